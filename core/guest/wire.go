@@ -1,0 +1,133 @@
+package guest
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The channel carries one JSON object a line, so that a reader which joins in
+// the middle, or follows a killed one, is in step again at the next newline.
+
+// MaxLine bounds one message, newline included, in bytes.
+const MaxLine = 64 << 10
+
+// ToGuest is a message from the miner; exactly one field beside Time is set.
+type ToGuest struct {
+	Challenge *Challenge `json:"challenge,omitempty"`
+	Mesh      *Mesh      `json:"mesh,omitempty"`
+	Shutdown  *Shutdown  `json:"shutdown,omitempty"`
+	// UnixMilli is the miner's clock; the agent steps its own when it is over 2 s off.
+	UnixMilli int64 `json:"unix_milli"`
+}
+
+// Challenge asks for a proof over a recent block.
+type Challenge struct {
+	Height int64  `json:"height"`
+	Hash   []byte `json:"hash"`
+}
+
+// Shutdown asks for a clean power-off or reboot.
+type Shutdown struct {
+	Reboot bool `json:"reboot"`
+}
+
+// ToHost is a message from the guest. A host treats every field as hostile.
+type ToHost struct {
+	Hello   *Hello   `json:"hello,omitempty"`
+	Proof   *Proof   `json:"proof,omitempty"`
+	Metrics *Metrics `json:"metrics,omitempty"`
+}
+
+// Hello opens each connection of the agent.
+type Hello struct {
+	AgentVersion string `json:"agent_version"`
+	VMID         string `json:"vm_id"`
+	Seq          uint32 `json:"seq"`
+	// MeshUp is true once the mesh interface is up.
+	MeshUp bool `json:"mesh_up"`
+	// Error says what keeps the agent from being ready; empty when nothing does.
+	Error string `json:"error,omitempty"`
+}
+
+// Proof answers a Challenge: the instance's guest key signed it.
+type Proof struct {
+	Height    int64  `json:"height"`
+	Signature []byte `json:"signature"`
+}
+
+// Metrics of the guest, since its start where they count.
+type Metrics struct {
+	CPUMilli       uint64 `json:"cpu_milli"`
+	MemoryUsedKiB  uint64 `json:"memory_used_kib"`
+	MemoryTotalKiB uint64 `json:"memory_total_kib"`
+	RootUsedKiB    uint64 `json:"root_used_kib"`
+	RootTotalKiB   uint64 `json:"root_total_kib"`
+	RxBytes        uint64 `json:"rx_bytes"`
+	TxBytes        uint64 `json:"tx_bytes"`
+}
+
+// WriteMessage writes m as one line. It blocks as w does.
+func WriteMessage(w io.Writer, m any) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode channel message: %w", err)
+	}
+	line = append(line, '\n')
+	if len(line) > MaxLine {
+		return fmt.Errorf("channel message has %d bytes; at most %d fit", len(line), MaxLine)
+	}
+	if _, err := w.Write(line); err != nil {
+		return fmt.Errorf("write channel message: %w", err)
+	}
+	return nil
+}
+
+// Reader reads messages and steps over what is none.
+type Reader struct {
+	r       *bufio.Reader
+	skipped uint64
+}
+
+// NewReader reads from r with a bounded buffer.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, MaxLine)}
+}
+
+// Skipped counts the lines that were too long or no message.
+func (r *Reader) Skipped() uint64 { return r.skipped }
+
+// Next reads the next well-formed message into m, skipping garbage. It blocks
+// until one arrives or the stream ends, whose error it returns.
+func (r *Reader) Next(m any) error {
+	for {
+		line, err := r.r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			r.skipped++
+			if err := r.discardLine(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(line, m); err != nil {
+			r.skipped++
+			continue
+		}
+		return nil
+	}
+}
+
+func (r *Reader) discardLine() error {
+	for {
+		_, err := r.r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		return err
+	}
+}
