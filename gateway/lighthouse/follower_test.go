@@ -1,0 +1,117 @@
+package lighthouse
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// directory is a working list of tenants by height.
+type directory struct {
+	at  map[string]int64
+	all map[string]Tenant
+	h   int64
+	err error
+}
+
+func (d *directory) set(t Tenant) {
+	d.h++
+	d.at[t.Owner], d.all[t.Owner] = d.h, t
+}
+
+func (d *directory) Tenants(_ context.Context, after int64) ([]Tenant, int64, error) {
+	if d.err != nil {
+		return nil, 0, d.err
+	}
+	var out []Tenant
+	for owner, h := range d.at {
+		if h > after {
+			out = append(out, d.all[owner])
+		}
+	}
+	return out, d.h, nil
+}
+
+type node struct {
+	cas, blocklist [][]byte
+	reloads        int
+	err            error
+}
+
+func (n *node) Trust(cas, blocklist [][]byte) error {
+	if n.err != nil {
+		return n.err
+	}
+	n.cas, n.blocklist = cas, blocklist
+	n.reloads++
+	return nil
+}
+
+func admit(ca []byte, networks []netip.Prefix) error {
+	if string(ca) != "ca of "+networks[0].String() {
+		return errors.New("networks differ")
+	}
+	return nil
+}
+
+func tenant(owner, network string) Tenant {
+	return Tenant{Owner: owner, Networks: []netip.Prefix{netip.MustParsePrefix(network)}, CA: []byte("ca of " + network)}
+}
+
+func TestFollowerTrustsWhatTheRuleAdmits(t *testing.T) {
+	d := &directory{at: map[string]int64{}, all: map[string]Tenant{}}
+	n := &node{}
+	f := New(d, admit, n, time.Second, slog.New(slog.DiscardHandler))
+	a, b, thief := tenant("a", "100.64.0.0/26"), tenant("b", "100.64.0.64/26"), tenant("thief", "100.64.0.128/26")
+	thief.CA = a.CA // claims another tenant's networks
+	a.Revoked = [][]byte{{2}, {1}}
+	b.Revoked = [][]byte{{1}}
+	none := tenant("none", "100.64.0.192/26")
+	none.CA = nil
+	for _, e := range []Tenant{a, b, thief, none} {
+		d.set(e)
+	}
+	if err := f.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(n.cas) != 2 || string(n.cas[0]) != string(a.CA) || string(n.cas[1]) != string(b.CA) {
+		t.Fatalf("trusted %q; want those of a and b", n.cas)
+	}
+	if trusted, refused := f.Counts(); trusted != 2 || refused != 1 {
+		t.Fatalf("counts %d trusted, %d refused; want 2 and 1", trusted, refused)
+	}
+	if len(n.blocklist) != 2 {
+		t.Fatalf("blocklist %v; want two distinct fingerprints", n.blocklist)
+	}
+	if err := f.Step(t.Context()); err != nil || n.reloads != 1 {
+		t.Fatalf("a step without changes: err %v, %d reloads; want none more than 1", err, n.reloads)
+	}
+	d.set(Tenant{Owner: "b"}) // released
+	if err := f.Step(t.Context()); err != nil || len(n.cas) != 1 {
+		t.Fatalf("after release: err %v, %d CAs; want 1", err, len(n.cas))
+	}
+}
+
+func TestFollowerForgetsNothingWhenAReloadFails(t *testing.T) {
+	d := &directory{at: map[string]int64{}, all: map[string]Tenant{}}
+	n := &node{err: errors.New("no")}
+	f := New(d, admit, n, time.Second, slog.New(slog.DiscardHandler))
+	d.set(tenant("a", "100.64.0.0/26"))
+	if err := f.Step(t.Context()); err == nil || f.Synced() {
+		t.Fatalf("a failed reload counts as done: err %v", err)
+	}
+	n.err = nil
+	if err := f.Step(t.Context()); err != nil || len(n.cas) != 1 {
+		t.Fatalf("after the retry: err %v, %d CAs; want 1", err, len(n.cas))
+	}
+	d.err = errors.New("chain away")
+	if err := f.Step(t.Context()); err == nil {
+		t.Fatal("a failed query is no error")
+	}
+	if len(n.cas) != 1 {
+		t.Fatal("a failed query dropped tenants")
+	}
+}
