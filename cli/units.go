@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const ucreditPerCredit = 1_000_000
+
+// credits shows ucredit as credits, exactly: "9.993", "12".
+func credits(u uint64) string {
+	s := strconv.FormatUint(u/ucreditPerCredit, 10)
+	if rest := u % ucreditPerCredit; rest != 0 {
+		s += "." + strings.TrimRight(fmt.Sprintf("%06d", rest), "0")
+	}
+	return s
+}
+
+// parseCredits reads credits with up to six decimals, exactly.
+func parseCredits(s string) (uint64, error) {
+	whole, frac, hasFrac := strings.Cut(s, ".")
+	if len(frac) > 6 || (hasFrac && frac == "") {
+		return 0, usagef("%q is no amount of credits; write 10 or 2.5, at most six decimals", s)
+	}
+	w, err := strconv.ParseUint(whole, 10, 64)
+	if err != nil || w > 1_000_000_000_000 {
+		return 0, usagef("%q is no amount of credits; write 10 or 2.5, at most 1000000000000", s)
+	}
+	f, err := strconv.ParseUint((frac + "000000")[:6], 10, 64)
+	if err != nil {
+		return 0, usagef("%q is no amount of credits; write 10 or 2.5", s)
+	}
+	return w*ucreditPerCredit + f, nil
+}
+
+// duration shows the two largest units: "6d 22h", "3m 5s".
+func duration(d time.Duration) string {
+	if d < 0 {
+		d = 0
+	}
+	s := int64(d / time.Second)
+	parts := []struct {
+		n    int64
+		unit string
+	}{{s / 86400, "d"}, {s % 86400 / 3600, "h"}, {s % 3600 / 60, "m"}, {s % 60, "s"}}
+	var out []string
+	for _, p := range parts {
+		if p.n > 0 || len(out) > 0 {
+			out = append(out, fmt.Sprintf("%d%s", p.n, p.unit))
+		}
+		if len(out) == 2 {
+			break
+		}
+	}
+	if len(out) == 0 {
+		return "0s"
+	}
+	return strings.Join(out, " ")
+}
+
+// when shows a unix second in the terminal's own time; "" for 0.
+func when(unix int64) string {
+	if unix == 0 {
+		return ""
+	}
+	return time.Unix(unix, 0).Format("2006-01-02 15:04:05")
+}
+
+// mib shows a size given in MiB.
+func mib(n uint64) string {
+	if n%1024 == 0 {
+		return fmt.Sprintf("%d GiB", n/1024)
+	}
+	return fmt.Sprintf("%d MiB", n)
+}
