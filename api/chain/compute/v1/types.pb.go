@@ -731,8 +731,10 @@ type Attestation struct {
 	// attested_seconds running and stopped so far, all instances.
 	RunningSeconds uint64 `protobuf:"varint,4,opt,name=running_seconds,json=runningSeconds,proto3" json:"running_seconds,omitempty"`
 	StoppedSeconds uint64 `protobuf:"varint,5,opt,name=stopped_seconds,json=stoppedSeconds,proto3" json:"stopped_seconds,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// proof_height: only proofs that sign a later block are accepted.
+	ProofHeight   int64 `protobuf:"varint,6,opt,name=proof_height,json=proofHeight,proto3" json:"proof_height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attestation) Reset() {
@@ -796,6 +798,13 @@ func (x *Attestation) GetRunningSeconds() uint64 {
 func (x *Attestation) GetStoppedSeconds() uint64 {
 	if x != nil {
 		return x.StoppedSeconds
+	}
+	return 0
+}
+
+func (x *Attestation) GetProofHeight() int64 {
+	if x != nil {
+		return x.ProofHeight
 	}
 	return 0
 }
@@ -1440,13 +1449,14 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\breceipts\x18\x04 \x03(\v2'.hippius.chain.compute.v1.KeeperReceiptB\x04\xc8\xde\x1f\x00R\breceipts\x12\x1b\n" +
 	"\tguest_key\x18\x05 \x01(\fR\bguestKey\x122\n" +
 	"\x15mesh_cert_fingerprint\x18\x06 \x01(\fR\x13meshCertFingerprint\x12'\n" +
-	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xaf\x01\n" +
+	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xd2\x01\n" +
 	"\vAttestation\x12\x17\n" +
 	"\alast_at\x18\x01 \x01(\x03R\x06lastAt\x12!\n" +
 	"\finstance_seq\x18\x02 \x01(\rR\vinstanceSeq\x12\x12\n" +
 	"\x04disk\x18\x03 \x01(\bR\x04disk\x12'\n" +
 	"\x0frunning_seconds\x18\x04 \x01(\x04R\x0erunningSeconds\x12'\n" +
-	"\x0fstopped_seconds\x18\x05 \x01(\x04R\x0estoppedSeconds\"\xa8\x04\n" +
+	"\x0fstopped_seconds\x18\x05 \x01(\x04R\x0estoppedSeconds\x12!\n" +
+	"\fproof_height\x18\x06 \x01(\x03R\vproofHeight\"\xa8\x04\n" +
 	"\bVMStatus\x125\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1f.hippius.chain.compute.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12/\n" +

@@ -171,6 +171,10 @@ type Tenant struct {
 	Revoked       [][]byte `protobuf:"bytes,7,rep,name=revoked,proto3" json:"revoked,omitempty"`
 	ChangedHeight int64    `protobuf:"varint,8,opt,name=changed_height,json=changedHeight,proto3" json:"changed_height,omitempty"`
 	RegisteredAt  int64    `protobuf:"varint,9,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	// vms of the owner that are not terminated.
+	Vms uint32 `protobuf:"varint,10,opt,name=vms,proto3" json:"vms,omitempty"`
+	// release_at is when the block is released for want of a VM, unix seconds; 0 while there is one or it was released.
+	ReleaseAt     int64 `protobuf:"varint,11,opt,name=release_at,json=releaseAt,proto3" json:"release_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +268,20 @@ func (x *Tenant) GetChangedHeight() int64 {
 func (x *Tenant) GetRegisteredAt() int64 {
 	if x != nil {
 		return x.RegisteredAt
+	}
+	return 0
+}
+
+func (x *Tenant) GetVms() uint32 {
+	if x != nil {
+		return x.Vms
+	}
+	return 0
+}
+
+func (x *Tenant) GetReleaseAt() int64 {
+	if x != nil {
+		return x.ReleaseAt
 	}
 	return 0
 }
@@ -377,7 +395,7 @@ const file_hippius_chain_mesh_v1_types_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\rR\x04host\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x19\n" +
-	"\badded_at\x18\x04 \x01(\x03R\aaddedAt\"\xda\x02\n" +
+	"\badded_at\x18\x04 \x01(\x03R\aaddedAt\"\x8b\x03\n" +
 	"\x06Tenant\x12.\n" +
 	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x1a\n" +
@@ -387,7 +405,11 @@ const file_hippius_chain_mesh_v1_types_proto_rawDesc = "" +
 	"\adevices\x18\x06 \x03(\v2\x1d.hippius.chain.mesh.v1.DeviceB\x04\xc8\xde\x1f\x00R\adevices\x12\x18\n" +
 	"\arevoked\x18\a \x03(\fR\arevoked\x12%\n" +
 	"\x0echanged_height\x18\b \x01(\x03R\rchangedHeight\x12#\n" +
-	"\rregistered_at\x18\t \x01(\x03R\fregisteredAt\"\xf2\x01\n" +
+	"\rregistered_at\x18\t \x01(\x03R\fregisteredAt\x12\x10\n" +
+	"\x03vms\x18\n" +
+	" \x01(\rR\x03vms\x12\x1d\n" +
+	"\n" +
+	"release_at\x18\v \x01(\x03R\treleaseAt\"\xf2\x01\n" +
 	"\n" +
 	"Lighthouse\x124\n" +
 	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
