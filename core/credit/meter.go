@@ -1,6 +1,7 @@
 package credit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -195,14 +196,5 @@ func (m *Meter) segment(miner string, until int64, units uint64) {
 }
 
 func compareSegments(a, b Segment) int {
-	if c := strings.Compare(a.Miner, b.Miner); c != 0 {
-		return c
-	}
-	switch {
-	case a.Until < b.Until:
-		return -1
-	case a.Until > b.Until:
-		return 1
-	}
-	return 0
+	return cmp.Or(strings.Compare(a.Miner, b.Miner), cmp.Compare(a.Until, b.Until))
 }

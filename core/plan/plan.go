@@ -1,0 +1,166 @@
+// Package plan is the catalogue of what can be rented: sizes of virtual
+// machines and their price, operating system images, applications. Pure rules
+// and the network's defaults; the chain keeps what is in force.
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// MiBPerGiB turns GiB into MiB.
+const MiBPerGiB = 1024
+
+// Plan is a size of virtual machine.
+type Plan struct {
+	Name      string
+	VCPUs     uint32
+	MemoryMiB uint64
+	DiskGiB   uint64
+	// IOPS and DiskBytesPerSecond bound the disk, NetworkBitsPerSecond the network, each way.
+	IOPS                 uint32
+	DiskBytesPerSecond   uint64
+	NetworkBitsPerSecond uint64
+	// Order in listings, smallest first.
+	Order uint32
+}
+
+// Bounds of a plan: the smallest machine that boots, and more than any single host offers.
+const (
+	maxVCPUs     = 1024
+	minMemoryMiB = 128
+	maxMemoryMiB = 64 << 20
+	maxDiskGiB   = 1 << 20
+	maxIOPS      = 10_000_000
+	maxSpeed     = 1 << 50
+)
+
+// Validate says in one sentence what is wrong with the plan.
+func (p Plan) Validate() error {
+	if err := ValidateName("plan", p.Name); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		what        string
+		v, low, top uint64
+	}{
+		{"vCPUs", uint64(p.VCPUs), 1, maxVCPUs},
+		{"MiB of memory", p.MemoryMiB, minMemoryMiB, maxMemoryMiB},
+		{"GiB of disk", p.DiskGiB, 1, maxDiskGiB},
+		{"IOPS", uint64(p.IOPS), 1, maxIOPS},
+		{"disk bytes per second", p.DiskBytesPerSecond, 1, maxSpeed},
+		{"network bits per second", p.NetworkBitsPerSecond, 1, maxSpeed},
+	} {
+		if c.v < c.low || c.v > c.top {
+			return fmt.Errorf("plan %q has %d %s; accepted are %d to %d", p.Name, c.v, c.what, c.low, c.top)
+		}
+	}
+	return nil
+}
+
+// Prices are in ucredit per hour.
+type Prices struct {
+	VCPU, MemoryGiB, DiskGiB uint64
+}
+
+// MaxPrice bounds each price, so that no plan's rate overflows.
+const MaxPrice = 1_000_000_000
+
+// DefaultPrices are 0.004 credit per vCPU, 0.002 per GiB of memory and 0.000 05 per GiB of disk, an hour.
+func DefaultPrices() Prices { return Prices{VCPU: 4000, MemoryGiB: 2000, DiskGiB: 50} }
+
+// Validate bounds the prices; 0 gives a part away.
+func (p Prices) Validate() error {
+	for _, c := range []struct {
+		what string
+		v    uint64
+	}{{"vCPU", p.VCPU}, {"GiB of memory", p.MemoryGiB}, {"GiB of disk", p.DiskGiB}} {
+		if c.v > MaxPrice {
+			return fmt.Errorf("the price of a %s is %d ucredit an hour; at most %d", c.what, c.v, MaxPrice)
+		}
+	}
+	return nil
+}
+
+// Rates are what a machine costs, in ucredit per hour.
+type Rates struct {
+	// Running is vCPUs, memory and disk; Stopped is the disk alone.
+	Running, Stopped uint64
+}
+
+// Quote prices a plan. Memory that is no whole number of GiB is rounded up to
+// the next ucredit; all else is exact.
+func (p Prices) Quote(pl Plan) (Rates, error) {
+	if err := errors.Join(p.Validate(), pl.Validate()); err != nil {
+		return Rates{}, err
+	}
+	// The bounds above keep every product below 2^60.
+	hi, mem := bits.Mul64(pl.MemoryMiB, p.MemoryGiB)
+	if hi != 0 {
+		return Rates{}, fmt.Errorf("the price of plan %q does not fit into 64 bits", pl.Name)
+	}
+	mem = (mem + MiBPerGiB - 1) / MiBPerGiB
+	disk := pl.DiskGiB * p.DiskGiB
+	return Rates{Running: uint64(pl.VCPUs)*p.VCPU + mem + disk, Stopped: disk}, nil
+}
+
+// Defaults are the plans of a new network. Limits double with each tier up to
+// 20 000 IOPS, 1 GB/s of disk and 10 Gbit/s of network.
+func Defaults() []Plan {
+	sizes := []struct {
+		name         string
+		vcpus        uint32
+		memGiB, disk uint64
+	}{
+		{"spark", 1, 2, 18},
+		{"pulse", 2, 4, 26},
+		{"cipher", 4, 8, 42},
+		{"vault", 8, 16, 74},
+		{"fortress", 16, 32, 138},
+		{"titan", 32, 64, 266},
+		{"sovereign", 64, 128, 522},
+	}
+	plans := make([]Plan, 0, len(sizes))
+	for i, s := range sizes {
+		plans = append(plans, Plan{
+			Name:                 s.name,
+			VCPUs:                s.vcpus,
+			MemoryMiB:            s.memGiB * MiBPerGiB,
+			DiskGiB:              s.disk,
+			IOPS:                 min(uint32(500)<<i, 20_000),
+			DiskBytesPerSecond:   min(uint64(50_000_000)<<i, 1_000_000_000),
+			NetworkBitsPerSecond: min(uint64(100_000_000)<<i, 10_000_000_000),
+			Order:                uint32(i) + 1,
+		})
+	}
+	return plans
+}
+
+// Sort orders plans as they are listed.
+func Sort(plans []Plan) {
+	slices.SortFunc(plans, func(a, b Plan) int {
+		return cmp.Or(cmp.Compare(a.Order, b.Order), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// MaxName is the longest name of a plan, image or application, in bytes.
+const MaxName = 32
+
+// ValidateName checks the name of a catalogue entry, what being its kind.
+func ValidateName(what, name string) error {
+	ok := name != "" && len(name) <= MaxName
+	for i, c := range []byte(name) {
+		alnum := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || c != '-' && c != '.') {
+			ok = false
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%s name %.40q; a name is 1 to %d of a-z, 0-9, '-' and '.', beginning with a letter or digit", what, name, MaxName)
+	}
+	return nil
+}
