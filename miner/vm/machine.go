@@ -98,7 +98,7 @@ type Machine struct {
 	BaseFormat string // FormatQcow2 or FormatRaw
 	Firmware   Firmware
 
-	DiskKey DiskKey // needed by CreateDisk only; Start is handed its own
+	DiskKey DiskKey `json:"-"` // needed by CreateDisk only; Start is handed its own
 
 	Seed     string // absolute path of the machine's CIDATA ISO; "" for none
 	AgentISO string // absolute path of the shared read-only ISO; "" for none
