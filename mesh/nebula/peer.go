@@ -1,0 +1,69 @@
+package nebula
+
+import (
+	"net/netip"
+	"time"
+
+	nebulalib "github.com/slackhq/nebula"
+)
+
+// Peer is a host this node has a tunnel to: a member or a lighthouse.
+type Peer struct {
+	// Addrs in the mesh, never empty.
+	Addrs []netip.Addr
+	// Underlay is where its packets go; invalid while they are relayed.
+	Underlay netip.AddrPort
+	// Relays through which it is reached, if it is.
+	Relays []netip.Addr
+	// Of its certificate:
+	Name        string
+	Fingerprint string
+	Issuer      string
+	NotAfter    time.Time
+}
+
+// Peers are the present tunnels, in no order. A relay lists those of the hosts
+// it relays for, too.
+func (n *Node) Peers() []Peer {
+	hosts := n.control.ListHostmapHosts(false)
+	out := make([]Peer, 0, len(hosts))
+	for _, h := range hosts {
+		if len(h.VpnAddrs) > 0 {
+			out = append(out, newPeer(h))
+		}
+	}
+	return out
+}
+
+// Peer gives the tunnel to addr, if there is one.
+func (n *Node) Peer(addr netip.Addr) (Peer, bool) {
+	h := n.control.GetHostInfoByVpnAddr(addr, false)
+	if h == nil || len(h.VpnAddrs) == 0 {
+		return Peer{}, false
+	}
+	return newPeer(*h), true
+}
+
+func newPeer(h nebulalib.ControlHostInfo) Peer {
+	p := Peer{Addrs: h.VpnAddrs, Underlay: h.CurrentRemote, Relays: h.CurrentRelaysToMe}
+	if h.Cert != nil {
+		p.Name, p.Issuer, p.NotAfter = h.Cert.Name(), h.Cert.Issuer(), h.Cert.NotAfter().UTC()
+		if fp, err := h.Cert.Fingerprint(); err == nil {
+			p.Fingerprint = fp
+		}
+	}
+	return p
+}
+
+// LighthouseUp reports whether any lighthouse has answered and holds a tunnel.
+func (n *Node) LighthouseUp() bool {
+	n.mu.Lock()
+	lighthouses := n.config.Lighthouses
+	n.mu.Unlock()
+	for _, l := range lighthouses {
+		if _, ok := n.Peer(l.Addr); ok {
+			return true
+		}
+	}
+	return false
+}

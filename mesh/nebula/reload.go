@@ -1,0 +1,94 @@
+package nebula
+
+import (
+	"fmt"
+	"time"
+)
+
+// Reload replaces authorities, certificate, lighthouses, blocklist, firewall
+// and relay settings while the node runs. Sessions go on, except those of
+// peers it revokes, which are cut before it returns: peers whose authority was
+// removed or whose certificate was blocked. It is all or nothing: on an error
+// the old settings stand.
+//
+// It costs a signature check for each authority, in the calling goroutine:
+// a lighthouse with thousands should gather changes and reload in batches.
+// Open flows pass a tightened firewall until they end; to cut them, block the
+// peer's certificate.
+func (n *Node) Reload(c Config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.life.Err() != nil {
+		return ErrClosed
+	}
+	if err := n.config.sameShape(c); err != nil {
+		return fmt.Errorf("reload mesh: %w", err)
+	}
+	t, err := load(c, time.Now(), n.trust.seen)
+	if err != nil {
+		return fmt.Errorf("reload mesh: %w", err)
+	}
+	if err := n.trust.sameNetworks(t); err != nil {
+		return fmt.Errorf("reload mesh: %w", err)
+	}
+	before := n.trust
+	blockedBefore := set(n.config.Blocklist)
+	// The library offers a reload from text only. The text is a mere trigger:
+	// our callback, the first, puts the real settings in its place before any
+	// other reads them, and megabytes of certificates pass no YAML parser.
+	n.next = c.settings(t)
+	if err := n.settings.ReloadConfigString("reload: true"); err != nil {
+		return fmt.Errorf("reload mesh: %w", err)
+	}
+	n.config, n.trust = c, t
+	n.warnOutOfTime(t)
+	n.cut(revoked(before, t, blockedBefore, set(c.Blocklist)))
+	return nil
+}
+
+func set(list []string) map[string]struct{} {
+	out := make(map[string]struct{}, len(list))
+	for _, s := range list {
+		out[s] = struct{}{}
+	}
+	return out
+}
+
+// revocation is what a reload took away.
+type revocation struct {
+	issuers      map[string]struct{}
+	certificates map[string]struct{}
+}
+
+func revoked(before, after *trust, blockedBefore, blockedAfter map[string]struct{}) revocation {
+	r := revocation{issuers: map[string]struct{}{}, certificates: map[string]struct{}{}}
+	for fp := range before.issuers {
+		if _, still := after.issuers[fp]; !still {
+			r.issuers[fp] = struct{}{}
+		}
+	}
+	for fp := range blockedAfter {
+		if _, already := blockedBefore[fp]; !already {
+			r.certificates[fp] = struct{}{}
+		}
+	}
+	return r
+}
+
+// cut closes tunnels at once that the library itself would close within
+// seconds, when it next checks them.
+func (n *Node) cut(r revocation) {
+	if len(r.issuers) == 0 && len(r.certificates) == 0 {
+		return
+	}
+	for _, p := range n.Peers() {
+		_, issuerGone := r.issuers[p.Issuer]
+		_, blocked := r.certificates[p.Fingerprint]
+		if (issuerGone || blocked) && n.control.CloseTunnel(p.Addrs[0], false) {
+			n.log.Info("cut a revoked peer", "addr", p.Addrs[0], "fingerprint", p.Fingerprint, "blocked", blocked)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package nebula
+
+import (
+	"os"
+)
+
+// Measured: with the library's defaults half of the throughput goes into
+// retransmits.
+const (
+	txQueue      = 5000
+	socketBuffer = 20 << 20 // bytes
+	listenBatch  = 128      // packets a system call
+)
+
+// settings are the library's configuration tree, as Go values: nothing is ever
+// formatted into text that a parser reads, so no name out of a certificate or
+// off the chain can become a setting.
+func (c Config) settings(t *trust) map[string]any {
+	blocklist := make([]any, len(c.Blocklist))
+	for i, fp := range c.Blocklist {
+		blocklist[i] = fp
+	}
+	hosts, relays, static := []any{}, []any{}, map[string]any{}
+	for _, l := range c.Lighthouses {
+		hosts = append(hosts, l.Addr.String())
+		if l.Relay && c.UseRelays {
+			relays = append(relays, l.Addr.String())
+		}
+		underlay := make([]any, len(l.Underlay))
+		for i, u := range l.Underlay {
+			underlay[i] = u.String()
+		}
+		static[l.Addr.String()] = underlay
+	}
+	advertise := []any{}
+	for _, a := range c.Advertise {
+		advertise = append(advertise, a.String())
+	}
+	lighthouse := map[string]any{
+		"am_lighthouse":   c.AmLighthouse,
+		"hosts":           hosts,
+		"advertise_addrs": advertise,
+		"interval":        10, // seconds
+	}
+	if len(c.UnderlayAllow) > 0 {
+		allow := map[string]any{"0.0.0.0/0": false, "::/0": false}
+		for _, p := range c.UnderlayAllow {
+			allow[p.Masked().String()] = true
+		}
+		lighthouse["remote_allow_list"] = allow
+	}
+	return map[string]any{
+		"pki": map[string]any{
+			"ca":                 string(t.bundle),
+			"cert":               string(t.host.PEM()),
+			"key":                string(t.keyPEM()),
+			"blocklist":          blocklist,
+			"disconnect_invalid": true,
+		},
+		"static_host_map": static,
+		"static_map":      map[string]any{"network": "ip"},
+		"lighthouse":      lighthouse,
+		"relay": map[string]any{
+			"am_relay":   c.AmRelay,
+			"use_relays": c.UseRelays,
+			"relays":     relays,
+		},
+		"punchy":   map[string]any{"punch": true, "respond": true},
+		"listen":   c.listenSettings(),
+		"tun":      c.tunSettings(),
+		"firewall": c.Firewall.settings(t.own),
+	}
+}
+
+func (c Config) listenSettings() map[string]any {
+	host := "0.0.0.0"
+	if c.Listen.Addr().IsValid() {
+		host = c.Listen.Addr().String()
+	}
+	m := map[string]any{
+		"host":  host,
+		"port":  int(c.Listen.Port()),
+		"batch": listenBatch,
+	}
+	// Beyond the system's limit only root may go; the others would get an
+	// error in the log at each start.
+	if os.Geteuid() == 0 {
+		m["read_buffer"] = socketBuffer
+		m["write_buffer"] = socketBuffer
+	}
+	return m
+}
+
+func (c Config) tunSettings() map[string]any {
+	return map[string]any{
+		"disabled":             c.Mode == ModeNone,
+		"dev":                  c.TunName,
+		"mtu":                  c.mtu(),
+		"tx_queue":             txQueue,
+		"drop_local_broadcast": true,
+		"drop_multicast":       true,
+	}
+}
+
+func (c Config) mtu() int {
+	if c.MTU == 0 {
+		return DefaultMTU
+	}
+	return c.MTU
+}
