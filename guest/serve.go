@@ -1,0 +1,191 @@
+package guest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/vm"
+)
+
+// Status is what the agent says of itself in a Hello.
+type Status struct {
+	MeshUp bool
+	// Problem keeps the agent from being ready; empty for none.
+	Problem string
+}
+
+// Options are the hooks of a conversation. A nil hook leaves its message
+// unanswered; no hook is called by two goroutines at once, except Status and
+// Metrics, and none may block for long.
+type Options struct {
+	// Version of the agent.
+	Version string
+	// Status is asked before each Hello.
+	Status func() Status
+	// Metrics is asked together with it.
+	Metrics func() (wire.Metrics, error)
+	// Mesh gets changed lighthouses and revocations.
+	Mesh func(wire.Mesh)
+	// Shutdown gets requests to power off, with the miner's time of sending.
+	Shutdown func(r wire.Shutdown, sent time.Time)
+	// Clock gets the miner's time of sending of every message.
+	Clock func(sent time.Time)
+	// Every is the pause between Hellos; 0 means 10 seconds.
+	Every time.Duration
+	Log   *slog.Logger
+}
+
+// outbox bounds what waits for a host that does not read.
+const outbox = 16
+
+// Serve talks to the miner over conn as the agent of the instance in cfg: it
+// says Hello at once and every so often, and answers each Challenge with a
+// Proof. It returns when conn ends or ctx does. To end it with ctx, conn must
+// have SetDeadline or Close, as files, pipes and sockets do.
+func Serve(ctx context.Context, cfg wire.Config, conn io.ReadWriter, opts Options) error {
+	if len(cfg.ProofKey) != ed25519.SeedSize {
+		return fmt.Errorf("proof key has %d bytes, want %d", len(cfg.ProofKey), ed25519.SeedSize)
+	}
+	if opts.Every <= 0 {
+		opts.Every = 10 * time.Second
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &session{cfg: cfg, key: ed25519.NewKeyFromSeed(cfg.ProofKey), opts: opts, out: make(chan wire.ToHost, outbox)}
+	stop := context.AfterFunc(ctx, func() { interrupt(conn) })
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		done <- s.write(ctx, conn)
+	}()
+	readErr := s.read(conn)
+	cancel()
+	stop()
+	interrupt(conn)
+	writeErr := <-done
+	if writeErr != nil {
+		return writeErr
+	}
+	return readErr
+}
+
+// interrupt wakes what blocks on conn.
+func interrupt(conn io.ReadWriter) {
+	if d, ok := conn.(interface{ SetDeadline(t time.Time) error }); ok {
+		if d.SetDeadline(time.Unix(1, 0)) == nil {
+			return
+		}
+	}
+	if c, ok := conn.(io.Closer); ok {
+		_ = c.Close() // its owner closes it again and sees the error
+	}
+}
+
+type session struct {
+	cfg  wire.Config
+	key  ed25519.PrivateKey
+	opts Options
+	out  chan wire.ToHost
+}
+
+// read handles the miner's messages until the stream ends.
+func (s *session) read(conn io.Reader) error {
+	in := wire.NewReader(conn)
+	for {
+		var m wire.ToGuest
+		if err := in.Next(&m); err != nil {
+			return fmt.Errorf("read channel: %w", err)
+		}
+		sent := time.UnixMilli(m.UnixMilli)
+		if s.opts.Clock != nil && m.UnixMilli > 0 {
+			s.opts.Clock(sent)
+		}
+		switch {
+		case m.Challenge != nil:
+			s.say(wire.ToHost{Proof: s.prove(*m.Challenge)})
+		case m.Mesh != nil && s.opts.Mesh != nil:
+			s.opts.Mesh(*m.Mesh)
+		case m.Shutdown != nil && s.opts.Shutdown != nil:
+			s.opts.Shutdown(*m.Shutdown, sent)
+		}
+	}
+}
+
+func (s *session) prove(c wire.Challenge) *wire.Proof {
+	sig := vm.SignProof(s.key, s.cfg.ChainID, s.cfg.VMID, s.cfg.Seq, c.Height, c.Hash)
+	return &wire.Proof{Height: c.Height, Signature: sig}
+}
+
+// say queues m, or drops it when the host does not read: it will ask again.
+func (s *session) say(m wire.ToHost) {
+	select {
+	case s.out <- m:
+	default:
+	}
+}
+
+// write sends what is queued and a Hello now and then, until ctx ends.
+func (s *session) write(ctx context.Context, conn io.Writer) error {
+	t := time.NewTicker(s.opts.Every)
+	defer t.Stop()
+	if err := s.greet(conn); err != nil {
+		return ended(ctx, err)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-s.out:
+			if err := wire.WriteMessage(conn, m); err != nil {
+				return ended(ctx, err)
+			}
+		case <-t.C:
+			if err := s.greet(conn); err != nil {
+				return ended(ctx, err)
+			}
+		}
+	}
+}
+
+// ended drops an error that only says that the conversation was ended.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *session) greet(conn io.Writer) error {
+	h := &wire.Hello{AgentVersion: s.opts.Version, VMID: s.cfg.VMID, Seq: s.cfg.Seq}
+	if s.opts.Status != nil {
+		st := s.opts.Status()
+		h.MeshUp, h.Error = st.MeshUp, clip(st.Problem)
+	}
+	m := wire.ToHost{Hello: h}
+	if s.opts.Metrics != nil {
+		v, err := s.opts.Metrics()
+		if err != nil {
+			s.opts.Log.Debug("read metrics", "error", err)
+		} else {
+			m.Metrics = &v
+		}
+	}
+	return wire.WriteMessage(conn, m)
+}
+
+// maxProblem bounds the sentence in a Hello, in bytes.
+const maxProblem = 512
+
+func clip(s string) string {
+	if len(s) > maxProblem {
+		return s[:maxProblem]
+	}
+	return s
+}

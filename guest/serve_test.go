@@ -1,0 +1,173 @@
+package guest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/guest"
+)
+
+// talk starts a conversation and gives the miner's end.
+func talk(t *testing.T, opts guest.Options) (net.Conn, chan error) {
+	t.Helper()
+	cfg, _ := testConfig(t)
+	host, near := net.Pipe()
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- guest.Serve(ctx, cfg, near, opts) }()
+	t.Cleanup(func() {
+		cancel()
+		_ = host.Close()
+	})
+	if err := host.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return host, done
+}
+
+func next(t *testing.T, r *wire.Reader) wire.ToHost {
+	t.Helper()
+	var m wire.ToHost
+	if err := r.Next(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestServeProves(t *testing.T) {
+	t.Parallel()
+	_, pub := testConfig(t)
+	host, _ := talk(t, guest.Options{
+		Version: "1.2.3",
+		Status:  func() guest.Status { return guest.Status{MeshUp: true, Problem: "ssh: no disk"} },
+		Metrics: func() (wire.Metrics, error) { return wire.Metrics{MemoryTotalKiB: 42}, nil },
+	})
+	in := wire.NewReader(host)
+	m := next(t, in)
+	if h := m.Hello; h == nil || h.VMID != testVM || h.Seq != 3 || h.AgentVersion != "1.2.3" || !h.MeshUp || h.Error == "" {
+		t.Fatalf("hello %+v", m.Hello)
+	}
+	if m.Metrics == nil || m.Metrics.MemoryTotalKiB != 42 {
+		t.Errorf("metrics %+v", m.Metrics)
+	}
+	hash := bytes.Repeat([]byte{9}, 32)
+	if _, err := host.Write([]byte("garbage\n{\"challenge\":7}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.WriteMessage(host, wire.ToGuest{Challenge: &wire.Challenge{Height: 77, Hash: hash}}); err != nil {
+		t.Fatal(err)
+	}
+	p := next(t, in).Proof
+	if p == nil || p.Height != 77 || !vm.VerifyProof(pub, testChain, testVM, 3, 77, hash, p.Signature) {
+		t.Errorf("proof %+v does not verify", p)
+	}
+	if vm.VerifyProof(pub, testChain, testVM, 4, 77, hash, p.Signature) {
+		t.Error("the proof holds for another instance")
+	}
+}
+
+func TestServeHooks(t *testing.T) {
+	t.Parallel()
+	meshes, ends, clocks := make(chan wire.Mesh, 1), make(chan time.Time, 1), make(chan time.Time, 9)
+	host, _ := talk(t, guest.Options{
+		Mesh:     func(m wire.Mesh) { meshes <- m },
+		Shutdown: func(_ wire.Shutdown, sent time.Time) { ends <- sent },
+		Clock:    func(sent time.Time) { clocks <- sent },
+	})
+	next(t, wire.NewReader(host))
+	go func() { _, _ = io.Copy(io.Discard, host) }()
+	for _, m := range []wire.ToGuest{
+		{Mesh: &wire.Mesh{Blocklist: []string{"ab"}}, UnixMilli: 1000},
+		{Shutdown: &wire.Shutdown{}, UnixMilli: 2000},
+		{},
+	} {
+		if err := wire.WriteMessage(host, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := <-meshes; len(m.Blocklist) != 1 {
+		t.Errorf("mesh %+v", m)
+	}
+	if sent := <-ends; sent.UnixMilli() != 2000 {
+		t.Errorf("shutdown was sent at %d", sent.UnixMilli())
+	}
+	if a, b := <-clocks, <-clocks; a.UnixMilli() != 1000 || b.UnixMilli() != 2000 {
+		t.Errorf("clocks %v %v", a, b)
+	}
+}
+
+func TestServeEnds(t *testing.T) {
+	t.Parallel()
+	host, done := talk(t, guest.Options{})
+	next(t, wire.NewReader(host))
+	_ = host.Close()
+	select {
+	case err := <-done:
+		if err == nil || errors.Is(err, context.Canceled) {
+			t.Errorf("the host left: %v, want the stream's error", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("Serve outlives its stream")
+	}
+
+	cfg, _ := testConfig(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, near := net.Pipe() // nobody reads, nobody writes
+	go func() { done <- guest.Serve(ctx, cfg, near, guest.Options{}) }()
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("Serve outlives its context")
+	}
+	cfg.ProofKey = nil
+	if err := guest.Serve(t.Context(), cfg, near, guest.Options{}); err == nil {
+		t.Error("served without a key")
+	}
+}
+
+// A host that asks without listening must not make the agent grow or hang.
+func TestServeOutlivesAFlood(t *testing.T) {
+	t.Parallel()
+	host, _ := talk(t, guest.Options{Every: time.Hour})
+	in := wire.NewReader(host)
+	next(t, in)
+	for i := range 500 {
+		if err := wire.WriteMessage(host, wire.ToGuest{Challenge: &wire.Challenge{Height: int64(i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heights := map[int64]bool{}
+	for range 16 {
+		heights[next(t, in).Proof.Height] = true
+	}
+	if len(heights) != 16 {
+		t.Errorf("%d answers, want 16 different ones", len(heights))
+	}
+}
+
+func FuzzServe(f *testing.F) {
+	f.Add([]byte(`{"challenge":{"height":1,"hash":"AA=="},"unix_milli":5}` + "\n"))
+	f.Add([]byte(`{"mesh":{"lighthouses":[{"address":"x"}]}}` + "\n{\n\n[]"))
+	f.Add([]byte(`{"shutdown":{"reboot":true},"unix_milli":-1}` + "\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, _ := testConfig(t)
+		conn := struct {
+			io.Reader
+			io.Writer
+		}{bytes.NewReader(data), io.Discard}
+		opts := guest.Options{
+			Mesh: func(wire.Mesh) {}, Clock: func(time.Time) {}, Shutdown: func(wire.Shutdown, time.Time) {},
+		}
+		if err := guest.Serve(t.Context(), cfg, conn, opts); err == nil {
+			t.Error("Serve ended without saying why")
+		}
+	})
+}
