@@ -1,0 +1,130 @@
+// Package node holds what a miner's machine offers, what virtual machines take
+// of it and what room that leaves.
+package node
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Bounds of a machine that may register.
+const (
+	MaxCores     = 4096
+	MaxMemoryMiB = 64 << 20 // 64 TiB
+	MaxDiskGiB   = 16 << 20 // 16 PiB
+	// MaxOvercommit of vCPUs per core, parts of 100.
+	MaxOvercommit = 1600
+	// Full is a whole, in the parts that Share counts.
+	Full = 10_000
+)
+
+// ErrNotHeld says that more was released than was taken.
+var ErrNotHeld = errors.New("more released than taken")
+
+// Capacity is what a machine offers. Memory in MiB, disk in GiB.
+type Capacity struct {
+	Cores     uint32
+	MemoryMiB uint64
+	DiskGiB   uint64
+}
+
+// Demand is what one VM takes.
+type Demand struct {
+	VCPUs     uint32
+	MemoryMiB uint64
+	DiskGiB   uint64
+}
+
+// Usage is what a machine's VMs take together.
+type Usage struct {
+	VMs       uint32
+	VCPUs     uint32
+	MemoryMiB uint64
+	DiskGiB   uint64
+}
+
+// Room is what is left, already overcommitted where that is allowed.
+type Room struct {
+	VCPUs     uint64
+	MemoryMiB uint64
+	DiskGiB   uint64
+}
+
+// Validate says in one sentence what is out of bounds.
+func (c Capacity) Validate() error {
+	if c.Cores < 1 || c.Cores > MaxCores {
+		return fmt.Errorf("%d cores offered; 1 to %d are accepted", c.Cores, MaxCores)
+	}
+	if c.MemoryMiB < 1 || c.MemoryMiB > MaxMemoryMiB {
+		return fmt.Errorf("%d MiB of memory offered; 1 to %d are accepted", c.MemoryMiB, MaxMemoryMiB)
+	}
+	if c.DiskGiB < 1 || c.DiskGiB > MaxDiskGiB {
+		return fmt.Errorf("%d GiB of disk offered; 1 to %d are accepted", c.DiskGiB, MaxDiskGiB)
+	}
+	return nil
+}
+
+// VCPUs is how many vCPUs may be sold at an overcommit in parts of 100.
+func (c Capacity) VCPUs(overcommit uint32) uint64 {
+	return uint64(c.Cores) * uint64(overcommit) / 100
+}
+
+// Add takes a demand; an error when a counter would overflow.
+func (u Usage) Add(d Demand) (Usage, error) {
+	if u.VMs == math.MaxUint32 || u.VCPUs > math.MaxUint32-d.VCPUs ||
+		u.MemoryMiB > math.MaxUint64-d.MemoryMiB || u.DiskGiB > math.MaxUint64-d.DiskGiB {
+		return u, errors.New("usage would overflow")
+	}
+	return Usage{u.VMs + 1, u.VCPUs + d.VCPUs, u.MemoryMiB + d.MemoryMiB, u.DiskGiB + d.DiskGiB}, nil
+}
+
+// Sub gives a demand back; ErrNotHeld when that much was not taken.
+func (u Usage) Sub(d Demand) (Usage, error) {
+	if u.VMs == 0 || u.VCPUs < d.VCPUs || u.MemoryMiB < d.MemoryMiB || u.DiskGiB < d.DiskGiB {
+		return u, ErrNotHeld
+	}
+	return Usage{u.VMs - 1, u.VCPUs - d.VCPUs, u.MemoryMiB - d.MemoryMiB, u.DiskGiB - d.DiskGiB}, nil
+}
+
+// RoomLeft is what a machine has left; a machine that offers less than is
+// taken has none. Overcommit in parts of 100.
+func RoomLeft(c Capacity, u Usage, overcommit uint32) Room {
+	return Room{
+		VCPUs:     left(c.VCPUs(overcommit), uint64(u.VCPUs)),
+		MemoryMiB: left(c.MemoryMiB, u.MemoryMiB),
+		DiskGiB:   left(c.DiskGiB, u.DiskGiB),
+	}
+}
+
+// Any reports whether the smallest VM might fit.
+func (r Room) Any() bool { return r.VCPUs > 0 && r.MemoryMiB > 0 && r.DiskGiB > 0 }
+
+// Fits reports whether a demand fits.
+func (r Room) Fits(d Demand) bool {
+	return uint64(d.VCPUs) <= r.VCPUs && d.MemoryMiB <= r.MemoryMiB && d.DiskGiB <= r.DiskGiB
+}
+
+// Share is the scarcest resource's free part of the whole, 0 to Full.
+func (r Room) Share(c Capacity, overcommit uint32) uint64 {
+	return min(
+		share(r.VCPUs, c.VCPUs(overcommit)),
+		share(r.MemoryMiB, c.MemoryMiB),
+		share(r.DiskGiB, c.DiskGiB),
+	)
+}
+
+func left(whole, taken uint64) uint64 {
+	if taken >= whole {
+		return 0
+	}
+	return whole - taken
+}
+
+func share(part, whole uint64) uint64 {
+	if whole == 0 {
+		return 0
+	}
+	// Bounded by Validate, so the product does not overflow.
+	return min(part, whole) * Full / whole
+}

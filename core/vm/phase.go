@@ -1,0 +1,114 @@
+package vm
+
+import "fmt"
+
+// Phase is where a VM stands in its life; a closed set with the numbers of the
+// chain's messages. The zero value is no phase.
+type Phase uint8
+
+// The phases; the picture is at Next.
+const (
+	// Pending: accepted, waiting for a miner.
+	Pending Phase = iota + 1
+	// Assigned: a miner was chosen and has a deadline to begin.
+	Assigned
+	// Provisioning: its miner prepares and boots it.
+	Provisioning
+	// Running: its miner says that it runs.
+	Running
+	// Stopping: to be stopped; its miner has not confirmed.
+	Stopping
+	// Stopped: off, its disk kept on its miner.
+	Stopped
+	// Rebooting: to be rebooted; its miner has not confirmed.
+	Rebooting
+	// Failed: something went wrong, said in the reason.
+	Failed
+	// Lost: its host was not seen any more.
+	Lost
+	// Archived: its disk is in storage, no miner holds it.
+	Archived
+	// Terminating: to be destroyed; its miner has not confirmed.
+	Terminating
+	// Terminated: gone for ever.
+	Terminated
+)
+
+// Phases lists every phase.
+func Phases() []Phase {
+	return []Phase{
+		Pending, Assigned, Provisioning, Running, Stopping, Stopped,
+		Rebooting, Failed, Lost, Archived, Terminating, Terminated,
+	}
+}
+
+// String gives the phase's name in lower case, "phase(n)" for no phase.
+func (p Phase) String() string {
+	switch p {
+	case Pending:
+		return "pending"
+	case Assigned:
+		return "assigned"
+	case Provisioning:
+		return "provisioning"
+	case Running:
+		return "running"
+	case Stopping:
+		return "stopping"
+	case Stopped:
+		return "stopped"
+	case Rebooting:
+		return "rebooting"
+	case Failed:
+		return "failed"
+	case Lost:
+		return "lost"
+	case Archived:
+		return "archived"
+	case Terminating:
+		return "terminating"
+	case Terminated:
+		return "terminated"
+	default:
+		return fmt.Sprintf("phase(%d)", uint8(p))
+	}
+}
+
+// ParsePhase is the inverse of String.
+func ParsePhase(s string) (Phase, error) {
+	for _, p := range Phases() {
+		if p.String() == s {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("phase %.40q is none of the known ones", s)
+}
+
+// Final reports whether nothing ever follows.
+func (p Phase) Final() bool { return p == Terminated }
+
+// On reports whether the guest is, or may be, up: the phases charged at the
+// running rate once it has shown itself alive.
+func (p Phase) On() bool { return p == Running || p == Rebooting }
+
+// Reasons a VM's status may carry beside its phase. Miners may add their own.
+const (
+	// ReasonNoCapacity: no miner has room; the VM waits its turn.
+	ReasonNoCapacity = "no_capacity"
+	// ReasonSecretsNeeded: the next instance's secret was not dealt yet.
+	ReasonSecretsNeeded = "instance_secrets_needed"
+	// ReasonRetryWait: only miners that failed it have room; tried again soon.
+	ReasonRetryWait = "retry_wait"
+	// ReasonNotProvisioned: the assigned miner did not begin in time.
+	ReasonNotProvisioned = "not_provisioned_in_time"
+	// ReasonAttempts: provisioning failed too often.
+	ReasonAttempts = "too_many_attempts"
+	// ReasonCreditRunOut: the account's credit reached its hold-back.
+	ReasonCreditRunOut = "credit_run_out"
+	// ReasonTenant: the tenant asked for it.
+	ReasonTenant = "tenant_request"
+	// ReasonGuestShutdown: shut down cleanly from inside; stays off.
+	ReasonGuestShutdown = "guest_shutdown"
+	// ReasonHostProcessDied: the host's process died and is started again.
+	ReasonHostProcessDied = "host_process_died"
+)
