@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strconv"
+	"strings"
 )
 
 const (
@@ -103,4 +105,13 @@ type counter struct {
 	name string
 	sum  *uint64
 	plus uint64
+}
+
+// Format writes an amount of ucredit in credits, without trailing zeros: 1 500 000 is "1.5".
+func Format(ucredit uint64) string {
+	whole, part := ucredit/PerCredit, ucredit%PerCredit
+	if part == 0 {
+		return strconv.FormatUint(whole, 10)
+	}
+	return strings.TrimRight(fmt.Sprintf("%d.%06d", whole, part), "0")
 }

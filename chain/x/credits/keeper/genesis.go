@@ -1,0 +1,89 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+
+	sdkmath "cosmossdk.io/math"
+
+	"github.com/hippius/compute/chain/x/credits/types"
+)
+
+// InitGenesis loads the state; the module account must hold the reserve already.
+func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
+	if err := g.Validate(); err != nil {
+		return err
+	}
+	if err := k.params.Set(ctx, g.Params); err != nil {
+		return err
+	}
+	if err := k.totals.Set(ctx, g.Totals); err != nil {
+		return err
+	}
+	for _, b := range g.Balances {
+		if err := k.balances.Set(ctx, b.Address, b); err != nil {
+			return err
+		}
+	}
+	for _, r := range g.References {
+		if err := k.references.Set(ctx, r); err != nil {
+			return err
+		}
+	}
+	return k.CheckInvariants(ctx)
+}
+
+// ExportGenesis is the state between two blocks.
+func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error) {
+	g := &types.GenesisState{}
+	var err error
+	if g.Params, err = k.params.Get(ctx); err != nil {
+		return nil, err
+	}
+	if g.Totals, err = k.totals.Get(ctx); err != nil {
+		return nil, err
+	}
+	balances, err := k.balances.Iterate(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if g.Balances, err = balances.Values(); err != nil {
+		return nil, err
+	}
+	refs, err := k.references.Iterate(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	g.References, err = refs.Keys()
+	return g, err
+}
+
+// CheckInvariants says which law of the module is broken, if any: the books
+// agree with themselves, the balances are what is outstanding, and the module
+// account holds exactly the reserve. True between blocks; it reads every balance.
+func (k *Keeper) CheckInvariants(ctx context.Context) error {
+	totals, err := k.totals.Get(ctx)
+	if err != nil {
+		return err
+	}
+	books := totals.Books()
+	if err := books.Check(); err != nil {
+		return fmt.Errorf("books of x/credits: %w", err)
+	}
+	sum := sdkmath.ZeroInt()
+	err = k.balances.Walk(ctx, nil, func(_ string, b types.Balance) (bool, error) {
+		sum = sum.Add(sdkmath.NewIntFromUint64(b.Ucredit))
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	if want := sdkmath.NewIntFromUint64(books.Outstanding()); !sum.Equal(want) {
+		return fmt.Errorf("accounts hold %s ucredit, but %s are outstanding", sum, want)
+	}
+	held := k.bank.GetBalance(ctx, k.accounts.GetModuleAddress(types.ModuleName), types.Denom).Amount
+	if want := sdkmath.NewIntFromUint64(books.Reserve); !held.Equal(want) {
+		return fmt.Errorf("the module account holds %s uhip, but the reserve is %s", held, want)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+// Package types holds the messages, state and rules of form of x/credits.
+package types
+
+import "cosmossdk.io/collections"
+
+const (
+	// ModuleName names the module, its store and the account that holds the reserve.
+	ModuleName = "credits"
+	// StoreKey is the module's store.
+	StoreKey = ModuleName
+	// TransientStoreKey is the store of what a block released, emptied at its end.
+	TransientStoreKey = "transient_" + ModuleName
+	// TreasuryName is the module account that receives the treasury's share.
+	TreasuryName = "treasury"
+	// Denom of the coin that is deposited and released.
+	Denom = "uhip"
+)
+
+// Prefixes of the module's store.
+const (
+	prefixParams = iota
+	prefixTotals
+	prefixBalances
+	prefixReferences
+)
+
+// ParamsPrefix is where the parameters are kept.
+func ParamsPrefix() collections.Prefix { return collections.NewPrefix(prefixParams) }
+
+// TotalsPrefix is where the books are kept.
+func TotalsPrefix() collections.Prefix { return collections.NewPrefix(prefixTotals) }
+
+// BalancesPrefix is where the accounts' balances are kept, by address.
+func BalancesPrefix() collections.Prefix { return collections.NewPrefix(prefixBalances) }
+
+// ReferencesPrefix is where used references are kept.
+func ReferencesPrefix() collections.Prefix { return collections.NewPrefix(prefixReferences) }
+
+// Prefixes of the transient store.
+const (
+	prefixEarned = iota
+	prefixServed
+	prefixStakers
+	prefixTreasury
+)
+
+// EarnedPrefix is what each miner earned in this block, in uhip.
+func EarnedPrefix() collections.Prefix { return collections.NewPrefix(prefixEarned) }
+
+// ServedPrefix is what was consumed on each miner in this block, in ucredit.
+func ServedPrefix() collections.Prefix { return collections.NewPrefix(prefixServed) }
+
+// StakersPrefix is what this block released to validators and stakers, in uhip.
+func StakersPrefix() collections.Prefix { return collections.NewPrefix(prefixStakers) }
+
+// TreasuryPrefix is what this block released to the treasury, in uhip.
+func TreasuryPrefix() collections.Prefix { return collections.NewPrefix(prefixTreasury) }
+
+// Events of the module, each with the attributes it is given in the README.
+const (
+	EventBought   = "credits_bought"
+	EventConsumed = "credits_consumed"
+	EventReleased = "credits_released"
+)
+
+// Attributes of the module's events.
+const (
+	AttributeAccount   = "account"
+	AttributeBuyer     = "buyer"
+	AttributeMiner     = "miner"
+	AttributeReference = "reference"
+	AttributeUcredit   = "ucredit"
+	AttributeUhip      = "uhip"
+	AttributeMiners    = "miners_uhip"
+	AttributeStakers   = "stakers_uhip"
+	AttributeTreasury  = "treasury_uhip"
+)
