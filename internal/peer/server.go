@@ -1,0 +1,128 @@
+package peer
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/keepalive"
+)
+
+// maxHeaders bounds the metadata of one call, in bytes.
+const maxHeaders = 16 << 10
+
+// reconnect paces attempts to reach a server that is away.
+var reconnect = backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * time.Second}
+
+// Verifier decides whether caller may make this call, before the service sees it. The context it returns is the one
+// the service gets, so it can add what it learnt (for instance whom a short-lived key speaks for; call metadata is in
+// the context). An error that is not a gRPC status reaches the caller as PermissionDenied.
+type Verifier func(ctx context.Context, caller ed25519.PublicKey, method string) (context.Context, error)
+
+type settings struct {
+	maxMessage      int
+	maxStreams      uint32
+	maxConns        int
+	maxConnsPerHost int
+	handshake       time.Duration
+	rate            rate.Limit
+	burst           int
+	verify          Verifier
+	log             *slog.Logger
+}
+
+// Option changes a bound of NewServer.
+type Option func(*settings)
+
+// MaxMessage bounds one received message, in bytes (4 MiB).
+func MaxMessage(n int) Option { return func(s *settings) { s.maxMessage = n } }
+
+// MaxStreams bounds the calls in progress on one connection (128).
+func MaxStreams(n uint32) Option { return func(s *settings) { s.maxStreams = n } }
+
+// MaxConns bounds the connections open at once, in all (1024) and from one host (256).
+func MaxConns(total, perHost int) Option {
+	return func(s *settings) { s.maxConns, s.maxConnsPerHost = total, perHost }
+}
+
+// HandshakeTimeout is how long a caller may take to prove its key (10 s).
+func HandshakeTimeout(d time.Duration) Option { return func(s *settings) { s.handshake = d } }
+
+// RatePerIdentity bounds the calls of one identity key to perSecond, with bursts (unbounded). A stream is one call.
+func RatePerIdentity(perSecond float64, burst int) Option {
+	return func(s *settings) { s.rate, s.burst = rate.Limit(perSecond), burst }
+}
+
+// WithVerifier asks v before every call.
+func WithVerifier(v Verifier) Option { return func(s *settings) { s.verify = v } }
+
+// WithLogger tells log what went wrong on our side: a service that panicked (nothing).
+func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
+
+// Server is a gRPC server whose connections are bounded and whose callers have proved a key.
+type Server struct {
+	*grpc.Server
+	set settings
+}
+
+// NewServer returns a server that proves key. Register services on it, then call Serve.
+func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
+	set := settings{
+		maxMessage:      4 << 20,
+		maxStreams:      128,
+		maxConns:        1024,
+		maxConnsPerHost: 256,
+		handshake:       10 * time.Second,
+		rate:            rate.Inf,
+		log:             slog.New(slog.DiscardHandler),
+	}
+	for _, opt := range opts {
+		opt(&set)
+	}
+	g := newGate(set)
+	return &Server{set: set, Server: grpc.NewServer(
+		grpc.Creds(ServerCredentials(key)),
+		grpc.MaxRecvMsgSize(set.maxMessage),
+		grpc.MaxConcurrentStreams(set.maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ConnectionTimeout(set.handshake),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingInterval / 2, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 10 * time.Minute,
+			Time:              time.Minute,
+			Timeout:           20 * time.Second,
+		}),
+		grpc.UnaryInterceptor(g.unary),
+		grpc.StreamInterceptor(g.stream),
+	)}
+}
+
+// Serve takes connections from l, within the bounds, until Close, Stop or GracefulStop. It owns l.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.Server.Serve(newLimitListener(l, s.set.maxConns, s.set.maxConnsPerHost)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve peers on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Close lets calls in progress finish until ctx ends, then cuts them. It returns when all have ended.
+func (s *Server) Close(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.GracefulStop()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.Stop()
+		<-done
+	}
+}
