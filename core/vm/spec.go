@@ -3,6 +3,8 @@ package vm
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/hippius/compute/core/plan"
 )
 
 // Bounds of a spec.
@@ -35,7 +37,7 @@ type Spec struct {
 	Priority     uint32
 }
 
-// ValidName checks a name of a VM, key, plan or the like: 1 to 63 characters
+// ValidName checks a name of a VM, key, device or the like: 1 to 63 characters
 // of a-z, 0-9 and "-", not beginning with "-".
 func ValidName(what, s string) error {
 	if s == "" {
@@ -56,8 +58,11 @@ func ValidName(what, s string) error {
 // Validate checks every field's form and bounds and returns the first fault as
 // one sentence. What a name stands for is not its matter.
 func (s Spec) Validate() error {
-	for _, f := range []struct{ what, value string }{{"VM name", s.Name}, {"plan", s.Plan}, {"image", s.Image}} {
-		if err := ValidName(f.what, f.value); err != nil {
+	if err := ValidName("VM name", s.Name); err != nil {
+		return err
+	}
+	for _, f := range []struct{ what, value string }{{"plan", s.Plan}, {"image", s.Image}} {
+		if err := plan.ValidateName(f.what, f.value); err != nil {
 			return err
 		}
 	}
@@ -69,16 +74,16 @@ func (s Spec) Validate() error {
 			return err
 		}
 	}
-	if err := names("application", s.Apps, MaxApps); err != nil {
+	if err := names("application", s.Apps, MaxApps, plan.ValidateName); err != nil {
 		return err
 	}
 	if len(s.SSHKeys) == 0 {
 		return fmt.Errorf("no SSH key is named; name 1 to %d of the account's keys", MaxSSHKeys)
 	}
-	if err := names("SSH key", s.SSHKeys, MaxSSHKeys); err != nil {
+	if err := names("SSH key", s.SSHKeys, MaxSSHKeys, ValidName); err != nil {
 		return err
 	}
-	if err := names("miner", s.Miners, MaxMiners); err != nil {
+	if err := names("miner", s.Miners, MaxMiners, ValidName); err != nil {
 		return err
 	}
 	if n := len(s.UserDataHash); n != 0 && n != HashSize {
@@ -97,13 +102,13 @@ func (s Spec) Validate() error {
 	return nil
 }
 
-func names(what string, list []string, limit int) error {
+func names(what string, list []string, limit int, valid func(what, s string) error) error {
 	if len(list) > limit {
 		return fmt.Errorf("%d times %s; at most %d are accepted", len(list), what, limit)
 	}
 	seen := make(map[string]bool, len(list))
 	for _, s := range list {
-		if err := ValidName(what, s); err != nil {
+		if err := valid(what, s); err != nil {
 			return err
 		}
 		if seen[s] {
