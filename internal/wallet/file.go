@@ -211,4 +211,3 @@ func parseSecret(text string) (*Wallet, error) {
 	}
 	return FromPhrase(text)
 }
-

@@ -1,0 +1,161 @@
+// Package client is how every program but the node itself speaks to the chain:
+// queries, signed transactions, and following what changes. It links the plain
+// generated types and a secp256k1 library, never the chain's own framework.
+package client
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	authv1beta1 "cosmossdk.io/api/cosmos/auth/v1beta1"
+	bankv1beta1 "cosmossdk.io/api/cosmos/bank/v1beta1"
+	cmtv1beta1 "cosmossdk.io/api/cosmos/base/tendermint/v1beta1"
+	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
+	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+)
+
+// Config of a Client. Network is required; everything else has a default.
+type Config struct {
+	Network Network
+	// Key is the transport identity shown to the nodes; a new one when nil.
+	Key ed25519.PrivateKey
+	// Poll is how often a transaction's inclusion is asked for (200 ms).
+	Poll time.Duration
+	// Inclusion is how long to wait for a transaction to be in a block (1 min).
+	Inclusion time.Duration
+	// Call bounds one call to one endpoint before the next is tried (10 s).
+	Call time.Duration
+	// Gas limit of each transaction (20 million). Fees are flat, so it buys nothing and costs nothing.
+	Gas uint64
+}
+
+func (c Config) withDefaults() Config {
+	if c.Poll <= 0 {
+		c.Poll = 200 * time.Millisecond
+	}
+	if c.Inclusion <= 0 {
+		c.Inclusion = time.Minute
+	}
+	if c.Call <= 0 {
+		c.Call = 10 * time.Second
+	}
+	if c.Gas == 0 {
+		c.Gas = 20_000_000
+	}
+	return c
+}
+
+// Client speaks to one network through any of its endpoints. It is safe for concurrent use.
+type Client struct {
+	set  Config
+	conn *failover
+
+	auth        authv1beta1.QueryClient
+	bank        bankv1beta1.QueryClient
+	node        cmtv1beta1.ServiceClient
+	tx          txv1beta1.ServiceClient
+	compute     computev1.QueryClient
+	credits     creditsv1.QueryClient
+	marketplace marketplacev1.QueryClient
+	mesh        meshv1.QueryClient
+	ranking     rankingv1.QueryClient
+	registry    registryv1.QueryClient
+}
+
+// New prepares a client without connecting; the first call does. Close it after use.
+func New(set Config) (*Client, error) {
+	set = set.withDefaults()
+	if err := set.Network.Validate(); err != nil {
+		return nil, err
+	}
+	if set.Key == nil {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, fmt.Errorf("make transport key: %w", err)
+		}
+		set.Key = key
+	}
+	conn, err := dialAll(set.Network.GRPC, set.Key, set.Call)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(set, conn), nil
+}
+
+func newClient(set Config, conn *failover) *Client {
+	return &Client{
+		set: set, conn: conn,
+		auth:        authv1beta1.NewQueryClient(conn),
+		bank:        bankv1beta1.NewQueryClient(conn),
+		node:        cmtv1beta1.NewServiceClient(conn),
+		tx:          txv1beta1.NewServiceClient(conn),
+		compute:     computev1.NewQueryClient(conn),
+		credits:     creditsv1.NewQueryClient(conn),
+		marketplace: marketplacev1.NewQueryClient(conn),
+		mesh:        meshv1.NewQueryClient(conn),
+		ranking:     rankingv1.NewQueryClient(conn),
+		registry:    registryv1.NewQueryClient(conn),
+	}
+}
+
+// Close ends all connections; calls under way fail.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// ChainID of the network.
+func (c *Client) ChainID() string { return c.set.Network.ChainID }
+
+// Network is the profile the client was made from.
+func (c *Client) Network() Network { return c.set.Network }
+
+// Check asks every endpoint which chain it is of. It fails if one is of another chain, or none answers; endpoints
+// that do not answer are otherwise forgiven.
+func (c *Client) Check(ctx context.Context) error {
+	var down []error
+	for _, one := range c.each() {
+		info, err := one.node.GetNodeInfo(ctx, &cmtv1beta1.GetNodeInfoRequest{})
+		if err != nil {
+			down = append(down, fmt.Errorf("ask chain node %s: %w", one.conn.ends[0].name, err))
+			continue
+		}
+		if got := info.GetDefaultNodeInfo().GetNetwork(); got != c.ChainID() {
+			return fmt.Errorf("chain node %s is of chain %.60q, not %q", one.conn.ends[0].name, got, c.ChainID())
+		}
+	}
+	if len(down) == len(c.conn.ends) {
+		return errors.Join(down...)
+	}
+	return nil
+}
+
+// VMEverywhere asks every endpoint for a VM and fails unless all answer: what may be destroyed is not one node's
+// word. The answers are in the order of the profile.
+func (c *Client) VMEverywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
+	vms := make([]*computev1.VM, 0, len(c.conn.ends))
+	for _, one := range c.each() {
+		v, err := one.VM(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("chain node %s: %w", one.conn.ends[0].name, err)
+		}
+		vms = append(vms, v)
+	}
+	return vms, nil
+}
+
+// each gives one client for each endpoint; they share this one's connections.
+func (c *Client) each() []*Client {
+	out := make([]*Client, len(c.conn.ends))
+	for i := range c.conn.ends {
+		out[i] = newClient(c.set, &failover{ends: c.conn.ends[i : i+1], call: c.conn.call})
+	}
+	return out
+}

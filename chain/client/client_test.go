@@ -1,0 +1,235 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+)
+
+func TestSend(t *testing.T) {
+	ch := newChain()
+	blocks(t, ch, 20*time.Millisecond)
+	c := open(t, serve(t, ch, newKey(t)))
+	w := newWallet(t)
+	s := c.NewSender(w)
+
+	_, err := s.AddSSHKey(t.Context(), "laptop", "ssh-ed25519 AAAA")
+	require.ErrorIs(t, err, ErrNoAccount)
+	ch.fund(w.Address())
+
+	print, err := s.AddSSHKey(t.Context(), "laptop", "ssh-ed25519 AAAA")
+	require.NoError(t, err)
+	require.Equal(t, "SHA256:laptop", print)
+	keys, err := c.SSHKeys(t.Context(), w.Address())
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+
+	_, err = s.AddSSHKey(t.Context(), "laptop", "ssh-ed25519 AAAA")
+	var refused *Error
+	require.ErrorAs(t, err, &refused)
+	require.ErrorIs(t, err, Code("compute", 7))
+	require.NotErrorIs(t, err, Code("compute", 8))
+	require.Equal(t, "the name laptop is taken: choose another", refused.Error())
+	require.NotEmpty(t, refused.TxHash)
+
+	// A refused transaction used its number: the next goes on.
+	_, err = s.AddSSHKey(t.Context(), "desk", "ssh-ed25519 AAAA")
+	require.NoError(t, err)
+}
+
+func TestSendForAnotherChainIsRefused(t *testing.T) {
+	ch := newChain()
+	ch.id = "other-1"
+	blocks(t, ch, 20*time.Millisecond)
+	c := open(t, serve(t, ch, nil))
+	w := newWallet(t)
+	ch.fund(w.Address())
+	_, err := c.NewSender(w).AddSSHKey(t.Context(), "laptop", "k")
+	require.ErrorIs(t, err, Code(sdkCodespace, 4))
+	require.ErrorContains(t, c.Check(t.Context()), `is of chain "other-1", not "test-1"`)
+}
+
+// Two senders of one account, each several at a time: every message is carried out once.
+func TestSendersShareAnAccount(t *testing.T) {
+	ch := newChain()
+	blocks(t, ch, 10*time.Millisecond)
+	c := open(t, serve(t, ch, nil))
+	w := newWallet(t)
+	ch.fund(w.Address())
+	a, b := c.NewSender(w), c.NewSender(w)
+	var wg sync.WaitGroup
+	errs := make([]error, 12)
+	for i := range errs {
+		s := a
+		if i%3 == 0 {
+			s = b
+		}
+		wg.Go(func() { _, errs[i] = s.AddSSHKey(t.Context(), fmt.Sprint("key-", i), "k") })
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	keys, err := c.SSHKeys(t.Context(), w.Address())
+	require.NoError(t, err)
+	require.Len(t, keys, len(errs))
+}
+
+func TestLostTransaction(t *testing.T) {
+	ch := newChain()
+	blocks(t, ch, 10*time.Millisecond)
+	c := open(t, serve(t, ch, nil))
+	c.set.Inclusion = 100 * time.Millisecond
+	w := newWallet(t)
+	ch.fund(w.Address())
+	s := c.NewSender(w)
+	ch.mu.Lock()
+	ch.lose = 1
+	ch.mu.Unlock()
+	_, err := s.AddSSHKey(t.Context(), "a", "k")
+	require.ErrorIs(t, err, ErrInDoubt)
+	var doubt *InDoubtError
+	require.ErrorAs(t, err, &doubt)
+	require.Len(t, doubt.TxHash, 64)
+	_, err = s.AddSSHKey(t.Context(), "b", "k")
+	require.NoError(t, err)
+}
+
+func TestFailover(t *testing.T) {
+	ch := newChain()
+	blocks(t, ch, 10*time.Millisecond)
+	good := serve(t, ch, newKey(t))
+	impostor := serve(t, newChain(), newKey(t))
+	impostor.Identity = good.Identity
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // only to know a port where nobody is
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	down := Endpoint{Address: l.Addr().String(), Identity: good.Identity}
+
+	w := newWallet(t)
+	ch.fund(w.Address())
+	c := open(t, down, impostor, good)
+	_, err = c.NewSender(w).AddSSHKey(t.Context(), "a", "k")
+	require.NoError(t, err)
+	require.NoError(t, c.Check(t.Context()))
+	_, err = c.VMEverywhere(t.Context(), "x")
+	require.ErrorIs(t, err, ErrUnavailable, "an endpoint that is down cannot agree")
+
+	c = open(t, down, impostor)
+	_, err = c.SSHKeys(t.Context(), w.Address())
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.ErrorContains(t, err, "pinned is "+good.Identity)
+	require.Error(t, c.Check(t.Context()))
+}
+
+func TestQueries(t *testing.T) {
+	ch := newChain()
+	for i := range 150 {
+		ch.vms = append(ch.vms, &computev1.VM{Id: fmt.Sprintf("%03d", i), Owner: "o", Spec: &computev1.VMSpec{Name: fmt.Sprint("n", i)}})
+	}
+	c := open(t, serve(t, ch, nil))
+	_, err := c.VM(t.Context(), "nope")
+	require.ErrorIs(t, err, ErrNotFound)
+	v, err := c.VMByName(t.Context(), "o", "n149")
+	require.NoError(t, err)
+	require.Equal(t, "149", v.GetId())
+	all, err := c.VMs(t.Context(), "o", false)
+	require.NoError(t, err)
+	require.Len(t, all, 150)
+	every, err := c.VMEverywhere(t.Context(), "003")
+	require.NoError(t, err)
+	require.Len(t, every, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = c.VM(ctx, "003")
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestMinerVMs(t *testing.T) {
+	ch := newChain()
+	ch.height, ch.oldest = 100, 20
+	for i := range 300 {
+		ch.vms = append(ch.vms, &computev1.VM{Id: fmt.Sprintf("%03d", i), ChangedHeight: int64(10 + i/10)}) // ten a block
+	}
+	c := open(t, serve(t, ch, nil))
+	ids := func(m MinerChanges) map[string]bool {
+		seen := map[string]bool{}
+		for _, v := range m.VMs {
+			require.False(t, seen[v.GetId()], "twice")
+			seen[v.GetId()] = true
+		}
+		return seen
+	}
+	m, err := c.MinerVMs(t.Context(), "m", 0)
+	require.NoError(t, err)
+	require.True(t, m.Full)
+	require.Len(t, ids(m), 300)
+	require.Equal(t, int64(100), m.Height)
+
+	m, err = c.MinerVMs(t.Context(), "m", 24) // blocks 25 to 39, over several pages
+	require.NoError(t, err)
+	require.False(t, m.Full)
+	require.Len(t, ids(m), 150)
+
+	m, err = c.MinerVMs(t.Context(), "m", 19) // older than is remembered
+	require.NoError(t, err)
+	require.True(t, m.Full)
+	require.Len(t, ids(m), 300)
+
+	m, err = c.MinerVMs(t.Context(), "m", m.Height)
+	require.NoError(t, err)
+	require.Empty(t, m.VMs)
+	require.False(t, m.Full)
+}
+
+func TestTenants(t *testing.T) {
+	ch := newChain()
+	ch.height = 100
+	for i := range 600 {
+		ch.tenants = append(ch.tenants, &meshv1.Tenant{Owner: fmt.Sprintf("%03d", i), ChangedHeight: 50})
+	}
+	c := open(t, serve(t, ch, nil))
+	got, err := c.Tenants(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, got.Tenants, 600)
+	got, err = c.Tenants(t.Context(), got.Height)
+	require.NoError(t, err)
+	require.Empty(t, got.Tenants)
+}
+
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		type call struct {
+			cursor int
+			at     time.Duration
+		}
+		var calls []call
+		fails := 0
+		poke := make(chan struct{}, 1)
+		err := Follow(ctx, 7, time.Second, poke, func(_ context.Context, cursor int) (int, error) {
+			calls = append(calls, call{cursor, time.Since(start)})
+			switch len(calls) {
+			case 2, 3:
+				return 99, errors.New("node away")
+			case 4:
+				poke <- struct{}{}
+			case 6:
+				cancel()
+			}
+			return cursor + 1, nil
+		}, func(error) { fails++ })
+		require.NoError(t, err)
+		require.Equal(t, 2, fails)
+		require.Equal(t, []call{{7, 0}, {8, time.Second}, {8, 3 * time.Second}, {8, 7 * time.Second}, {9, 7 * time.Second}, {10, 8 * time.Second}}, calls)
+	})
+}

@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/hippius/compute/internal/peer"
+)
+
+// maxAnswer bounds one answer of a node, in bytes.
+const maxAnswer = 16 << 20
+
+// end is one endpoint and the connection to it, which mends itself.
+type end struct {
+	name string
+	conn *grpc.ClientConn
+}
+
+// failover is a gRPC connection to whichever endpoint answers: it stays with the one that did last.
+type failover struct {
+	ends []end
+	call time.Duration
+	last atomic.Int32
+}
+
+func dialAll(list []Endpoint, key ed25519.PrivateKey, call time.Duration) (*failover, error) {
+	f := &failover{call: call}
+	for _, e := range list {
+		conn, err := dialOne(e, key)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		f.ends = append(f.ends, end{name: e.Address, conn: conn})
+	}
+	return f, nil
+}
+
+func dialOne(e Endpoint, key ed25519.PrivateKey) (*grpc.ClientConn, error) {
+	if e.Plain {
+		return peer.DialLoopbackPlain(e.Address)
+	}
+	pin, err := hex.DecodeString(e.Identity)
+	if err != nil || len(pin) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("endpoint %s: identity is no Ed25519 key in hex", e.Address)
+	}
+	return peer.NewClient(e.Address, key, pin)
+}
+
+// Invoke asks the endpoints one after the other until one answers, whatever the answer. A call may so reach two
+// nodes: what is sent must bear that, as a signed transaction does.
+func (f *failover) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	opts = append(opts, grpc.MaxCallRecvMsgSize(maxAnswer))
+	start := int(f.last.Load())
+	var causes []error
+	for i := range f.ends {
+		at := (start + i) % len(f.ends)
+		err := f.invokeOne(ctx, f.ends[at], method, args, reply, opts)
+		if err == nil || !elsewhere(err) || ctx.Err() != nil {
+			f.last.Store(int32(at)) //nolint:gosec // bounded by the number of endpoints
+			return err
+		}
+		causes = append(causes, fmt.Errorf("chain node %s: %s", f.ends[at].name, status.Convert(err).Message()))
+	}
+	return status.Error(codes.Unavailable, errors.Join(causes...).Error())
+}
+
+func (f *failover) invokeOne(ctx context.Context, e end, method string, args, reply any, opts []grpc.CallOption) error {
+	ctx, cancel := context.WithTimeout(ctx, f.call)
+	defer cancel()
+	return e.conn.Invoke(ctx, method, args, reply, opts...)
+}
+
+// elsewhere says that another endpoint may do better.
+func elsewhere(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Unimplemented:
+		return true
+	default:
+		return false
+	}
+}
+
+// NewStream is not offered: the chain has no streams.
+func (f *failover) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "the chain client has no streams")
+}
+
+// Close ends all connections.
+func (f *failover) Close() error {
+	var errs []error
+	for _, e := range f.ends {
+		errs = append(errs, e.conn.Close())
+	}
+	return errors.Join(errs...)
+}

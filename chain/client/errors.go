@@ -1,0 +1,126 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Kinds of failure of a query or broadcast, for errors.Is.
+var (
+	// ErrNotFound: the chain knows no such thing.
+	ErrNotFound = errors.New("not on chain")
+	// ErrUnavailable: no endpoint answers.
+	ErrUnavailable = errors.New("no chain node answers")
+	// ErrRefused: the question itself is wrong; the sentence says how.
+	ErrRefused = errors.New("refused")
+	// ErrInDoubt: a transaction was taken but not seen in a block in time; it may still be. Error.TxHash or
+	// InDoubtError names it.
+	ErrInDoubt = errors.New("not seen in a block yet")
+)
+
+// Error is what the chain said of a transaction it did not carry out. Two are the same to errors.Is if codespace
+// and code are.
+type Error struct {
+	// Codespace is the module that refused, e.g. "compute"; Code is its registered, never reused number.
+	Codespace string
+	Code      uint32
+	// Sentence says what is wrong and what is accepted.
+	Sentence string
+	// TxHash is set if the refused transaction is in a block.
+	TxHash string
+}
+
+// Error gives the sentence.
+func (e *Error) Error() string { return e.Sentence }
+
+// Is compares codespace and code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error) //nolint:errorlint // errors.Is unwraps; this is its last step
+	return ok && t.Codespace == e.Codespace && t.Code == e.Code
+}
+
+// Code makes an Error to compare with: errors.Is(err, client.Code("compute", 7)).
+func Code(codespace string, code uint32) *Error {
+	return &Error{Codespace: codespace, Code: code, Sentence: fmt.Sprintf("%s error %d", codespace, code)}
+}
+
+// InDoubtError names a transaction of which it is not known whether it will be in a block.
+type InDoubtError struct {
+	TxHash string
+	// Cause is why waiting ended.
+	Cause error
+}
+
+func (e *InDoubtError) Error() string {
+	return fmt.Sprintf("transaction %s is sent but %v: %v", e.TxHash, ErrInDoubt, e.Cause)
+}
+
+// Is makes it an ErrInDoubt.
+func (e *InDoubtError) Is(target error) bool { return target == ErrInDoubt } //nolint:errorlint // the last step of errors.Is
+
+// Unwrap gives the cause.
+func (e *InDoubtError) Unwrap() error { return e.Cause }
+
+// Codes of the framework's own codespace that decide what the client does next.
+const (
+	sdkCodespace    = "sdk"
+	codeWrongSeq    = 32
+	codeInMempool   = 19
+	codeMempoolFull = 20
+)
+
+// refusal makes the Error of a transaction's result.
+func refusal(codespace string, code uint32, log, hash string) *Error {
+	return &Error{Codespace: codespace, Code: code, Sentence: sentence(log, codespace, code), TxHash: hash}
+}
+
+// sentence strips what the framework puts before the module's own words.
+func sentence(log, codespace string, code uint32) string {
+	if rest, ok := strings.CutPrefix(log, "failed to execute message; message index: "); ok {
+		if _, rest, ok := strings.Cut(rest, ": "); ok {
+			log = rest
+		}
+	}
+	if log == "" {
+		return fmt.Sprintf("the chain refused it: %s error %d", codespace, code)
+	}
+	return log
+}
+
+// queryError gives a failed call its kind and keeps the node's sentence.
+func queryError(what string, err error) error {
+	s, ok := status.FromError(err)
+	if !ok {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	var kind error
+	switch s.Code() {
+	case codes.NotFound:
+		kind = ErrNotFound
+	case codes.Unavailable, codes.DeadlineExceeded:
+		kind = ErrUnavailable
+	case codes.Canceled:
+		kind = context.Canceled
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
+		kind = ErrRefused
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return &queryFailure{what: what, kind: kind, cause: err, message: s.Message()}
+}
+
+type queryFailure struct {
+	what    string
+	kind    error
+	cause   error
+	message string
+}
+
+func (e *queryFailure) Error() string { return fmt.Sprintf("%s: %v: %s", e.what, e.kind, e.message) }
+
+func (e *queryFailure) Unwrap() []error { return []error{e.kind, e.cause} }

@@ -1,0 +1,126 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+)
+
+// MinerChanges is what changed for one miner after a height.
+type MinerChanges struct {
+	// VMs it holds or must still let go of, as they are now.
+	VMs []*computev1.VM
+	// Released are ids it held and holds no more.
+	Released []string
+	// Full says that VMs is everything there is: whatever else the miner has is released.
+	Full bool
+	// Height is the next cursor.
+	Height int64
+	Head   *computev1.Head
+}
+
+// MinerVMs gives what changed for a miner after the cursor, the height of an earlier answer; 0 for everything. A
+// cursor older than the chain remembers is answered in full. An entry may be given twice; none is left out.
+func (c *Client) MinerVMs(ctx context.Context, miner string, after int64) (MinerChanges, error) {
+	out, oldest, err := c.minerVMs(ctx, miner, after, after <= 0)
+	if err == nil && !out.Full && after < oldest {
+		out, _, err = c.minerVMs(ctx, miner, 0, true)
+	}
+	if err != nil {
+		return MinerChanges{}, err
+	}
+	return out, nil
+}
+
+func (c *Client) minerVMs(ctx context.Context, miner string, after int64, all bool) (out MinerChanges, oldest int64, err error) {
+	out.Full = all
+	req := &computev1.QueryMinerVMsRequest{Miner: miner, AfterHeight: max(after, 0), All: all, Limit: pageSize}
+	for i := range maxPages {
+		r, err := c.compute.MinerVMs(ctx, req)
+		if err != nil {
+			return out, 0, queryError("VMs of miner "+miner, err)
+		}
+		if i == 0 {
+			// What changes while pages are fetched is after the first page's height, and so comes again.
+			out.Height, out.Head, oldest = r.GetHeight(), r.GetHead(), r.GetOldestHeight()
+		}
+		out.VMs = append(out.VMs, r.GetVms()...)
+		out.Released = append(out.Released, r.GetReleased()...)
+		if !r.GetMore() {
+			return out, oldest, nil
+		}
+		if len(r.GetVms()) == 0 {
+			return out, 0, fmt.Errorf("VMs of miner %s: an empty page says there is more", miner)
+		}
+		last := r.GetVms()[len(r.GetVms())-1]
+		req.AfterId = last.GetId()
+		if !all {
+			req.AfterHeight = last.GetChangedHeight()
+		}
+	}
+	return out, 0, fmt.Errorf("VMs of miner %s: the list does not end", miner)
+}
+
+// TenantChanges are the tenants changed after a height.
+type TenantChanges struct {
+	// Tenants as they are now; one without networks has lost its block.
+	Tenants []*meshv1.Tenant
+	// Height is the next cursor.
+	Height int64
+}
+
+// Tenants gives the tenants changed after the cursor, the height of an earlier answer; 0 for all.
+func (c *Client) Tenants(ctx context.Context, after int64) (TenantChanges, error) {
+	var out TenantChanges
+	req := &meshv1.QueryTenantsRequest{AfterHeight: max(after, 0), Limit: 4 * pageSize}
+	for i := range maxPages {
+		r, err := c.mesh.Tenants(ctx, req)
+		if err != nil {
+			return TenantChanges{}, queryError("tenants", err)
+		}
+		if i == 0 {
+			out.Height = r.GetHeight()
+		}
+		out.Tenants = append(out.Tenants, r.GetTenants()...)
+		if !r.GetMore() {
+			return out, nil
+		}
+		if len(r.GetTenants()) == 0 {
+			return TenantChanges{}, fmt.Errorf("tenants: an empty page says there is more")
+		}
+		last := r.GetTenants()[len(r.GetTenants())-1]
+		req.AfterHeight, req.AfterOwner = last.GetChangedHeight(), last.GetOwner()
+	}
+	return TenantChanges{}, fmt.Errorf("tenants: the list does not end")
+}
+
+// Follow calls step with a cursor, from start on, until ctx ends, and then returns nil. Step fetches what came after
+// the cursor, makes it and the next cursor durable together, and returns the next cursor. It is called again after
+// every, or at once when poke receives (nil for never); after an error, which goes to failed, later and later up to
+// 16 × every, with the same cursor.
+func Follow[C any](ctx context.Context, start C, every time.Duration, poke <-chan struct{}, step func(context.Context, C) (C, error), failed func(error)) error {
+	cursor, wait := start, every
+	for ctx.Err() == nil {
+		next, err := step(ctx, cursor)
+		switch {
+		case err == nil:
+			cursor, wait = next, every
+		case ctx.Err() != nil:
+			return nil
+		default:
+			failed(err)
+			wait = min(2*wait, 16*every)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-poke:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+	return nil
+}
