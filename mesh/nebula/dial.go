@@ -36,6 +36,9 @@ func (n *Node) DialContext(ctx context.Context, network, address string) (net.Co
 	if n.device == nil {
 		return nil, ErrNotUserspace
 	}
+	if n.life.Err() != nil {
+		return nil, fmt.Errorf("dial %s: %w", to, ErrClosed)
+	}
 	if !n.contains(to.Addr()) {
 		return nil, fmt.Errorf("dial %s: %w %v", to, ErrOutside, n.networks)
 	}
