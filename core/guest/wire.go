@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 )
 
 // The channel carries one JSON object a line, so that a reader which joins in
@@ -99,9 +100,14 @@ func NewReader(r io.Reader) *Reader {
 // Skipped counts the lines that were too long or no message.
 func (r *Reader) Skipped() uint64 { return r.skipped }
 
-// Next reads the next well-formed message into m, skipping garbage. It blocks
-// until one arrives or the stream ends, whose error it returns.
+// Next reads the next well-formed message into m, a pointer, skipping garbage,
+// of which nothing is left in m; nor is anything of what m held before. It
+// blocks until one arrives or the stream ends, whose error it returns.
 func (r *Reader) Next(m any) error {
+	to := reflect.ValueOf(m)
+	if to.Kind() != reflect.Pointer || to.IsNil() {
+		return fmt.Errorf("read channel message: into %T, want a pointer", m)
+	}
 	for {
 		line, err := r.r.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -114,10 +120,13 @@ func (r *Reader) Next(m any) error {
 		if err != nil {
 			return err
 		}
-		if err := json.Unmarshal(line, m); err != nil {
+		// A failed attempt may leave fields half set: each has its own value.
+		fresh := reflect.New(to.Type().Elem())
+		if err := json.Unmarshal(line, fresh.Interface()); err != nil {
 			r.skipped++
 			continue
 		}
+		to.Elem().Set(fresh.Elem())
 		return nil
 	}
 }

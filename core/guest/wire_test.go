@@ -1,0 +1,134 @@
+package guest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestMessagesPass(t *testing.T) {
+	sent := []ToHost{
+		{Hello: &Hello{AgentVersion: "1", VMID: "v", Seq: 2, MeshUp: true}},
+		{Proof: &Proof{Height: 7, Signature: []byte{1, 2, 3}}},
+		{Metrics: &Metrics{CPUMilli: 5, RxBytes: 1 << 60}},
+	}
+	var b bytes.Buffer
+	for _, m := range sent {
+		if err := WriteMessage(&b, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := NewReader(&b)
+	for _, want := range sent {
+		var got ToHost
+		if err := r.Next(&got); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	}
+	if err := r.Next(new(ToHost)); !errors.Is(err, io.EOF) {
+		t.Fatalf("at the end: %v", err)
+	}
+	if r.Skipped() != 0 {
+		t.Fatalf("skipped %d", r.Skipped())
+	}
+}
+
+func TestReaderStepsOverGarbage(t *testing.T) {
+	in := `tail of a cut message"}` + "\n" +
+		`{"proof":{"height":9,"signature":"no base64!"}}` + "\n" + // sets the height before it fails
+		strings.Repeat("x", 3*MaxLine) + "\n" +
+		"\n" +
+		`{"hello":{"vm_id":"v"}}` + "\n" +
+		`{"metrics":{"cpu_milli":1}` // cut by the end
+	r := NewReader(strings.NewReader(in))
+	var m ToHost
+	if err := r.Next(&m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Hello == nil || m.Hello.VMID != "v" {
+		t.Fatalf("got %+v", m)
+	}
+	if m.Proof != nil {
+		t.Fatalf("something of a message that failed was left: %+v", m.Proof)
+	}
+	if r.Skipped() != 4 {
+		t.Fatalf("skipped %d, want 4", r.Skipped())
+	}
+	if err := r.Next(&m); !errors.Is(err, io.EOF) {
+		t.Fatalf("at the end: %v", err)
+	}
+}
+
+func TestReaderClearsWhatWasBefore(t *testing.T) {
+	r := NewReader(strings.NewReader(`{"hello":{}}` + "\n" + `{"proof":{}}` + "\n"))
+	var m ToHost
+	for range 2 {
+		if err := r.Next(&m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m.Hello != nil || m.Proof == nil {
+		t.Fatalf("got %+v", m)
+	}
+	if err := r.Next(m); err == nil || errors.Is(err, io.EOF) {
+		t.Fatalf("a value that is no pointer: %v", err)
+	}
+}
+
+func TestWriteMessageBounds(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteMessage(&b, ToHost{Hello: &Hello{Error: strings.Repeat("x", MaxLine)}}); err == nil || b.Len() != 0 {
+		t.Fatalf("a message over the bound: %v, %d bytes written", err, b.Len())
+	}
+	// The longest that may be written is read.
+	m := ToHost{Hello: &Hello{}}
+	base, err := json.Marshal(ToHost{Hello: &Hello{Error: "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Hello.Error = strings.Repeat("x", MaxLine-len(base))
+	if err := WriteMessage(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() != MaxLine {
+		t.Fatalf("wrote %d bytes, want %d", b.Len(), MaxLine)
+	}
+	var got ToHost
+	if err := NewReader(&b).Next(&got); err != nil || got.Hello.Error != m.Hello.Error {
+		t.Fatalf("the longest message was not read: %v", err)
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	f.Add([]byte("{\"hello\":{\"vm_id\":\"v\"}}\n{\"proof\":{\"height\":1}}\nx\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		lines := uint64(bytes.Count(data, []byte("\n")))
+		r := NewReader(bytes.NewReader(data))
+		var read uint64
+		for {
+			var m ToHost
+			err := r.Next(&m)
+			if err == nil {
+				read++
+				continue
+			}
+			if !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			break
+		}
+		if read+r.Skipped() != lines {
+			// An over-long last line without a newline also counts as skipped.
+			if read+r.Skipped() != lines+1 || len(data) < MaxLine {
+				t.Fatalf("%d read and %d skipped of %d lines", read, r.Skipped(), lines)
+			}
+		}
+	})
+}
