@@ -1,0 +1,140 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+
+	"cosmossdk.io/collections"
+	sdkmath "cosmossdk.io/math"
+
+	"github.com/hippius/compute/chain/x/registry/types"
+)
+
+// InitGenesis loads the state; the module account must hold the bonds already.
+// The committee is computed at the end of the first block, when validators are known.
+func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
+	if err := g.Validate(); err != nil {
+		return err
+	}
+	if err := k.params.Set(ctx, g.Params); err != nil {
+		return err
+	}
+	for _, m := range g.Miners {
+		if m.Status != types.StatusGone {
+			if err := k.minerIdentities.Set(ctx, m.Identity, m.Operator); err != nil {
+				return err
+			}
+		}
+		if m.Status == types.StatusUnbonding {
+			if err := k.unbonding.Set(ctx, collections.Join(m.UnbondingUntil, m.Operator)); err != nil {
+				return err
+			}
+		}
+		if err := k.put(ctx, &types.Miner{}, m, g.Params); err != nil {
+			return err
+		}
+	}
+	for _, keeper := range g.Keepers {
+		if err := k.putKeeper(ctx, keeper); err != nil {
+			return err
+		}
+	}
+	if err := k.committee.Set(ctx, types.Committee{Epoch: g.CommitteeEpoch}); err != nil {
+		return err
+	}
+	if err := k.committeeStale.Set(ctx, true); err != nil {
+		return err
+	}
+	return k.CheckInvariants(ctx)
+}
+
+// ExportGenesis is the state between two blocks.
+func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error) {
+	g := &types.GenesisState{}
+	var err error
+	if g.Params, err = k.params.Get(ctx); err != nil {
+		return nil, err
+	}
+	miners, err := k.miners.Iterate(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if g.Miners, err = miners.Values(); err != nil {
+		return nil, err
+	}
+	keepers, err := k.keepers.Iterate(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if g.Keepers, err = keepers.Values(); err != nil {
+		return nil, err
+	}
+	c, err := k.Committee(ctx)
+	g.CommitteeEpoch = c.Epoch
+	return g, err
+}
+
+// CheckInvariants says which law of the module is broken, if any: the module
+// account holds at least the bonds, an identity leads to its miner, only open
+// miners are on the ring and the regions count exactly the open miners. True
+// between blocks; it reads every miner.
+func (k *Keeper) CheckInvariants(ctx context.Context) error {
+	bonds := sdkmath.ZeroInt()
+	regions, rings := map[string]uint64{}, 0
+	err := k.miners.Walk(ctx, nil, func(operator string, m types.Miner) (bool, error) {
+		bonds = bonds.Add(sdkmath.NewIntFromUint64(m.BondUhip))
+		if m.Open() {
+			regions[m.Region]++
+		}
+		keys := ringKeys(&m)
+		for _, key := range keys {
+			has, err := k.rings.Has(ctx, key)
+			if err != nil {
+				return true, err
+			}
+			if has && !m.Open() {
+				return true, fmt.Errorf("miner %s is on the ring and takes no VMs", operator)
+			}
+			if has {
+				rings++
+			}
+		}
+		if m.Status == types.StatusGone {
+			return false, nil
+		}
+		holder, err := k.minerIdentities.Get(ctx, m.Identity)
+		if err != nil {
+			return true, fmt.Errorf("identity of miner %s: %w", operator, err)
+		}
+		if holder != operator {
+			return true, fmt.Errorf("identity of miner %s leads to %s", operator, holder)
+		}
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	if held := k.bank.GetBalance(ctx, k.module, types.Denom).Amount; held.LT(bonds) {
+		return fmt.Errorf("the module account holds %s uhip, but %s are bonded", held, bonds)
+	}
+	err = k.regions.Walk(ctx, nil, func(region string, n uint64) (bool, error) {
+		if regions[region] != n {
+			return true, fmt.Errorf("region %s counts %d open miners of %d", region, n, regions[region])
+		}
+		delete(regions, region)
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(regions) != 0 {
+		return fmt.Errorf("%d regions with open miners are not counted", len(regions))
+	}
+	return k.rings.Walk(ctx, nil, func(key ringKey) (bool, error) {
+		rings--
+		if rings < 0 {
+			return true, fmt.Errorf("%s is on the ring and no miner", key.K3())
+		}
+		return false, nil
+	})
+}

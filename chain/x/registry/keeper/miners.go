@@ -1,0 +1,182 @@
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+
+	"cosmossdk.io/collections"
+	sdkmath "cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/node"
+)
+
+// Register registers a miner, or replaces what a registered one offers and adds to its bond.
+func (k *Keeper) Register(ctx context.Context, m *types.MsgRegisterMiner) error {
+	if err := m.ValidateBasic(); err != nil {
+		return err
+	}
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	old, err := k.miners.Get(ctx, m.Operator)
+	known := err == nil
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return err
+	}
+	if known && old.Status == types.StatusUnbonding {
+		return types.ErrStatus.Wrapf("miner %s is unbonding until unix second %d; register again after that", m.Operator, old.UnbondingUntil)
+	}
+	if holder, err := k.minerIdentities.Get(ctx, m.Identity); err == nil && holder != m.Operator {
+		return types.ErrIdentityTaken.Wrapf("identity key %x belongs to miner %s; each miner needs its own", m.Identity, holder)
+	} else if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return err
+	}
+	if old.BondUhip+m.BondUhip < p.MinBondUhip { // both bounded far below overflow
+		return types.ErrBond.Wrapf("the bond would be %d uhip; at least %d are needed, %d more", old.BondUhip+m.BondUhip, p.MinBondUhip, p.MinBondUhip-old.BondUhip-m.BondUhip)
+	}
+	if err := k.takeBond(ctx, m.Operator, m.BondUhip); err != nil {
+		return err
+	}
+
+	miner := types.Miner{
+		Operator: m.Operator, Name: m.Name, Identity: m.Identity, Roles: m.Roles, Endpoint: m.Endpoint, Region: m.Region,
+		Capacity: m.Capacity, BondUhip: old.BondUhip + m.BondUhip, Usage: old.Usage,
+		Status: types.StatusActive, RegisteredAt: now(ctx), LastSeen: now(ctx),
+	}
+	if known && old.Status != types.StatusGone {
+		miner.Status, miner.RegisteredAt = old.Status, old.RegisteredAt
+		if !bytes.Equal(old.Identity, m.Identity) {
+			if err := k.minerIdentities.Remove(ctx, old.Identity); err != nil {
+				return err
+			}
+		}
+	}
+	if err := k.minerIdentities.Set(ctx, m.Identity, m.Operator); err != nil {
+		return err
+	}
+	if err := k.put(ctx, &old, miner, p); err != nil {
+		return err
+	}
+	emit(ctx, types.EventMinerRegistered,
+		sdk.NewAttribute(types.AttributeOperator, m.Operator),
+		sdk.NewAttribute(types.AttributeRegion, m.Region),
+		sdk.NewAttribute(types.AttributeBond, strconv.FormatUint(miner.BondUhip, 10)))
+	return k.roomGrew(ctx)
+}
+
+func (k *Keeper) takeBond(ctx context.Context, operator string, uhip uint64) error {
+	if uhip == 0 {
+		return nil
+	}
+	addr, err := account.Parse("operator", operator)
+	if err != nil {
+		return types.ErrInvalid.Wrap(err.Error())
+	}
+	coin := sdk.NewCoin(types.Denom, sdkmath.NewIntFromUint64(uhip))
+	if has := k.bank.SpendableCoin(ctx, addr, types.Denom); has.Amount.LT(coin.Amount) {
+		return types.ErrBondFunds.Wrapf("%s has %s to spend; %s are to be bonded", operator, has, coin)
+	}
+	return k.bank.SendCoinsFromAccountToModule(ctx, addr, types.ModuleName, sdk.NewCoins(coin))
+}
+
+// Drain stops new assignments to a miner; with undo it takes new ones again.
+func (k *Keeper) Drain(ctx context.Context, operator string, undo bool) error {
+	m, err := k.Miner(ctx, operator)
+	if err != nil {
+		return err
+	}
+	from, to, event := types.StatusActive, types.StatusDraining, types.EventMinerDraining
+	if undo {
+		from, to, event = to, from, types.EventMinerResumed
+	}
+	if m.Status != from {
+		return types.ErrStatus.Wrapf("miner %s is %s; this needs it to be %s", operator, m.Status.Word(), from.Word())
+	}
+	old := m
+	m.Status = to
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := k.put(ctx, &old, m, p); err != nil {
+		return err
+	}
+	emit(ctx, event, sdk.NewAttribute(types.AttributeOperator, operator))
+	if undo {
+		return k.roomGrew(ctx)
+	}
+	return nil
+}
+
+// Seen notes a miner's sign of life and, if it had been taken off the ring, puts it back.
+func (k *Keeper) Seen(ctx context.Context, operator string) error {
+	m, err := k.Miner(ctx, operator)
+	if err != nil {
+		return err
+	}
+	if m.Status == types.StatusGone {
+		return types.ErrStatus.Wrapf("miner %s is gone; register it again", operator)
+	}
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	old := m
+	m.LastSeen = now(ctx)
+	return k.put(ctx, &old, m, p)
+}
+
+// Hold takes a VM's demand from a miner's room; types.ErrNoRoom if it does not fit.
+func (k *Keeper) Hold(ctx context.Context, operator string, d node.Demand) error {
+	return k.use(ctx, operator, func(m types.Miner, p types.Params) (node.Usage, error) {
+		if !node.RoomLeft(m.Capacity.Node(), m.Usage.Node(), p.CpuOvercommit).Fits(d) {
+			return node.Usage{}, types.ErrNoRoom.Wrapf("miner %s has no room for %d vCPUs, %d MiB of memory and %d GiB of disk", operator, d.VCPUs, d.MemoryMiB, d.DiskGiB)
+		}
+		return m.Usage.Node().Add(d)
+	})
+}
+
+// Release gives a VM's demand back to a miner's room.
+func (k *Keeper) Release(ctx context.Context, operator string, d node.Demand) error {
+	err := k.use(ctx, operator, func(m types.Miner, _ types.Params) (node.Usage, error) { return m.Usage.Node().Sub(d) })
+	if err != nil {
+		return err
+	}
+	return k.roomGrew(ctx)
+}
+
+func (k *Keeper) use(ctx context.Context, operator string, change func(types.Miner, types.Params) (node.Usage, error)) error {
+	m, err := k.Miner(ctx, operator)
+	if err != nil {
+		return err
+	}
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	u, err := change(m, p)
+	if err != nil {
+		return err
+	}
+	old := m
+	m.Usage = types.UsageOf(u)
+	return k.put(ctx, &old, m, p)
+}
+
+// put keeps a miner and every index of it; old may be the zero value.
+func (k *Keeper) put(ctx context.Context, old *types.Miner, m types.Miner, p types.Params) error {
+	if err := k.miners.Set(ctx, m.Operator, m); err != nil {
+		return err
+	}
+	if err := k.countRegion(ctx, old, &m); err != nil {
+		return err
+	}
+	return k.index(ctx, old, &m, p)
+}

@@ -1,0 +1,85 @@
+// Package types holds the messages, state and rules of form of x/registry.
+package types
+
+import "cosmossdk.io/collections"
+
+const (
+	// ModuleName names the module, its store and the account that holds the bonds.
+	ModuleName = "registry"
+	// StoreKey is the module's store.
+	StoreKey = ModuleName
+	// Denom of the coin that is bonded.
+	Denom = "uhip"
+)
+
+// Prefixes of the module's store.
+const (
+	prefixParams = iota
+	prefixMiners
+	prefixMinerIdentities
+	prefixRings
+	prefixRegions
+	prefixUnbonding
+	prefixKeepers
+	prefixKeeperIdentities
+	prefixCommittee
+	prefixCommitteeStale
+	prefixRoomVersion
+)
+
+// ParamsPrefix is where the parameters are kept.
+func ParamsPrefix() collections.Prefix { return collections.NewPrefix(prefixParams) }
+
+// MinersPrefix is where miners are kept, by operator.
+func MinersPrefix() collections.Prefix { return collections.NewPrefix(prefixMiners) }
+
+// MinerIdentitiesPrefix is the index from a miner's identity key to its operator.
+func MinerIdentitiesPrefix() collections.Prefix { return collections.NewPrefix(prefixMinerIdentities) }
+
+// RingsPrefix is the index of miners with room, by region ("" for all) and place on the ring.
+func RingsPrefix() collections.Prefix { return collections.NewPrefix(prefixRings) }
+
+// RegionsPrefix counts the active miners of each region.
+func RegionsPrefix() collections.Prefix { return collections.NewPrefix(prefixRegions) }
+
+// UnbondingPrefix is the queue of bonds to be returned, by time.
+func UnbondingPrefix() collections.Prefix { return collections.NewPrefix(prefixUnbonding) }
+
+// KeepersPrefix is where keepers are kept, by operator.
+func KeepersPrefix() collections.Prefix { return collections.NewPrefix(prefixKeepers) }
+
+// KeeperIdentitiesPrefix is the index from a keeper's identity key to its operator.
+func KeeperIdentitiesPrefix() collections.Prefix {
+	return collections.NewPrefix(prefixKeeperIdentities)
+}
+
+// CommitteePrefix is where the present committee is kept.
+func CommitteePrefix() collections.Prefix { return collections.NewPrefix(prefixCommittee) }
+
+// CommitteeStalePrefix is set when the committee must be computed anew.
+func CommitteeStalePrefix() collections.Prefix { return collections.NewPrefix(prefixCommitteeStale) }
+
+// RoomVersionPrefix counts how often some miner's room grew.
+func RoomVersionPrefix() collections.Prefix { return collections.NewPrefix(prefixRoomVersion) }
+
+// Events of the module.
+const (
+	EventMinerRegistered  = "hippius.registry.miner_registered"
+	EventMinerDraining    = "hippius.registry.miner_draining"
+	EventMinerResumed     = "hippius.registry.miner_resumed"
+	EventMinerUnbonding   = "hippius.registry.miner_unbonding"
+	EventMinerGone        = "hippius.registry.miner_gone"
+	EventKeeperRegistered = "hippius.registry.keeper_registered"
+	EventCommittee        = "hippius.registry.committee_changed"
+)
+
+// Attributes of the module's events.
+const (
+	AttributeOperator  = "operator"
+	AttributeRegion    = "region"
+	AttributeBond      = "bond_uhip"
+	AttributeUntil     = "until"
+	AttributeEpoch     = "epoch"
+	AttributeKeepers   = "keepers"
+	AttributeThreshold = "threshold"
+)
