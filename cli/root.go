@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Version is set by the build.
+// version is set by the build.
 var version = "dev"
 
 // command is what every subcommand is made from: the environment and the global flags.

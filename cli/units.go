@@ -75,3 +75,11 @@ func mib(n uint64) string {
 	}
 	return fmt.Sprintf("%d MiB", n)
 }
+
+// ago shows how long a unix second is past; "never" for 0.
+func (c *command) ago(unix int64) string {
+	if unix == 0 {
+		return "never"
+	}
+	return duration(c.env.Now().Sub(time.Unix(unix, 0))) + " ago"
+}

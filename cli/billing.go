@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hippius/compute/core/onramp"
+)
+
+// onRampTimeout is how long a purchase may take.
+const onRampTimeout = 2 * time.Minute
+
+type billingView struct {
+	Balance        uint64 `json:"balance_ucredit"`
+	Accrued        uint64 `json:"accrued_ucredit"`
+	Rate           uint64 `json:"ucredit_per_hour"`
+	Holdback       uint64 `json:"holdback_ucredit"`
+	Consumed       uint64 `json:"consumed_ucredit"`
+	RunwaySeconds  uint64 `json:"runway_seconds,omitempty"`
+	Charged        bool   `json:"charged"`
+	RanOutAt       int64  `json:"ran_out_at,omitempty"`
+	AsOfBlock      int64  `json:"as_of"`
+	SpendableNow   uint64 `json:"spendable_ucredit"`
+	AccountAddress string `json:"account"`
+}
+
+func (c *command) billing() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "billing", GroupID: groupAccount, Short: "Balance, rate and runway",
+		Long: `Show the balance, what is charged an hour now, what has accrued this second, and
+how long the balance lasts. Machines stop when the balance reaches the hold-back,
+which pays for keeping their disks.`,
+		Example: "  hippius billing\n  hippius billing buy 20",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.printBilling(cmd.Context()) },
+	}
+	cmd.AddCommand(c.billingBuy())
+	return cmd
+}
+
+func (c *command) printBilling(ctx context.Context) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	m, err := s.chain.Meter(ctx, s.address)
+	if err != nil {
+		return err
+	}
+	v := billingView{
+		AccountAddress: s.address, Balance: m.GetBalanceUcredit(), Accrued: m.GetAccruedUcredit(),
+		Rate: m.GetUcreditPerHour(), Holdback: m.GetHoldbackUcredit(), Consumed: m.GetMeter().GetConsumed(),
+		RunwaySeconds: m.GetRunwaySeconds(), Charged: m.GetHasRunway(), RanOutAt: m.GetMeter().GetRanOutAt(), AsOfBlock: m.GetBlockTime(),
+	}
+	if owed := v.Accrued + v.Holdback; v.Balance > owed {
+		v.SpendableNow = v.Balance - owed
+	}
+	return c.print(v, func(w *tableWriter) {
+		w.field("Balance", credits(v.Balance)+" credits")
+		w.field("Accrued", credits(v.Accrued)+" credits, not settled yet")
+		w.field("Hold-back", credits(v.Holdback)+" credits, for the disks of stopped machines")
+		w.field("Rate", credits(v.Rate)+" credits an hour")
+		if v.Charged {
+			w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second))
+		} else {
+			w.field("Runway", "nothing is charged")
+		}
+		w.field("Spent so far", credits(v.Consumed)+" credits")
+		if v.RanOutAt != 0 {
+			w.field("Ran out", when(v.RanOutAt)+"; machines are stopped, disks are kept. Buy credits, then start them")
+		}
+	})
+}
+
+func (c *command) billingBuy() *cobra.Command {
+	var withUhip bool
+	var reference string
+	cmd := &cobra.Command{
+		Use:   "buy CREDITS",
+		Short: "Buy credits",
+		Long: `Buy credits from the network's on-ramp, or with --with-uhip from the account's own
+coins. One credit is one US dollar's worth.`,
+		Example: "  hippius billing buy 20\n  hippius billing buy 100 --with-uhip",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			amount, err := parseCredits(args[0])
+			if err != nil {
+				return err
+			}
+			if amount == 0 {
+				return usagef("buy more than 0 credits")
+			}
+			if withUhip {
+				err = c.buyWithUhip(cmd.Context(), amount, reference)
+			} else {
+				err = c.buyFromOnRamp(cmd.Context(), amount, reference)
+			}
+			if err != nil {
+				return err
+			}
+			return c.printBilling(cmd.Context())
+		},
+	}
+	cmd.Flags().BoolVar(&withUhip, "with-uhip", false, "pay with the account's own uhip")
+	cmd.Flags().StringVar(&reference, "reference", "", "a `WORD` that is usable once: the same purchase sent twice buys once")
+	return cmd
+}
+
+func (c *command) buyWithUhip(ctx context.Context, ucredit uint64, reference string) error {
+	s, err := c.openSigning()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	p, err := s.chain.Params(ctx)
+	if err != nil {
+		return err
+	}
+	// uhip = ucredit × price / 10^6, rounded up so that no less is bought than asked for
+	price := new(big.Int).SetUint64(p.Credits.GetUhipPerCredit())
+	uhip := new(big.Int).Mul(new(big.Int).SetUint64(ucredit), price)
+	uhip.Add(uhip, big.NewInt(ucreditPerCredit-1)).Div(uhip, big.NewInt(ucreditPerCredit))
+	if !uhip.IsUint64() {
+		return usagef("%s credits are more than can be bought at once", credits(ucredit))
+	}
+	_, err = s.sender.Buy(ctx, s.address, uhip.Uint64(), reference)
+	return err
+}
+
+func (c *command) buyFromOnRamp(ctx context.Context, ucredit uint64, reference string) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	url := s.chain.Network().OnRamp
+	if url == "" {
+		return withHint(errors.New("this network names no on-ramp"), "buy with your own coins: --with-uhip")
+	}
+	if reference == "" {
+		reference = randomReference()
+	}
+	order := onramp.Order{Recipient: s.address, Ucredit: ucredit, Reference: reference}
+	answer, err := sendOrder(ctx, url, order)
+	if err != nil {
+		return withHint(err, "if it is not clear whether it was done, repeat it with --reference %s: it buys once", reference)
+	}
+	if answer.Error != "" {
+		return fmt.Errorf("the on-ramp refused: %s", clean(answer.Error))
+	}
+	return nil
+}
+
+func randomReference() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+func sendOrder(ctx context.Context, url string, order onramp.Order) (onramp.Answer, error) {
+	var answer onramp.Answer
+	body, err := json.Marshal(order)
+	if err != nil {
+		return answer, fmt.Errorf("encode order: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, onRampTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(url, "/")+onramp.Path, bytes.NewReader(body))
+	if err != nil {
+		return answer, fmt.Errorf("ask on-ramp: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer, fmt.Errorf("ask on-ramp: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := onramp.Decode(resp.Body, &answer); err != nil {
+		return answer, fmt.Errorf("on-ramp at %s answered %s: %w", url, resp.Status, err)
+	}
+	if resp.StatusCode != http.StatusOK && answer.Error == "" {
+		return answer, fmt.Errorf("on-ramp at %s answered %s", url, resp.Status)
+	}
+	return answer, nil
+}

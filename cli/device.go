@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/mesh/admit"
+	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/device"
+	"github.com/hippius/compute/mesh/nebula"
+)
+
+const (
+	deviceCertLife  = 90 * 24 * time.Hour
+	deviceRenewAt   = 30 * 24 * time.Hour
+	deviceIdle      = 10 * time.Minute
+	deviceNameBytes = 40
+)
+
+// deviceIdentity is this device's own place in the account's mesh.
+type deviceIdentity struct {
+	ChainID string     `json:"chain_id"`
+	Account string     `json:"account"`
+	Name    string     `json:"name"`
+	Address netip.Addr `json:"address"`
+	CA      string     `json:"ca"`
+	Cert    string     `json:"cert"`
+	// Key is why the file has mode 0600.
+	Key      string    `json:"key"`
+	NotAfter time.Time `json:"not_after"`
+}
+
+// ensureDevice gives this device's identity. At first use, and when the
+// certificate nears its end, it needs the wallet to make one.
+func (c *command) ensureDevice(ctx context.Context, s *session) (deviceIdentity, error) {
+	var d deviceIdentity
+	err := c.readState(deviceFile, &d)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return d, err
+	}
+	if err == nil && d.ChainID == s.chain.ChainID() && d.Account == s.address && d.NotAfter.Sub(c.env.Now()) > deviceRenewAt {
+		return d, nil
+	}
+	sign, err := c.openSigning()
+	if err != nil {
+		return d, fmt.Errorf("this device needs an identity in your mesh: %w", err)
+	}
+	defer sign.close()
+	return c.makeDevice(ctx, sign)
+}
+
+func (c *command) makeDevice(ctx context.Context, s *signing) (deviceIdentity, error) {
+	now := c.env.Now()
+	tenant, authority, err := s.ensureTenant(ctx, now)
+	if err != nil {
+		return deviceIdentity{}, err
+	}
+	dev, err := c.registerDevice(ctx, s, tenant)
+	if err != nil {
+		return deviceIdentity{}, err
+	}
+	addr, err := netip.ParseAddr(dev.GetAddress())
+	if err != nil {
+		return deviceIdentity{}, fmt.Errorf("device address on chain: %w", err)
+	}
+	public, private, err := nebula.NewHostKey()
+	if err != nil {
+		return deviceIdentity{}, err
+	}
+	cert, err := authority.Issue(ca.Host{
+		Name: dev.GetName(), Groups: []string{groupDevice}, Addr: addr, PublicKey: public, Validity: deviceCertLife,
+	}, now)
+	if err != nil {
+		return deviceIdentity{}, fmt.Errorf("device certificate: %w", err)
+	}
+	d := deviceIdentity{
+		ChainID: s.chain.ChainID(), Account: s.address, Name: dev.GetName(), Address: addr,
+		CA: string(authority.Certificate().PEM()), Cert: string(cert.PEM()),
+		Key:      string(pem.EncodeToMemory(&pem.Block{Type: meshKeyType, Bytes: private})),
+		NotAfter: cert.NotAfter(),
+	}
+	return d, c.writeState(deviceFile, d)
+}
+
+// registerDevice takes this device's address on chain, the one it has if it has one.
+func (c *command) registerDevice(ctx context.Context, s *signing, tenant *meshv1.Tenant) (*meshv1.Device, error) {
+	name := c.deviceName()
+	for _, d := range tenant.GetDevices() {
+		if d.GetName() == name {
+			return d, nil
+		}
+	}
+	d, err := s.sender.AddDevice(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("register this device as %q: %w", name, err)
+	}
+	return d, nil
+}
+
+// deviceName is kept from the first time on: another home folder is another device.
+func (c *command) deviceName() string {
+	var old deviceIdentity
+	if err := c.readState(deviceFile, &old); err == nil && old.Name != "" {
+		return old.Name
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "device"
+	}
+	name := []byte{}
+	for _, b := range []byte(host) {
+		switch {
+		case b >= 'a' && b <= 'z' || b >= '0' && b <= '9':
+			name = append(name, b)
+		case b >= 'A' && b <= 'Z':
+			name = append(name, b+'a'-'A')
+		case b == '-' && len(name) > 0:
+			name = append(name, b)
+		}
+		if len(name) == deviceNameBytes {
+			break
+		}
+	}
+	return "device-" + string(name) + "-" + randomReference()[:6]
+}
+
+// meshServe is the one process that holds this device's address and certificate.
+func (c *command) meshServe() *cobra.Command {
+	return &cobra.Command{
+		Use: "mesh-serve", Hidden: true, Short: "Hold this device's place in the mesh for its ssh sessions", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.serveDevice(cmd.Context()) },
+	}
+}
+
+func (c *command) serveDevice(ctx context.Context) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var d deviceIdentity
+	if err := c.readState(deviceFile, &d); err != nil {
+		return err
+	}
+	lighthouses, err := s.lighthouses(ctx, c.env.Now())
+	if err != nil {
+		return err
+	}
+	return device.Serve(ctx, device.Options{
+		SocketPath: c.path(deviceSock), LockPath: c.path(deviceLock), IdleTimeout: deviceIdle, Log: c.env.Log,
+		Start: func(ctx context.Context) (device.Mesh, error) {
+			return nebula.Start(ctx, nebula.Config{
+				Mode: nebula.ModeUserspace,
+				CAs:  [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
+				Lighthouses: lighthouses, UseRelays: true, Firewall: nebula.AllowOut(),
+			}, c.env.Log)
+		},
+	})
+}
+
+// lighthouses are those on chain whose certificate keeps to its one address.
+func (s *session) lighthouses(ctx context.Context, now time.Time) ([]nebula.Lighthouse, error) {
+	all, err := s.chain.Lighthouses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []nebula.Lighthouse
+	for _, l := range all {
+		addr, err := netip.ParseAddr(l.GetAddress())
+		if err != nil {
+			continue
+		}
+		if _, err := admit.Lighthouse(l.GetCaCertificate(), addr, now); err != nil {
+			continue
+		}
+		n := nebula.Lighthouse{Addr: addr, CA: l.GetCaCertificate(), Relay: l.GetRelay()}
+		for _, e := range l.GetEndpoints() {
+			if ap, err := netip.ParseAddrPort(e); err == nil {
+				n.Underlay = append(n.Underlay, ap)
+			}
+		}
+		if len(n.Underlay) > 0 {
+			out = append(out, n)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("the network has no usable lighthouse; nobody can introduce this device to your machines")
+	}
+	return out, nil
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// maxKeyFile bounds a public key file, in bytes.
+const maxKeyFile = 16 << 10
+
+func (c *command) key() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "key", GroupID: groupAccount, Short: "SSH keys of the account",
+		Example: "  hippius key add laptop ~/.ssh/id_ed25519.pub\n  hippius key ls\n  hippius key rm laptop",
+	}
+	cmd.AddCommand(c.keyAdd(), c.keyLs(), c.keyRm())
+	return cmd
+}
+
+func (c *command) keyAdd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "add NAME FILE",
+		Short: "Add an SSH public key",
+		Long: `Add an SSH public key under a name. FILE is a public key such as
+~/.ssh/id_ed25519.pub; - reads it from standard input. Accepted are ssh-ed25519,
+ssh-rsa from 2048 bits, ecdsa and security keys (sk-*). New machines accept all
+of the account's keys unless told otherwise.`,
+		Example: "  hippius key add laptop ~/.ssh/id_ed25519.pub\n  ssh-add -L | head -1 | hippius key add agent -",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			line, err := c.readPublicKey(args[1])
+			if err != nil {
+				return err
+			}
+			s, err := c.openSigning()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			fingerprint, err := s.sender.AddSSHKey(cmd.Context(), args[0], line)
+			if err != nil {
+				return err
+			}
+			v := keyView{Name: args[0], Fingerprint: fingerprint}
+			return c.print(v, func(w *tableWriter) { w.row("Key " + v.Name + " added: " + v.Fingerprint) })
+		},
+	}
+}
+
+// readPublicKey reads one line; a private key never leaves this machine.
+func (c *command) readPublicKey(path string) (string, error) {
+	r := c.env.In
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", fmt.Errorf("read public key: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		r = f
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxKeyFile+1))
+	if err != nil {
+		return "", fmt.Errorf("read public key: %w", err)
+	}
+	text := strings.TrimSpace(string(data))
+	switch {
+	case len(data) > maxKeyFile:
+		return "", fmt.Errorf("%s has more than %d bytes; that is no SSH public key", path, maxKeyFile)
+	case strings.Contains(text, "PRIVATE KEY"):
+		return "", withHint(errors.New("that is a private key; it was not sent anywhere"),
+			"give the public one, which ends in .pub")
+	case text == "":
+		return "", fmt.Errorf("%s is empty", path)
+	case strings.ContainsAny(text, "\r\n"):
+		return "", withHint(fmt.Errorf("%s holds more than one line", path), "add one key at a time")
+	}
+	return text, nil
+}
+
+type keyView struct {
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"`
+	PublicKey   string `json:"public_key,omitempty"`
+	UsedBy      uint32 `json:"used_by"`
+	AddedAt     int64  `json:"added_at,omitempty"`
+}
+
+func (c *command) keyLs() *cobra.Command {
+	return &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List the account's SSH keys",
+		Example: "  hippius key ls -o json", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := c.open()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			keys, err := s.chain.SSHKeys(cmd.Context(), s.address)
+			if err != nil {
+				return err
+			}
+			views := make([]keyView, 0, len(keys))
+			for _, k := range keys {
+				views = append(views, keyView{
+					Name: k.GetName(), Fingerprint: k.GetFingerprint(), PublicKey: k.GetPublicKey(),
+					UsedBy: k.GetUsedBy(), AddedAt: k.GetAddedAt(),
+				})
+			}
+			return c.print(views, func(w *tableWriter) {
+				w.row("NAME", "FINGERPRINT", "MACHINES", "ADDED")
+				for _, v := range views {
+					w.row(v.Name, v.Fingerprint, fmt.Sprint(v.UsedBy), when(v.AddedAt))
+				}
+			})
+		},
+	}
+}
+
+func (c *command) keyRm() *cobra.Command {
+	return &cobra.Command{
+		Use: "rm NAME", Aliases: []string{"remove"}, Short: "Remove an SSH key that no machine uses",
+		Example: "  hippius key rm laptop", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := c.openSigning()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			if err := s.sender.RemoveSSHKey(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			return c.print(keyView{Name: args[0]}, func(w *tableWriter) { w.row("Key " + args[0] + " removed") })
+		},
+	}
+}

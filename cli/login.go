@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/internal/wallet"
+)
+
+type loginFlags struct {
+	network   string
+	importing string
+	backup    string
+}
+
+func (c *command) login() *cobra.Command {
+	var f loginFlags
+	cmd := &cobra.Command{
+		Use:     "login",
+		GroupID: groupAccount,
+		Short:   "Choose a network; make or import a wallet",
+		Long: `Choose a network by its profile and make a wallet, or import one from its seed
+phrase. The wallet is kept encrypted with a passphrase; whoever has the seed
+phrase has the account, so keep it on paper.`,
+		Example: `  hippius login --network devnet.json
+  hippius login --network devnet.json --import phrase.txt
+  hippius login --backup phrase.txt        # write the seed phrase down again`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.runLogin(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.network, "network", "", "the network: a profile `FILE`, or a name of one in the networks folder")
+	cmd.Flags().StringVar(&f.importing, "import", "", "import the wallet of the seed phrase in `FILE`; - asks for it")
+	cmd.Flags().StringVar(&f.backup, "backup", "", "write the seed phrase to a new `FILE` of mode 0600")
+	return cmd
+}
+
+func (c *command) runLogin(ctx context.Context, f loginFlags) error {
+	if err := c.ensureHome(); err != nil {
+		return err
+	}
+	if f.network != "" {
+		if err := c.useNetwork(ctx, f.network); err != nil {
+			return err
+		}
+	} else if _, err := os.Stat(c.path(profileFile)); errors.Is(err, fs.ErrNotExist) {
+		return withHint(usagef("which network?"), "give its profile: 'hippius login --network FILE'")
+	}
+	if err := c.useWallet(f); err != nil {
+		return err
+	}
+	return c.printWhoami(ctx)
+}
+
+// useNetwork copies a profile into the home folder after asking its nodes which chain they are of.
+func (c *command) useNetwork(ctx context.Context, name string) error {
+	n, err := c.findNetwork(name)
+	if err != nil {
+		return err
+	}
+	cl, err := client.New(client.Config{Network: n})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = cl.Close() }()
+	if err := cl.Check(ctx); err != nil {
+		return withHint(fmt.Errorf("network %s: %w", n.Name, err), "is the network up, and is this its newest profile?")
+	}
+	data, err := n.Encode()
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(c.path(profileFile), data, 0o600); err != nil {
+		return fmt.Errorf("write network profile: %w", err)
+	}
+	return nil
+}
+
+func (c *command) findNetwork(name string) (client.Network, error) {
+	n, err := client.LoadNetwork(name)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) || strings.ContainsRune(name, filepath.Separator) {
+		return n, err
+	}
+	dir := c.path("networks")
+	n, err = client.LoadNetwork(filepath.Join(dir, filepath.Base(name)+".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, withHint(fmt.Errorf("no network profile %q here, nor in %s", name, dir),
+			"give the path of the profile file you got from the network")
+	}
+	return n, err
+}
+
+func (c *command) useWallet(f loginFlags) error {
+	file := c.walletFile()
+	_, err := file.Address()
+	have := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if have && f.importing != "" {
+		return withHint(fmt.Errorf("there is a wallet already in %s", file.Path),
+			"keep its seed phrase with 'hippius login --backup FILE', move the file away, then import")
+	}
+	if have {
+		if f.backup == "" {
+			return nil
+		}
+		w, err := c.openWallet()
+		if err != nil {
+			return err
+		}
+		return c.backup(w, f.backup)
+	}
+	w, err := c.makeWallet(f.importing)
+	if err != nil {
+		return err
+	}
+	pass, err := c.newPassphrase()
+	if err != nil {
+		return err
+	}
+	if err := file.Create(w, pass); err != nil {
+		return fmt.Errorf("keep wallet: %w", err)
+	}
+	switch {
+	case f.backup != "":
+		return c.backup(w, f.backup)
+	case f.importing == "" && c.env.Interactive:
+		_, _ = fmt.Fprintf(c.env.Err, "\nYour seed phrase. Write it on paper now; it is the only way back to the account:\n\n  %s\n\n", w.Phrase())
+	case f.importing == "":
+		_, _ = fmt.Fprintln(c.env.Err, "A new wallet was made. Keep its seed phrase: 'hippius login --backup FILE'")
+	}
+	return nil
+}
+
+func (c *command) makeWallet(importing string) (*wallet.Wallet, error) {
+	switch importing {
+	case "":
+		phrase, err := wallet.NewPhrase(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		return wallet.FromPhrase(phrase)
+	case "-":
+		phrase, err := c.readSecret("Seed phrase: ")
+		if err != nil {
+			return nil, err
+		}
+		return wallet.FromPhrase(phrase)
+	default:
+		file, err := os.Open(importing)
+		if err != nil {
+			return nil, fmt.Errorf("import wallet: %w", err)
+		}
+		defer func() { _ = file.Close() }()
+		phrase, err := firstLine(file, "seed phrase in "+importing)
+		if err != nil {
+			return nil, err
+		}
+		return wallet.FromPhrase(phrase)
+	}
+}
+
+// backup writes the seed phrase to a file that was not there.
+func (c *command) backup(w *wallet.Wallet, path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("write seed phrase: %w", err)
+	}
+	_, err = fmt.Fprintln(file, w.Phrase())
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err != nil {
+		return fmt.Errorf("write seed phrase to %s: %w", path, err)
+	}
+	_, _ = fmt.Fprintf(c.env.Err, "Seed phrase written to %s. Whoever reads it has the account.\n", path)
+	return nil
+}
+
+func (c *command) whoami() *cobra.Command {
+	return &cobra.Command{
+		Use:     "whoami",
+		GroupID: groupAccount,
+		Short:   "Show the account and the network",
+		Example: "  hippius whoami\n  hippius whoami -o json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.printWhoami(cmd.Context()) },
+	}
+}
+
+type whoamiView struct {
+	Address string `json:"address"`
+	Network string `json:"network"`
+	ChainID string `json:"chain_id"`
+	Ucredit uint64 `json:"balance_ucredit"`
+}
+
+func (c *command) printWhoami(ctx context.Context) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	balance, err := s.chain.Balance(ctx, s.address)
+	if err != nil {
+		return err
+	}
+	v := whoamiView{
+		Address: s.address, Network: s.chain.Network().Name, ChainID: s.chain.ChainID(), Ucredit: balance.GetUcredit(),
+	}
+	return c.print(v, func(w *tableWriter) {
+		w.field("Account", v.Address)
+		w.field("Network", v.Network+" ("+v.ChainID+")")
+		w.field("Balance", credits(v.Ucredit)+" credits")
+	})
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+)
+
+func (c *command) miner() *cobra.Command {
+	return group("miner", "The machines' hosts", "  hippius miner ls\n  hippius miner show rack-1", c.minerLs(), c.minerShow())
+}
+
+func (c *command) minerLs() *cobra.Command {
+	return c.lister("List miners with their room", "  hippius miner ls", func(ctx context.Context, s *session) error {
+		miners, err := s.chain.Miners(ctx)
+		if err != nil {
+			return err
+		}
+		views := make([]minerView, 0, len(miners))
+		for _, m := range miners {
+			views = append(views, viewMiner(m))
+		}
+		return c.print(views, func(w *tableWriter) {
+			w.row("MINER", "REGION", "STATUS", "VMS", "VCPU", "MEMORY", "DISK", "ACCEL", "SEEN", "OPERATOR")
+			for _, v := range views {
+				w.row(v.Name, v.Region, v.Status, fmt.Sprint(v.VMs), fmt.Sprintf("%d of %d cores", v.UsedVCPUs, v.Cores),
+					fmt.Sprintf("%d of %d MiB", v.UsedMemory, v.MemoryMiB), fmt.Sprintf("%d of %d GiB", v.UsedDisk, v.DiskGiB),
+					v.Acceleration, c.ago(v.LastSeen), v.Operator)
+			}
+		})
+	})
+}
+
+func (c *command) minerShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show MINER", Short: "Show one miner, by name or operator's address",
+		Example: "  hippius miner show rack-1", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := c.open()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			m, err := s.findMiner(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			v := viewMiner(m)
+			return c.print(v, func(w *tableWriter) {
+				w.field("Name", v.Name)
+				w.field("Operator", v.Operator)
+				w.field("Status", v.Status)
+				w.field("Region", v.Region)
+				w.field("Endpoint", v.Endpoint)
+				w.field("CPU", fmt.Sprintf("%d cores, %s, %s", v.Cores, v.CPUModel, v.Acceleration))
+				w.field("Memory", fmt.Sprintf("%d of %d MiB used", v.UsedMemory, v.MemoryMiB))
+				w.field("Disk", fmt.Sprintf("%d of %d GiB used", v.UsedDisk, v.DiskGiB))
+				w.field("VMs", fmt.Sprint(v.VMs))
+				w.field("Bond", fmt.Sprintf("%d uhip", v.BondUhip))
+				w.field("Registered", when(v.RegisteredAt))
+				w.field("Last seen", c.ago(v.LastSeen))
+			})
+		},
+	}
+}
+
+// findMiner by operator's address or by name, which need not be unique.
+func (s *session) findMiner(ctx context.Context, ref string) (*registryv1.Miner, error) {
+	miners, err := s.chain.Miners(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []*registryv1.Miner
+	for _, m := range miners {
+		if m.GetOperator() == ref {
+			return m, nil
+		}
+		if m.GetName() == ref {
+			found = append(found, m)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, withHint(fmt.Errorf("there is no miner %q", ref), "see 'hippius miner ls'")
+	default:
+		return nil, fmt.Errorf("%d miners are called %q; give the operator's address", len(found), ref)
+	}
+}

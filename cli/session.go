@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/wallet"
+)
+
+// session is the logged-in account on its network.
+type session struct {
+	chain   *client.Client
+	address string
+}
+
+// open connects lazily to the network chosen at login; it needs no passphrase.
+func (c *command) open() (*session, error) {
+	address, err := c.address()
+	if err != nil {
+		return nil, err
+	}
+	n, err := client.LoadNetwork(c.path(profileFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(errors.New("no network is chosen"), "run 'hippius login --network FILE'")
+	}
+	if err != nil {
+		return nil, err
+	}
+	cl, err := client.New(client.Config{Network: n})
+	if err != nil {
+		return nil, err
+	}
+	return &session{chain: cl, address: address}, nil
+}
+
+func (s *session) close() { _ = s.chain.Close() }
+
+// signing is a session that can sign.
+type signing struct {
+	*session
+	wallet *wallet.Wallet
+	sender *client.Sender
+}
+
+// openSigning asks for the passphrase too.
+func (c *command) openSigning() (*signing, error) {
+	w, err := c.openWallet()
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	return &signing{session: s, wallet: w, sender: s.chain.NewSender(w)}, nil
+}
+
+// findVM looks a machine up by name, else by id or the unambiguous start of one.
+func (s *session) findVM(ctx context.Context, ref string) (*computev1.VM, error) {
+	v, err := s.chain.VMByName(ctx, s.address, ref)
+	if err == nil || !errors.Is(err, client.ErrNotFound) && !errors.Is(err, client.ErrRefused) {
+		return v, err
+	}
+	if _, err := vm.ParseID(ref); err == nil {
+		v, err := s.chain.VM(ctx, ref)
+		if err == nil && v.GetOwner() != s.address {
+			return nil, fmt.Errorf("machine %s belongs to another account", ref)
+		}
+		return v, err
+	}
+	vms, err := s.chain.VMs(ctx, s.address, false)
+	if err != nil {
+		return nil, err
+	}
+	var found []*computev1.VM
+	for _, v := range vms {
+		if len(ref) >= 4 && len(v.GetId()) > len(ref) && v.GetId()[:len(ref)] == ref {
+			found = append(found, v)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, withHint(fmt.Errorf("you have no machine %q", ref), "see 'hippius vm ls'")
+	default:
+		return nil, fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found))
+	}
+}
+
+// vmNames completes the account's machines.
+func (c *command) vmNames(ctx context.Context) []string {
+	s, err := c.open()
+	if err != nil {
+		return nil
+	}
+	defer s.close()
+	vms, err := s.chain.VMs(ctx, s.address, false)
+	if err != nil {
+		return nil
+	}
+	names := make([]string, 0, len(vms))
+	for _, v := range vms {
+		names = append(names, v.GetSpec().GetName())
+	}
+	return names
+}

@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/cli/hostkey"
+	"github.com/hippius/compute/mesh/device"
+)
+
+const (
+	sshPort = 22
+	// dialWait is how long a machine that is running may take to answer in the mesh.
+	dialWait    = 90 * time.Second
+	defaultUser = "hippius"
+)
+
+type sshFlags struct {
+	identity string
+	user     string
+	options  []string
+}
+
+func (c *command) ssh() *cobra.Command {
+	var f sshFlags
+	cmd := &cobra.Command{
+		Use:     "ssh [flags] VM [COMMAND...]",
+		GroupID: groupMachines,
+		Short:   "Log in to a machine over the mesh",
+		Long: `Log in to a machine at its mesh address, or run a command on it. Needs no root
+and no open port on either side. The machine's host certificate is checked against
+the key that stands on chain, so there is no question to answer at first login.`,
+		Example: `  hippius ssh web-1
+  hippius ssh web-1 uname -a
+  hippius ssh -i ~/.ssh/other --option LocalForward=8080:localhost:80 web-1`,
+		Args: cobra.MinimumNArgs(1), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error { return c.runSSH(cmd.Context(), f, args[0], args[1:]) },
+	}
+	cmd.Flags().SetInterspersed(false)
+	cmd.Flags().StringVarP(&f.identity, "identity", "i", "", "log in with the private key in `FILE`")
+	cmd.Flags().StringVarP(&f.user, "login", "l", "", "log in as `USER` (default the image's, hippius)")
+	cmd.Flags().StringArrayVar(&f.options, "option", nil, "pass `KEY=VALUE` to ssh as its -o")
+	must(cmd.MarkFlagFilename("identity"))
+	return cmd
+}
+
+func (c *command) runSSH(ctx context.Context, f sshFlags, ref string, command []string) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	vm, err := s.findVM(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if vm, err = c.untilReachable(ctx, s, vm); err != nil {
+		return err
+	}
+	if _, err := c.ensureDevice(ctx, s); err != nil {
+		return err
+	}
+	args, err := c.sshArgs(f, vm)
+	if err != nil {
+		return err
+	}
+	return c.execSSH(ctx, append(args, command...))
+}
+
+// untilReachable waits for a machine that is on its way up, and refuses one that is not.
+func (c *command) untilReachable(ctx context.Context, s *session, vm *computev1.VM) (*computev1.VM, error) {
+	name := vm.GetSpec().GetName()
+	switch vm.GetStatus().GetPhase() {
+	case computev1.Phase_PHASE_RUNNING, computev1.Phase_PHASE_REBOOTING:
+		return vm, nil
+	case computev1.Phase_PHASE_PENDING, computev1.Phase_PHASE_ASSIGNED, computev1.Phase_PHASE_PROVISIONING:
+		return c.waitVM(ctx, s, vm.GetId(), waitDefault, isRunning)
+	case computev1.Phase_PHASE_STOPPED:
+		return nil, withHint(fmt.Errorf("%s is stopped", name), "start it: 'hippius vm start %s --wait'", name)
+	default:
+		return nil, fmt.Errorf("%s is %s", name, phaseText(viewVM(vm)))
+	}
+}
+
+// sshArgs are ssh's arguments up to and with the destination.
+func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
+	addr, err := netip.ParseAddr(vm.GetSpec().GetMeshAddress())
+	if err != nil {
+		return nil, fmt.Errorf("mesh address on chain: %w", err)
+	}
+	known, err := c.writeKnownHosts(vm)
+	if err != nil {
+		return nil, err
+	}
+	user := f.user
+	if user == "" {
+		user = defaultUser
+	}
+	args := []string{
+		"-o", "ProxyCommand=" + shellQuote(c.env.Self) + " ssh-proxy --home " + shellQuote(c.env.Home) + " %h %p",
+		"-o", "UserKnownHostsFile=" + quoteOption(known), "-o", "GlobalKnownHostsFile=/dev/null",
+		"-o", "HostKeyAlias=" + vm.GetId(), "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no",
+		"-o", "HostKeyAlgorithms=ssh-ed25519-cert-v01@openssh.com", "-o", "CheckHostIP=no",
+		"-o", "PasswordAuthentication=no", "-o", "KbdInteractiveAuthentication=no",
+		"-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8",
+	}
+	if f.identity != "" {
+		args = append(args, "-i", f.identity, "-o", "IdentitiesOnly=yes")
+	}
+	for _, o := range f.options {
+		args = append(args, "-o", o)
+	}
+	return append(args, "-l", user, "--", addr.String()), nil
+}
+
+// writeKnownHosts writes down which CA the chain says certifies the machine's hosts.
+func (c *command) writeKnownHosts(vm *computev1.VM) (string, error) {
+	line, err := hostkey.KnownHosts(vm.GetId(), vm.GetSpec().GetHostCa())
+	if err != nil {
+		return "", err
+	}
+	dir := c.path("known_hosts.d")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("write known hosts: %w", err)
+	}
+	file := filepath.Join(dir, vm.GetId())
+	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
+		return "", fmt.Errorf("write known hosts: %w", err)
+	}
+	return file, nil
+}
+
+// execSSH runs ssh on this terminal and gives its exit status.
+func (c *command) execSSH(ctx context.Context, args []string) error {
+	path, err := exec.LookPath("ssh")
+	if err != nil {
+		return withHint(errors.New("there is no ssh program on this machine"), "install OpenSSH's client (Debian: openssh-client)")
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.env.In, c.env.Out, c.env.Err
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
+		return statusError(exit.ExitCode())
+	}
+	if err != nil {
+		return fmt.Errorf("run ssh: %w", err)
+	}
+	return nil
+}
+
+// sshProxy is ssh's ProxyCommand: it joins standard input and output to a
+// machine's port through this device's mesh process.
+func (c *command) sshProxy() *cobra.Command {
+	return &cobra.Command{
+		Use:     "ssh-proxy ADDRESS PORT",
+		GroupID: groupMachines,
+		Short:   "Join standard input and output to a machine's port (for ssh's ProxyCommand)",
+		Example: "  ssh -o ProxyCommand='hippius ssh-proxy %h %p' hippius@100.64.0.2",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			target, err := netip.ParseAddrPort(joinHostPort(args[0], args[1]))
+			if err != nil {
+				return usagef("%s port %s: give a mesh address such as 100.64.0.2 and a port", args[0], args[1])
+			}
+			return c.runProxy(cmd.Context(), target)
+		},
+	}
+}
+
+func joinHostPort(host, port string) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + port
+}
+
+func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	_, err = c.ensureDevice(ctx, s)
+	s.close()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialWait)
+	defer cancel()
+	conn, err := device.DialRunning(ctx, c.path(deviceSock), target, c.spawnDevice)
+	if err != nil {
+		return withHint(fmt.Errorf("reach %s over the mesh: %w", target, err),
+			"is the machine running? see 'hippius vm ls' and 'hippius vm logs'")
+	}
+	return device.Pipe(conn, c.env.In, c.env.Out)
+}
+
+// spawnDevice starts this program again as the device's mesh process, apart from this terminal.
+func (c *command) spawnDevice() error {
+	logFile, err := os.OpenFile(c.path("device.log"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("start mesh process: %w", err)
+	}
+	defer func() { _ = logFile.Close() }()
+	cmd := exec.Command(c.env.Self, "mesh-serve", "--home", c.env.Home) //nolint:noctx // it outlives this program
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start mesh process: %w", err)
+	}
+	return cmd.Process.Release()
+}
+
+// shellQuote makes one word of s for the shell that runs a ProxyCommand. Percent signs are ssh's.
+func shellQuote(s string) string {
+	s = strings.ReplaceAll(s, "%", "%%")
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// quoteOption makes one word of s for ssh's own option parser.
+func quoteOption(s string) string {
+	s = strings.ReplaceAll(s, "%", "%%")
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/mesh/ca"
+)
+
+// ensureTenant gives the account's mesh CA, registering the account with the
+// mesh and publishing the CA where that was not done yet. Each step is a
+// transaction; after a crash in between the next call goes on where it ended.
+func (s *signing) ensureTenant(ctx context.Context, now time.Time) (*meshv1.Tenant, *ca.Authority, error) {
+	seed, err := s.wallet.MeshCASeed()
+	if err != nil {
+		return nil, nil, withHint(err, "import the wallet from its seed phrase: machines' identities are derived from it")
+	}
+	tenant, err := s.chain.Tenant(ctx, s.address)
+	if errors.Is(err, client.ErrNotFound) || err == nil && len(tenant.GetNetworks()) == 0 {
+		public, err := ca.PublicKey(seed)
+		if err != nil {
+			return nil, nil, err
+		}
+		if _, err := s.sender.RegisterTenant(ctx, public); err != nil {
+			return nil, nil, fmt.Errorf("register with the mesh: %w", err)
+		}
+		if tenant, err = s.chain.Tenant(ctx, s.address); err != nil {
+			return nil, nil, err
+		}
+	} else if err != nil {
+		return nil, nil, err
+	}
+	if len(tenant.GetCaCertificate()) != 0 {
+		authority, err := ca.Open(seed, tenant.GetCaCertificate())
+		if err != nil {
+			return nil, nil, fmt.Errorf("mesh CA on chain: %w", err)
+		}
+		return tenant, authority, nil
+	}
+	networks, err := prefixes(tenant.GetNetworks())
+	if err != nil {
+		return nil, nil, err
+	}
+	authority, err := ca.NewTenant(seed, networks, s.address, now.Add(-ca.Backdate), now.Add(ca.DefaultLifetime))
+	if err != nil {
+		return nil, nil, fmt.Errorf("make mesh CA: %w", err)
+	}
+	if err := s.sender.SetTenantCA(ctx, authority.Certificate().Raw()); err != nil {
+		return nil, nil, fmt.Errorf("publish mesh CA: %w", err)
+	}
+	return tenant, authority, nil
+}
+
+func prefixes(cidrs []string) ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, 0, len(cidrs))
+	for _, s := range cidrs {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("mesh network on chain: %w", err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// freeAddress is the lowest VM address of the tenant's block that no machine has.
+func freeAddress(tenant *meshv1.Tenant, vms []*computev1.VM) (netip.Addr, error) {
+	taken := map[string]bool{}
+	for _, vm := range vms {
+		if vm.GetStatus().GetPhase() != computev1.Phase_PHASE_TERMINATED {
+			taken[vm.GetSpec().GetMeshAddress()] = true
+		}
+	}
+	for host := uint32(mesh.FirstVM); host <= mesh.LastVM; host++ {
+		addr, err := mesh.Block(tenant.GetIndex()).Addr(host)
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		if !taken[addr.String()] {
+			return addr, nil
+		}
+	}
+	return netip.Addr{}, withHint(fmt.Errorf("all %d addresses of your mesh block are taken", mesh.LastVM-mesh.FirstVM+1),
+		"terminate a machine you no longer need")
+}

@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/chain/client"
+)
+
+func (c *command) vm() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "vm", GroupID: groupMachines, Short: "Virtual machines",
+		Example: "  hippius vm create web-1 --plan spark --image debian-12 --wait\n  hippius vm ls\n  hippius vm rm web-1",
+	}
+	cmd.AddCommand(
+		c.vmCreate(), c.vmLs(), c.vmShow(),
+		c.vmStart(), c.vmStop(), c.vmReboot(), c.vmRename(), c.vmRm(),
+		c.vmConsole(), c.vmLogs(),
+	)
+	return cmd
+}
+
+// completeVM completes the first argument with the account's machines.
+func (c *command) completeVM(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c.vmNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+}
+
+// action is a change of one machine: what is sent, what is waited for, and what is said.
+type action struct {
+	use, short, long, example string
+	send                      func(ctx context.Context, s *client.Sender, id string) error
+	done                      func(vm *computev1.VM) bool
+	said                      string
+}
+
+func (c *command) actionCommand(a action) *cobra.Command {
+	w := waitFlags{}
+	cmd := &cobra.Command{
+		Use: a.use + " VM", Short: a.short, Long: a.long, Example: a.example,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			s, err := c.openSigning()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			vm, err := s.findVM(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if err := a.send(ctx, s.sender, vm.GetId()); err != nil {
+				return err
+			}
+			return c.afterChange(ctx, s.session, vm, w, a.done, a.said)
+		},
+	}
+	w.register(cmd)
+	return cmd
+}
+
+// afterChange waits if asked to and prints the machine.
+func (c *command) afterChange(ctx context.Context, s *session, vm *computev1.VM, w waitFlags, done func(*computev1.VM) bool, said string) error {
+	id, name := vm.GetId(), vm.GetSpec().GetName()
+	var err error
+	if w.wait {
+		vm, err = c.waitVM(ctx, s, id, w.timeout, done)
+	} else {
+		vm, err = s.chain.VM(ctx, id)
+	}
+	if err != nil {
+		return err
+	}
+	return c.print(viewVM(vm), func(t *tableWriter) { t.row(fmt.Sprintf("%s %s", name, said)) })
+}
+
+func (c *command) vmStart() *cobra.Command {
+	return c.actionCommand(action{
+		use: "start", short: "Start a stopped machine", example: "  hippius vm start web-1 --wait",
+		send: func(ctx context.Context, s *client.Sender, id string) error { return s.StartVM(ctx, id) },
+		done: isRunning, said: "starts",
+	})
+}
+
+func (c *command) vmStop() *cobra.Command {
+	return c.actionCommand(action{
+		use: "stop", short: "Shut a machine down; its disk is kept",
+		long:    "Shut a machine down cleanly. Its disk and address are kept, and only the disk is charged.",
+		example: "  hippius vm stop web-1 --wait",
+		send:    func(ctx context.Context, s *client.Sender, id string) error { return s.StopVM(ctx, id) },
+		done:    isPhase(computev1.Phase_PHASE_STOPPED), said: "stops",
+	})
+}
+
+func (c *command) vmReboot() *cobra.Command {
+	return c.actionCommand(action{
+		use: "reboot", short: "Reboot a machine", example: "  hippius vm reboot web-1 --wait",
+		send: func(ctx context.Context, s *client.Sender, id string) error { return s.RebootVM(ctx, id) },
+		done: func(vm *computev1.VM) bool {
+			return isRunning(vm) && vm.GetStatus().GetObservedRebootSeq() >= vm.GetSpec().GetRebootSeq()
+		},
+		said: "reboots",
+	})
+}
+
+func isRunning(vm *computev1.VM) bool {
+	return vm.GetStatus().GetPhase() == computev1.Phase_PHASE_RUNNING && vm.GetStatus().GetReadyAt() != 0
+}
+
+func isPhase(p computev1.Phase) func(*computev1.VM) bool {
+	return func(vm *computev1.VM) bool { return vm.GetStatus().GetPhase() == p }
+}
+
+func (c *command) vmRename() *cobra.Command {
+	return &cobra.Command{
+		Use: "rename VM NAME", Short: "Rename a machine",
+		Long:    "Give a machine another name. Its address and host name inside stay as they are.",
+		Example: "  hippius vm rename web-1 web-old", Args: cobra.ExactArgs(2), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			s, err := c.openSigning()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			vm, err := s.findVM(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if err := s.sender.RenameVM(ctx, vm.GetId(), args[1]); err != nil {
+				return err
+			}
+			return c.afterChange(ctx, s.session, vm, waitFlags{}, nil, "is now called "+args[1])
+		},
+	}
+}
+
+func (c *command) vmRm() *cobra.Command {
+	var yes bool
+	w := waitFlags{}
+	cmd := &cobra.Command{
+		Use: "rm VM", Aliases: []string{"terminate", "delete"}, Short: "Terminate a machine and give up its disk",
+		Long:    "Terminate a machine. It costs nothing from that block on; its disk is given up.",
+		Example: "  hippius vm rm web-1\n  hippius vm rm web-1 --yes --wait", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			found, err := c.confirmRm(ctx, args[0], yes)
+			if err != nil || found == nil {
+				return err
+			}
+			s, err := c.openSigning()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			if err := s.sender.TerminateVM(ctx, found.GetId()); err != nil {
+				return err
+			}
+			return c.afterChange(ctx, s.session, found, w, isPhase(computev1.Phase_PHASE_TERMINATED), "terminates")
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	w.register(cmd)
+	return cmd
+}
+
+// confirmRm finds the machine and asks whether it is meant; nil without an error is a no.
+func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (*computev1.VM, error) {
+	s, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	vm, err := s.findVM(ctx, ref)
+	if err != nil || yes {
+		return vm, err
+	}
+	if !c.env.Interactive {
+		return nil, withHint(usagef("terminating gives up the disk of %s; that wants a yes", vm.GetSpec().GetName()), "add --yes")
+	}
+	ok, err := c.confirm(fmt.Sprintf("Terminate %s (%s) and give up its disk?", vm.GetSpec().GetName(), vm.GetSpec().GetMeshAddress()))
+	if err != nil || !ok {
+		return nil, err
+	}
+	return vm, nil
+}

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *command) vmLs() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List machines",
+		Example: "  hippius vm ls\n  hippius vm ls --all -o json", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := c.open()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			vms, err := s.chain.VMs(cmd.Context(), s.address, all)
+			if err != nil {
+				return err
+			}
+			views := make([]vmView, 0, len(vms))
+			for _, vm := range vms {
+				views = append(views, viewVM(vm))
+			}
+			return c.print(views, func(w *tableWriter) {
+				w.row("NAME", "PHASE", "ADDRESS", "PLAN", "IMAGE", "CREDITS/H", "ID")
+				for _, v := range views {
+					w.row(v.Name, phaseText(v), v.MeshAddress, v.Plan, v.Image, credits(v.UcreditPerHour), v.ID[:min(len(v.ID), 12)])
+				}
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "terminated ones too")
+	return cmd
+}
+
+// phaseText is the phase with its reason.
+func phaseText(v vmView) string {
+	if v.Reason == "" {
+		return v.Phase
+	}
+	return v.Phase + " (" + strings.ReplaceAll(v.Reason, "_", " ") + ")"
+}
+
+func (c *command) vmShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show VM", Short: "Show one machine", Example: "  hippius vm show web-1\n  hippius vm show web-1 -o json",
+		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := c.open()
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			vm, err := s.findVM(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return c.printVM(viewVM(vm))
+		},
+	}
+}
+
+func (c *command) printVM(v vmView) error {
+	return c.print(v, func(w *tableWriter) {
+		w.field("Name", v.Name)
+		w.field("Id", v.ID)
+		w.field("Phase", phaseText(v))
+		w.field("Message", v.Message)
+		if v.QueuePlace != 0 {
+			w.field("Place in line", fmt.Sprint(v.QueuePlace))
+		}
+		w.field("Address", v.MeshAddress)
+		w.field("Plan", v.Plan)
+		w.field("Image", v.Image)
+		w.field("Applications", strings.Join(v.Apps, ", "))
+		w.field("SSH keys", strings.Join(v.SSHKeys, ", "))
+		w.field("Region", v.Region)
+		w.field("Miner", v.Miner)
+		w.field("Instance", fmt.Sprint(v.Instance))
+		w.field("Created", when(v.CreatedAt))
+		w.field("Ready", when(v.ReadyAt))
+		w.field("Price", fmt.Sprintf("%s credits an hour running, %s stopped", credits(v.RunningRate), credits(v.StoppedRate)))
+		w.field("Attested", fmt.Sprintf("%d s running, %d s stopped", v.RunningSeconds, v.StoppedSeconds))
+	})
+}
