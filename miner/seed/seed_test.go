@@ -1,0 +1,447 @@
+package seed_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kdomanski/iso9660"
+	"gopkg.in/yaml.v3"
+
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/miner/seed"
+)
+
+const testVM = "00112233445566778899aabbccddeeff"
+
+func sample() seed.Seed {
+	return seed.Seed{
+		VMID: testVM, Name: "Web_1", AuthorizedKeys: []string{`ssh-ed25519 AAAA "laptop": #1`, "ssh-rsa BBBB desk"},
+		Network: seed.Network{
+			MAC: "52:54:00:11:22:33", Address: netip.MustParsePrefix("10.200.0.2/30"),
+			Gateway: netip.MustParseAddr("10.200.0.1"), DNS: []netip.Addr{netip.MustParseAddr("10.200.0.1")}, MTU: 1400,
+		},
+		Guest: wire.Config{ChainID: "test", VMID: testVM, Seq: 2, ProofKey: bytes.Repeat([]byte{1}, 32)},
+	}
+}
+
+// read gives the files of an image by name, read by a library that is not ours.
+func read(t *testing.T, image []byte) (label string, files map[string][]byte) {
+	t.Helper()
+	im, err := iso9660.OpenImage(bytes.NewReader(image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	label, err = im.Label()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := im.RootDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, err := root.GetChildren()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = map[string][]byte{}
+	for _, c := range children {
+		data, err := io.ReadAll(c.Reader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[c.Name()] = data
+	}
+	return strings.TrimRight(label, " \x00"), files
+}
+
+func build(t *testing.T, s seed.Seed) map[string][]byte {
+	t.Helper()
+	image, err := seed.Build(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	label, files := read(t, image)
+	if label != wire.SeedLabel {
+		t.Errorf("label %q, want %q", label, wire.SeedLabel)
+	}
+	// Where guests without udev look for it.
+	if got := string(image[32808 : 32808+6]); got != "CIDATA" {
+		t.Errorf("label at 32808 is %q", got)
+	}
+	return files
+}
+
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	files := build(t, sample())
+	if len(files) != 4 {
+		t.Fatalf("%d files, want 4", len(files))
+	}
+	var meta map[string]string
+	if err := yaml.Unmarshal(files["meta-data"], &meta); err != nil {
+		t.Fatal(err)
+	}
+	if meta["instance-id"] != testVM || meta["local-hostname"] != "web-1" {
+		t.Errorf("meta-data %v", meta)
+	}
+	cfg, err := wire.DecodeConfig(files[wire.ConfigFile])
+	if err != nil || cfg.Seq != 2 || cfg.Hostname != "web-1" {
+		t.Errorf("agent's configuration %+v, %v", cfg, err)
+	}
+	var net struct {
+		Version   int
+		Ethernets map[string]struct {
+			Match       map[string]string
+			SetName     string `yaml:"set-name"`
+			MTU         int
+			Addresses   []string
+			Gateway4    string
+			Nameservers struct{ Addresses []string }
+		}
+	}
+	if err := yaml.Unmarshal(files["network-config"], &net); err != nil {
+		t.Fatal(err)
+	}
+	e := net.Ethernets["eth0"]
+	if net.Version != 2 || e.Match["macaddress"] != "52:54:00:11:22:33" || e.SetName != "eth0" || e.MTU != 1400 ||
+		e.Addresses[0] != "10.200.0.2/30" || e.Gateway4 != "10.200.0.1" || len(e.Nameservers.Addresses) != 1 {
+		t.Errorf("network-config %+v", net)
+	}
+	if !bytes.Contains(files["network-config"], []byte(`macaddress: "52:54:00:11:22:33"`)) {
+		t.Error("the MAC is not quoted: YAML 1.1 reads one of digits as a number")
+	}
+}
+
+func TestUserDataAlone(t *testing.T) {
+	t.Parallel()
+	data := build(t, sample())["user-data"]
+	if !bytes.HasPrefix(data, []byte("#cloud-config\n")) {
+		t.Errorf("user-data begins with %.40q", data)
+	}
+	var c struct {
+		Users []struct {
+			Name       string
+			LockPasswd bool     `yaml:"lock_passwd"`
+			Keys       []string `yaml:"ssh_authorized_keys"`
+			Sudo       string
+		}
+		DisableRoot bool  `yaml:"disable_root"`
+		SSHPwauth   *bool `yaml:"ssh_pwauth"`
+		Bootcmd     []string
+	}
+	if err := yaml.Unmarshal(data, &c); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Users) != 1 || c.Users[0].Name != "hippius" || !c.Users[0].LockPasswd || c.Users[0].Sudo == "" {
+		t.Fatalf("users %+v", c.Users)
+	}
+	if !c.DisableRoot || c.SSHPwauth == nil || *c.SSHPwauth {
+		t.Error("root or passwords can log in")
+	}
+	if keys := c.Users[0].Keys; len(keys) != 2 || keys[0] != sample().AuthorizedKeys[0] {
+		t.Errorf("keys %q", keys)
+	}
+	if len(c.Bootcmd) != 3 || !strings.HasSuffix(c.Bootcmd[2], "install.sh") {
+		t.Errorf("bootcmd %q", c.Bootcmd)
+	}
+}
+
+// parts reads multipart user data with the standard library's reader.
+func parts(t *testing.T, data []byte) []*mail.Message {
+	t.Helper()
+	m, err := mail.ReadMessage(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/mixed" {
+		t.Fatalf("content type %q, %v", kind, err)
+	}
+	r := multipart.NewReader(m.Body, params["boundary"])
+	var out []*mail.Message
+	for {
+		p, err := r.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, &mail.Message{Header: mail.Header(p.Header), Body: bytes.NewReader(body)})
+	}
+}
+
+func TestUserDataMerged(t *testing.T) {
+	t.Parallel()
+	s := sample()
+	s.Apps = []seed.App{{Name: "docker", Recipe: "packages: [docker.io]\n"}}
+	s.UserData = []byte("#!/bin/sh\necho hello\n")
+	got := parts(t, build(t, s)["user-data"])
+	if len(got) != 3 {
+		t.Fatalf("%d parts, want 3", len(got))
+	}
+	for i, p := range got {
+		merge := p.Header.Get("Merge-Type")
+		if (i == 0) != (merge == "") {
+			t.Errorf("part %d has Merge-Type %q", i, merge)
+		}
+	}
+	if kind := got[1].Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/cloud-config") {
+		t.Errorf("recipe is %s", kind)
+	}
+	if enc := got[2].Header.Get("Content-Transfer-Encoding"); enc != "base64" {
+		t.Errorf("tenant's data is encoded %q", enc)
+	}
+	// The tiny guest reads keys line by line, whatever surrounds them.
+	if !bytes.Contains(build(t, s)["user-data"], []byte("ssh_authorized_keys:\n      - \"ssh-ed25519")) {
+		t.Error("keys are not plain lines")
+	}
+}
+
+func TestUserDataOfSeveralParts(t *testing.T) {
+	t.Parallel()
+	s := sample()
+	s.UserData = []byte("Content-Type: multipart/mixed; boundary=\"x\"\nMIME-Version: 1.0\n\n--x\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n--x--\n")
+	got := parts(t, build(t, s)["user-data"])
+	if len(got) != 2 || !strings.HasPrefix(got[1].Header.Get("Content-Type"), "multipart/mixed") {
+		t.Errorf("%d parts; the tenant's is %v", len(got), got[len(got)-1].Header)
+	}
+}
+
+func TestUserDataCompressed(t *testing.T) {
+	t.Parallel()
+	squeeze := func(data []byte) []byte {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	s := sample()
+	s.UserData = squeeze([]byte("#cloud-config\npackages: [vim]\n"))
+	if got := parts(t, build(t, s)["user-data"]); len(got) != 2 {
+		t.Errorf("%d parts, want 2", len(got))
+	}
+	for name, data := range map[string][]byte{
+		"bomb": squeeze(make([]byte, 64<<20)), "broken": {0x1f, 0x8b, 1, 2}, "too long": make([]byte, seed.MaxUserData+1),
+	} {
+		s.UserData = data
+		if _, err := seed.Build(s); !errors.Is(err, seed.ErrUserData) {
+			t.Errorf("%s: %v, want ErrUserData", name, err)
+		}
+	}
+}
+
+func TestSeedRefuses(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*seed.Seed){
+		"no id":           func(s *seed.Seed) { s.VMID = "" },
+		"no key":          func(s *seed.Seed) { s.AuthorizedKeys = nil },
+		"two keys in one": func(s *seed.Seed) { s.AuthorizedKeys = []string{"a\nb"} },
+		"foreign gateway": func(s *seed.Seed) { s.Network.Gateway = netip.MustParseAddr("10.9.9.9") },
+		"no address":      func(s *seed.Seed) { s.Network.Address = netip.Prefix{} },
+		"bad MAC":         func(s *seed.Seed) { s.Network.MAC = "x" },
+	} {
+		s := sample()
+		spoil(&s)
+		if _, err := seed.Build(s); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestHostname(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"web-1": "web-1", "Web_1": "web-1", "--": "vm", "": "vm", "é": "vm", "a.b": "a-b",
+		strings.Repeat("x", 70): strings.Repeat("x", 63), "-a-": "a",
+	} {
+		if got := seed.Hostname(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".new-crash"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st, err := seed.NewStore(seed.Config{Dir: dir, Group: os.Getgid(), AnyFilesystem: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first string
+	for range 2 {
+		path, err := st.Put(sample())
+		if err != nil {
+			t.Fatal(err)
+		}
+		first = path
+	}
+	info, err := os.Stat(first)
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
+	}
+	if ids, err := st.List(); err != nil || len(ids) != 1 || ids[0] != testVM {
+		t.Errorf("list %v, %v", ids, err)
+	}
+	for range 2 {
+		if err := st.Remove(testVM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestStoreWantsTmpfs(t *testing.T) {
+	t.Parallel()
+	const tmpfs = "/dev/shm"
+	if _, err := os.Stat(tmpfs); err != nil {
+		t.Skipf("no %s here: %v", tmpfs, err)
+	}
+	dir, err := os.MkdirTemp(tmpfs, "seed-test-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if _, err := seed.NewStore(seed.Config{Dir: dir, Group: -1}); err != nil {
+		t.Errorf("on tmpfs: %v", err)
+	}
+	if _, err := seed.NewStore(seed.Config{Dir: "/proc", Group: -1}); !errors.Is(err, seed.ErrNotTmpfs) {
+		t.Errorf("elsewhere: %v, want ErrNotTmpfs", err)
+	}
+}
+
+func TestAgentISO(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	agent := filepath.Join(dir, "bin")
+	if err := os.WriteFile(agent, bytes.Repeat([]byte("agent"), 5000), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path, err := seed.AgentISO(filepath.Join(dir, "iso"), agent, []byte("#!/bin/sh\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	label, files := read(t, image)
+	if label != wire.AgentLabel || len(files[wire.AgentFile]) != 25000 || len(files[wire.InstallFile]) == 0 {
+		t.Errorf("label %q, %d files", label, len(files))
+	}
+	again, err := seed.AgentISO(filepath.Join(dir, "iso"), agent, []byte("#!/bin/sh\n"))
+	if err != nil || again != path {
+		t.Errorf("again: %s, %v; want %s", again, err, path)
+	}
+	other, err := seed.AgentISO(filepath.Join(dir, "iso"), agent, []byte("#!/bin/sh\n:\n"))
+	if err != nil || other == path {
+		t.Errorf("another script: %s, %v; want another path", other, err)
+	}
+}
+
+// The reference implementation of the format agrees, names included.
+func TestISOAsXorrisoSeesIt(t *testing.T) {
+	t.Parallel()
+	tool, err := exec.LookPath("xorriso")
+	if err != nil {
+		t.Skip("xorriso is not installed; TestSeed reads the image with a library")
+	}
+	path := filepath.Join(t.TempDir(), "seed.iso")
+	image, err := seed.Build(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), tool, "-indev", path, "-pvd_info", "-find", "/", "-exec", "lsdl").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range []string{"CIDATA", "-r--r--r--", "'/user-data'", "'/meta-data'", "'/network-config'", "'/hippius.json'"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("xorriso does not show %s:\n%s", want, out)
+		}
+	}
+	if strings.Contains(string(out), "WARNING") || strings.Contains(string(out), "FAILURE") {
+		t.Errorf("xorriso complains:\n%s", out)
+	}
+}
+
+func TestWriteISORefuses(t *testing.T) {
+	t.Parallel()
+	for name, files := range map[string][]seed.File{
+		"alike": {{Name: "user-data"}, {Name: "user_data"}}, "slash": {{Name: "a/b"}}, "empty": {{}},
+		"long": {{Name: strings.Repeat("n", 32)}}, "many": make([]seed.File, 13),
+	} {
+		if err := seed.WriteISO(io.Discard, "X", files); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if err := seed.WriteISO(io.Discard, "lower", nil); err == nil {
+		t.Error("a label in lower case accepted")
+	}
+}
+
+// Whatever a tenant sends, the base stays the first part and whole.
+func FuzzUserData(f *testing.F) {
+	f.Add([]byte("#cloud-config\nusers: []\n"), "runcmd: [x]")
+	f.Add([]byte("MIME-Version: 1.0\n\n--hippius-"), "")
+	f.Add([]byte{0x1f, 0x8b, 8, 0}, "#cloud-config\n")
+	base, err := seed.Build(sample())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, own []byte, recipe string) {
+		s := sample()
+		s.UserData = own
+		if recipe != "" {
+			s.Apps = []seed.App{{Name: "a", Recipe: recipe}}
+		}
+		image, err := seed.Build(s)
+		if err != nil {
+			if !errors.Is(err, seed.ErrUserData) {
+				t.Fatal(err)
+			}
+			return
+		}
+		_, plain := read(t, base)
+		_, files := read(t, image)
+		if bytes.Equal(files["user-data"], plain["user-data"]) {
+			return
+		}
+		got := parts(t, files["user-data"])
+		first, err := io.ReadAll(got[0].Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(bytes.TrimSpace(first), bytes.TrimSpace(plain["user-data"])) {
+			t.Errorf("the base became %q", first)
+		}
+	})
+}

@@ -1,0 +1,179 @@
+package seed
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	wire "github.com/hippius/compute/core/guest"
+)
+
+// ErrNotTmpfs says that the folder for seeds lies on a disk.
+var ErrNotTmpfs = errors.New("seeds hold secrets and belong on a tmpfs")
+
+// ErrNoSpace says that the folder for seeds is full.
+var ErrNoSpace = errors.New("no space left for seeds")
+
+// Config of a Store.
+type Config struct {
+	// Dir holds the images. It is made if absent, and must be on a tmpfs.
+	Dir string
+	// Group that may read them, the hypervisor's; -1 leaves the process's own.
+	Group int
+	// AnyFilesystem allows a disk: for tests and networks without secrets.
+	AnyFilesystem bool
+}
+
+// Store keeps seeds where the hypervisor finds them.
+type Store struct{ c Config }
+
+const (
+	suffix      = ".iso"
+	tempPattern = ".new-*"
+	seedMode    = 0o640
+	dirMode     = 0o750
+)
+
+// NewStore opens the folder.
+func NewStore(c Config) (*Store, error) {
+	if err := os.MkdirAll(c.Dir, dirMode); err != nil {
+		return nil, fmt.Errorf("seed folder: %w", err)
+	}
+	var fsInfo unix.Statfs_t
+	if err := unix.Statfs(c.Dir, &fsInfo); err != nil {
+		return nil, fmt.Errorf("seed folder %s: %w", c.Dir, err)
+	}
+	if onTmpfs := fsInfo.Type == unix.TMPFS_MAGIC || fsInfo.Type == unix.RAMFS_MAGIC; !onTmpfs && !c.AnyFilesystem {
+		return nil, fmt.Errorf("seed folder %s: %w", c.Dir, ErrNotTmpfs)
+	}
+	if c.Group >= 0 {
+		if err := os.Chown(c.Dir, -1, c.Group); err != nil {
+			return nil, fmt.Errorf("seed folder: %w", err)
+		}
+	}
+	// What a crash left half-written is of no use to anyone.
+	left, err := filepath.Glob(filepath.Join(c.Dir, tempPattern))
+	if err != nil {
+		return nil, fmt.Errorf("seed folder: %w", err)
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("seed folder: %w", err)
+		}
+	}
+	return &Store{c: c}, nil
+}
+
+func (s *Store) path(vmID string) string { return filepath.Join(s.c.Dir, vmID+suffix) }
+
+// Put writes the seed of a VM, in place of an earlier one, and returns its path.
+func (s *Store) Put(v Seed) (string, error) {
+	image, err := Build(v)
+	if err != nil {
+		return "", err
+	}
+	if err := s.write(s.path(v.VMID), image); err != nil {
+		return "", fmt.Errorf("write seed of VM %s: %w", v.VMID, err)
+	}
+	return s.path(v.VMID), nil
+}
+
+// Remove deletes the seed of a VM, if there is one.
+func (s *Store) Remove(vmID string) error {
+	if err := os.Remove(s.path(vmID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove seed of VM %s: %w", vmID, err)
+	}
+	return nil
+}
+
+// List gives the VMs that have a seed.
+func (s *Store) List() ([]string, error) {
+	entries, err := os.ReadDir(s.c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("list seeds: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), suffix); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// AgentISO makes the shared CD with the agent at agentPath and the script that
+// installs it, in dir, and returns its path, which follows from its content. It
+// holds no secret; dir may be on a disk and must be reachable by the hypervisor.
+func AgentISO(dir, agentPath string, installScript []byte) (string, error) {
+	agent, err := os.ReadFile(agentPath)
+	if err != nil {
+		return "", fmt.Errorf("agent's CD: %w", err)
+	}
+	var b bytes.Buffer
+	err = WriteISO(&b, wire.AgentLabel, []File{
+		{Name: wire.AgentFile, Data: agent, Executable: true},
+		{Name: wire.InstallFile, Data: installScript, Executable: true},
+	})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	path := filepath.Join(dir, "agent-"+hex.EncodeToString(sum[:8])+suffix)
+	if info, err := os.Stat(path); err == nil && info.Size() == int64(b.Len()) {
+		return path, nil // renamed into place whole
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("agent's CD: %w", err)
+	}
+	s := Store{c: Config{Dir: dir, Group: -1}}
+	if err := s.write(path, b.Bytes()); err != nil {
+		return "", fmt.Errorf("agent's CD: %w", err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		return "", fmt.Errorf("agent's CD: %w", err)
+	}
+	return path, nil
+}
+
+// write puts a file in place whole, readable by the group. Its temporary name
+// has no suffix that List would take for a seed.
+func (s *Store) write(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(s.c.Dir, tempPattern)
+	if err != nil {
+		return spaceError(err)
+	}
+	defer func() {
+		if err != nil {
+			err = spaceError(errors.Join(err, os.Remove(f.Name())))
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(seedMode)
+	}
+	if err == nil && s.c.Group >= 0 {
+		err = f.Chown(-1, s.c.Group)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func spaceError(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return err
+}
