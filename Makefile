@@ -1,0 +1,70 @@
+# Hippius Compute. `make` lists what can be made.
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN      := build/bin
+GOBUILD  := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+PROGRAMS := $(notdir $(wildcard cmd/*))
+TOOL     := go tool -modfile=tools/go.mod
+
+# Packages that link the chain's framework take minutes to build with the race detector.
+SDK_FREE  = $$(go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft|compute/chain/app' | cut -d' ' -f1)
+
+.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz bench size clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: ## install what a fresh Debian 12 machine needs (root)
+	@tools/setup/setup.sh
+
+build: ## build all programs into build/bin
+	@mkdir -p $(BIN)
+	$(GOBUILD) -o $(BIN)/ ./cmd/...
+
+image: setup ## build the Debian cloud image and the tiny guest
+	tools/images/build.sh build/images
+
+image-tiny: setup
+	tools/images/build.sh --only tiny build/images
+
+demo: setup build image ## a whole network on this machine, and the main job on it (root)
+	$(BIN)/hippius-devnet demo
+
+devnet: setup build image ## keep a network up to play with; Ctrl-C ends it (root)
+	$(BIN)/hippius-devnet up
+
+test: setup build image-tiny ## all tests, with real machines where this user is root
+	go test -timeout 20m -p 2 ./...
+
+race: setup build image-tiny ## all tests under the race detector
+	go test -race -timeout 40m -p 2 ./...
+
+race-fast: build ## the tests that do not link the chain's framework, under the race detector
+	go test -race -short -timeout 20m -p 2 $(SDK_FREE)
+
+lint: ## vet and lint
+	$(TOOL) golangci-lint run ./...
+
+gen: ## generate code from proto/
+	tools/proto/gen.sh
+
+gen-check: gen ## fail if the generated code is not what proto/ says
+	@git diff --exit-code --stat -- api chain proto || { echo "generated code is out of date: run 'make gen' and commit"; exit 1; }
+
+e2e: setup build image ## whole-network tests with real machines (root)
+	go test -timeout 40m -count=1 ./test/...
+
+fuzz: ## every fuzz target for 20 s (FUZZTIME=60s for longer)
+	tools/fuzz.sh $${FUZZTIME:-20s}
+
+bench: setup build image-tiny ## print "name value unit" lines (root)
+	@$(BIN)/hippius-devnet bench
+
+size: build ## check the programs that tenants download
+	@tools/size.sh
+
+clean: ## remove what was built
+	rm -rf build
