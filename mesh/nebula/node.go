@@ -129,14 +129,17 @@ func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 	// Registered first, it runs first: see Reload.
 	n.settings.RegisterReloadCallback(func(s *config.C) { s.Settings = n.next })
 
-	factory := overlay.NewDeviceFromConfig
-	if c.Mode == ModeUserspace {
-		device, err := newUserspace(n.networks, c.mtu())
-		if err != nil {
+	factory := overlay.NewDeviceFromConfig // a tun, made from the settings
+	switch c.Mode {
+	case ModeTun:
+	case ModeUserspace:
+		var err error
+		if n.device, err = newUserspace(n.networks, c.mtu()); err != nil {
 			return nil, err
 		}
-		n.device = device
-		factory = func(*config.C, *slog.Logger, []netip.Prefix, int) (overlay.Device, error) { return device, nil }
+		factory = given(n.device)
+	case ModeNone:
+		factory = given(newNowhere(n.networks))
 	}
 	control, err := nebulalib.Main(n.settings, false, "", liblog, factory)
 	if err == nil {
@@ -151,6 +154,11 @@ func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 	n.control = control
 	go n.wait()
 	return n, nil
+}
+
+// given makes the library take a device that exists already.
+func given(d overlay.Device) overlay.DeviceFactory {
+	return func(*config.C, *slog.Logger, []netip.Prefix, int) (overlay.Device, error) { return d, nil }
 }
 
 // wait owns the end of the node: it is over when the library's readers are.

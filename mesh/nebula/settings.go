@@ -93,7 +93,6 @@ func (c Config) listenSettings() map[string]any {
 
 func (c Config) tunSettings() map[string]any {
 	return map[string]any{
-		"disabled":             c.Mode == ModeNone,
 		"dev":                  c.TunName,
 		"mtu":                  c.mtu(),
 		"tx_queue":             txQueue,
