@@ -28,7 +28,7 @@ func TestLoad(t *testing.T) {
 		"all":            {text: "listen: a\nevery: 3s\n"},
 		"some":           {text: "listen: a\n"},
 		"nothing":        {text: ""},
-		"unknown key":    {text: "listen: a\n", wrong: "listen"},
+		"unknown key":    {text: "lisen: a\n", wrong: "lisen"},
 		"invalid":        {text: "every: 0s\n", wrong: "above zero"},
 		"two documents":  {text: "listen: a\n---\nlisten: b\n", wrong: "more than one document"},
 		"not YAML":       {text: "listen: [", wrong: "yaml"},
