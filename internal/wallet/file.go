@@ -11,6 +11,8 @@ import (
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+
+	"github.com/hippius/compute/internal/privatefile"
 )
 
 const (
@@ -46,12 +48,12 @@ type fileForm struct {
 // Create writes w to a file that does not exist yet, else it fails with fs.ErrExist. It returns when the file would
 // survive a power cut.
 func (f File) Create(w *Wallet, passphrase string) error {
-	return f.write(w, passphrase, createFile)
+	return f.write(w, passphrase, privatefile.Create)
 }
 
 // Replace is Create that puts the new file in the place of an old one, atomically.
 func (f File) Replace(w *Wallet, passphrase string) error {
-	return f.write(w, passphrase, replaceFile)
+	return f.write(w, passphrase, privatefile.Replace)
 }
 
 // Address of the wallet in the file, without opening it. Nothing vouches for it before Open has.
@@ -91,7 +93,7 @@ func (f File) open(passphrase string) (*Wallet, error) {
 		}
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}
-	secret, err := io.ReadAll(io.LimitReader(r, maxFile))
+	secret, err := io.ReadAll(io.LimitReader(r, privatefile.Max))
 	if err != nil {
 		return nil, fmt.Errorf("decrypt: %w", err)
 	}
@@ -107,7 +109,7 @@ func (f File) open(passphrase string) (*Wallet, error) {
 
 func (f File) read() (fileForm, error) {
 	var form fileForm
-	data, err := readPrivate(f.Path)
+	data, err := privatefile.Read(f.Path)
 	if err != nil {
 		return form, err
 	}
@@ -164,7 +166,7 @@ func (f File) write(w *Wallet, passphrase string, put func(path string, data []b
 // LoadPlain reads a daemon's wallet, which no human unlocks: a file of the seed phrase or of the key in hex. A file
 // that others can read is refused.
 func LoadPlain(path string) (*Wallet, error) {
-	data, err := readPrivate(path)
+	data, err := privatefile.Read(path)
 	if err == nil {
 		var w *Wallet
 		if w, err = parseSecret(string(data)); err == nil {
@@ -176,7 +178,7 @@ func LoadPlain(path string) (*Wallet, error) {
 
 // CreatePlain writes what LoadPlain reads, for its owner alone; it fails with fs.ErrExist if the file exists.
 func CreatePlain(path string, w *Wallet) error {
-	if err := createFile(path, []byte(w.secret()+"\n")); err != nil {
+	if err := privatefile.Create(path, []byte(w.secret()+"\n")); err != nil {
 		return fmt.Errorf("write account key %s: %w", path, err)
 	}
 	return nil
@@ -184,7 +186,7 @@ func CreatePlain(path string, w *Wallet) error {
 
 // ReadPassphrase reads a passphrase from a file only its owner can read: its first line.
 func ReadPassphrase(path string) (string, error) {
-	data, err := readPrivate(path)
+	data, err := privatefile.Read(path)
 	if err != nil {
 		return "", fmt.Errorf("passphrase file %s: %w", path, err)
 	}

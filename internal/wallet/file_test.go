@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hippius/compute/internal/privatefile"
 )
 
 const (
@@ -93,7 +95,7 @@ func TestFileRefuses(t *testing.T) {
 		"no address":      edit("address", ""),
 		"no secret":       edit("secret", ""),
 		"cut secret":      edit("secret", "-----BEGIN AGE ENCRYPTED FILE-----\n"),
-		"too long":        bytes.Repeat([]byte{'a'}, maxFile+1),
+		"too long":        bytes.Repeat([]byte{'a'}, privatefile.Max+1),
 	} {
 		require.NoError(t, os.WriteFile(f.Path, bad, 0o600))
 		_, err = f.Open(pass)
