@@ -1,0 +1,122 @@
+// Package app is the chain as an application: it wires the SDK's modules and
+// ours, decides who may have a transaction executed and who pays for it, and
+// offers the start of a node in plain types. The modules are in chain/x.
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+
+	dbm "github.com/cosmos/cosmos-db"
+
+	"cosmossdk.io/log/v2"
+
+	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/client"
+	"github.com/cosmos/cosmos-sdk/codec"
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/module"
+	"github.com/cosmos/cosmos-sdk/version"
+)
+
+// App is the chain's state machine.
+type App struct {
+	*baseapp.BaseApp
+
+	// Keepers of all modules, for tests and for the node's own services.
+	Keepers *Keepers
+
+	codec     codec.Codec
+	amino     *codec.LegacyAmino
+	registry  codectypes.InterfaceRegistry
+	txConfig  client.TxConfig
+	keys      map[string]*storetypes.KVStoreKey
+	transient map[string]*storetypes.TransientStoreKey
+	modules   *module.Manager
+	basics    module.BasicManager
+	config    module.Configurator
+}
+
+// Options of an App.
+type Options struct {
+	Logger  log.Logger
+	DB      dbm.DB
+	ChainID string
+	// Home is where the upgrade module looks for its instructions; empty for none.
+	Home string
+	// BaseApp are further settings, such as pruning.
+	BaseApp []func(*baseapp.BaseApp)
+}
+
+// New wires the application and loads the latest state.
+func New(o Options) (*App, error) {
+	Configure()
+	enc, err := newEncoding()
+	if err != nil {
+		return nil, err
+	}
+	base := baseapp.NewBaseApp(Name, o.Logger, o.DB, enc.txConfig.TxDecoder(), append([]func(*baseapp.BaseApp){baseapp.SetChainID(o.ChainID)}, o.BaseApp...)...)
+	base.SetVersion(version.Version)
+	base.SetInterfaceRegistry(enc.registry)
+	base.SetTxEncoder(enc.txConfig.TxEncoder())
+
+	a := &App{
+		BaseApp: base, codec: enc.codec, amino: enc.amino, registry: enc.registry, txConfig: enc.txConfig,
+		keys: storetypes.NewKVStoreKeys(storeNames()...), transient: storetypes.NewTransientStoreKeys(transientStoreNames()...),
+	}
+	if a.Keepers, err = newKeepers(a, o.Home); err != nil {
+		return nil, err
+	}
+	a.wireModules()
+	if err := a.modules.RegisterServices(a.config); err != nil {
+		return nil, fmt.Errorf("register services: %w", err)
+	}
+	base.MountKVStores(a.keys)
+	base.MountTransientStores(a.transient)
+	base.SetInitChainer(a.initChain)
+	base.SetPreBlocker(func(ctx sdk.Context, _ *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
+		return a.modules.PreBlock(ctx)
+	})
+	base.SetBeginBlocker(a.modules.BeginBlock)
+	base.SetEndBlocker(a.modules.EndBlock)
+	base.SetAnteHandler(a.anteHandler())
+	if err := base.LoadLatestVersion(); err != nil {
+		return nil, fmt.Errorf("load the chain's state: %w", err)
+	}
+	return a, nil
+}
+
+// initChain sets up the state from the genesis document.
+func (a *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
+	var state map[string]json.RawMessage
+	if err := json.Unmarshal(req.AppStateBytes, &state); err != nil {
+		return nil, fmt.Errorf("genesis state: %w", err)
+	}
+	if err := a.Keepers.Upgrade.SetModuleVersionMap(ctx, a.modules.GetVersionMap()); err != nil {
+		return nil, fmt.Errorf("module versions: %w", err)
+	}
+	return a.modules.InitGenesis(ctx, a.codec, state)
+}
+
+// Export is the state at the last height as a genesis state, and the height it is of.
+func (a *App) Export() (state []byte, height int64, err error) {
+	height = a.LastBlockHeight()
+	ctx := a.NewContextLegacy(true, cmtproto.Header{Height: height, ChainID: a.ChainID()})
+	all, err := a.modules.ExportGenesis(ctx, a.codec)
+	if err != nil {
+		return nil, 0, fmt.Errorf("export state: %w", err)
+	}
+	state, err = json.MarshalIndent(all, "", " ")
+	return state, height, err
+}
+
+// TxConfig encodes, decodes and signs transactions.
+func (a *App) TxConfig() client.TxConfig { return a.txConfig }
+
+// InterfaceRegistry knows all messages.
+func (a *App) InterfaceRegistry() codectypes.InterfaceRegistry { return a.registry }

@@ -1,0 +1,39 @@
+package apptest
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
+
+	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/app"
+)
+
+// Account signs transactions.
+type Account struct {
+	Name    string
+	Address string
+	Key     *secp256k1.PrivKey
+}
+
+// Named is always the same account for the same name.
+func Named(name string) Account {
+	app.Configure()
+	seed := sha256.Sum256([]byte("apptest/" + name))
+	key := secp256k1.GenPrivKeyFromSecret(seed[:])
+	return Account{Name: name, Address: sdk.AccAddress(key.PubKey().Address()).String(), Key: key}
+}
+
+// Acc is the account's address as the SDK has it.
+func (a Account) Acc() sdk.AccAddress { return sdk.AccAddress(a.Key.PubKey().Address()) }
+
+func consensusKey() ed25519.PublicKey {
+	seed := sha256.Sum256([]byte("apptest/consensus"))
+	pub, _ := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
+	return pub
+}
+
+func consensusAddress() []byte { return cmted25519.PubKey(consensusKey()).Address() }

@@ -1,0 +1,206 @@
+// Package apptest runs the chain block by block inside a test, under a clock
+// the test holds and without consensus, and checks every module's laws after
+// each block.
+package apptest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+
+	dbm "github.com/cosmos/cosmos-db"
+
+	"cosmossdk.io/log/v2"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+
+	"github.com/hippius/compute/chain/app"
+)
+
+// ChainID of every harness.
+const ChainID = "hippius-test-1"
+
+// Start is the time of the genesis, unix seconds; a whole hour.
+const Start = 1_800_000_000
+
+// Options of a harness; the zero value is one validator and nobody else.
+type Options struct {
+	// Accounts to exist from the start, by name.
+	Accounts []Funds
+	// Genesis may change what the network starts from.
+	Genesis func(*app.Genesis)
+	// Logs shows the chain's log in the test's output.
+	Logs bool
+	// Broken turns off the check of the modules' laws after each block, for tests that break them.
+	Broken bool
+}
+
+// Funds of an account.
+type Funds struct {
+	Name          string
+	Uhip, Ucredit uint64
+}
+
+// Harness is one chain.
+type Harness struct {
+	App *app.App
+
+	t         testing.TB
+	validator Account
+	consKey   []byte // address
+	power     int64
+	now       time.Time
+	broken    bool
+	sequences map[string]uint64
+	last      *abci.ResponseFinalizeBlock
+}
+
+// New starts a chain and runs its first block, at Start.
+func New(t testing.TB, o Options) *Harness {
+	t.Helper()
+	app.Configure()
+	logger := log.NewNopLogger()
+	if o.Logs {
+		logger = log.NewTestLogger(t)
+	}
+	a, err := app.New(app.Options{Logger: logger, DB: dbm.NewMemDB(), ChainID: ChainID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Harness{App: a, t: t, validator: Named("validator"), now: time.Unix(Start, 0).UTC(), broken: o.Broken, sequences: map[string]uint64{}}
+	cons := consensusKey()
+	g := app.Genesis{
+		ChainID: ChainID, Time: h.now,
+		Validators: []app.GenesisValidator{{Name: "validator", Operator: h.validator.Address, ConsensusKey: cons, StakeUhip: 1_000_000_000}},
+	}
+	for _, f := range o.Accounts {
+		g.Accounts = append(g.Accounts, app.GenesisAccount{Address: Named(f.Name).Address, Uhip: f.Uhip, Ucredit: f.Ucredit})
+	}
+	if o.Genesis != nil {
+		o.Genesis(&g)
+	}
+	doc, err := g.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.initChain(doc)
+	h.block(0)
+	return h
+}
+
+// initChain feeds the genesis document to the application.
+func (h *Harness) initChain(doc []byte) {
+	h.t.Helper()
+	d, err := genutiltypes.AppGenesisFromReader(bytes.NewReader(doc))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	params := d.Consensus.Params.ToProto()
+	res, err := h.App.InitChain(&abci.RequestInitChain{
+		ChainId: ChainID, Time: h.now, InitialHeight: 1, AppStateBytes: d.AppState, ConsensusParams: &params,
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if len(res.Validators) != 1 {
+		h.t.Fatalf("the chain starts with %d validators", len(res.Validators))
+	}
+	h.power = res.Validators[0].Power
+	h.consKey = consensusAddress()
+}
+
+// NextBlock lets seconds pass and runs a block without transactions.
+func (h *Harness) NextBlock(seconds int64) *abci.ResponseFinalizeBlock {
+	h.t.Helper()
+	return h.block(seconds)
+}
+
+// Run lets seconds pass in blocks of step seconds.
+func (h *Harness) Run(seconds, step int64) {
+	h.t.Helper()
+	for seconds > 0 {
+		d := min(step, seconds)
+		h.block(d)
+		seconds -= d
+	}
+}
+
+// block runs one block with the transactions and commits it.
+func (h *Harness) block(seconds int64, txs ...[]byte) *abci.ResponseFinalizeBlock {
+	h.t.Helper()
+	h.now = h.now.Add(time.Duration(seconds) * time.Second)
+	height := h.App.LastBlockHeight() + 1
+	res, err := h.App.FinalizeBlock(&abci.RequestFinalizeBlock{
+		Height: height, Time: h.now, Hash: BlockHash(height), Txs: txs, ProposerAddress: h.consKey,
+		DecidedLastCommit: abci.CommitInfo{Votes: []abci.VoteInfo{{
+			Validator:   abci.Validator{Address: h.consKey, Power: h.power},
+			BlockIdFlag: cmtproto.BlockIDFlagCommit,
+		}}},
+	})
+	if err != nil {
+		h.t.Fatalf("block %d: %v", height, err)
+	}
+	if _, err := h.App.Commit(); err != nil {
+		h.t.Fatalf("commit block %d: %v", height, err)
+	}
+	h.last = res
+	if !h.broken {
+		if err := h.App.CheckInvariants(h.Ctx()); err != nil {
+			h.t.Fatalf("after block %d: %v", height, err)
+		}
+	}
+	return res
+}
+
+// BlockHash is the hash of the block at a height.
+func BlockHash(height int64) []byte {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("block"), uint64(height)))
+	return sum[:]
+}
+
+// Ctx reads the state after the last block. What is written through it is part
+// of the next block, as if another module had done it.
+func (h *Harness) Ctx() sdk.Context {
+	height := h.App.LastBlockHeight()
+	return h.App.NewUncachedContext(false, cmtproto.Header{ChainID: ChainID, Height: height, Time: h.now}).
+		WithHeaderHash(BlockHash(height))
+}
+
+// Now is the time of the last block, unix seconds.
+func (h *Harness) Now() int64 { return h.now.Unix() }
+
+// Height of the last block.
+func (h *Harness) Height() int64 { return h.App.LastBlockHeight() }
+
+// Last is the outcome of the last block.
+func (h *Harness) Last() *abci.ResponseFinalizeBlock { return h.last }
+
+// Events of a type in the last block, transactions included, each as its attributes.
+func (h *Harness) Events(kind string) []map[string]string {
+	all := h.last.Events
+	for _, tx := range h.last.TxResults {
+		all = append(all, tx.Events...)
+	}
+	var out []map[string]string
+	for _, e := range all {
+		if e.Type != kind {
+			continue
+		}
+		attrs := make(map[string]string, len(e.Attributes))
+		for _, a := range e.Attributes {
+			attrs[a.Key] = a.Value
+		}
+		out = append(out, attrs)
+	}
+	return out
+}
+
+// String names the harness in a failure.
+func (h *Harness) String() string { return fmt.Sprintf("block %d at %d", h.Height(), h.Now()) }

@@ -1,0 +1,26 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+)
+
+// CheckInvariants says which of our modules' laws are broken, if any. It reads
+// whole tables: for tests and test networks, after every block.
+func (a *App) CheckInvariants(ctx sdk.Context) error {
+	var errs []error
+	for _, m := range []struct {
+		name  string
+		check func(sdk.Context) error
+	}{
+		{"credits", func(ctx sdk.Context) error { return a.Keepers.Credits.CheckInvariants(ctx) }},
+		{"ranking", func(ctx sdk.Context) error { return a.Keepers.Ranking.CheckInvariants(ctx) }},
+	} {
+		if err := m.check(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("x/%s: %w", m.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
