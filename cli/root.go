@@ -6,9 +6,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the build.
-var version = "dev"
-
 // command is what every subcommand is made from: the environment and the global flags.
 type command struct {
 	env            Env
@@ -30,7 +27,7 @@ the second in credits, reached by SSH over an encrypted mesh.`,
   hippius key add laptop ~/.ssh/id_ed25519.pub
   hippius vm create web-1 --plan spark --image debian-12 --wait
   hippius ssh web-1`,
-		Version:       version,
+		Version:       env.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(_ *cobra.Command, _ []string) error {

@@ -1,0 +1,14 @@
+// Command hippius-gateway is the public door; so far the mesh's lighthouse and relay.
+package main
+
+import (
+	"github.com/hippius/compute/daemon"
+	"github.com/hippius/compute/daemon/gateway"
+)
+
+// version is set by the build.
+var version = "dev" //nolint:gochecknoglobals // the linker sets it
+
+func main() {
+	daemon.Main("hippius-gateway", version, gateway.Default, gateway.Run)
+}

@@ -1,0 +1,154 @@
+package gateway
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/gateway/lighthouse"
+	"github.com/hippius/compute/internal/observe"
+	"github.com/hippius/compute/internal/run"
+	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/mesh/admit"
+	"github.com/hippius/compute/mesh/nebula"
+)
+
+// Run runs a gateway until ctx ends.
+func Run(ctx context.Context, c Config, log *slog.Logger) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	network, err := client.LoadNetwork(c.Network)
+	if err != nil {
+		return err
+	}
+	w, err := wallet.LoadPlain(c.Wallet)
+	if err != nil {
+		return fmt.Errorf("operator's wallet: %w", err)
+	}
+	chain, err := client.New(client.Config{Network: network})
+	if err != nil {
+		return err
+	}
+	g := &gateway{set: c, chain: chain, wallet: w, log: log, observer: observe.New()}
+	return run.New(log,
+		run.Part{Name: "chain", Stop: func(context.Context) error { return chain.Close() }},
+		run.Part{Name: "observer", Start: g.listenObserver, Run: g.serveObserver},
+		run.Part{Name: "lighthouse", Start: g.startLighthouse, Stop: g.stopLighthouse},
+		run.Part{Name: "tenants", Run: g.followTenants},
+	).Run(ctx)
+}
+
+type gateway struct {
+	set      Config
+	chain    *client.Client
+	wallet   *wallet.Wallet
+	log      *slog.Logger
+	observer *observe.Observer
+	listener net.Listener
+	node     *trustingNode
+	follower *lighthouse.Follower
+}
+
+func (g *gateway) listenObserver(ctx context.Context) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", g.set.Observe.String())
+	if err != nil {
+		return fmt.Errorf("listen for the observer: %w", err)
+	}
+	g.listener = l
+	g.log.Info("observer listens", "addr", l.Addr().String())
+	return nil
+}
+
+func (g *gateway) serveObserver(ctx context.Context) error { return g.observer.Serve(ctx, g.listener) }
+
+// startLighthouse has the lighthouse registered, then runs it without any tenant yet.
+func (g *gateway) startLighthouse(ctx context.Context) error {
+	id, err := g.register(ctx)
+	if err != nil {
+		return err
+	}
+	config := nebula.Config{
+		Mode: nebula.ModeNone, SelfCA: id.authority, Cert: id.cert, Key: id.key,
+		AmLighthouse: true, AmRelay: g.set.Relay, Listen: g.set.Listen,
+	}
+	node, err := nebula.Start(context.WithoutCancel(ctx), config, g.log)
+	if err != nil {
+		return fmt.Errorf("start lighthouse: %w", err)
+	}
+	g.node = &trustingNode{node: node, config: config}
+	g.follower = lighthouse.New(directory{g.chain}, admitTenant, g.node, g.set.FollowEvery, g.log)
+	g.observer.Ready("tenants", func() error {
+		if !g.follower.Synced() {
+			return errors.New("not in step with the chain yet")
+		}
+		return nil
+	})
+	g.observer.Gauge("hippius_lighthouse_tenants", "Tenants whose CA is trusted.", func() float64 {
+		trusted, _ := g.follower.Counts()
+		return float64(trusted)
+	})
+	g.observer.Gauge("hippius_lighthouse_tenants_refused", "Tenants whose CA was refused.", func() float64 {
+		_, refused := g.follower.Counts()
+		return float64(refused)
+	})
+	g.log.Info("lighthouse is up", "addr", node.Addr().String(), "port", node.ListenPort())
+	return nil
+}
+
+func (g *gateway) stopLighthouse(context.Context) error { return g.node.node.Close() }
+
+func (g *gateway) followTenants(ctx context.Context) error { return g.follower.Run(ctx) }
+
+// trustingNode lets the follower change whom the lighthouse trusts.
+type trustingNode struct {
+	node   *nebula.Node
+	config nebula.Config
+}
+
+// Trust reloads the node in place.
+func (n *trustingNode) Trust(cas, blocklist [][]byte) error {
+	c := n.config
+	c.CAs = cas
+	c.Blocklist = make([]string, len(blocklist))
+	for i, b := range blocklist {
+		c.Blocklist[i] = hex.EncodeToString(b)
+	}
+	return n.node.Reload(c)
+}
+
+func admitTenant(ca []byte, networks []netip.Prefix) error {
+	_, err := admit.Tenant(ca, admit.Allocation{Networks: networks}, time.Now())
+	return err
+}
+
+// directory is the chain's list of tenants in the follower's words.
+type directory struct{ chain *client.Client }
+
+// Tenants changed after a height.
+func (d directory) Tenants(ctx context.Context, after int64) ([]lighthouse.Tenant, int64, error) {
+	changes, err := d.chain.Tenants(ctx, after)
+	if err != nil {
+		return nil, 0, err
+	}
+	out := make([]lighthouse.Tenant, 0, len(changes.Tenants))
+	for _, t := range changes.Tenants {
+		l := lighthouse.Tenant{Owner: t.GetOwner(), CA: t.GetCaCertificate(), Revoked: t.GetRevoked()}
+		for _, n := range t.GetNetworks() {
+			p, err := netip.ParsePrefix(n)
+			if err != nil {
+				return nil, 0, fmt.Errorf("network of tenant %s: %w", t.GetOwner(), err)
+			}
+			l.Networks = append(l.Networks, p)
+		}
+		out = append(out, l)
+	}
+	return out, changes.Height, nil
+}

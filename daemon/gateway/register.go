@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/mesh/admit"
+	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/nebula"
+)
+
+const (
+	// hostCertLife of the lighthouse's own certificate, made anew at each start.
+	hostCertLife = 365 * 24 * time.Hour
+	registerWait = 2 * time.Minute
+	registerPoll = time.Second
+)
+
+// identity of the lighthouse in the mesh.
+type identity struct{ authority, cert, key []byte }
+
+// register makes the chain say what the settings say, trying until the chain answers, and gives the identity.
+func (g *gateway) register(ctx context.Context) (identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, registerWait)
+	defer cancel()
+	for {
+		id, err := g.registerOnce(ctx)
+		if err == nil || !errors.Is(err, client.ErrUnavailable) {
+			return id, err
+		}
+		g.log.Warn("register lighthouse", "error", err)
+		select {
+		case <-ctx.Done():
+			return identity{}, fmt.Errorf("register lighthouse: %w", err)
+		case <-time.After(registerPoll):
+		}
+	}
+}
+
+func (g *gateway) registerOnce(ctx context.Context) (identity, error) {
+	seed, err := g.wallet.MeshCASeed()
+	if err != nil {
+		return identity{}, fmt.Errorf("operator's wallet: %w", err)
+	}
+	sender := g.chain.NewSender(g.wallet)
+	want := &meshv1.MsgRegisterLighthouse{Name: g.set.Name, Relay: g.set.Relay}
+	for _, p := range g.set.Public {
+		want.Endpoints = append(want.Endpoints, p.String())
+	}
+	mine, err := g.mine(ctx)
+	if err != nil {
+		return identity{}, err
+	}
+	if mine == nil {
+		address, err := sender.RegisterLighthouse(ctx, want)
+		if err != nil {
+			return identity{}, fmt.Errorf("register lighthouse: %w", err)
+		}
+		mine = &meshv1.Lighthouse{Address: address}
+	}
+	addr, err := netip.ParseAddr(mine.GetAddress())
+	if err != nil {
+		return identity{}, fmt.Errorf("lighthouse address on chain: %w", err)
+	}
+	now := time.Now()
+	authority, err := openAuthority(seed, mine.GetCaCertificate(), addr, g.set.Name, now)
+	if err != nil {
+		return identity{}, err
+	}
+	want.CaCertificate = authority.Certificate().Raw()
+	if !same(mine, want) {
+		if _, err := sender.RegisterLighthouse(ctx, want); err != nil {
+			return identity{}, fmt.Errorf("publish lighthouse: %w", err)
+		}
+	}
+	return issue(authority, addr, g.set.Name, now)
+}
+
+// mine is what the chain has of this operator's lighthouse; nil if nothing.
+func (g *gateway) mine(ctx context.Context) (*meshv1.Lighthouse, error) {
+	all, err := g.chain.Lighthouses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range all {
+		if l.GetOperator() == g.wallet.Address() {
+			return l, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // not registered is no failure
+}
+
+// openAuthority takes the authority on chain, or makes a new one if that is none of ours, unfit or old.
+func openAuthority(seed, onChain []byte, addr netip.Addr, name string, now time.Time) (*ca.Authority, error) {
+	if len(onChain) > 0 {
+		a, err := ca.Open(seed, onChain)
+		if err == nil {
+			_, err = admit.Lighthouse(onChain, addr, now)
+		}
+		if err == nil && !a.NeedsRenewal(now) {
+			return a, nil
+		}
+	}
+	a, err := ca.NewLighthouse(seed, addr, name, now.Add(-ca.Backdate), now.Add(ca.DefaultLifetime))
+	if err != nil {
+		return nil, fmt.Errorf("make lighthouse CA: %w", err)
+	}
+	return a, nil
+}
+
+func same(on *meshv1.Lighthouse, want *meshv1.MsgRegisterLighthouse) bool {
+	return on.GetName() == want.GetName() && on.GetRelay() == want.GetRelay() &&
+		string(on.GetCaCertificate()) == string(want.GetCaCertificate()) &&
+		slices.Equal(on.GetEndpoints(), want.GetEndpoints())
+}
+
+func issue(a *ca.Authority, addr netip.Addr, name string, now time.Time) (identity, error) {
+	public, private, err := nebula.NewHostKey()
+	if err != nil {
+		return identity{}, err
+	}
+	cert, err := a.Issue(ca.Host{Name: name, Addr: addr, PublicKey: public, Validity: hostCertLife}, now)
+	if err != nil {
+		return identity{}, fmt.Errorf("lighthouse certificate: %w", err)
+	}
+	return identity{authority: a.Certificate().PEM(), cert: cert.PEM(), key: private}, nil
+}

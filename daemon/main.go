@@ -1,0 +1,91 @@
+// Package daemon holds what the main functions of all daemons share: one
+// settings file, one log, a clean end on a signal. The daemons themselves are
+// assembled in the folders below.
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hippius/compute/internal/config"
+	"github.com/hippius/compute/internal/run"
+)
+
+// settings is a pointer to a daemon's Config.
+type settings[C any] interface {
+	*C
+	config.Validator
+}
+
+// Main runs a daemon as a program: it reads the arguments, then the settings
+// file over the defaults, and runs until SIGINT or SIGTERM. It does not return.
+func Main[C any, P settings[C]](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) {
+	ctx, stop := run.Signals(context.Background())
+	cmd := Command[C, P](name, version, defaults, start)
+	err := cmd.ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// Command is the daemon's command line.
+func Command[C any, P settings[C]](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) *cobra.Command {
+	var path, level string
+	cmd := &cobra.Command{
+		Use:           name + " --config FILE",
+		Short:         "Run " + name,
+		Example:       fmt.Sprintf("  %s sample > %s.yaml\n  %s --config %s.yaml", name, name, name, name),
+		Version:       version,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set := defaults()
+			if err := config.Load(path, P(&set)); err != nil {
+				return err
+			}
+			log, err := Logger(cmd.ErrOrStderr(), level)
+			if err != nil {
+				return err
+			}
+			log.Info("starting", "program", name, "version", version)
+			if err := start(cmd.Context(), set, log); err != nil {
+				return err
+			}
+			log.Info("ended")
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "read settings from `FILE`")
+	cmd.Flags().StringVar(&level, "log-level", "info", "log from `LEVEL` on: debug, info, warn or error")
+	cobra.CheckErr(cmd.MarkFlagRequired("config"))
+	cmd.AddCommand(&cobra.Command{
+		Use: "sample", Short: "Print the default settings", Args: cobra.NoArgs, Example: "  " + name + " sample > " + name + ".yaml",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			data, err := config.Encode(defaults())
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(data)
+			return err
+		},
+	})
+	return cmd
+}
+
+// Logger writes one line of key=value pairs for each record.
+func Logger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: accepted are debug, info, warn and error", level)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
