@@ -5,28 +5,24 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
 
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/internal/run"
 )
 
-// settings is a pointer to a daemon's Config.
-type settings[C any] interface {
-	*C
-	config.Validator
-}
-
 // Main runs a daemon as a program: it reads the arguments, then the settings
 // file over the defaults, and runs until SIGINT or SIGTERM. It does not return.
-func Main[C any, P settings[C]](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) {
+func Main[C any](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) {
 	ctx, stop := run.Signals(context.Background())
-	cmd := Command[C, P](name, version, defaults, start)
+	cmd := Command(name, version, defaults, start)
 	err := cmd.ExecuteContext(ctx)
 	stop()
 	if err != nil {
@@ -37,7 +33,7 @@ func Main[C any, P settings[C]](name, version string, defaults func() C, start f
 }
 
 // Command is the daemon's command line.
-func Command[C any, P settings[C]](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) *cobra.Command {
+func Command[C any](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) *cobra.Command {
 	var path, level string
 	cmd := &cobra.Command{
 		Use:           name + " --config FILE",
@@ -48,8 +44,8 @@ func Command[C any, P settings[C]](name, version string, defaults func() C, star
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			set := defaults()
-			if err := config.Load(path, P(&set)); err != nil {
+			set, err := config.Load(path, defaults())
+			if err != nil {
 				return err
 			}
 			log, err := Logger(cmd.ErrOrStderr(), level)
@@ -70,12 +66,9 @@ func Command[C any, P settings[C]](name, version string, defaults func() C, star
 	cmd.AddCommand(&cobra.Command{
 		Use: "sample", Short: "Print the default settings", Args: cobra.NoArgs, Example: "  " + name + " sample > " + name + ".yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			data, err := config.Encode(defaults())
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(data)
-			return err
+			e := yaml.NewEncoder(cmd.OutOrStdout())
+			e.SetIndent(2)
+			return errors.Join(e.Encode(defaults()), e.Close())
 		},
 	})
 	return cmd
