@@ -1,0 +1,39 @@
+package deal
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/internal/peer"
+)
+
+// Peers dials keepers at the endpoints and under the identities the chain gives, with a key made for this dialer.
+type Peers struct{ key ed25519.PrivateKey }
+
+// NewPeers makes the short-lived key.
+func NewPeers() (*Peers, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make transport key: %w", err)
+	}
+	return &Peers{key: key}, nil
+}
+
+// Key is the public key the connections prove.
+func (p *Peers) Key() ed25519.PublicKey { return ed25519.PublicKey(p.key[ed25519.SeedSize:]) }
+
+// Keeper prepares the connection to one keeper.
+func (p *Peers) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+	if len(k.GetIdentity()) != ed25519.PublicKeySize {
+		return nil, nil, errors.New("its identity on chain is no Ed25519 key")
+	}
+	conn, err := peer.NewClient(k.GetEndpoint(), p.key, k.GetIdentity())
+	if err != nil {
+		return nil, nil, err
+	}
+	return keeperv1.NewKeeperClient(conn), func() { _ = conn.Close() }, nil
+}

@@ -1,0 +1,109 @@
+package deal
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/api/node/grants"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/core/instance"
+)
+
+const (
+	// grantLife is long enough for a few attempts and a clock that is some minutes off.
+	grantLife = 15 * time.Minute
+	// keeperTimeout bounds one attempt with one keeper.
+	keeperTimeout  = 15 * time.Second
+	keeperAttempts = 3
+)
+
+// receipts of one keeper: its signatures in the order of the instances, or why there are none.
+type receipts struct {
+	signatures [][]byte
+	err        *KeeperError
+}
+
+// handOut gives all keepers their parts at once.
+func (d *Dealer) handOut(ctx context.Context, vmID string, c *registryv1.Committee, parts []*keeperv1.DealRequest, want []*computev1.Instance) []receipts {
+	out := make([]receipts, len(parts))
+	var wg sync.WaitGroup
+	for i, k := range c.GetKeepers() {
+		wg.Go(func() {
+			sigs, err := d.give(ctx, vmID, k, parts[i], want)
+			if err != nil {
+				out[i].err = &KeeperError{Name: k.GetName(), Err: err}
+				return
+			}
+			out[i].signatures = sigs
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func (d *Dealer) give(ctx context.Context, vmID string, k *registryv1.Keeper, part *keeperv1.DealRequest, want []*computev1.Instance) ([][]byte, error) {
+	g, err := grants.Sign(d.wallet, grant.Grant{
+		Purpose: grant.Deal, ChainID: d.chainID, VMID: vmID, Audience: k.GetIdentity(), ClientKey: d.dial.Key(),
+		ExpiresAt: d.now().Add(grantLife).Unix(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	part.Grant = g
+	client, release, err := d.dial.Keeper(k)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	for attempt := 1; ; attempt++ {
+		resp, err := call(ctx, client, part)
+		if err == nil {
+			return d.checkReceipts(vmID, k, resp.GetReceipts(), want)
+		}
+		// The same deal twice is one deal to a keeper.
+		if attempt == keeperAttempts || status.Code(err) != codes.Unavailable {
+			return nil, errors.New(status.Convert(err).Message())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(d.pause * time.Duration(attempt)):
+		}
+	}
+}
+
+func call(ctx context.Context, client keeperv1.KeeperClient, part *keeperv1.DealRequest) (*keeperv1.DealResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
+	defer cancel()
+	return client.Deal(ctx, part)
+}
+
+// checkReceipts verifies the keeper's signature for every instance: a keeper that signs nonsense holds nothing.
+func (d *Dealer) checkReceipts(vmID string, k *registryv1.Keeper, got []*keeperv1.Receipt, want []*computev1.Instance) ([][]byte, error) {
+	bySeq := make(map[uint32][]byte, len(want))
+	for _, r := range got {
+		bySeq[r.GetSeq()] = r.GetSignature()
+	}
+	if len(k.GetIdentity()) != ed25519.PublicKeySize {
+		return nil, errors.New("its identity on chain is no Ed25519 key")
+	}
+	sigs := make([][]byte, len(want))
+	for i, w := range want {
+		digest := instance.ReceiptDigest(d.chainID, d.wallet.Address(), vmID, w.GetSeq(), w.GetCommitteeEpoch(), w.GetCommitmentHash(), w.GetBundleHash())
+		sigs[i] = bySeq[w.GetSeq()]
+		if !ed25519.Verify(k.GetIdentity(), digest, sigs[i]) {
+			return nil, fmt.Errorf("its receipt for instance %d is not valid", w.GetSeq())
+		}
+	}
+	return sigs, nil
+}
