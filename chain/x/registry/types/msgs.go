@@ -1,22 +1,18 @@
 package types
 
 import (
-	"errors"
-	"fmt"
-	"net"
 	"slices"
-	"strconv"
 
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/chain/x/internal/endpoint"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
 
 const (
 	// KeySize of identity and HPKE keys, in bytes.
-	KeySize     = 32
-	maxEndpoint = 255
-	maxText     = 128
+	KeySize = 32
+	maxText = 128
 	// RoleCompute is the role of a miner that runs virtual machines.
 	RoleCompute = "compute"
 	// RoleStorage is the role of a miner that keeps storage shards.
@@ -34,7 +30,7 @@ func (m *MsgRegisterMiner) ValidateBasic() error {
 	return validateOffer(m.Name, m.Identity, m.Roles, m.Endpoint, m.Region, m.Capacity)
 }
 
-func validateOffer(name string, identity []byte, roles []string, endpoint, region string, c Capacity) error {
+func validateOffer(name string, identity []byte, roles []string, addr, region string, c Capacity) error {
 	if err := vm.ValidName("miner name", name); err != nil {
 		return ErrInvalid.Wrap(err.Error())
 	}
@@ -49,7 +45,7 @@ func validateOffer(name string, identity []byte, roles []string, endpoint, regio
 			return ErrInvalid.Wrapf("role %.20q; accepted are compute and storage, each once", r)
 		}
 	}
-	if err := ValidateEndpoint(endpoint); err != nil {
+	if err := validateEndpoint(addr); err != nil {
 		return err
 	}
 	if err := vm.ValidName("region", region); err != nil {
@@ -109,7 +105,7 @@ func (k Keeper) Validate() error {
 	if err := validateKey("HPKE key", k.HpkeKey); err != nil {
 		return err
 	}
-	if err := ValidateEndpoint(k.Endpoint); err != nil {
+	if err := validateEndpoint(k.Endpoint); err != nil {
 		return err
 	}
 	if err := vm.ValidName("keeper name", k.Name); err != nil {
@@ -126,36 +122,9 @@ func (m *MsgUpdateParams) ValidateBasic() error {
 	return m.Params.Validate()
 }
 
-// ValidateEndpoint checks a "host:port".
-func ValidateEndpoint(s string) error {
-	if err := endpoint(s); err != nil {
-		return ErrInvalid.Wrapf("endpoint %.80q: %s; it must be a host name or IP address, a colon and a port, such as node.example:7070", s, err)
-	}
-	return nil
-}
-
-func endpoint(s string) error {
-	if len(s) > maxEndpoint {
-		return fmt.Errorf("longer than %d bytes", maxEndpoint)
-	}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return fmt.Errorf("no host and port: %w", err)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("port %.10q is not 1 to 65535", port)
-	}
-	if net.ParseIP(host) != nil {
-		return nil
-	}
-	if host == "" {
-		return errors.New("the host is missing")
-	}
-	for _, c := range []byte(host) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && c != '-' && c != '.' {
-			return fmt.Errorf("the host has a character %q", c)
-		}
+func validateEndpoint(s string) error {
+	if err := endpoint.Validate(s); err != nil {
+		return ErrInvalid.Wrap(err.Error())
 	}
 	return nil
 }
