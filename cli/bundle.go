@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/hippius/compute/cli/deal"
 	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/mesh/ca"
@@ -34,36 +35,30 @@ type maker struct {
 	now         time.Time
 }
 
-// public is what the chain is told of a bundle.
-type public struct {
-	guestKey    ed25519.PublicKey
-	fingerprint []byte
-}
-
 // bundle makes instance seq: its keys are random, its certificates the tenant's.
-func (m maker) bundle(seq uint32) (instance.Bundle, public, error) {
+func (m maker) bundle(seq uint32) (instance.Bundle, deal.Public, error) {
 	guestKey, guestPriv, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return instance.Bundle{}, public{}, fmt.Errorf("make proof key: %w", err)
+		return instance.Bundle{}, deal.Public{}, fmt.Errorf("make proof key: %w", err)
 	}
 	meshPub, meshPriv, err := nebula.NewHostKey()
 	if err != nil {
-		return instance.Bundle{}, public{}, err
+		return instance.Bundle{}, deal.Public{}, err
 	}
 	cert, err := m.mesh.Issue(ca.Host{
 		Name: m.name, Groups: []string{groupVM}, Addr: m.addr, PublicKey: meshPub, Validity: certLife,
 	}, m.now)
 	if err != nil {
-		return instance.Bundle{}, public{}, fmt.Errorf("mesh certificate of instance %d: %w", seq, err)
+		return instance.Bundle{}, deal.Public{}, fmt.Errorf("mesh certificate of instance %d: %w", seq, err)
 	}
 	fingerprint, err := hex.DecodeString(cert.Fingerprint())
 	if err != nil {
-		return instance.Bundle{}, public{}, fmt.Errorf("mesh certificate of instance %d: %w", seq, err)
+		return instance.Bundle{}, deal.Public{}, fmt.Errorf("mesh certificate of instance %d: %w", seq, err)
 	}
 	host, err := m.host.Issue(rand.Reader, m.vmID, seq, []string{m.vmID, m.addr.String(), m.name},
 		m.now.Add(-ca.Backdate), m.now.Add(certLife))
 	if err != nil {
-		return instance.Bundle{}, public{}, err
+		return instance.Bundle{}, deal.Public{}, err
 	}
 	b := instance.Bundle{
 		VMID: m.vmID, Seq: seq,
@@ -76,7 +71,7 @@ func (m maker) bundle(seq uint32) (instance.Bundle, public, error) {
 		DiskKey:     randomKey(), CheckpointKey: randomKey(),
 		UserDataKey: m.userDataKey,
 	}
-	return b, public{guestKey: guestKey, fingerprint: fingerprint}, nil
+	return b, deal.Public{GuestKey: guestKey, MeshFingerprint: fingerprint}, nil
 }
 
 // randomKey never fails: crypto/rand ends the program rather than give less.

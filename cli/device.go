@@ -156,15 +156,15 @@ func (c *command) serveDevice(ctx context.Context) error {
 		return err
 	}
 	return device.Serve(ctx, device.Options{
-		SocketPath: c.path(deviceSock), LockPath: c.path(deviceLock), IdleTimeout: deviceIdle, Log: c.env.Log,
-		Start: func(ctx context.Context) (device.Mesh, error) {
+		SocketPath: c.path(deviceSock), LockPath: c.path(deviceLock), IdleTimeout: deviceIdle,
+		Open: func(ctx context.Context) (device.Session, error) {
 			return nebula.Start(ctx, nebula.Config{
 				Mode: nebula.ModeUserspace,
 				CAs:  [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
 				Lighthouses: lighthouses, UseRelays: true, Firewall: nebula.AllowOut(),
 			}, c.env.Log)
 		},
-	})
+	}, c.env.Log)
 }
 
 // lighthouses are those on chain whose certificate keeps to its one address.

@@ -95,9 +95,9 @@ func (c *command) untilReachable(ctx context.Context, s *session, vm *computev1.
 
 // sshArgs are ssh's arguments up to and with the destination.
 func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
-	addr, err := netip.ParseAddr(vm.GetSpec().GetMeshAddress())
+	addr, err := meshAddr(vm)
 	if err != nil {
-		return nil, fmt.Errorf("mesh address on chain: %w", err)
+		return nil, err
 	}
 	known, err := c.writeKnownHosts(vm)
 	if err != nil {
@@ -198,14 +198,14 @@ func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialWait)
+	dialing, cancel := context.WithTimeout(ctx, dialWait)
 	defer cancel()
-	conn, err := device.DialRunning(ctx, c.path(deviceSock), target, c.spawnDevice)
+	conn, err := device.DialOrSpawn(dialing, c.path(deviceSock), target, c.spawnDevice)
 	if err != nil {
 		return withHint(fmt.Errorf("reach %s over the mesh: %w", target, err),
 			"is the machine running? see 'hippius vm ls' and 'hippius vm logs'")
 	}
-	return device.Pipe(conn, c.env.In, c.env.Out)
+	return device.Proxy(ctx, conn, c.env.In, c.env.Out)
 }
 
 // spawnDevice starts this program again as the device's mesh process, apart from this terminal.
@@ -236,4 +236,3 @@ func quoteOption(s string) string {
 	s = strings.ReplaceAll(s, "%", "%%")
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
-

@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"google.golang.org/grpc"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/api/node/grants"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	minerv1 "github.com/hippius/compute/api/node/miner/v1"
+	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/internal/peer"
+)
+
+const (
+	grantLife = 10 * grant.MaxLife / 60
+	// escape ends a console session: Ctrl-].
+	escape       = 0x1d
+	consoleChunk = 4 << 10
+)
+
+func (c *command) vmConsole() *cobra.Command {
+	return &cobra.Command{
+		Use: "console VM", Short: "Join the serial console of a machine",
+		Long: `Join the serial console of a machine, through its host. It works without network
+and agent in the machine. Ctrl-] leaves.`,
+		Example: "  hippius vm console web-1", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.atMiner(cmd.Context(), args[0], func(ctx context.Context, m *atMiner) error { return c.console(ctx, m) })
+		},
+	}
+}
+
+func (c *command) vmLogs() *cobra.Command {
+	var follow bool
+	cmd := &cobra.Command{
+		Use: "logs VM", Short: "Show what a machine wrote to its serial console",
+		Long:    "Show the newest part, at most 1 MiB, of what a machine wrote to its serial console.",
+		Example: "  hippius vm logs web-1\n  hippius vm logs web-1 --follow", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.atMiner(cmd.Context(), args[0], func(ctx context.Context, m *atMiner) error {
+				stream, err := m.client.Logs(ctx, &minerv1.LogsRequest{Grant: m.grant, VmId: m.vmID, Follow: follow})
+				if err != nil {
+					return err
+				}
+				for {
+					part, err := stream.Recv()
+					if errors.Is(err, io.EOF) || err != nil && ctx.Err() != nil && follow {
+						return nil
+					}
+					if err != nil {
+						return fmt.Errorf("read log: %w", err)
+					}
+					if _, err := c.env.Out.Write(part.GetOutput()); err != nil {
+						return fmt.Errorf("write log: %w", err)
+					}
+				}
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as it writes")
+	return cmd
+}
+
+// atMiner is a connection to the host of one machine.
+type atMiner struct {
+	client minerv1.MinerClient
+	grant  *keeperv1.Grant
+	vmID   string
+}
+
+// atMiner connects to the host that holds the machine, which must prove the
+// identity it has on chain, with a grant that the wallet signs for it.
+func (c *command) atMiner(ctx context.Context, ref string, use func(context.Context, *atMiner) error) error {
+	s, err := c.openSigning()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	vm, err := s.findVM(ctx, ref)
+	if err != nil {
+		return err
+	}
+	conn, identity, key, err := s.dialHost(ctx, vm)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	g, err := grants.Sign(s.wallet, grant.Grant{
+		Purpose: grant.Console, ChainID: s.chain.ChainID(), VMID: vm.GetId(), Audience: identity,
+		ClientKey: key.Public().(ed25519.PublicKey), ExpiresAt: c.env.Now().Add(grantLife).Unix(),
+	})
+	if err != nil {
+		return err
+	}
+	return use(ctx, &atMiner{client: minerv1.NewMinerClient(conn), grant: g, vmID: vm.GetId()})
+}
+
+func (s *signing) dialHost(ctx context.Context, vm *computev1.VM) (*grpc.ClientConn, ed25519.PublicKey, ed25519.PrivateKey, error) {
+	host := vm.GetStatus().GetMiner()
+	if host == "" {
+		return nil, nil, nil, fmt.Errorf("%s has no host yet: it is %s", vm.GetSpec().GetName(), phaseText(viewVM(vm)))
+	}
+	m, err := s.chain.Miner(ctx, host)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("make client key: %w", err)
+	}
+	conn, err := peer.Dial(ctx, m.GetEndpoint(), key, m.GetIdentity())
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("reach host %s at %s: %w", m.GetName(), m.GetEndpoint(), err)
+	}
+	return conn, m.GetIdentity(), key, nil
+}
+
+// console joins this terminal to the stream until Ctrl-] or the end of either.
+func (c *command) console(ctx context.Context, m *atMiner) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := m.client.Console(ctx)
+	if err != nil {
+		return fmt.Errorf("open console: %w", err)
+	}
+	open := &minerv1.ConsoleOpen{Grant: m.grant, VmId: m.vmID}
+	if err := stream.Send(&minerv1.ConsoleRequest{Message: &minerv1.ConsoleRequest_Open{Open: open}}); err != nil {
+		return fmt.Errorf("open console: %w", err)
+	}
+	restore, err := c.rawTerminal()
+	if err != nil {
+		return err
+	}
+	defer restore()
+	go func() {
+		defer cancel()
+		c.consoleInput(stream)
+	}()
+	for {
+		part, err := stream.Recv()
+		if errors.Is(err, io.EOF) || err != nil && ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("console: %w", err)
+		}
+		if _, err := c.env.Out.Write(part.GetOutput()); err != nil {
+			return fmt.Errorf("write console: %w", err)
+		}
+	}
+}
+
+// consoleInput sends what is typed until Ctrl-] or the end of input.
+func (c *command) consoleInput(stream grpc.BidiStreamingClient[minerv1.ConsoleRequest, minerv1.ConsoleResponse]) {
+	buf := make([]byte, consoleChunk)
+	for {
+		n, err := c.env.In.Read(buf)
+		input := buf[:n]
+		left := false
+		for i, b := range input {
+			if b == escape {
+				input, left = input[:i], true
+				break
+			}
+		}
+		if len(input) > 0 && stream.Send(&minerv1.ConsoleRequest{Message: &minerv1.ConsoleRequest_Input{Input: input}}) != nil {
+			return
+		}
+		if left || err != nil {
+			return
+		}
+	}
+}
+
+// rawTerminal hands every key to the machine; restore takes it back.
+func (c *command) rawTerminal() (restore func(), err error) {
+	f, ok := c.env.In.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() {}, nil
+	}
+	state, err := term.MakeRaw(int(f.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("prepare terminal: %w", err)
+	}
+	_, _ = fmt.Fprint(c.env.Err, "Joined; Ctrl-] leaves.\r\n")
+	return func() {
+		_ = term.Restore(int(f.Fd()), state) // nothing else can be done
+		_, _ = fmt.Fprintln(c.env.Err)
+	}, nil
+}
