@@ -1,11 +1,14 @@
-// Package observe is how a daemon shows itself to its operator: /healthz says
-// that it lives, /readyz whether it does its work, /metrics its figures.
+// Package observe is how a daemon tells the outside that it lives (/healthz), that it is of use (/readyz), and what it
+// counts (/metrics, in Prometheus' format).
 package observe
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -17,92 +20,119 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Check says why a part is not ready, or nil. It must not block.
-type Check func() error
+const (
+	checkTimeout    = 5 * time.Second
+	shutdownTimeout = 5 * time.Second
+)
 
-// Observer collects a daemon's checks and metrics.
+// Check returns nil while what it looks at is of use, else why not.
+type Check func(ctx context.Context) error
+
+// Observer holds the checks and metrics of one daemon. Use New.
 type Observer struct {
-	// Metrics is where the daemon's parts register theirs.
+	// Metrics is where a daemon registers its own.
 	Metrics *prometheus.Registry
 
+	log    *slog.Logger
 	mu     sync.Mutex
 	checks map[string]Check
 }
 
-// New makes an Observer with the metrics of the process and the runtime.
-func New() *Observer {
-	o := &Observer{Metrics: prometheus.NewRegistry(), checks: map[string]Check{}}
-	o.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return o
+// New returns an observer with the metrics of the Go runtime and of the process.
+func New(log *slog.Logger) *Observer {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &Observer{Metrics: reg, log: log, checks: make(map[string]Check)}
 }
 
-// Ready adds a check under a name; one of the same name is replaced.
-func (o *Observer) Ready(name string, c Check) {
+// AddCheck makes readiness depend on check. A second check of the same name replaces the first.
+func (o *Observer) AddCheck(name string, check Check) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.checks[name] = c
+	o.checks[name] = check
 }
 
-// Gauge registers a figure that is read when asked for.
-func (o *Observer) Gauge(name, help string, read func() float64) {
-	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
-}
-
-// unready lists what is not ready, sorted.
-func (o *Observer) unready() []string {
+// Ready runs every check at once, each for at most 5 s, and returns why each that failed did. Nil means ready.
+func (o *Observer) Ready(ctx context.Context) map[string]error {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	var out []string
-	for name, c := range o.checks {
-		if err := c(); err != nil {
-			out = append(out, fmt.Sprintf("%s: %v", name, err))
-		}
+	checks := maps.Clone(o.checks)
+	o.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var failed map[string]error
+	for name, check := range checks {
+		wg.Go(func() {
+			err := check(ctx)
+			if err == nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if failed == nil {
+				failed = make(map[string]error)
+			}
+			failed[name] = err
+		})
 	}
-	slices.Sort(out)
-	return out
+	wg.Wait()
+	return failed
 }
 
-// Handler serves the three paths.
+// Handler answers GET on /healthz (200 while the process can answer at all), /readyz (200, or 503 with the names of
+// the checks that failed; why is for the log) and /metrics.
 func (o *Observer) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		missing := o.unready()
-		if len(missing) == 0 {
-			say(w, http.StatusOK, "ok")
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { o.answer(w, http.StatusOK, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		failed := o.Ready(r.Context())
+		if len(failed) == 0 {
+			o.answer(w, http.StatusOK, nil)
 			return
 		}
-		say(w, http.StatusServiceUnavailable, missing...)
+		o.log.Warn("not ready", "failed", failed)
+		o.answer(w, http.StatusServiceUnavailable, failed)
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	return mux
 }
 
-func say(w http.ResponseWriter, status int, lines ...string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	for _, l := range lines {
-		_, _ = fmt.Fprintln(w, l) // the caller has gone; nobody to tell
+func (o *Observer) answer(w http.ResponseWriter, code int, failed map[string]error) {
+	body := struct {
+		OK     bool     `json:"ok"`
+		Failed []string `json:"failed,omitempty"`
+	}{OK: code == http.StatusOK, Failed: slices.Sorted(maps.Keys(failed))}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		o.log.Debug("answer health request", "err", err)
 	}
 }
 
-// Serve answers on l until ctx ends, then closes l and waits for it. l should
-// be a loopback or a private address.
+// Serve answers on l, which it owns, until ctx ends; then it lets requests in progress finish for 5 s.
 func (o *Observer) Serve(ctx context.Context, l net.Listener) error {
-	s := &http.Server{
-		Handler: o.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	srv := &http.Server{
+		Handler:           o.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
 	}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
 	select {
-	case err := <-done:
-		return fmt.Errorf("serve observer: %w", err)
+	case err := <-ended:
+		return fmt.Errorf("serve health on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	err := s.Close()
-	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(wait)
+	if err != nil {
+		err = errors.Join(err, srv.Close())
 	}
+	<-ended
 	return err
 }

@@ -1,0 +1,118 @@
+// Package testkit is what tests of many packages need alike. Only tests import it.
+package testkit
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Eventually calls ok until it returns nil, for at most d of real time, and then fails the test with its last error.
+// Where everything happens inside one process, testing/synctest is the better way.
+func Eventually(t testing.TB, d time.Duration, ok func() error) {
+	t.Helper()
+	deadline := time.Now().Add(d)
+	pause := time.Millisecond
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v still: %v", d, err)
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 100*time.Millisecond)
+	}
+}
+
+// Listen opens a TCP port on the loopback address that the system picks. The test closes it at its end, if whoever took
+// it over has not.
+func Listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // closed already is well
+	return l
+}
+
+// ShortDir returns a folder with a path short enough for a unix socket in it (107 bytes), which t.TempDir's may not be.
+func ShortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "t") //nolint:usetesting // its name is what is wrong
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// Logger writes to the test's log, so that it is seen if the test fails. What is logged after the test ended is lost.
+func Logger(t testing.TB) *slog.Logger {
+	t.Helper()
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// NoLeaks fails the test if at its end goroutines run that did not when NoLeaks was called. Call it first, so that it
+// looks last. It is not for tests that run in parallel with others. Goroutines whose stack has one of the ignored texts
+// may stay.
+func NoLeaks(t testing.TB, ignored ...string) {
+	t.Helper()
+	before := goroutines()
+	t.Cleanup(func() {
+		Eventually(t, 5*time.Second, func() error {
+			var left []string
+			for id, stack := range goroutines() {
+				if _, old := before[id]; !old && !containsAny(stack, ignored) {
+					left = append(left, stack)
+				}
+			}
+			if len(left) == 0 {
+				return nil
+			}
+			return fmt.Errorf("%d goroutines left:\n%s", len(left), strings.Join(left, "\n\n"))
+		})
+	})
+}
+
+// goroutines returns the stacks of all but the calling goroutine, by their number.
+func goroutines() map[string]string {
+	buf := make([]byte, 64<<10)
+	for {
+		n := runtime.Stack(buf, true)
+		if n < len(buf) {
+			buf = buf[:n]
+			break
+		}
+		buf = make([]byte, 2*len(buf))
+	}
+	all := make(map[string]string)
+	for i, stack := range strings.Split(string(buf), "\n\n") {
+		if i == 0 {
+			continue // ourselves
+		}
+		id, _, _ := strings.Cut(strings.TrimPrefix(stack, "goroutine "), " ")
+		all[id] = stack
+	}
+	return all
+}
+
+func containsAny(s string, parts []string) bool {
+	for _, p := range parts {
+		if strings.Contains(s, p) {
+			return true
+		}
+	}
+	return false
+}
