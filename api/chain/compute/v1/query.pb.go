@@ -497,7 +497,8 @@ func (x *QueryMinerVMsRequest) GetAfterId() string {
 
 type QueryMinerVMsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Vms   []*VM                  `protobuf:"bytes,1,rep,name=vms,proto3" json:"vms,omitempty"`
+	// vms with the instances up to the present one, without receipts.
+	Vms []*VM `protobuf:"bytes,1,rep,name=vms,proto3" json:"vms,omitempty"`
 	// released are ids that this miner held and holds no more: it keeps nothing of them.
 	Released []string `protobuf:"bytes,2,rep,name=released,proto3" json:"released,omitempty"`
 	// height the answer is of; the next cursor when more is false.

@@ -991,10 +991,14 @@ type VM struct {
 	// rates fixed at creation, ucredit per hour.
 	RunningRate uint64 `protobuf:"varint,11,opt,name=running_rate,json=runningRate,proto3" json:"running_rate,omitempty"`
 	StoppedRate uint64 `protobuf:"varint,12,opt,name=stopped_rate,json=stoppedRate,proto3" json:"stopped_rate,omitempty"`
-	// authorized_keys are the lines of ssh_keys at creation.
+	// authorized_keys are the lines of ssh_keys; filled in by queries until it is terminated.
 	AuthorizedKeys []string `protobuf:"bytes,13,rep,name=authorized_keys,json=authorizedKeys,proto3" json:"authorized_keys,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// size fixed at creation, whatever becomes of the plan.
+	Size *Size `protobuf:"bytes,14,opt,name=size,proto3" json:"size,omitempty"`
+	// arch of the image.
+	Arch          string `protobuf:"bytes,15,opt,name=arch,proto3" json:"arch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VM) Reset() {
@@ -1118,6 +1122,105 @@ func (x *VM) GetAuthorizedKeys() []string {
 	return nil
 }
 
+func (x *VM) GetSize() *Size {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
+func (x *VM) GetArch() string {
+	if x != nil {
+		return x.Arch
+	}
+	return ""
+}
+
+// Size of a VM: its plan at creation.
+type Size struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Vcpus                uint32                 `protobuf:"varint,1,opt,name=vcpus,proto3" json:"vcpus,omitempty"`
+	MemoryMib            uint64                 `protobuf:"varint,2,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
+	DiskGib              uint64                 `protobuf:"varint,3,opt,name=disk_gib,json=diskGib,proto3" json:"disk_gib,omitempty"`
+	Iops                 uint32                 `protobuf:"varint,4,opt,name=iops,proto3" json:"iops,omitempty"`
+	DiskBytesPerSecond   uint64                 `protobuf:"varint,5,opt,name=disk_bytes_per_second,json=diskBytesPerSecond,proto3" json:"disk_bytes_per_second,omitempty"`
+	NetworkBitsPerSecond uint64                 `protobuf:"varint,6,opt,name=network_bits_per_second,json=networkBitsPerSecond,proto3" json:"network_bits_per_second,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *Size) Reset() {
+	*x = Size{}
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Size) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Size) ProtoMessage() {}
+
+func (x *Size) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Size.ProtoReflect.Descriptor instead.
+func (*Size) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Size) GetVcpus() uint32 {
+	if x != nil {
+		return x.Vcpus
+	}
+	return 0
+}
+
+func (x *Size) GetMemoryMib() uint64 {
+	if x != nil {
+		return x.MemoryMib
+	}
+	return 0
+}
+
+func (x *Size) GetDiskGib() uint64 {
+	if x != nil {
+		return x.DiskGib
+	}
+	return 0
+}
+
+func (x *Size) GetIops() uint32 {
+	if x != nil {
+		return x.Iops
+	}
+	return 0
+}
+
+func (x *Size) GetDiskBytesPerSecond() uint64 {
+	if x != nil {
+		return x.DiskBytesPerSecond
+	}
+	return 0
+}
+
+func (x *Size) GetNetworkBitsPerSecond() uint64 {
+	if x != nil {
+		return x.NetworkBitsPerSecond
+	}
+	return 0
+}
+
 // ProofReport carries the newest proof of a guest.
 type ProofReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1131,7 +1234,7 @@ type ProofReport struct {
 
 func (x *ProofReport) Reset() {
 	*x = ProofReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1246,7 @@ func (x *ProofReport) String() string {
 func (*ProofReport) ProtoMessage() {}
 
 func (x *ProofReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1259,7 @@ func (x *ProofReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofReport.ProtoReflect.Descriptor instead.
 func (*ProofReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ProofReport) GetHeight() int64 {
@@ -1190,7 +1293,7 @@ type VMReport struct {
 
 func (x *VMReport) Reset() {
 	*x = VMReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1305,7 @@ func (x *VMReport) String() string {
 func (*VMReport) ProtoMessage() {}
 
 func (x *VMReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1318,7 @@ func (x *VMReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMReport.ProtoReflect.Descriptor instead.
 func (*VMReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VMReport) GetVmId() string {
@@ -1286,7 +1389,7 @@ type ReportResult struct {
 
 func (x *ReportResult) Reset() {
 	*x = ReportResult{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1401,7 @@ func (x *ReportResult) String() string {
 func (*ReportResult) ProtoMessage() {}
 
 func (x *ReportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1414,7 @@ func (x *ReportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResult.ProtoReflect.Descriptor instead.
 func (*ReportResult) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReportResult) GetVmId() string {
@@ -1348,7 +1451,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1463,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1476,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Head) GetHeight() int64 {
@@ -1475,7 +1578,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x13observed_reboot_seq\x18\r \x01(\x04R\x11observedRebootSeq\x12M\n" +
 	"\vattestation\x18\x0e \x01(\v2%.hippius.chain.compute.v1.AttestationB\x04\xc8\xde\x1f\x00R\vattestation\x12\x1f\n" +
 	"\vqueue_place\x18\x0f \x01(\rR\n" +
-	"queuePlace\"\x9a\x04\n" +
+	"queuePlace\"\xe8\x04\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x05owner\x18\x02 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
@@ -1493,7 +1596,17 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	" \x01(\x03R\fterminatedAt\x12!\n" +
 	"\frunning_rate\x18\v \x01(\x04R\vrunningRate\x12!\n" +
 	"\fstopped_rate\x18\f \x01(\x04R\vstoppedRate\x12'\n" +
-	"\x0fauthorized_keys\x18\r \x03(\tR\x0eauthorizedKeys\"C\n" +
+	"\x0fauthorized_keys\x18\r \x03(\tR\x0eauthorizedKeys\x128\n" +
+	"\x04size\x18\x0e \x01(\v2\x1e.hippius.chain.compute.v1.SizeB\x04\xc8\xde\x1f\x00R\x04size\x12\x12\n" +
+	"\x04arch\x18\x0f \x01(\tR\x04arch\"\xd4\x01\n" +
+	"\x04Size\x12\x14\n" +
+	"\x05vcpus\x18\x01 \x01(\rR\x05vcpus\x12\x1d\n" +
+	"\n" +
+	"memory_mib\x18\x02 \x01(\x04R\tmemoryMib\x12\x19\n" +
+	"\bdisk_gib\x18\x03 \x01(\x04R\adiskGib\x12\x12\n" +
+	"\x04iops\x18\x04 \x01(\rR\x04iops\x121\n" +
+	"\x15disk_bytes_per_second\x18\x05 \x01(\x04R\x12diskBytesPerSecond\x125\n" +
+	"\x17network_bits_per_second\x18\x06 \x01(\x04R\x14networkBitsPerSecond\"C\n" +
 	"\vProofReport\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x03R\x06height\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xc9\x02\n" +
@@ -1552,7 +1665,7 @@ func file_hippius_chain_compute_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hippius_chain_compute_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(Power)(0),            // 0: hippius.chain.compute.v1.Power
 	(AgentMode)(0),        // 1: hippius.chain.compute.v1.AgentMode
@@ -1565,10 +1678,11 @@ var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(*Attestation)(nil),   // 8: hippius.chain.compute.v1.Attestation
 	(*VMStatus)(nil),      // 9: hippius.chain.compute.v1.VMStatus
 	(*VM)(nil),            // 10: hippius.chain.compute.v1.VM
-	(*ProofReport)(nil),   // 11: hippius.chain.compute.v1.ProofReport
-	(*VMReport)(nil),      // 12: hippius.chain.compute.v1.VMReport
-	(*ReportResult)(nil),  // 13: hippius.chain.compute.v1.ReportResult
-	(*Head)(nil),          // 14: hippius.chain.compute.v1.Head
+	(*Size)(nil),          // 11: hippius.chain.compute.v1.Size
+	(*ProofReport)(nil),   // 12: hippius.chain.compute.v1.ProofReport
+	(*VMReport)(nil),      // 13: hippius.chain.compute.v1.VMReport
+	(*ReportResult)(nil),  // 14: hippius.chain.compute.v1.ReportResult
+	(*Head)(nil),          // 15: hippius.chain.compute.v1.Head
 }
 var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	1,  // 0: hippius.chain.compute.v1.VMSpec.agent:type_name -> hippius.chain.compute.v1.AgentMode
@@ -1579,13 +1693,14 @@ var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	5,  // 5: hippius.chain.compute.v1.VM.spec:type_name -> hippius.chain.compute.v1.VMSpec
 	9,  // 6: hippius.chain.compute.v1.VM.status:type_name -> hippius.chain.compute.v1.VMStatus
 	7,  // 7: hippius.chain.compute.v1.VM.instances:type_name -> hippius.chain.compute.v1.Instance
-	2,  // 8: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
-	11, // 9: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	11, // 8: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
+	2,  // 9: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
+	12, // 10: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_types_proto_init() }
@@ -1599,7 +1714,7 @@ func file_hippius_chain_compute_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_types_proto_rawDesc), len(file_hippius_chain_compute_v1_types_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

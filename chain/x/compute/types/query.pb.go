@@ -502,6 +502,7 @@ func (m *QueryMinerVMsRequest) GetAfterId() string {
 }
 
 type QueryMinerVMsResponse struct {
+	// vms with the instances up to the present one, without receipts.
 	Vms []VM `protobuf:"bytes,1,rep,name=vms,proto3" json:"vms"`
 	// released are ids that this miner held and holds no more: it keeps nothing of them.
 	Released []string `protobuf:"bytes,2,rep,name=released,proto3" json:"released,omitempty"`
