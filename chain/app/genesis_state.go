@@ -23,6 +23,7 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
+	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
 	"github.com/hippius/compute/core/credit"
 )
 
@@ -43,7 +44,7 @@ func (g Genesis) state() (map[string]json.RawMessage, error) {
 		}
 	}
 	b := genesisBuilder{Genesis: g, enc: enc, state: state}
-	for _, step := range []func() error{b.credits, b.staking, b.accounts} {
+	for _, step := range []func() error{b.catalogue, b.credits, b.staking, b.accounts} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -75,6 +76,28 @@ func (b *genesisBuilder) hold(address string, uhip uint64) {
 		}
 	}
 	b.balances = append(b.balances, banktypes.Balance{Address: address, Coins: sdk.NewCoins(amount)})
+}
+
+// catalogue fills the marketplace; what is nil stays at its default.
+func (b *genesisBuilder) catalogue() error {
+	return edit(b, markettypes.ModuleName, &markettypes.GenesisState{}, func(gs *markettypes.GenesisState) error {
+		if b.Plans != nil {
+			gs.Plans = nil
+		}
+		if b.Apps != nil {
+			gs.Apps = nil
+		}
+		for _, p := range b.Plans {
+			gs.Plans = append(gs.Plans, markettypes.PlanOf(p))
+		}
+		for _, i := range b.Images {
+			gs.Images = append(gs.Images, markettypes.ImageOf(i))
+		}
+		for _, a := range b.Apps {
+			gs.Apps = append(gs.Apps, markettypes.AppOf(a))
+		}
+		return nil
+	})
 }
 
 func (b *genesisBuilder) credits() error {

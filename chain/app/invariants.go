@@ -16,6 +16,7 @@ func (a *App) CheckInvariants(ctx sdk.Context) error {
 		check func(sdk.Context) error
 	}{
 		{"credits", func(ctx sdk.Context) error { return a.Keepers.Credits.CheckInvariants(ctx) }},
+		{"marketplace", func(ctx sdk.Context) error { return a.Keepers.Marketplace.CheckInvariants(ctx) }},
 		{"ranking", func(ctx sdk.Context) error { return a.Keepers.Ranking.CheckInvariants(ctx) }},
 	} {
 		if err := m.check(ctx); err != nil {

@@ -27,6 +27,8 @@ import (
 
 	creditskeeper "github.com/hippius/compute/chain/x/credits/keeper"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
+	marketkeeper "github.com/hippius/compute/chain/x/marketplace/keeper"
+	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
 	rankingkeeper "github.com/hippius/compute/chain/x/ranking/keeper"
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
 )
@@ -43,8 +45,9 @@ type Keepers struct {
 	Upgrade      *upgradekeeper.Keeper
 	Evidence     *evidencekeeper.Keeper
 
-	Ranking *rankingkeeper.Keeper
-	Credits *creditskeeper.Keeper
+	Ranking     *rankingkeeper.Keeper
+	Credits     *creditskeeper.Keeper
+	Marketplace *marketkeeper.Keeper
 }
 
 // storeNames are all persistent stores.
@@ -52,7 +55,7 @@ func storeNames() []string {
 	return []string{
 		authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 		govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey, evidencetypes.StoreKey,
-		rankingtypes.StoreKey, creditstypes.StoreKey,
+		rankingtypes.StoreKey, creditstypes.StoreKey, markettypes.StoreKey,
 	}
 }
 
@@ -106,6 +109,10 @@ func newKeepers(a *App, home string) (*Keepers, error) {
 	if err != nil {
 		return nil, err
 	}
+	if k.Marketplace, err = marketkeeper.New(cdc, a.store(markettypes.StoreKey), k.Credits, gov); err != nil {
+		return nil, err
+	}
+	k.Credits.SetHooks(k.Marketplace)
 	return k, nil
 }
 

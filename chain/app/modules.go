@@ -25,6 +25,8 @@ import (
 
 	"github.com/hippius/compute/chain/x/credits"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
+	"github.com/hippius/compute/chain/x/marketplace"
+	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
 	"github.com/hippius/compute/chain/x/ranking"
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
 )
@@ -45,12 +47,13 @@ func (a *App) wireModules() {
 		genutil.NewAppModule(k.Auth, k.Staking, a, a.txConfig),
 		ranking.NewModule(k.Ranking),
 		credits.NewModule(k.Credits),
+		marketplace.NewModule(k.Marketplace),
 	)
 	// The bank comes before all whose accounts must hold coins already.
 	order := []string{
 		authtypes.ModuleName, banktypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName, slashingtypes.ModuleName,
 		govtypes.ModuleName, genutiltypes.ModuleName, evidencetypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName,
-		rankingtypes.ModuleName, creditstypes.ModuleName,
+		rankingtypes.ModuleName, creditstypes.ModuleName, markettypes.ModuleName,
 	}
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
@@ -60,7 +63,7 @@ func (a *App) wireModules() {
 	// Credits last of ours: it sends on what all others consumed.
 	a.modules.SetOrderEndBlockers(
 		govtypes.ModuleName, stakingtypes.ModuleName,
-		creditstypes.ModuleName,
+		markettypes.ModuleName, creditstypes.ModuleName,
 		banktypes.ModuleName,
 	)
 	a.basics = module.NewBasicManagerFromManager(a.modules, map[string]module.AppModuleBasic{

@@ -1,0 +1,120 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cosmossdk.io/collections"
+	errorsmod "cosmossdk.io/errors"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/x/marketplace/types"
+	"github.com/hippius/compute/core/plan"
+)
+
+// Plan on offer, or ErrUnknownPlan with the names there are.
+func (k *Keeper) Plan(ctx context.Context, name string) (plan.Plan, error) {
+	p, err := find(ctx, k.plans, name, types.ErrUnknownPlan)
+	return p.Core(), err
+}
+
+// Image on offer, or ErrUnknownImage with the names there are.
+func (k *Keeper) Image(ctx context.Context, name string) (plan.Image, error) {
+	i, err := find(ctx, k.images, name, types.ErrUnknownImage)
+	return i.Core(), err
+}
+
+// App on offer, or ErrUnknownApp with the names there are.
+func (k *Keeper) App(ctx context.Context, name string) (plan.App, error) {
+	a, err := find(ctx, k.apps, name, types.ErrUnknownApp)
+	return a.Core(), err
+}
+
+// Quote prices a plan, in ucredit per hour running and stopped.
+func (k *Keeper) Quote(ctx context.Context, planName string) (running, stopped uint64, err error) {
+	p, err := k.Plan(ctx, planName)
+	if err != nil {
+		return 0, 0, err
+	}
+	params, err := k.params.Get(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	r, err := params.Prices().Quote(p)
+	if err != nil {
+		return 0, 0, types.ErrInvalid.Wrap(err.Error())
+	}
+	return r.Running, r.Stopped, nil
+}
+
+// maxNamed bounds the names an error lists.
+const maxNamed = 20
+
+// find is an entry of the catalogue, or the error with what there is instead.
+func find[V any](ctx context.Context, m collections.Map[string, V], name string, unknown *errorsmod.Error) (V, error) {
+	v, err := m.Get(ctx, name)
+	if !errors.Is(err, collections.ErrNotFound) {
+		return v, err
+	}
+	it, err := m.Iterate(ctx, nil)
+	if err != nil {
+		return v, err
+	}
+	defer func() { _ = it.Close() }()
+	var names []string
+	for ; it.Valid() && len(names) < maxNamed; it.Next() {
+		key, err := it.Key()
+		if err != nil {
+			return v, err
+		}
+		names = append(names, key)
+	}
+	return v, unknown.Wrapf("%.40q is not offered; there are: %s", name, strings.Join(names, ", "))
+}
+
+// all entries of a catalogue, in the order of their names.
+func all[V any](ctx context.Context, m collections.Map[string, V]) ([]V, error) {
+	it, err := m.Iterate(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return it.Values() // closes it
+}
+
+// allPlans in the order of listings.
+func (k *Keeper) allPlans(ctx context.Context) ([]plan.Plan, error) {
+	stored, err := all(ctx, k.plans)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]plan.Plan, 0, len(stored))
+	for _, p := range stored {
+		out = append(out, p.Core())
+	}
+	plan.Sort(out)
+	return slices.Clip(out), nil
+}
+
+// change puts or removes an entry of the catalogue.
+func change[V any](ctx context.Context, m collections.Map[string, V], kind, name string, v V, remove bool, unknown *errorsmod.Error) error {
+	if remove {
+		if _, err := find(ctx, m, name, unknown); err != nil {
+			return err
+		}
+		if err := m.Remove(ctx, name); err != nil {
+			return err
+		}
+	} else if err := m.Set(ctx, name, v); err != nil {
+		return err
+	}
+	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(sdk.NewEvent(types.EventCatalogue,
+		sdk.NewAttribute(types.AttributeKind, kind),
+		sdk.NewAttribute(types.AttributeName, name),
+		sdk.NewAttribute(types.AttributeRemoved, strconv.FormatBool(remove)),
+	))
+	return nil
+}
