@@ -1,14 +1,11 @@
-// Package observe is how a daemon tells the outside that it lives (/healthz), that it is of use (/readyz), and what it
-// counts (/metrics, in Prometheus' format).
+// Package observe is how a daemon shows itself to its operator: /healthz says
+// that it lives, /readyz whether it does its work, /metrics its figures.
 package observe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -20,119 +17,92 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const (
-	checkTimeout    = 5 * time.Second
-	shutdownTimeout = 5 * time.Second
-)
+// Check says why a part is not ready, or nil. It must not block.
+type Check func() error
 
-// Check returns nil while what it looks at is of use, else why not.
-type Check func(ctx context.Context) error
-
-// Observer holds the checks and metrics of one daemon. Use New.
+// Observer collects a daemon's checks and metrics.
 type Observer struct {
-	// Metrics is where a daemon registers its own.
+	// Metrics is where the daemon's parts register theirs.
 	Metrics *prometheus.Registry
 
-	log    *slog.Logger
 	mu     sync.Mutex
 	checks map[string]Check
 }
 
-// New returns an observer with the metrics of the Go runtime and of the process.
-func New(log *slog.Logger) *Observer {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Observer{Metrics: reg, log: log, checks: make(map[string]Check)}
+// New makes an Observer with the metrics of the process and the runtime.
+func New() *Observer {
+	o := &Observer{Metrics: prometheus.NewRegistry(), checks: map[string]Check{}}
+	o.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return o
 }
 
-// AddCheck makes readiness depend on check. A second check of the same name replaces the first.
-func (o *Observer) AddCheck(name string, check Check) {
+// Ready adds a check under a name; one of the same name is replaced.
+func (o *Observer) Ready(name string, c Check) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.checks[name] = check
+	o.checks[name] = c
 }
 
-// Ready runs every check at once, each for at most 5 s, and returns why each that failed did. Nil means ready.
-func (o *Observer) Ready(ctx context.Context) map[string]error {
+// Gauge registers a figure that is read when asked for.
+func (o *Observer) Gauge(name, help string, read func() float64) {
+	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+// unready lists what is not ready, sorted.
+func (o *Observer) unready() []string {
 	o.mu.Lock()
-	checks := maps.Clone(o.checks)
-	o.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	var failed map[string]error
-	for name, check := range checks {
-		wg.Go(func() {
-			err := check(ctx)
-			if err == nil {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if failed == nil {
-				failed = make(map[string]error)
-			}
-			failed[name] = err
-		})
+	defer o.mu.Unlock()
+	var out []string
+	for name, c := range o.checks {
+		if err := c(); err != nil {
+			out = append(out, fmt.Sprintf("%s: %v", name, err))
+		}
 	}
-	wg.Wait()
-	return failed
+	slices.Sort(out)
+	return out
 }
 
-// Handler answers GET on /healthz (200 while the process can answer at all), /readyz (200, or 503 with the names of
-// the checks that failed; why is for the log) and /metrics.
+// Handler serves the three paths.
 func (o *Observer) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { o.answer(w, http.StatusOK, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		failed := o.Ready(r.Context())
-		if len(failed) == 0 {
-			o.answer(w, http.StatusOK, nil)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		missing := o.unready()
+		if len(missing) == 0 {
+			say(w, http.StatusOK, "ok")
 			return
 		}
-		o.log.Warn("not ready", "failed", failed)
-		o.answer(w, http.StatusServiceUnavailable, failed)
+		say(w, http.StatusServiceUnavailable, missing...)
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	return mux
 }
 
-func (o *Observer) answer(w http.ResponseWriter, code int, failed map[string]error) {
-	body := struct {
-		OK     bool     `json:"ok"`
-		Failed []string `json:"failed,omitempty"`
-	}{OK: code == http.StatusOK, Failed: slices.Sorted(maps.Keys(failed))}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
-		o.log.Debug("answer health request", "err", err)
+func say(w http.ResponseWriter, status int, lines ...string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	for _, l := range lines {
+		_, _ = fmt.Fprintln(w, l) // the caller has gone; nobody to tell
 	}
 }
 
-// Serve answers on l, which it owns, until ctx ends; then it lets requests in progress finish for 5 s.
+// Serve answers on l until ctx ends, then closes l and waits for it. l should
+// be a loopback or a private address.
 func (o *Observer) Serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{
-		Handler:           o.Handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
+	s := &http.Server{
+		Handler: o.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
 	select {
-	case err := <-ended:
-		return fmt.Errorf("serve health on %s: %w", l.Addr(), err)
+	case err := <-done:
+		return fmt.Errorf("serve observer: %w", err)
 	case <-ctx.Done():
 	}
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	err := srv.Shutdown(wait)
-	if err != nil {
-		err = errors.Join(err, srv.Close())
+	err := s.Close()
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
 	}
-	<-ended
 	return err
 }

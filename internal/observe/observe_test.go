@@ -4,93 +4,68 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
-func get(t *testing.T, h http.Handler, method, path string) (int, string) {
-	t.Helper()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody))
-	return w.Code, w.Body.String()
-}
-
-func TestReadyFollowsChecks(t *testing.T) {
-	o := New(slog.New(slog.DiscardHandler))
-	var broken error
-	o.AddCheck("chain", func(context.Context) error { return broken })
-	o.AddCheck("disk", func(context.Context) error { return nil })
-	h := o.Handler()
-	if code, body := get(t, h, "GET", "/readyz"); code != 200 || body != `{"ok":true}`+"\n" {
-		t.Errorf("ready: %d %s", code, body)
-	}
-	broken = errors.New("secret detail")
-	if code, body := get(t, h, "GET", "/readyz"); code != 503 || body != `{"ok":false,"failed":["chain"]}`+"\n" {
-		t.Errorf("not ready: %d %s", code, body)
-	}
-	if code, _ := get(t, h, "GET", "/healthz"); code != 200 {
-		t.Errorf("alive but not ready: health is %d", code)
-	}
-	if code, _ := get(t, h, "POST", "/healthz"); code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", code)
-	}
-}
-
-func TestStuckCheckIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := New(slog.New(slog.DiscardHandler))
-		o.AddCheck("stuck", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
-		began := time.Now()
-		failed := o.Ready(t.Context())
-		if !errors.Is(failed["stuck"], context.DeadlineExceeded) || time.Since(began) != checkTimeout {
-			t.Errorf("got %v after %v", failed, time.Since(began))
+func TestObserver(t *testing.T) {
+	o := New()
+	var broken atomic.Bool
+	o.Ready("chain", func() error {
+		if broken.Load() {
+			return errors.New("no node answers")
 		}
+		return nil
 	})
-}
+	o.Gauge("hippius_test_vms", "VMs of the test.", func() float64 { return 7 })
 
-func TestMetrics(t *testing.T) {
-	o := New(slog.New(slog.DiscardHandler))
-	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "things_total", Help: "Things."})
-	o.Metrics.MustRegister(c)
-	c.Add(3)
-	code, body := get(t, o.Handler(), "GET", "/metrics")
-	for _, want := range []string{"things_total 3", "go_goroutines", "process_"} {
-		if code != 200 || !strings.Contains(body, want) {
-			t.Errorf("%d: no %q in metrics", code, want)
-		}
-	}
-}
-
-func TestServe(t *testing.T) {
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- New(slog.New(slog.DiscardHandler)).Serve(ctx, l) }()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+"/healthz", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
+	done := make(chan error, 1)
+	go func() { done <- o.Serve(ctx, l) }()
+
+	get := func(path string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close() //nolint:errcheck // a test
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
+	if code, body := get("/readyz"); code != http.StatusOK {
+		t.Errorf("ready gives %d: %s", code, body)
 	}
-	body, err := io.ReadAll(res.Body)
-	if err := errors.Join(err, res.Body.Close()); err != nil || res.StatusCode != 200 {
-		t.Errorf("%d %s %v", res.StatusCode, body, err)
+	broken.Store(true)
+	if code, body := get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "chain: no node answers") {
+		t.Errorf("not ready gives %d: %s", code, body)
+	}
+	if code, _ := get("/healthz"); code != http.StatusOK {
+		t.Errorf("alive gives %d", code)
+	}
+	if code, body := get("/metrics"); code != http.StatusOK || !strings.Contains(body, "hippius_test_vms 7") {
+		t.Errorf("metrics give %d", code)
+	}
+	if code, _ := get("/"); code != http.StatusNotFound {
+		t.Errorf("another path gives %d", code)
 	}
 	cancel()
 	if err := <-done; err != nil {
-		t.Error(err)
+		t.Errorf("after the end: %v", err)
 	}
 }
