@@ -6,8 +6,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hippius/compute/mesh/device"
 	"github.com/hippius/compute/mesh/nebula"
 )
+
+var _ device.Session = (*nebula.Node)(nil)
 
 // quick is long enough for every reachable host here and short enough to prove
 // in passing that others are not.
