@@ -1,10 +1,7 @@
-// Package config reads a daemon's settings: one YAML file over the defaults,
-// with unknown keys refused, so that a misspelt setting is never silently the
-// default.
+// Package config reads a daemon's settings file: YAML (so JSON too), over defaults, with nothing in it ignored.
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,58 +10,53 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxFile bounds a settings file, in bytes.
-const maxFile = 1 << 20
+// MaxSize bounds a settings file, in bytes.
+const MaxSize = 1 << 20
 
-// Validator is a set of settings that can say what is wrong with it.
-type Validator interface {
-	Validate() error
-}
-
-// Load reads the file at path into settings, which hold the defaults, and
-// validates them. settings is a pointer to a struct with yaml tags.
-func Load(path string, settings Validator) error {
+// Load returns defaults with what the file at path says put over them. A key that T does not have is refused, so a
+// typing error is not a silent default; so are a second document and a file over MaxSize. A list replaces the default
+// list. If *T has a method Validate() error, it has the last word.
+func Load[T any](path string, defaults T) (T, error) {
+	var zero T
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("settings: %w", err)
+		return zero, fmt.Errorf("read settings: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read from
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	cfg, err := Read(f, defaults)
 	if err != nil {
-		return fmt.Errorf("settings %s: %w", path, err)
+		return zero, fmt.Errorf("settings in %s: %w", path, err)
 	}
-	if err := Parse(data, settings); err != nil {
-		return fmt.Errorf("settings %s: %w", path, err)
-	}
-	return nil
+	return cfg, nil
 }
 
-// Parse is Load for what was read already.
-func Parse(data []byte, settings Validator) error {
-	if len(data) > maxFile {
-		return fmt.Errorf("more than %d bytes", maxFile)
+// Read is Load from an open file.
+func Read[T any](r io.Reader, defaults T) (T, error) {
+	var zero T
+	limited := &io.LimitedReader{R: r, N: MaxSize + 1}
+	dec := yaml.NewDecoder(limited)
+	dec.KnownFields(true)
+	cfg := defaults
+	err := dec.Decode(&cfg)
+	if limited.N <= 0 {
+		return zero, fmt.Errorf("longer than %d bytes", MaxSize)
 	}
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(settings); err != nil && !errors.Is(err, io.EOF) {
-		return err
+	if err != nil && !errors.Is(err, io.EOF) { // EOF: nothing but comments, so defaults
+		return zero, err
 	}
-	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return errors.New("more than one document")
+	if err == nil {
+		var more yaml.Node
+		if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+			return zero, errors.New("more than one document")
+		}
+		if limited.N <= 0 {
+			return zero, fmt.Errorf("longer than %d bytes", MaxSize)
+		}
 	}
-	return settings.Validate()
-}
-
-// Encode writes settings as a file that Parse reads.
-func Encode(settings any) ([]byte, error) {
-	var b bytes.Buffer
-	e := yaml.NewEncoder(&b)
-	e.SetIndent(2)
-	if err := e.Encode(settings); err != nil {
-		return nil, fmt.Errorf("encode settings: %w", err)
+	if v, ok := any(&cfg).(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return zero, err
+		}
 	}
-	if err := e.Close(); err != nil {
-		return nil, fmt.Errorf("encode settings: %w", err)
-	}
-	return b.Bytes(), nil
+	return cfg, nil
 }
