@@ -24,6 +24,7 @@ import (
 
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/credit"
 )
 
@@ -44,7 +45,7 @@ func (g Genesis) state() (map[string]json.RawMessage, error) {
 		}
 	}
 	b := genesisBuilder{Genesis: g, enc: enc, state: state}
-	for _, step := range []func() error{b.catalogue, b.credits, b.staking, b.accounts} {
+	for _, step := range []func() error{b.catalogue, b.committee, b.credits, b.staking, b.accounts} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -95,6 +96,18 @@ func (b *genesisBuilder) catalogue() error {
 		}
 		for _, a := range b.Apps {
 			gs.Apps = append(gs.Apps, markettypes.AppOf(a))
+		}
+		return nil
+	})
+}
+
+// committee registers the first keepers.
+func (b *genesisBuilder) committee() error {
+	return edit(b, registrytypes.ModuleName, &registrytypes.GenesisState{}, func(gs *registrytypes.GenesisState) error {
+		for _, k := range b.Keepers {
+			gs.Keepers = append(gs.Keepers, registrytypes.Keeper{
+				Operator: k.Operator, Identity: k.Identity, HpkeKey: k.HPKEKey, Endpoint: k.Endpoint, Name: k.Name,
+			})
 		}
 		return nil
 	})

@@ -17,6 +17,8 @@ func (a *App) CheckInvariants(ctx sdk.Context) error {
 	}{
 		{"credits", func(ctx sdk.Context) error { return a.Keepers.Credits.CheckInvariants(ctx) }},
 		{"marketplace", func(ctx sdk.Context) error { return a.Keepers.Marketplace.CheckInvariants(ctx) }},
+		{"registry", func(ctx sdk.Context) error { return a.Keepers.Registry.CheckInvariants(ctx) }},
+		{"mesh", func(ctx sdk.Context) error { return a.Keepers.Mesh.CheckInvariants(ctx) }},
 		{"ranking", func(ctx sdk.Context) error { return a.Keepers.Ranking.CheckInvariants(ctx) }},
 	} {
 		if err := m.check(ctx); err != nil {

@@ -29,8 +29,12 @@ import (
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	marketkeeper "github.com/hippius/compute/chain/x/marketplace/keeper"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
+	meshkeeper "github.com/hippius/compute/chain/x/mesh/keeper"
+	meshtypes "github.com/hippius/compute/chain/x/mesh/types"
 	rankingkeeper "github.com/hippius/compute/chain/x/ranking/keeper"
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
+	registrykeeper "github.com/hippius/compute/chain/x/registry/keeper"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 )
 
 // Keepers of all modules, the SDK's first.
@@ -48,6 +52,8 @@ type Keepers struct {
 	Ranking     *rankingkeeper.Keeper
 	Credits     *creditskeeper.Keeper
 	Marketplace *marketkeeper.Keeper
+	Registry    *registrykeeper.Keeper
+	Mesh        *meshkeeper.Keeper
 }
 
 // storeNames are all persistent stores.
@@ -55,7 +61,7 @@ func storeNames() []string {
 	return []string{
 		authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 		govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey, evidencetypes.StoreKey,
-		rankingtypes.StoreKey, creditstypes.StoreKey, markettypes.StoreKey,
+		rankingtypes.StoreKey, creditstypes.StoreKey, markettypes.StoreKey, registrytypes.StoreKey, meshtypes.StoreKey,
 	}
 }
 
@@ -74,6 +80,7 @@ func moduleAccounts() map[string][]string {
 		creditstypes.ModuleName:             nil,
 		creditstypes.TreasuryName:           nil,
 		rankingtypes.ModuleName:             nil,
+		registrytypes.ModuleName:            nil,
 	}
 }
 
@@ -113,6 +120,18 @@ func newKeepers(a *App, home string) (*Keepers, error) {
 		return nil, err
 	}
 	k.Credits.SetHooks(k.Marketplace)
+	k.Registry, err = registrykeeper.New(registrykeeper.Config{
+		Codec: cdc, Store: a.store(registrytypes.StoreKey), Bank: k.Bank, Staking: k.Staking,
+		Module: authtypes.NewModuleAddress(registrytypes.ModuleName), Authority: gov,
+	})
+	if err != nil {
+		return nil, err
+	}
+	k.Mesh, err = meshkeeper.New(meshkeeper.Config{Codec: cdc, Store: a.store(meshtypes.StoreKey), Gate: k.Marketplace, Authority: gov})
+	if err != nil {
+		return nil, err
+	}
+	k.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(k.Distribution.Hooks(), k.Slashing.Hooks(), k.Registry.Hooks()))
 	return k, nil
 }
 
@@ -131,7 +150,6 @@ func newBaseKeepers(k *Keepers, a *App, home string) {
 	k.Staking = stakingkeeper.NewKeeper(cdc, a.store(stakingtypes.StoreKey), k.Auth, k.Bank, gov, validators, consensus)
 	k.Distribution = distrkeeper.NewKeeper(cdc, a.store(distrtypes.StoreKey), k.Auth, k.Bank, k.Staking, authtypes.FeeCollectorName, gov)
 	k.Slashing = slashingkeeper.NewKeeper(cdc, a.amino, a.store(slashingtypes.StoreKey), k.Staking, gov)
-	k.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(k.Distribution.Hooks(), k.Slashing.Hooks()))
 	k.Gov = govkeeper.NewKeeper(cdc, a.store(govtypes.StoreKey), k.Auth, k.Bank, k.Distribution, a.MsgServiceRouter(), govtypes.DefaultConfig(), gov,
 		govkeeper.NewDefaultCalculateVoteResultsAndVotingPower(k.Staking))
 	k.Upgrade = upgradekeeper.NewKeeper(nil, a.store(upgradetypes.StoreKey), cdc, home, a.BaseApp, gov)

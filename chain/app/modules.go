@@ -27,8 +27,12 @@ import (
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	"github.com/hippius/compute/chain/x/marketplace"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
+	"github.com/hippius/compute/chain/x/mesh"
+	meshtypes "github.com/hippius/compute/chain/x/mesh/types"
 	"github.com/hippius/compute/chain/x/ranking"
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
+	"github.com/hippius/compute/chain/x/registry"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 )
 
 // wireModules sets the modules and the orders in which they act.
@@ -48,12 +52,15 @@ func (a *App) wireModules() {
 		ranking.NewModule(k.Ranking),
 		credits.NewModule(k.Credits),
 		marketplace.NewModule(k.Marketplace),
+		registry.NewModule(k.Registry),
+		mesh.NewModule(k.Mesh),
 	)
 	// The bank comes before all whose accounts must hold coins already.
 	order := []string{
 		authtypes.ModuleName, banktypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName, slashingtypes.ModuleName,
 		govtypes.ModuleName, genutiltypes.ModuleName, evidencetypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName,
 		rankingtypes.ModuleName, creditstypes.ModuleName, markettypes.ModuleName,
+		registrytypes.ModuleName, meshtypes.ModuleName,
 	}
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
@@ -63,7 +70,7 @@ func (a *App) wireModules() {
 	// Credits last of ours: it sends on what all others consumed.
 	a.modules.SetOrderEndBlockers(
 		govtypes.ModuleName, stakingtypes.ModuleName,
-		markettypes.ModuleName, creditstypes.ModuleName,
+		registrytypes.ModuleName, meshtypes.ModuleName, markettypes.ModuleName, creditstypes.ModuleName,
 		banktypes.ModuleName,
 	)
 	a.basics = module.NewBasicManagerFromManager(a.modules, map[string]module.AppModuleBasic{

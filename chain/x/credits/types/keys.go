@@ -58,9 +58,9 @@ func TreasuryPrefix() collections.Prefix { return collections.NewPrefix(prefixTr
 
 // Events of the module, each with the attributes it is given in the README.
 const (
-	EventBought   = "credits_bought"
-	EventConsumed = "credits_consumed"
-	EventReleased = "credits_released"
+	EventBought   = "hippius.credits.bought"
+	EventConsumed = "hippius.credits.consumed"
+	EventReleased = "hippius.credits.released"
 )
 
 // Attributes of the module's events.

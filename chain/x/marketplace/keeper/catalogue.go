@@ -17,21 +17,18 @@ import (
 )
 
 // Plan on offer, or ErrUnknownPlan with the names there are.
-func (k *Keeper) Plan(ctx context.Context, name string) (plan.Plan, error) {
-	p, err := find(ctx, k.plans, name, types.ErrUnknownPlan)
-	return p.Core(), err
+func (k *Keeper) Plan(ctx context.Context, name string) (types.Plan, error) {
+	return find(ctx, k.plans, name, types.ErrUnknownPlan)
 }
 
 // Image on offer, or ErrUnknownImage with the names there are.
-func (k *Keeper) Image(ctx context.Context, name string) (plan.Image, error) {
-	i, err := find(ctx, k.images, name, types.ErrUnknownImage)
-	return i.Core(), err
+func (k *Keeper) Image(ctx context.Context, name string) (types.Image, error) {
+	return find(ctx, k.images, name, types.ErrUnknownImage)
 }
 
 // App on offer, or ErrUnknownApp with the names there are.
-func (k *Keeper) App(ctx context.Context, name string) (plan.App, error) {
-	a, err := find(ctx, k.apps, name, types.ErrUnknownApp)
-	return a.Core(), err
+func (k *Keeper) App(ctx context.Context, name string) (types.App, error) {
+	return find(ctx, k.apps, name, types.ErrUnknownApp)
 }
 
 // Quote prices a plan, in ucredit per hour running and stopped.
@@ -44,7 +41,7 @@ func (k *Keeper) Quote(ctx context.Context, planName string) (running, stopped u
 	if err != nil {
 		return 0, 0, err
 	}
-	r, err := params.Prices().Quote(p)
+	r, err := params.Prices().Quote(p.Core())
 	if err != nil {
 		return 0, 0, types.ErrInvalid.Wrap(err.Error())
 	}

@@ -40,19 +40,19 @@ func DuePrefix() collections.Prefix { return collections.NewPrefix(prefixDue) }
 // Events of the module.
 const (
 	// EventSettled tells what a settlement took and, if anything, what it forgave.
-	EventSettled = "meter_settled"
+	EventSettled = "hippius.marketplace.meter_settled"
 	// EventDropped tells of attested time that the balance could not pay.
-	EventDropped = "meter_dropped"
+	EventDropped = "hippius.marketplace.meter_dropped"
 	// EventLow warns that an account runs out within a day.
-	EventLow = "balance_low"
+	EventLow = "hippius.marketplace.balance_low"
 	// EventRunOut tells that an account reached its hold-back and its VMs are stopped.
-	EventRunOut = "balance_run_out"
+	EventRunOut = "hippius.marketplace.balance_run_out"
 	// EventRecovered tells that an account is above its hold-back again.
-	EventRecovered = "balance_recovered"
+	EventRecovered = "hippius.marketplace.balance_recovered"
 	// EventFailed tells that a meter could not be settled; it is tried again later.
-	EventFailed = "meter_failed"
+	EventFailed = "hippius.marketplace.meter_failed"
 	// EventCatalogue tells of a changed plan, image or application.
-	EventCatalogue = "catalogue_changed"
+	EventCatalogue = "hippius.marketplace.catalogue_changed"
 )
 
 // Attributes of the module's events.

@@ -19,7 +19,7 @@ func EarningsPrefix() collections.Prefix { return collections.NewPrefix(prefixEa
 
 // EventClaimed is given when a miner is paid; its attributes are operator and uhip.
 const (
-	EventClaimed      = "earnings_claimed"
+	EventClaimed      = "hippius.ranking.claimed"
 	AttributeOperator = "operator"
 	AttributeUhip     = "uhip"
 )
