@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/hippius/compute/internal/wallet"
 )
 
 // maxSecretLine bounds a passphrase or a seed phrase, in bytes.
@@ -18,12 +20,7 @@ const maxSecretLine = 1024
 // the terminal without echo. It never comes from the command line's arguments.
 func (c *command) passphrase(prompt string) (string, error) {
 	if c.passphraseFile != "" {
-		f, err := os.Open(c.passphraseFile)
-		if err != nil {
-			return "", fmt.Errorf("read passphrase: %w", err)
-		}
-		defer func() { _ = f.Close() }()
-		return firstLine(f, "passphrase in "+c.passphraseFile)
+		return wallet.ReadPassphrase(c.passphraseFile)
 	}
 	return c.readSecret(prompt)
 }
