@@ -1,0 +1,284 @@
+// Package secrets fetches the bundle of a VM's instance from the keepers. It
+// believes nobody but the chain: every share is verified against the commitment
+// the chain names, the bundle against its hash, the proof key inside against
+// the guest key. Nothing of it is written to disk here.
+package secrets
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/internal/secretshare"
+)
+
+// Chain tells what to expect of the keepers.
+type Chain interface {
+	VM(ctx context.Context, id string) (*computev1.VM, error)
+	Committee(ctx context.Context) (*registryv1.Committee, error)
+}
+
+// Dialer reaches keepers under the miner's own identity. It returns without connecting; release lets go of what it gave.
+type Dialer interface {
+	Keeper(k *registryv1.Keeper) (client keeperv1.KeeperClient, release func(), err error)
+}
+
+// Errors of Collect. Each may pass with time but ErrInconsistent.
+var (
+	// ErrTooFew: fewer keepers than needed gave good shares.
+	ErrTooFew = errors.New("too few keepers gave their shares")
+	// ErrNoInstance: the chain names no such instance.
+	ErrNoInstance = errors.New("the chain names no such instance")
+	// ErrInconsistent: what the tenant dealt does not fit together, so the instance can never run.
+	ErrInconsistent = errors.New("the instance's secrets do not fit together")
+)
+
+// Config of a Collector. The durations have defaults.
+type Config struct {
+	ChainID string
+	Chain   Chain
+	Dial    Dialer
+	Log     *slog.Logger
+	// Call bounds one call to one keeper (10 s); Patience is how long keepers that are not ready, as one whose chain
+	// node is a block behind, are asked again (15 s), every Pause (250 ms).
+	Call, Patience, Pause time.Duration
+}
+
+// Collector asks keepers. It is safe for concurrent use.
+type Collector struct{ set Config }
+
+// New makes a collector.
+func New(set Config) *Collector {
+	if set.Call <= 0 {
+		set.Call = 10 * time.Second
+	}
+	if set.Patience <= 0 {
+		set.Patience = 15 * time.Second
+	}
+	if set.Pause <= 0 {
+		set.Pause = 250 * time.Millisecond
+	}
+	return &Collector{set: set}
+}
+
+// answer of one keeper: a verified share with what lay beside it, or why not.
+type answer struct {
+	keeper   *registryv1.Keeper
+	share    secretshare.Share
+	bundle   []byte // nil if it is not the one the chain names
+	userData []byte
+	err      error
+}
+
+// Collect gives the bundle of instance seq and the VM's user data, nil if it has none. It asks all keepers at once and
+// blocks until enough answered well, or Config.Patience is over.
+func (c *Collector) Collect(ctx context.Context, vmID string, seq uint32) (instance.Bundle, []byte, error) {
+	none := instance.Bundle{}
+	v, err := c.set.Chain.VM(ctx, vmID)
+	if err != nil {
+		return none, nil, fmt.Errorf("collect secrets of VM %s: %w", vmID, err)
+	}
+	want := find(v, seq)
+	if want == nil {
+		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", vmID, seq, ErrNoInstance)
+	}
+	committee, err := c.set.Chain.Committee(ctx)
+	if err != nil {
+		return none, nil, fmt.Errorf("collect secrets of VM %s: %w", vmID, err)
+	}
+	got, err := c.ask(ctx, v, want, committee.GetKeepers())
+	if err != nil {
+		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", vmID, seq, err)
+	}
+	bundle, userData, err := c.open(v, want, got)
+	if err != nil {
+		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", vmID, seq, err)
+	}
+	return bundle, userData, nil
+}
+
+func find(v *computev1.VM, seq uint32) *computev1.Instance {
+	for _, i := range v.GetInstances() {
+		if i.GetSeq() == seq {
+			return i
+		}
+	}
+	return nil
+}
+
+// haul is what good answers came to.
+type haul struct {
+	commitment secretshare.Commitment
+	shares     []secretshare.Share
+	bundle     []byte
+	userData   []byte
+}
+
+// enough says that the instance can be opened.
+func (h *haul) enough(v *computev1.VM) bool {
+	return len(h.shares) > 0 && len(h.shares) >= h.commitment.Threshold() && h.bundle != nil &&
+		(h.userData != nil || len(v.GetSpec().GetUserDataHash()) == 0)
+}
+
+// ask asks all keepers at once, those that are not ready again and again, and returns as soon as there is enough.
+func (c *Collector) ask(ctx context.Context, v *computev1.VM, want *computev1.Instance, keepers []*registryv1.Keeper) (*haul, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.set.Patience)
+	defer cancel()
+	type reply struct {
+		answer
+		commitment secretshare.Commitment
+	}
+	replies := make(chan reply, len(keepers))
+	for _, k := range keepers {
+		go func() { // ends with ctx, and its answer has room
+			a, commitment := c.askOne(ctx, v, want, k)
+			replies <- reply{a, commitment}
+		}()
+	}
+	h := &haul{}
+	seen := map[int]bool{}
+	var errs []error
+	for range keepers {
+		r := <-replies
+		if r.err != nil {
+			errs = append(errs, fmt.Errorf("keeper %s: %w", name(r.keeper), r.err))
+			c.set.Log.Warn("keeper gave no share", "keeper", name(r.keeper), "vm_id", v.GetId(), "instance_seq", want.GetSeq(), "error", r.err)
+			continue
+		}
+		if !seen[r.share.ID()] {
+			seen[r.share.ID()] = true
+			h.commitment, h.shares = r.commitment, append(h.shares, r.share)
+		}
+		if h.bundle == nil {
+			h.bundle = r.bundle
+		}
+		if h.userData == nil {
+			h.userData = r.userData
+		}
+		if h.enough(v) {
+			return h, nil
+		}
+	}
+	return nil, errors.Join(append([]error{fmt.Errorf("%w: %d of %d keepers", ErrTooFew, len(h.shares), len(keepers))}, errs...)...)
+}
+
+// askOne asks one keeper until it answers well or badly, but not while it only cannot yet.
+func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1.Instance, k *registryv1.Keeper) (answer, secretshare.Commitment) {
+	client, release, err := c.set.Dial.Keeper(k)
+	if err != nil {
+		return answer{keeper: k, err: err}, secretshare.Commitment{}
+	}
+	defer release()
+	for {
+		r, err := c.call(ctx, client, v.GetId(), want.GetSeq())
+		if err == nil {
+			return check(k, r, v, want)
+		}
+		t := time.NewTimer(c.set.Pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		t.Stop()
+		if !later(err) || ctx.Err() != nil {
+			return answer{keeper: k, err: errors.New(status.Convert(err).Message())}, secretshare.Commitment{}
+		}
+	}
+}
+
+func (c *Collector) call(ctx context.Context, client keeperv1.KeeperClient, vmID string, seq uint32) (*keeperv1.ReleaseResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.set.Call)
+	defer cancel()
+	return client.Release(ctx, &keeperv1.ReleaseRequest{VmId: vmID, Seq: seq})
+}
+
+// later says that the keeper may answer otherwise in a moment: its chain node may be behind ours in anything it
+// refused for.
+func later(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.FailedPrecondition, codes.PermissionDenied, codes.NotFound, codes.ResourceExhausted, codes.DeadlineExceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// check verifies an answer against what the chain names.
+func check(k *registryv1.Keeper, r *keeperv1.ReleaseResponse, v *computev1.VM, want *computev1.Instance) (answer, secretshare.Commitment) {
+	a := answer{keeper: k}
+	var commitment secretshare.Commitment
+	if !bytes.Equal(sum(r.GetCommitment()), want.GetCommitmentHash()) {
+		a.err = errors.New("gave a commitment the chain does not name")
+		return a, commitment
+	}
+	if a.err = commitment.UnmarshalBinary(r.GetCommitment()); a.err != nil {
+		return a, commitment
+	}
+	if a.err = a.share.UnmarshalBinary(r.GetShare()); a.err != nil {
+		return a, commitment
+	}
+	if a.err = a.share.Verify(commitment); a.err != nil {
+		return a, commitment
+	}
+	if b := r.GetSealedBundle(); bytes.Equal(sum(b), want.GetBundleHash()) {
+		a.bundle = b
+	}
+	if u := r.GetSealedUserData(); len(u) > 0 && bytes.Equal(sum(u), v.GetSpec().GetUserDataHash()) {
+		a.userData = u
+	}
+	return a, commitment
+}
+
+// open recovers the secret and opens bundle and user data with it.
+func (c *Collector) open(v *computev1.VM, want *computev1.Instance, h *haul) (instance.Bundle, []byte, error) {
+	none := instance.Bundle{}
+	secret, _, err := secretshare.Recover(h.commitment.Threshold(), h.shares, h.commitment)
+	if err != nil {
+		return none, nil, err
+	}
+	id, owner, seq := v.GetId(), v.GetOwner(), want.GetSeq()
+	plain, err := instance.Open(secret[:], instance.LabelBundle, instance.BundleAAD(c.set.ChainID, owner, id, seq), h.bundle)
+	if err != nil {
+		return none, nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
+	}
+	bundle, err := instance.DecodeBundle(plain, id, seq)
+	if err != nil {
+		return none, nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
+	}
+	guest := ed25519.NewKeyFromSeed(bundle.ProofKey)
+	if !bytes.Equal(guest[ed25519.SeedSize:], want.GetGuestKey()) {
+		return none, nil, fmt.Errorf("%w: the proof key is not of the guest key on chain", ErrInconsistent)
+	}
+	if h.userData == nil {
+		return bundle, nil, nil
+	}
+	userData, err := instance.Open(bundle.UserDataKey, instance.LabelUserData, instance.UserDataAAD(c.set.ChainID, owner, id), h.userData)
+	if err != nil {
+		return none, nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
+	}
+	return bundle, userData, nil
+}
+
+func name(k *registryv1.Keeper) string {
+	if k.GetName() != "" {
+		return k.GetName()
+	}
+	return k.GetOperator()
+}
+
+func sum(b []byte) []byte {
+	s := sha256.Sum256(b)
+	return s[:]
+}

@@ -1,0 +1,234 @@
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/api/node/grants"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/sealbox"
+	"github.com/hippius/compute/internal/secretshare"
+)
+
+// maxOwner bounds an address in text.
+const maxOwner = 90
+
+// Deal takes a VM's instances in keeping and gives a receipt for each once it is on disk. The same deal again gives
+// the same receipts; another deal replaces it while the chain does not name it.
+func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.DealResponse, error) {
+	from, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDeal(r); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	id, err := vm.ID(r.GetOwner(), r.GetNonce())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if err := k.granted(r.GetGrant(), grant.Deal, id, from, r.GetOwner()); err != nil {
+		return nil, err
+	}
+	if !k.owners.allow(r.GetOwner()) {
+		return nil, status.Error(codes.ResourceExhausted, "the account deals too often: wait a minute")
+	}
+	unlock, err := k.locks.Lock(ctx, id)
+	if err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
+	defer unlock()
+	known, err := k.mayDeal(ctx, id, r)
+	if err != nil {
+		return nil, err
+	}
+	committee, err := k.set.Chain.Committee(ctx)
+	if err != nil {
+		return nil, k.chainDown("committee", err)
+	}
+	d, err := k.open(id, r, committee, known)
+	if err != nil {
+		return nil, err
+	}
+	if d.at, err = k.set.Chain.Time(ctx); err != nil {
+		return nil, k.chainDown("time", err)
+	}
+	if err := k.vault.take(d); err != nil {
+		switch {
+		case errors.Is(err, errFull), errors.Is(err, errOwnerPending):
+			return nil, status.Error(codes.ResourceExhausted, err.Error())
+		case errors.Is(err, errVMBytes):
+			return nil, status.Error(codes.InvalidArgument, err.Error())
+		}
+		return nil, k.broken("deal", id, err)
+	}
+	return k.receipts(r, d), nil
+}
+
+// checkDeal bounds every field before anything is computed.
+func checkDeal(r *keeperv1.DealRequest) error {
+	switch n := len(r.GetInstances()); {
+	case r.GetOwner() == "" || len(r.GetOwner()) > maxOwner:
+		return errors.New("owner: give a bech32 address")
+	case n < 1 || n > instance.MaxDealt:
+		return errors.New("instances: 1 to 16 are accepted at once")
+	case len(r.GetSealedUserData()) > instance.MaxSealedUserData:
+		return errors.New("sealed_user_data: at most 32 KiB and the seal's overhead")
+	}
+	seen := map[uint32]bool{}
+	for _, i := range r.GetInstances() {
+		switch {
+		case i.GetSeq() == 0 || seen[i.GetSeq()]:
+			return errors.New("instances: numbers begin with 1 and are each given once")
+		case len(i.GetSealedShare()) != secretshare.ShareSize+sealbox.Overhead:
+			return errors.New("sealed_share: has not the length of a sealed share")
+		case len(i.GetCommitment()) > 32*secretshare.MaxShares:
+			return errors.New("commitment: is too long")
+		case len(i.GetSealedBundle()) == 0 || len(i.GetSealedBundle()) > instance.MaxSealedBundle:
+			return errors.New("sealed_bundle: 1 byte to 10 KiB and the seal's overhead")
+		}
+		seen[i.GetSeq()] = true
+	}
+	return nil
+}
+
+// granted checks that owner's wallet let this caller do this here, now.
+func (k *Keeper) granted(g *keeperv1.Grant, purpose grant.Purpose, vmID string, from ed25519.PublicKey, owner string) error {
+	signer, err := grants.Verify(g, grant.Want{
+		Purpose: purpose, ChainID: k.set.ChainID, VMID: vmID, Audience: k.me, ClientKey: from, Now: k.set.Now(),
+	})
+	if err != nil {
+		return status.Error(codes.PermissionDenied, err.Error())
+	}
+	if signer != owner {
+		return status.Error(codes.PermissionDenied, "the grant is not signed by the VM's owner")
+	}
+	return nil
+}
+
+// mayDeal asks the chain whether the owner may deal for this VM, and gives the VM if it is there already.
+func (k *Keeper) mayDeal(ctx context.Context, id string, r *keeperv1.DealRequest) (*computev1.VM, error) {
+	v, found, err := k.set.Chain.VM(ctx, id)
+	if err != nil {
+		return nil, k.chainDown("vm", err)
+	}
+	if !found {
+		ok, err := k.set.Chain.MayCreate(ctx, r.GetOwner())
+		if err != nil {
+			return nil, k.chainDown("may create", err)
+		}
+		if !ok {
+			return nil, status.Error(codes.PermissionDenied, "the account has not the credits to create a VM")
+		}
+		return nil, nil //nolint:nilnil // no VM yet is an answer
+	}
+	if v.GetOwner() != r.GetOwner() {
+		return nil, status.Error(codes.PermissionDenied, "the VM is another account's")
+	}
+	if over(v) {
+		return nil, status.Error(codes.FailedPrecondition, "the VM is terminated")
+	}
+	for _, i := range r.GetInstances() {
+		if on := onChain(v, i.GetSeq()); on != nil && !names(on, hash(i.GetCommitment()), hash(i.GetSealedBundle())) {
+			return nil, status.Errorf(codes.AlreadyExists, "instance %d is on chain with other secrets", i.GetSeq())
+		}
+	}
+	if u := r.GetSealedUserData(); len(u) > 0 && !bytes.Equal(hash(u), v.GetSpec().GetUserDataHash()) {
+		return nil, status.Error(codes.AlreadyExists, "the VM is on chain with other user data")
+	}
+	return v, nil
+}
+
+// open opens each share and checks that it is this keeper's and fits its commitment.
+func (k *Keeper) open(id string, r *keeperv1.DealRequest, c *registryv1.Committee, known *computev1.VM) (deal, error) {
+	d := deal{
+		vmID: id, owner: r.GetOwner(), onChain: known != nil, userData: r.GetSealedUserData(),
+		parts: map[uint32]part{}, bundles: map[uint32][]byte{},
+	}
+	if r.GetCommitteeEpoch() != c.GetEpoch() {
+		return d, status.Errorf(codes.FailedPrecondition, "the keeper committee's epoch is %d: ask the chain and deal anew", c.GetEpoch())
+	}
+	place := slices.IndexFunc(c.GetKeepers(), func(m *registryv1.Keeper) bool { return bytes.Equal(m.GetIdentity(), k.me) })
+	if place < 0 {
+		return d, status.Error(codes.FailedPrecondition, "this keeper is not in the committee: ask the chain and deal anew")
+	}
+	for _, i := range r.GetInstances() {
+		share, commitment, err := k.openShare(id, r.GetOwner(), i.GetSeq(), c.GetEpoch(), i.GetSealedShare(), i.GetCommitment())
+		switch {
+		case err != nil:
+			return d, status.Errorf(codes.InvalidArgument, "instance %d: %v", i.GetSeq(), err)
+		case share.ID() != place+1:
+			return d, status.Errorf(codes.InvalidArgument, "instance %d: share %d was dealt to keeper %d", i.GetSeq(), share.ID(), place+1)
+		case commitment.Threshold() != int(c.GetThreshold()):
+			return d, status.Errorf(codes.InvalidArgument, "instance %d: shared with a threshold of %d; the committee's is %d", i.GetSeq(), commitment.Threshold(), c.GetThreshold())
+		}
+		d.parts[i.GetSeq()] = part{
+			SealedShare: i.GetSealedShare(), Commitment: i.GetCommitment(),
+			CommitmentHash: hash(i.GetCommitment()), BundleHash: hash(i.GetSealedBundle()),
+			Epoch: c.GetEpoch(), BundleBytes: len(i.GetSealedBundle()), OnChain: known != nil && onChain(known, i.GetSeq()) != nil,
+		}
+		d.bundles[i.GetSeq()] = i.GetSealedBundle()
+	}
+	return d, nil
+}
+
+// openShare opens a share sealed to this keeper for this very place, and verifies it against its commitment.
+func (k *Keeper) openShare(id, owner string, seq uint32, epoch uint64, box, rawCommitment []byte) (secretshare.Share, secretshare.Commitment, error) {
+	var share secretshare.Share
+	var commitment secretshare.Commitment
+	if err := commitment.UnmarshalBinary(rawCommitment); err != nil {
+		return share, commitment, err
+	}
+	raw, err := k.set.Sealing.Open(instance.ShareInfo, instance.ShareAAD(k.set.ChainID, owner, id, seq, k.me, epoch), box)
+	if err != nil {
+		return share, commitment, errors.New("the share is not sealed to this keeper for this VM and instance")
+	}
+	if err := share.UnmarshalBinary(raw); err != nil {
+		return share, commitment, err
+	}
+	return share, commitment, share.Verify(commitment)
+}
+
+func (k *Keeper) receipts(r *keeperv1.DealRequest, d deal) *keeperv1.DealResponse {
+	out := &keeperv1.DealResponse{}
+	for _, i := range r.GetInstances() {
+		p := d.parts[i.GetSeq()]
+		digest := instance.ReceiptDigest(k.set.ChainID, d.owner, d.vmID, i.GetSeq(), p.Epoch, p.CommitmentHash, p.BundleHash)
+		out.Receipts = append(out.Receipts, &keeperv1.Receipt{Seq: i.GetSeq(), Signature: ed25519.Sign(k.set.Identity, digest)})
+	}
+	return out
+}
+
+// onChain is the chain's record of one instance, or nil.
+func onChain(v *computev1.VM, seq uint32) *computev1.Instance {
+	for _, i := range v.GetInstances() {
+		if i.GetSeq() == seq {
+			return i
+		}
+	}
+	return nil
+}
+
+// names says that the chain's record is of this very deal.
+func names(i *computev1.Instance, commitmentHash, bundleHash []byte) bool {
+	return bytes.Equal(i.GetCommitmentHash(), commitmentHash) && bytes.Equal(i.GetBundleHash(), bundleHash)
+}
+
+func over(v *computev1.VM) bool { return v.GetStatus().GetPhase() == computev1.Phase_PHASE_TERMINATED }
+
+func hash(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
+}

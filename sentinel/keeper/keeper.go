@@ -1,0 +1,120 @@
+// Package keeper holds shares of VM secrets, one member of a committee, and
+// gives each only to whom the chain says may have it: the miner that holds the
+// VM, for its instances up to the current one, and the owner.
+//
+// A deal comes before its VM is on chain. It is taken from an owner who could
+// create a VM now, bound to owner, VM, instance, keeper and committee epoch,
+// verified against its commitment, on disk before the receipt is signed, and
+// dropped if the VM does not appear. A share lies on disk as it came: sealed.
+package keeper
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/internal/keylock"
+	"github.com/hippius/compute/internal/peer"
+	"github.com/hippius/compute/internal/sealbox"
+	"github.com/hippius/compute/internal/store"
+)
+
+// Chain is what a keeper must know of the chain. An error means that it cannot say; the caller is told to come again.
+type Chain interface {
+	// VM by id; found is false if the chain knows none.
+	VM(ctx context.Context, id string) (v *computev1.VM, found bool, err error)
+	Miner(ctx context.Context, operator string) (*registryv1.Miner, error)
+	// MayCreate says whether the account could create a VM now.
+	MayCreate(ctx context.Context, owner string) (bool, error)
+	Committee(ctx context.Context) (*registryv1.Committee, error)
+	// Time of the newest block.
+	Time(ctx context.Context) (time.Time, error)
+}
+
+// Limits bound what strangers make a keeper hold and do.
+type Limits struct {
+	// PendingPerOwner and Pending are VMs dealt and not on chain yet.
+	PendingPerOwner, Pending int
+	// VMs held in all.
+	VMs int
+	// VMBytes held for one VM.
+	VMBytes int
+	// DealsPerMinute of one owner, and as many at once.
+	DealsPerMinute int
+	// PendingFor is how long a deal waits for its VM to be on chain, in chain time.
+	PendingFor time.Duration
+	// Recheck is how often a VM on chain is looked at again, to erase what belongs to a terminated one.
+	Recheck time.Duration
+	// MissingFor is how long a VM that was on chain must be gone from it before its shares are erased.
+	MissingFor time.Duration
+}
+
+// DefaultLimits hold about 12 GiB at most.
+func DefaultLimits() Limits {
+	return Limits{
+		PendingPerOwner: 32, Pending: 2048, VMs: 100_000, VMBytes: 128 << 10, DealsPerMinute: 30,
+		PendingFor: 10 * time.Minute, Recheck: time.Hour, MissingFor: 24 * time.Hour,
+	}
+}
+
+// Config of a Keeper; every field is required.
+type Config struct {
+	ChainID string
+	// Identity signs receipts and is the key of the keeper's transport.
+	Identity ed25519.PrivateKey
+	// Sealing opens the shares dealt to it.
+	Sealing *sealbox.Key
+	DB      *store.DB
+	Chain   Chain
+	Limits  Limits
+	// Now is the clock grants are checked by.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Keeper is the service. Register it on a peer server: it takes the caller's identity from there.
+type Keeper struct {
+	keeperv1.UnimplementedKeeperServer
+	set    Config
+	me     ed25519.PublicKey
+	vault  vault
+	owners *pace
+	locks  keylock.Map[string]
+}
+
+// New makes the service; Sweep must run beside it.
+func New(set Config) *Keeper {
+	return &Keeper{
+		set:    set,
+		me:     ed25519.PublicKey(set.Identity[ed25519.SeedSize:]),
+		vault:  newVault(set.DB, set.Limits),
+		owners: newPace(set.Limits.DealsPerMinute, set.Now),
+	}
+}
+
+// caller is the key that the other side of the call proved.
+func caller(ctx context.Context) (ed25519.PublicKey, error) {
+	id, ok := peer.Identity(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "the connection carries no identity key")
+	}
+	return id, nil
+}
+
+// chainDown hides the cause, which is ours, from the caller.
+func (k *Keeper) chainDown(what string, err error) error {
+	k.set.Log.Warn("chain query failed", "query", what, "error", err)
+	return status.Error(codes.Unavailable, "this keeper cannot ask the chain now: try again")
+}
+
+func (k *Keeper) broken(what, vmID string, err error) error {
+	k.set.Log.Error("keeper storage failed", "operation", what, "vm_id", vmID, "error", err)
+	return status.Error(codes.Internal, "this keeper's storage failed")
+}

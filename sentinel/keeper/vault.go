@@ -1,0 +1,311 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hippius/compute/internal/store"
+)
+
+// Errors of taking a deal in keeping.
+var (
+	errFull         = errors.New("this keeper holds all it can: try again later")
+	errOwnerPending = errors.New("the account has too many VMs dealt and not ordered: order them, or wait until their deals lapse")
+	errVMBytes      = errors.New("the VM's bundles and user data are too large together")
+)
+
+// Errors of giving a part away.
+var (
+	errNotHeld   = errors.New("not held")
+	errOtherDeal = errors.New("another deal is held")
+)
+
+// holding is what is known of one VM.
+type holding struct {
+	Owner string `json:"owner"`
+	// Pending until the VM is seen on chain.
+	Pending bool `json:"pending"`
+	// DealtAt is the chain's time of the last deal; CheckAt when to look at the chain again; MissingSince when the
+	// chain was first seen without a VM it had; unix seconds, 0 for not.
+	DealtAt      int64 `json:"dealt_at"`
+	CheckAt      int64 `json:"check_at"`
+	MissingSince int64 `json:"missing_since,omitempty"`
+	// Parts there are, by instance.
+	Parts map[uint32]part `json:"parts"`
+	// UserDataBytes there are.
+	UserDataBytes int `json:"user_data_bytes,omitempty"`
+	// Log of releases.
+	Log []released `json:"log,omitempty"`
+}
+
+// part is this keeper's share of one instance's secret, as it was dealt; the sealed bundle lies beside.
+type part struct {
+	SealedShare []byte `json:"sealed_share"`
+	Commitment  []byte `json:"commitment"`
+	// CommitmentHash and BundleHash are what the chain names the deal by.
+	CommitmentHash []byte `json:"commitment_hash"`
+	BundleHash     []byte `json:"bundle_hash"`
+	Epoch          uint64 `json:"epoch"`
+	BundleBytes    int    `json:"bundle_bytes"`
+	DealtAt        int64  `json:"dealt_at"`
+	// OnChain once the chain names it.
+	OnChain bool `json:"on_chain"`
+}
+
+// counts over all holdings.
+type counts struct {
+	VMs     int `json:"vms"`
+	Pending int `json:"pending"`
+}
+
+// vault keeps holdings on disk. Every change is one transaction.
+type vault struct {
+	db     *store.DB
+	limits Limits
+
+	vms      store.Bucket[holding]
+	bundles  store.Blobs
+	userData store.Blobs
+	pending  store.Bucket[int] // pending VMs by owner
+	totals   store.Bucket[counts]
+	checks   store.Blobs // empty, by time of the next check and VM
+}
+
+const totalsKey = "all"
+
+func newVault(db *store.DB, limits Limits) vault {
+	return vault{
+		db: db, limits: limits,
+		vms:      store.NewBucket[holding]("keeper_vms"),
+		bundles:  store.NewBlobs("keeper_bundles"),
+		userData: store.NewBlobs("keeper_user_data"),
+		pending:  store.NewBucket[int]("keeper_pending"),
+		totals:   store.NewBucket[counts]("keeper_totals"),
+		checks:   store.NewBlobs("keeper_checks"),
+	}
+}
+
+func bundleKey(vmID string, seq uint32) string { return fmt.Sprintf("%s/%010d", vmID, seq) }
+
+// deal is what is taken in keeping at once.
+type deal struct {
+	vmID, owner string
+	onChain     bool
+	at          time.Time
+	parts       map[uint32]part
+	bundles     map[uint32][]byte
+	userData    []byte
+}
+
+// take puts a deal on disk, in the place of what was dealt for the same instances before.
+func (v vault) take(d deal) error {
+	return v.db.Update(func(tx *store.Tx) error {
+		h, had, err := v.vms.Get(tx, d.vmID)
+		if err != nil {
+			return err
+		}
+		if !had {
+			h = holding{Owner: d.owner, Parts: map[uint32]part{}}
+		}
+		wasPending, was := had && h.Pending, h.CheckAt
+		h.Pending = !d.onChain
+		h.DealtAt, h.CheckAt, h.MissingSince = d.at.Unix(), d.at.Unix(), 0
+		for seq, p := range d.parts {
+			p.DealtAt = d.at.Unix()
+			h.Parts[seq] = p
+			if err := v.bundles.Put(tx, bundleKey(d.vmID, seq), d.bundles[seq]); err != nil {
+				return err
+			}
+		}
+		if len(d.userData) > 0 {
+			h.UserDataBytes = len(d.userData)
+			if err := v.userData.Put(tx, d.vmID, d.userData); err != nil {
+				return err
+			}
+		}
+		if h.bytes() > v.limits.VMBytes {
+			return errVMBytes
+		}
+		if err := v.count(tx, h.Owner, !had, wasPending, h.Pending); err != nil {
+			return err
+		}
+		return v.put(tx, d.vmID, h, was)
+	})
+}
+
+func (h holding) bytes() int {
+	n := h.UserDataBytes
+	for _, p := range h.Parts {
+		n += p.BundleBytes + len(p.SealedShare) + len(p.Commitment)
+	}
+	return n
+}
+
+// count keeps the totals in step with one holding's change, and refuses what goes over a bound.
+func (v vault) count(tx *store.Tx, owner string, added, wasPending, isPending bool) error {
+	if !added && wasPending == isPending {
+		return nil
+	}
+	all, _, err := v.totals.Get(tx, totalsKey)
+	if err != nil {
+		return err
+	}
+	mine, _, err := v.pending.Get(tx, owner)
+	if err != nil {
+		return err
+	}
+	if added {
+		all.VMs++
+	}
+	if wasPending {
+		all.Pending--
+		mine--
+	}
+	if isPending {
+		all.Pending++
+		mine++
+	}
+	switch {
+	case added && all.VMs > v.limits.VMs, isPending && all.Pending > v.limits.Pending:
+		return errFull
+	case isPending && mine > v.limits.PendingPerOwner:
+		return errOwnerPending
+	}
+	return v.putCounts(tx, owner, all, mine)
+}
+
+func (v vault) putCounts(tx *store.Tx, owner string, all counts, mine int) error {
+	if err := v.totals.Put(tx, totalsKey, all); err != nil {
+		return err
+	}
+	if mine <= 0 {
+		return v.pending.Delete(tx, owner)
+	}
+	return v.pending.Put(tx, owner, mine)
+}
+
+// holding gives what is held for a VM.
+func (v vault) holding(vmID string) (h holding, ok bool, err error) {
+	err = v.db.View(func(tx *store.Tx) error {
+		h, ok, err = v.vms.Get(tx, vmID)
+		return err
+	})
+	return h, ok, err
+}
+
+// release notes who gets a part and then gives the part, its bundle and the user data, unless fits says that it is not
+// the one meant.
+func (v vault) release(vmID string, seq uint32, entry released, fits func(part) bool) (p part, bundle, userData []byte, err error) {
+	err = v.db.Update(func(tx *store.Tx) error {
+		h, _, err := v.vms.Get(tx, vmID)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if p, ok = h.Parts[seq]; !ok {
+			return errNotHeld
+		}
+		if !fits(p) {
+			return errOtherDeal
+		}
+		bundle, userData = v.bundles.Get(tx, bundleKey(vmID, seq)), v.userData.Get(tx, vmID)
+		h.Log = note(h.Log, entry)
+		return v.vms.Put(tx, vmID, h)
+	})
+	return p, bundle, userData, err
+}
+
+// errEnough ends a listing early.
+var errEnough = errors.New("enough")
+
+// due lists up to limit VMs to be checked against the chain at now, oldest first.
+func (v vault) due(now time.Time, limit int) (ids []string, err error) {
+	err = v.db.View(func(tx *store.Tx) error {
+		return v.checks.Each(tx, "", func(key string, _ []byte) error {
+			at, id, _ := strings.Cut(key, "/")
+			if len(ids) == limit || at > checkTime(now.Unix()) {
+				return errEnough
+			}
+			ids = append(ids, id)
+			return nil
+		})
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return ids, err
+}
+
+// put keeps a holding and the time it is to be checked, which was was.
+func (v vault) put(tx *store.Tx, vmID string, h holding, was int64) error {
+	if err := v.checks.Delete(tx, checkTime(was)+"/"+vmID); err != nil {
+		return err
+	}
+	if err := v.checks.Put(tx, checkTime(h.CheckAt)+"/"+vmID, nil); err != nil {
+		return err
+	}
+	return v.vms.Put(tx, vmID, h)
+}
+
+// checkTime sorts as text as the times do.
+func checkTime(unix int64) string { return fmt.Sprintf("%012d", max(unix, 0)) }
+
+// change lets fn change a holding, or erase it and all that belongs to it by returning false. Parts that fn removes go
+// with their bundles.
+func (v vault) change(vmID string, fn func(h *holding) (keep bool)) error {
+	return v.db.Update(func(tx *store.Tx) error {
+		h, ok, err := v.vms.Get(tx, vmID)
+		if err != nil || !ok {
+			return err
+		}
+		wasPending, was, before := h.Pending, h.CheckAt, make([]uint32, 0, len(h.Parts))
+		for seq := range h.Parts {
+			before = append(before, seq)
+		}
+		keep := fn(&h)
+		for _, seq := range before {
+			if _, still := h.Parts[seq]; keep && still {
+				continue
+			}
+			if err := v.bundles.Delete(tx, bundleKey(vmID, seq)); err != nil {
+				return err
+			}
+		}
+		if keep {
+			if err := v.count(tx, h.Owner, false, wasPending, h.Pending); err != nil {
+				return err
+			}
+			return v.put(tx, vmID, h, was)
+		}
+		if err := v.checks.Delete(tx, checkTime(was)+"/"+vmID); err != nil {
+			return err
+		}
+		if err := v.userData.Delete(tx, vmID); err != nil {
+			return err
+		}
+		if err := v.discount(tx, h.Owner, wasPending); err != nil {
+			return err
+		}
+		return v.vms.Delete(tx, vmID)
+	})
+}
+
+// discount takes an erased holding off the totals.
+func (v vault) discount(tx *store.Tx, owner string, wasPending bool) error {
+	all, _, err := v.totals.Get(tx, totalsKey)
+	if err != nil {
+		return err
+	}
+	mine, _, err := v.pending.Get(tx, owner)
+	if err != nil {
+		return err
+	}
+	all.VMs--
+	if wasPending {
+		all.Pending--
+		mine--
+	}
+	return v.putCounts(tx, owner, all, mine)
+}
