@@ -54,11 +54,11 @@ func TestPoint(t *testing.T) {
 		code   int
 		signal syscall.Signal
 	}{
-		"":               {code: 0},
-		"other=kill":     {code: 0},
-		"here=err":       {code: 4},
-		"here=kill":      {code: -1, signal: syscall.SIGKILL},
-		"here=mispelled": {code: 3},
+		"":           {code: 0},
+		"other=kill": {code: 0},
+		"here=err":   {code: 4},
+		"here=kill":  {code: -1, signal: syscall.SIGKILL},
+		"here=maybe": {code: 3},
 	} {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPoint$")
 		cmd.Env = append(os.Environ(), "FAULT_TEST_CHILD=1", Env+"="+spec)

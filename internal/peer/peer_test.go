@@ -154,8 +154,7 @@ func TestDialRefusesAnotherServer(t *testing.T) {
 	key, _ := newKey(t)
 	_, other := newKey(t)
 	_, err := dial(t, s.addr, key, other)
-	var wrong *WrongKeyError
-	if !errors.As(err, &wrong) {
+	if _, ok := errors.AsType[*WrongKeyError](err); !ok {
 		t.Fatalf("got %v, want a WrongKeyError", err)
 	}
 	for _, k := range []ed25519.PublicKey{s.pub, other} {

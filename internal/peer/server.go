@@ -11,15 +11,11 @@ import (
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/keepalive"
 )
 
 // maxHeaders bounds the metadata of one call, in bytes.
 const maxHeaders = 16 << 10
-
-// reconnect paces attempts to reach a server that is away.
-var reconnect = backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * time.Second}
 
 // Verifier decides whether caller may make this call, before the service sees it. The context it returns is the one
 // the service gets, so it can add what it learnt (for instance whom a short-lived key speaks for; call metadata is in
@@ -36,6 +32,7 @@ type settings struct {
 	burst           int
 	verify          Verifier
 	log             *slog.Logger
+	grpc            []grpc.ServerOption
 }
 
 // Option changes a bound of NewServer.
@@ -66,6 +63,11 @@ func WithVerifier(v Verifier) Option { return func(s *settings) { s.verify = v }
 // WithLogger tells log what went wrong on our side: a service that panicked (nothing).
 func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
 
+// WithGRPC passes further options to the gRPC server, such as a codec. They must not be interceptors or credentials.
+func WithGRPC(opts ...grpc.ServerOption) Option {
+	return func(s *settings) { s.grpc = append(s.grpc, opts...) }
+}
+
 // Server is a gRPC server whose connections are bounded and whose callers have proved a key.
 type Server struct {
 	*grpc.Server
@@ -87,7 +89,7 @@ func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 		opt(&set)
 	}
 	g := newGate(set)
-	return &Server{set: set, Server: grpc.NewServer(
+	return &Server{set: set, Server: grpc.NewServer(append(set.grpc,
 		grpc.Creds(ServerCredentials(key)),
 		grpc.MaxRecvMsgSize(set.maxMessage),
 		grpc.MaxConcurrentStreams(set.maxStreams),
@@ -101,7 +103,7 @@ func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 		}),
 		grpc.UnaryInterceptor(g.unary),
 		grpc.StreamInterceptor(g.stream),
-	)}
+	)...)}
 }
 
 // Serve takes connections from l, within the bounds, until Close, Stop or GracefulStop. It owns l.

@@ -106,12 +106,14 @@ func TestBackoff(t *testing.T) {
 				return 0, errors.New("not yet")
 			}
 			return 0, nil
-		}, Options[string]{MinBackoff: time.Second, MaxBackoff: 10 * time.Second, Resync: 100 * time.Millisecond,
-			List: func(context.Context) ([]string, error) { return []string{"a"}, nil }})
+		}, Options[string]{
+			MinBackoff: time.Second, MaxBackoff: 10 * time.Second, Resync: 100 * time.Millisecond,
+			List: func(context.Context) ([]string, error) { return []string{"a"}, nil },
+		})
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		for i, limit := range []time.Duration{1, 2, 4, 8, 10, 10, 10, 10} {
-			limit *= time.Second
+		for i, seconds := range []int{1, 2, 4, 8, 10, 10, 10, 10} {
+			limit := time.Duration(seconds) * time.Second
 			if gap := at[i+1].Sub(at[i]); gap < limit/2 || gap > limit {
 				t.Errorf("delay %d is %v, want %v to %v", i, gap, limit/2, limit)
 			}

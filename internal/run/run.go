@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -79,8 +80,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	for i := len(started) - 1; i >= 0; i-- {
-		if err := d.stop(ctx, started[i]); err != nil {
+	for _, r := range slices.Backward(started) {
+		if err := d.stop(ctx, r); err != nil {
 			errs = append(errs, err)
 		}
 	}

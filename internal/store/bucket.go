@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // ErrReadOnly means a write inside View.
@@ -126,7 +126,7 @@ func told(what, bucket, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, bbolt.ErrTxNotWritable):
+	case errors.Is(err, berrors.ErrTxNotWritable):
 		err = ErrReadOnly
 	}
 	return fmt.Errorf("%s %s %q: %w", what, bucket, key, err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // lockWait is how long Open waits for another process to let go of the file.
@@ -41,7 +42,7 @@ func Open(path string) (*DB, error) {
 	switch {
 	case err == nil:
 		return &DB{bolt: b}, nil
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("open database %s: %w", path, ErrInUse)
 	case errors.As(err, &system):
 		return nil, fmt.Errorf("open database: %w", err)

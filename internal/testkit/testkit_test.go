@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,8 +39,8 @@ func try(body func(testing.TB)) string {
 		<-done
 	}
 	step(func() { body(f) })
-	for i := len(f.ends) - 1; i >= 0; i-- {
-		step(f.ends[i])
+	for _, end := range slices.Backward(f.ends) {
+		step(end)
 	}
 	return f.failure
 }
