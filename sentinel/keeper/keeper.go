@@ -118,3 +118,6 @@ func (k *Keeper) broken(what, vmID string, err error) error {
 	k.set.Log.Error("keeper storage failed", "operation", what, "vm_id", vmID, "error", err)
 	return status.Error(codes.Internal, "this keeper's storage failed")
 }
+
+// Counts says how much is held.
+func (k *Keeper) Counts() (Counts, error) { return k.vault.counts() }

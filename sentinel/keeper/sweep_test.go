@@ -104,7 +104,7 @@ func (w *world) requireEmpty() {
 	require.NoError(w.t, v.db.View(func(tx *store.Tx) error {
 		c, _, err := v.totals.Get(tx, totalsKey)
 		require.NoError(w.t, err)
-		require.Equal(w.t, counts{}, c)
+		require.Equal(w.t, Counts{}, c)
 		none := func(key string, _ []byte) error {
 			w.t.Errorf("left behind: %q", key)
 			return nil

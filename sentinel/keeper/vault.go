@@ -54,8 +54,8 @@ type part struct {
 	OnChain bool `json:"on_chain"`
 }
 
-// counts over all holdings.
-type counts struct {
+// Counts over everything a keeper holds.
+type Counts struct {
 	VMs     int `json:"vms"`
 	Pending int `json:"pending"`
 }
@@ -69,7 +69,7 @@ type vault struct {
 	bundles  store.Blobs
 	userData store.Blobs
 	pending  store.Bucket[int] // pending VMs by owner
-	totals   store.Bucket[counts]
+	totals   store.Bucket[Counts]
 	checks   store.Blobs // empty, by time of the next check and VM
 }
 
@@ -82,7 +82,7 @@ func newVault(db *store.DB, limits Limits) vault {
 		bundles:  store.NewBlobs("keeper_bundles"),
 		userData: store.NewBlobs("keeper_user_data"),
 		pending:  store.NewBucket[int]("keeper_pending"),
-		totals:   store.NewBucket[counts]("keeper_totals"),
+		totals:   store.NewBucket[Counts]("keeper_totals"),
 		checks:   store.NewBlobs("keeper_checks"),
 	}
 }
@@ -176,7 +176,7 @@ func (v vault) count(tx *store.Tx, owner string, added, wasPending, isPending bo
 	return v.putCounts(tx, owner, all, mine)
 }
 
-func (v vault) putCounts(tx *store.Tx, owner string, all counts, mine int) error {
+func (v vault) putCounts(tx *store.Tx, owner string, all Counts, mine int) error {
 	if err := v.totals.Put(tx, totalsKey, all); err != nil {
 		return err
 	}
@@ -308,4 +308,13 @@ func (v vault) discount(tx *store.Tx, owner string, wasPending bool) error {
 		mine--
 	}
 	return v.putCounts(tx, owner, all, mine)
+}
+
+// counts reads the totals.
+func (v vault) counts() (c Counts, err error) {
+	err = v.db.View(func(tx *store.Tx) error {
+		c, _, err = v.totals.Get(tx, totalsKey)
+		return err
+	})
+	return c, err
 }

@@ -1,0 +1,14 @@
+// Command hippius-sentinel runs beside a validator; so far it keeps shares of VM secrets.
+package main
+
+import (
+	"github.com/hippius/compute/daemon"
+	"github.com/hippius/compute/daemon/sentinel"
+)
+
+// version is set by the build.
+var version = "dev" //nolint:gochecknoglobals // the linker sets it
+
+func main() {
+	daemon.Main("hippius-sentinel", version, sentinel.Default, sentinel.Run)
+}

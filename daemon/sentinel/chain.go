@@ -1,0 +1,111 @@
+package sentinel
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/internal/wallet"
+)
+
+const (
+	// paramsAge is how old the minimum to create a VM may be.
+	paramsAge = time.Minute
+	// staleAfter is when a sentinel that hears nothing of the chain calls itself not ready.
+	staleAfter = 2 * time.Minute
+)
+
+// view is the chain as the keeper sees it.
+type view struct {
+	*client.Client
+	now   func() time.Time
+	heard atomic.Int64 // unix second of the last block time asked for with success
+
+	mu        sync.Mutex
+	minCreate uint64
+	readAt    time.Time
+}
+
+func newView(c *client.Client, now func() time.Time) *view { return &view{Client: c, now: now} }
+
+// VM by id, and whether there is one.
+func (v *view) VM(ctx context.Context, id string) (*computev1.VM, bool, error) {
+	got, err := v.Client.VM(ctx, id)
+	if errors.Is(err, client.ErrNotFound) {
+		return nil, false, nil
+	}
+	return got, err == nil, err
+}
+
+// MayCreate says whether the account's balance reaches what the chain asks for at a creation.
+func (v *view) MayCreate(ctx context.Context, owner string) (bool, error) {
+	least, err := v.least(ctx)
+	if err != nil {
+		return false, err
+	}
+	b, err := v.Balance(ctx, owner)
+	if err != nil {
+		return false, err
+	}
+	return b.GetUcredit()+b.GetFeesSincePurchase() >= least, nil
+}
+
+func (v *view) least(ctx context.Context) (uint64, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now := v.now(); v.readAt.IsZero() || now.Sub(v.readAt) > paramsAge {
+		p, err := v.Params(ctx)
+		if err != nil {
+			return 0, err
+		}
+		v.minCreate, v.readAt = p.Marketplace.GetMinCreateUcredit(), now
+	}
+	return v.minCreate, nil
+}
+
+// Time of the newest block.
+func (v *view) Time(ctx context.Context) (time.Time, error) {
+	h, err := v.Head(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	v.heard.Store(v.now().Unix())
+	return time.Unix(h.GetTime(), 0), nil
+}
+
+func (v *view) ready() error {
+	if age := v.now().Unix() - v.heard.Load(); age > int64(staleAfter.Seconds()) {
+		return errors.New("no chain node answers")
+	}
+	return nil
+}
+
+// registerOnce registers the keeper unless the committee has it as it is.
+func (s *sentinel) registerOnce(ctx context.Context) error {
+	w, err := wallet.LoadPlain(s.set.Wallet)
+	if err != nil {
+		return fmt.Errorf("operator's wallet: %w", err)
+	}
+	c, err := s.chain.Committee(ctx)
+	if err != nil {
+		return err
+	}
+	want := &registryv1.MsgRegisterKeeper{
+		Identity: s.identity[ed25519.SeedSize:], HpkeKey: s.sealing.Public(), Endpoint: s.set.Public, Name: s.set.Name,
+	}
+	for _, k := range c.GetKeepers() {
+		if k.GetOperator() == w.Address() && bytes.Equal(k.GetIdentity(), want.GetIdentity()) && bytes.Equal(k.GetHpkeKey(), want.GetHpkeKey()) &&
+			k.GetEndpoint() == want.GetEndpoint() && k.GetName() == want.GetName() {
+			return nil
+		}
+	}
+	return s.chain.NewSender(w).RegisterKeeper(ctx, want)
+}
