@@ -1,0 +1,229 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/internal/reconcile"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// Config of an Agent. Zero durations have the defaults in brackets.
+type Config struct {
+	ChainID string
+	// Miner is the operator's address, by which the chain names this miner.
+	Miner string
+	// AgentISO is the path of the shared CD.
+	AgentISO string
+
+	// Poll the chain this often (500 ms).
+	Poll time.Duration
+	// ReportEvery is the time between full batches (30 s); news waits Gather (150 ms).
+	ReportEvery, Gather time.Duration
+	// ProofEvery is how often a guest is challenged (5 s).
+	ProofEvery time.Duration
+	// BootTimeout from a machine's start to its first proof (10 min).
+	BootTimeout time.Duration
+	// StopTimeout is how long a guest may take to shut down or reboot before it is cut off (90 s).
+	StopTimeout time.Duration
+	// GiveUp is how long a VM without data is tried before this miner says that it failed (3 min).
+	GiveUp time.Duration
+	// MeshEvery is how often lighthouses and revocations are looked at (5 s).
+	MeshEvery time.Duration
+	// TidyEvery is how often leftovers are looked for (10 min).
+	TidyEvery time.Duration
+	// Resync is how often every VM is looked at without cause (30 s).
+	Resync time.Duration
+	// Retry is the delay after a first error (200 ms); it doubles up to 30 times itself.
+	Retry time.Duration
+	// Workers is how many VMs are worked on at once (32).
+	Workers int
+}
+
+func (c *Config) defaults() {
+	for _, d := range []struct {
+		v  *time.Duration
+		or time.Duration
+	}{
+		{&c.Poll, 500 * time.Millisecond}, {&c.ReportEvery, 30 * time.Second}, {&c.Gather, 150 * time.Millisecond},
+		{&c.ProofEvery, 5 * time.Second}, {&c.BootTimeout, 10 * time.Minute}, {&c.StopTimeout, 90 * time.Second},
+		{&c.GiveUp, 3 * time.Minute}, {&c.MeshEvery, 5 * time.Second}, {&c.TidyEvery, 10 * time.Minute},
+		{&c.Resync, 30 * time.Second}, {&c.Retry, 200 * time.Millisecond},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.or
+		}
+	}
+	if c.Workers <= 0 {
+		c.Workers = 32
+	}
+}
+
+// Parts are what an agent works with; all are required.
+type Parts struct {
+	Chain     Chain
+	Catalogue Catalogue
+	Secrets   Secrets
+	Images    Images
+	Network   Network
+	Seeds     Seeds
+	Mesh      Mesh
+	Driver    vm.Driver
+	State     *State
+	Log       *slog.Logger
+}
+
+// Agent makes this machine match the chain.
+type Agent struct {
+	Parts
+
+	c        Config
+	loop     *reconcile.Loop[string]
+	reporter *reporter
+	follow   chan struct{} // looks at the chain sooner
+	head     atomic.Pointer[computev1.Head]
+	followed atomic.Int64 // unix nanoseconds of the last answer
+
+	mu       sync.Mutex
+	units    map[string]*unit
+	meshes   map[string]*wire.Mesh // by owner
+	working  map[string]work
+	puzzling map[string]bool // machines that are left alone, already told of
+}
+
+// New makes an agent; Run starts it.
+func New(c Config, p Parts) (*Agent, error) {
+	c.defaults()
+	if c.ChainID == "" || c.Miner == "" {
+		return nil, errors.New("agent: chain id and miner's address are needed")
+	}
+	a := &Agent{
+		Parts: p, c: c, follow: make(chan struct{}, 1),
+		units: map[string]*unit{}, meshes: map[string]*wire.Mesh{}, working: map[string]work{}, puzzling: map[string]bool{},
+	}
+	a.reporter = newReporter(p.Chain, c.ReportEvery, c.Gather, a.answered, p.Log)
+	a.loop = reconcile.New(a.reconcile, reconcile.Options[string]{
+		List: a.list, Resync: c.Resync, Workers: c.Workers, MinBackoff: c.Retry, MaxBackoff: 30 * c.Retry, Log: p.Log,
+	})
+	return a, nil
+}
+
+// Run works until ctx ends. Machines run on after it.
+func (a *Agent) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.keepFollowing(ctx) })
+	g.Go(func() error {
+		a.awaitChain(ctx)
+		return a.loop.Run(ctx)
+	})
+	g.Go(func() error { return a.reporter.run(ctx) })
+	g.Go(func() error { return a.keepMeshes(ctx) })
+	g.Go(func() error { return a.keepTidy(ctx) })
+	g.Go(func() error {
+		for id := range a.Driver.Pokes(ctx) {
+			if id == "" {
+				a.pokeAll(ctx)
+				continue
+			}
+			a.loop.Poke(string(id))
+		}
+		return nil
+	})
+	err := g.Wait()
+	a.mu.Lock()
+	units := a.units
+	a.units = map[string]*unit{}
+	a.mu.Unlock()
+	for _, u := range units {
+		u.dropLink()
+	}
+	return err
+}
+
+// awaitChain gives the chain a moment to say what changed while the agent was
+// away. Without it the stored state is what there is to go by.
+func (a *Agent) awaitChain(ctx context.Context) {
+	const patience = 10 * time.Second
+	for began := time.Now(); a.followed.Load() == 0 && time.Since(began) < patience; {
+		if !sleep(ctx, a.c.Poll/4) {
+			return
+		}
+	}
+}
+
+func (a *Agent) list(context.Context) ([]string, error) {
+	records, err := a.State.all()
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(records))
+	for i, r := range records {
+		ids[i] = r.vm.GetId()
+	}
+	return ids, nil
+}
+
+func (a *Agent) pokeAll(ctx context.Context) {
+	ids, err := a.list(ctx)
+	if err != nil {
+		a.Log.Error("list VMs", "error", err)
+		return
+	}
+	for _, id := range ids {
+		a.loop.Poke(id)
+	}
+}
+
+// answered is told what the chain said of a report: either way there may be
+// something new to see there.
+func (a *Agent) answered(string, bool) {
+	select {
+	case a.follow <- struct{}{}:
+	default:
+	}
+}
+
+// Ready says why the agent does not do its work, or nil: it has not heard of
+// the chain for a while.
+func (a *Agent) Ready() error {
+	at := a.followed.Load()
+	if at == 0 {
+		return errors.New("the chain was not heard yet")
+	}
+	const patience = 30 * time.Second
+	if since := time.Since(time.Unix(0, at)); since > patience {
+		return fmt.Errorf("the chain was not heard for %s", since.Round(time.Second))
+	}
+	return nil
+}
+
+// Owner gives the account that a VM belongs to, if this miner holds it.
+func (a *Agent) Owner(id string) (owner string, ok bool, err error) {
+	r, ok, err := a.State.get(id)
+	if err != nil || !ok || r.released {
+		return "", false, err
+	}
+	return r.vm.GetOwner(), true, nil
+}
+
+// Guests tells what the guests here said of themselves, by VM.
+func (a *Agent) Guests() map[string]GuestInfo {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make(map[string]GuestInfo, len(a.units))
+	for id, u := range a.units {
+		if l := u.getLink(); l != nil {
+			out[id] = l.guest()
+		}
+	}
+	return out
+}

@@ -1,0 +1,155 @@
+package agent
+
+import (
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// want is what the chain says should be.
+type want struct {
+	phase corevm.Phase
+	// on is the tenant's wish, which decides for a VM that was lost.
+	on bool
+	// proofs tells whether the guest is to prove itself before it counts as up.
+	proofs     bool
+	seq        uint32
+	generation uint64
+	rebootSeq  uint64
+	// released: another miner has it, or nobody.
+	released bool
+}
+
+// is is what is here.
+type is struct {
+	state vm.State
+	stop  vm.StopReason
+	seq   uint32
+	// proven: a proof of the present run was verified.
+	proven bool
+	// rebooted is the newest reboot carried out, started the newest generation
+	// that was started.
+	rebooted uint64
+	started  uint64
+}
+
+// step is what to do next.
+type step uint8
+
+const (
+	// leave: nothing is ours to do.
+	leave step = iota
+	// announce that provisioning begins, so that the keepers release.
+	announce
+	// bringUp a machine that does not run.
+	bringUp
+	// revive is bringUp after the process died.
+	revive
+	// replace a machine that runs with an earlier instance's identity.
+	replace
+	// resume a paused machine.
+	resume
+	// await the guest's first proof.
+	await
+	// sayRunning, with the newest proof.
+	sayRunning
+	// reboot it.
+	reboot
+	// shutDown a machine that should not run.
+	shutDown
+	// sayStopped by the tenant's wish, sayGuestStopped by the guest's own.
+	sayStopped
+	sayGuestStopped
+	// rest: off and silent.
+	rest
+	// destroy all that is here of it.
+	destroy
+)
+
+// decide gives the one next step from what is towards what should be.
+func decide(w want, a is) step {
+	if w.released {
+		return destroy
+	}
+	switch w.phase {
+	case corevm.Pending, corevm.Archived:
+		return leave
+	case corevm.Assigned:
+		return announce
+	case corevm.Provisioning:
+		return decideUp(w, a)
+	case corevm.Running:
+		return decideRunning(w, a)
+	case corevm.Rebooting:
+		return decideRebooting(w, a)
+	case corevm.Stopping, corevm.Stopped:
+		return decideDown(a, sayStopped)
+	case corevm.Failed:
+		return decideDown(a, rest)
+	case corevm.Lost:
+		if w.on {
+			return decideRunning(w, a)
+		}
+		return decideDown(a, sayStopped)
+	case corevm.Terminating, corevm.Terminated:
+		return destroy
+	default:
+		return leave
+	}
+}
+
+// decideUp is for a VM that is to be brought up.
+func decideUp(w want, a is) step {
+	if !a.state.Alive() {
+		// Shut down from inside since this generation was started: that is a
+		// wish, not a failure. A later generation is a wish to start again.
+		if a.stop == vm.StopGuest && a.started == w.generation {
+			return sayGuestStopped
+		}
+		return bringUp
+	}
+	return decideAlive(w, a)
+}
+
+// decideAlive is for a machine with a process that should have one.
+func decideAlive(w want, a is) step {
+	switch {
+	case a.seq != w.seq:
+		return replace
+	case a.state == vm.StatePaused:
+		return resume
+	case w.proofs && !a.proven:
+		return await
+	default:
+		return sayRunning
+	}
+}
+
+// decideRunning is for a VM that was up already.
+func decideRunning(w want, a is) step {
+	switch {
+	case a.state.Alive():
+		return decideAlive(w, a)
+	case a.stop == vm.StopGuest:
+		return sayGuestStopped
+	default:
+		return revive
+	}
+}
+
+func decideRebooting(w want, a is) step {
+	switch {
+	case !a.state.Alive():
+		return bringUp // that is a reboot, too
+	case a.seq == w.seq && a.rebooted < w.rebootSeq:
+		return reboot
+	default:
+		return decideAlive(w, a)
+	}
+}
+
+func decideDown(a is, then step) step {
+	if a.state.Alive() {
+		return shutDown
+	}
+	return then
+}

@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// shutDown asks the guest to power off, and cuts it off if it does not.
+func (a *Agent) shutDown(ctx context.Context, u *unit, r record) error {
+	manner, err := a.Driver.Shutdown(ctx, vm.ID(r.vm.GetId()), a.c.StopTimeout)
+	if err != nil {
+		return err
+	}
+	u.dropLink()
+	a.Log.Info("machine shut down", "vm_id", r.vm.GetId(), "manner", string(manner))
+	return fault.Point("agent.stopped")
+}
+
+// cut ends a machine that runs under an earlier instance's identity: the chain
+// gave that up, and its certificates are revoked.
+func (a *Agent) cut(ctx context.Context, u *unit, r record) error {
+	a.Log.Info("machine runs an earlier instance", "vm_id", r.vm.GetId())
+	u.dropLink()
+	_, err := a.Driver.Shutdown(ctx, vm.ID(r.vm.GetId()), 0)
+	return err
+}
+
+// rest leaves nothing of a VM that is off but its disk and its definition.
+func (a *Agent) rest(ctx context.Context, u *unit, r record) error {
+	if u.resting {
+		return nil
+	}
+	id := r.vm.GetId()
+	u.dropLink()
+	if err := a.Network.Detach(ctx, vm.ID(id)); err != nil {
+		return stage(errNetwork, err)
+	}
+	if err := a.Seeds.Remove(id); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	clear(u.bundles)
+	u.mu.Unlock()
+	u.resting, u.adopted = true, false
+	return nil
+}
+
+func (a *Agent) stopped(ctx context.Context, u *unit, r record, reason, message string) error {
+	if err := a.rest(ctx, u, r); err != nil {
+		return err
+	}
+	a.say(u, r, corevm.Stopped, reason, message)
+	return nil
+}
+
+// errHeld says that a VM is not to be destroyed after all.
+var errHeld = errors.New("not every endpoint of the chain says that this miner is to let go of the VM")
+
+// destroy removes a VM that this miner is to let go of, if every endpoint says
+// so; its disk stays in the trash for a while.
+func (a *Agent) destroy(ctx context.Context, u *unit, r record) error {
+	id := r.vm.GetId()
+	w := r.want()
+	if err := a.confirm(ctx, id); err != nil {
+		return fmt.Errorf("let go of VM %s: %w", id, err)
+	}
+	if err := a.dismantle(ctx, u, id); err != nil {
+		return err
+	}
+	if w.phase == corevm.Terminating && !w.released {
+		a.say(u, r, corevm.Terminated, "", "")
+		return nil // forgotten when the chain has taken it
+	}
+	a.Log.Info("let go of VM", "vm_id", id, "phase", w.phase.String(), "released", w.released)
+	a.reporter.forget(id)
+	a.dropUnit(id)
+	return a.State.forget(id)
+}
+
+// confirm asks every endpoint whether this miner is to let go of a VM.
+func (a *Agent) confirm(ctx context.Context, id string) error {
+	all, err := a.Chain.Everywhere(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return errHeld
+	}
+	for _, v := range all {
+		if v == nil || a.holds(v) {
+			return errHeld
+		}
+	}
+	return nil
+}
+
+// holds tells whether a VM is to be kept here.
+func (a *Agent) holds(v *computev1.VM) bool {
+	switch corevm.Phase(v.GetStatus().GetPhase()) { //nolint:exhaustive // in the other phases the holder decides
+	case corevm.Terminating, corevm.Terminated:
+		return false
+	default:
+		return v.GetStatus().GetMiner() == a.c.Miner
+	}
+}
+
+// dismantle removes all that is here of a VM.
+func (a *Agent) dismantle(ctx context.Context, u *unit, id string) error {
+	u.dropLink()
+	if err := a.Driver.Destroy(ctx, vm.ID(id)); err != nil {
+		return err
+	}
+	if err := fault.Point("agent.destroyed"); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	clear(u.bundles)
+	u.mu.Unlock()
+	if err := a.Network.Detach(ctx, vm.ID(id)); err != nil {
+		return stage(errNetwork, err)
+	}
+	if err := a.Seeds.Remove(id); err != nil {
+		return err
+	}
+	return a.State.note(id, func(l *local) { l.DiskSeq, l.Built, l.Started = 0, nil, 0 })
+}

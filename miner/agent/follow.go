@@ -1,0 +1,136 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	corevm "github.com/hippius/compute/core/vm"
+)
+
+// keepFollowing asks the chain what changed, stores it with the cursor, and
+// pokes the VMs concerned.
+func (a *Agent) keepFollowing(ctx context.Context) error {
+	cursor, err := a.State.Cursor()
+	if err != nil {
+		return err
+	}
+	stored, wait := cursor, time.Duration(0)
+	// The first answer is everything: what happened while the agent was away
+	// may be older than the chain remembers changes for.
+	full := true
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-a.follow:
+		case <-timer.C:
+		}
+		timer.Stop()
+		after := cursor
+		if full {
+			after = 0
+		}
+		c, err := a.Chain.Changes(ctx, after)
+		if err == nil {
+			stored, err = a.take(c, stored)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			a.Log.Warn("follow chain", "error", err)
+			wait = min(max(2*wait, a.c.Poll), 16*a.c.Poll)
+			continue
+		}
+		cursor, wait, full = c.Height, a.c.Poll, false
+	}
+}
+
+// blocksUnstored may pass without a change before the cursor is stored: one
+// that is too old only has changes told again.
+const blocksUnstored = 64
+
+// take stores changes and pokes. It returns the cursor that is stored.
+func (a *Agent) take(c Changes, stored int64) (int64, error) {
+	if h := c.Head; h.GetHeight() > a.head.Load().GetHeight() {
+		a.head.Store(h)
+	}
+	a.followed.Store(time.Now().UnixNano())
+	if len(c.VMs) == 0 && len(c.Released) == 0 && !c.Full && c.Height < stored+blocksUnstored {
+		return stored, nil
+	}
+	touched, err := a.State.apply(c)
+	if err != nil {
+		return stored, err
+	}
+	for _, id := range touched {
+		a.changed(id)
+	}
+	return c.Height, nil
+}
+
+// aim is the direction a VM is to go in. A step towards another is interrupted.
+type aim uint8
+
+const (
+	aimNone aim = iota
+	aimUp
+	aimDown
+	aimGone
+)
+
+func (w want) aim() aim {
+	if w.released {
+		return aimGone
+	}
+	switch w.phase {
+	case corevm.Assigned, corevm.Provisioning, corevm.Running, corevm.Rebooting:
+		return aimUp
+	case corevm.Stopping, corevm.Stopped, corevm.Failed:
+		return aimDown
+	case corevm.Terminating, corevm.Terminated:
+		return aimGone
+	case corevm.Lost:
+		if w.on {
+			return aimUp
+		}
+		return aimDown
+	case corevm.Pending, corevm.Archived:
+		return aimNone
+	default:
+		return aimNone
+	}
+}
+
+// work is a step in progress.
+type work struct {
+	aim    aim
+	cancel context.CancelFunc
+}
+
+// changed looks at a VM anew, and ends a step that leads elsewhere: nobody
+// waits for a download or a shutdown that is not wanted any more.
+func (a *Agent) changed(id string) {
+	r, ok, err := a.State.get(id)
+	if err != nil {
+		a.Log.Error("read VM", "vm_id", id, "error", err)
+	} else if ok {
+		a.mu.Lock()
+		if w, busy := a.working[id]; busy && w.aim != r.want().aim() {
+			w.cancel()
+		}
+		a.mu.Unlock()
+	}
+	a.loop.Poke(id)
+}
+
+func (r record) want() want {
+	v, s := r.vm, r.vm.GetStatus()
+	return want{
+		phase: corevm.Phase(s.GetPhase()), on: v.GetSpec().GetPower() == powerOn,
+		proofs: v.GetSpec().GetAgent() != agentNone, seq: s.GetInstanceSeq(),
+		generation: v.GetGeneration(), rebootSeq: v.GetSpec().GetRebootSeq(), released: r.released,
+	}
+}

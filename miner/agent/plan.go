@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// built is what a VM's machine was made from. It is remembered with the disk:
+// a VM starts again although plan or image have left the catalogue.
+type built struct {
+	VCPUs     uint32    `json:"vcpus"`
+	MemoryMiB uint64    `json:"memory_mib"`
+	DiskBytes uint64    `json:"disk_bytes"`
+	Limits    vm.Limits `json:"limits"`
+	// Image is the SHA-256 of the base image in hex, Base its path here.
+	Image  string `json:"image"`
+	Base   string `json:"base"`
+	Format string `json:"format"`
+}
+
+func (b built) machine() vm.Machine {
+	return vm.Machine{
+		VCPUs: b.VCPUs, MemoryMiB: b.MemoryMiB, DiskBytes: b.DiskBytes, Limits: b.Limits,
+		BaseImage: b.Base, BaseFormat: b.Format,
+	}
+}
+
+const gib = 1 << 30
+
+// plan gives what to build a VM from, its image fetched.
+func (a *Agent) plan(ctx context.Context, r record) (built, error) {
+	if r.local.Built != nil {
+		has, err := a.Driver.HasDisk(ctx, vm.ID(r.vm.GetId()))
+		if err != nil {
+			return built{}, err
+		}
+		if has {
+			return *r.local.Built, nil
+		}
+	}
+	spec := r.vm.GetSpec()
+	plans, err := a.Catalogue.Plans(ctx)
+	if err != nil {
+		return built{}, stage(errCatalogue, err)
+	}
+	i := slices.IndexFunc(plans, func(p *marketplacev1.PlanPrice) bool { return p.GetPlan().GetName() == spec.GetPlan() })
+	if i < 0 {
+		return built{}, fmt.Errorf("plan %q: %w", spec.GetPlan(), errUnlisted)
+	}
+	images, err := a.Catalogue.Images(ctx)
+	if err != nil {
+		return built{}, stage(errCatalogue, err)
+	}
+	j := slices.IndexFunc(images, func(m *marketplacev1.Image) bool { return m.GetName() == spec.GetImage() })
+	if j < 0 {
+		return built{}, fmt.Errorf("image %q: %w", spec.GetImage(), errUnlisted)
+	}
+	p, im := plans[i].GetPlan(), images[j]
+	path, err := a.Images.Get(ctx, image.Image{Name: im.GetName(), URLs: im.GetUrls(), SHA256: im.GetSha256(), Size: im.GetSizeBytes()})
+	if err != nil {
+		return built{}, err
+	}
+	return built{
+		VCPUs: p.GetVcpus(), MemoryMiB: p.GetMemoryMib(), DiskBytes: p.GetDiskGib() * gib,
+		Limits: vm.Limits{
+			CPUPercent: 100, IOPS: uint64(p.GetIops()), DiskBytesPerSec: p.GetDiskBytesPerSecond(),
+			NetworkBitsPerSec: p.GetNetworkBitsPerSecond(),
+		},
+		Image: hex.EncodeToString(im.GetSha256()), Base: path, Format: im.GetFormat(),
+	}, nil
+}
+
+// apps gives the recipes of a VM's applications. On a disk that was set up with
+// one that has left the catalogue since, it is not missed.
+func (a *Agent) apps(ctx context.Context, r record) ([]seed.App, error) {
+	wanted := r.vm.GetSpec().GetApps()
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	listed, err := a.Catalogue.Apps(ctx)
+	if err != nil {
+		return nil, stage(errCatalogue, err)
+	}
+	var out []seed.App
+	for _, name := range wanted {
+		i := slices.IndexFunc(listed, func(p *marketplacev1.App) bool { return p.GetName() == name })
+		switch {
+		case i >= 0:
+			out = append(out, seed.App{Name: name, Recipe: listed[i].GetRecipe()})
+		case !r.vm.GetStatus().GetHasData():
+			return nil, fmt.Errorf("application %q: %w", name, errUnlisted)
+		}
+	}
+	return out, nil
+}

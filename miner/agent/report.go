@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+)
+
+// statement is what this miner says of a VM, without proof.
+type statement struct {
+	seq        uint32
+	generation uint64
+	phase      corevm.Phase
+	reason     string
+	message    string
+	rebootSeq  uint64
+}
+
+// word is a statement on its way to the chain.
+type word struct {
+	statement
+	// proof gives the guest's newest one; nil without a guest.
+	proof func() *proof
+	// news: the chain has not heard it.
+	news bool
+	// provenTo is the height of the last proof the chain took.
+	provenTo int64
+}
+
+// reporter sends statements: news at once, together with what else comes
+// within a moment, and everything every so often as a sign of life.
+type reporter struct {
+	chain Chain
+	log   *slog.Logger
+	// every is the time between full batches, gather how long news is held
+	// for company.
+	every, gather time.Duration
+	// answered is called with a VM's id when the chain took its news or
+	// refused it: the state to act upon may have changed.
+	answered func(id string, taken bool)
+
+	poke  chan struct{}
+	limit *rate.Limiter
+
+	mu    sync.Mutex
+	words map[string]*word
+}
+
+// The chain takes a bounded number of messages a minute from one miner.
+const (
+	messagesPerMinute = 100
+	messageBurst      = 10
+	maxReportPause    = 5 * time.Second
+)
+
+func newReporter(chain Chain, every, gather time.Duration, answered func(string, bool), log *slog.Logger) *reporter {
+	return &reporter{
+		chain: chain, log: log, every: every, gather: gather, answered: answered,
+		poke: make(chan struct{}, 1), words: map[string]*word{},
+		limit: rate.NewLimiter(rate.Every(time.Minute/messagesPerMinute), messageBurst),
+	}
+}
+
+// say states what is true of a VM now. Saying it again costs nothing.
+func (r *reporter) say(id string, s statement, proof func() *proof) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.words[id]
+	if w == nil {
+		w = &word{news: true}
+		r.words[id] = w
+	} else if w.statement == s {
+		w.proof = proof
+		return
+	}
+	w.statement, w.proof, w.news = s, proof, true
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+// forget a VM: nothing more is said of it.
+func (r *reporter) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.words, id)
+}
+
+// run reports until ctx ends. It begins with everything.
+func (r *reporter) run(ctx context.Context) error {
+	pause := r.gather
+	full := time.NewTimer(0)
+	defer full.Stop()
+	for {
+		all := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-full.C:
+			all = true
+			full.Reset(r.every)
+		case <-r.poke:
+			if !sleep(ctx, pause) {
+				return nil
+			}
+		}
+		if err := r.send(ctx, all); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			r.log.Warn("report", "error", err)
+			pause = min(max(2*pause, 100*time.Millisecond), maxReportPause)
+			if all {
+				full.Reset(pause)
+			}
+			r.wake()
+			continue
+		}
+		pause = r.gather
+	}
+}
+
+func (r *reporter) wake() {
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// sent is a statement as it went out.
+type sent struct {
+	id string
+	statement
+	provenTo int64
+}
+
+// send reports the news, or everything, in as many messages as it takes; with
+// nothing to say, everything is one empty message.
+func (r *reporter) send(ctx context.Context, all bool) error {
+	reports, out := r.batch(all)
+	if len(reports) == 0 && !all {
+		return nil
+	}
+	for first := true; first || len(reports) > 0; first = false {
+		n := min(len(reports), MaxBatch)
+		if err := r.limit.Wait(ctx); err != nil {
+			return err
+		}
+		results, err := r.chain.Report(ctx, reports[:n])
+		if err != nil {
+			// Perhaps all were refused, for what the chain knows and we do not.
+			for _, s := range out[:n] {
+				r.answered(s.id, false)
+			}
+			return err
+		}
+		r.settle(out[:n], results)
+		reports, out = reports[n:], out[n:]
+	}
+	return nil
+}
+
+// batch makes the reports to send.
+func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var reports []*computev1.VMReport
+	var out []sent
+	for id, w := range r.words {
+		if !all && !w.news {
+			continue
+		}
+		s := sent{id: id, statement: w.statement, provenTo: w.provenTo}
+		report := &computev1.VMReport{
+			VmId: id, InstanceSeq: w.seq, ObservedGeneration: w.generation, Phase: computev1.Phase(w.phase),
+			Reason: w.reason, Message: w.message, ObservedRebootSeq: w.rebootSeq,
+		}
+		if w.proof != nil {
+			if p := w.proof(); p != nil && p.height > w.provenTo {
+				report.Proof = &computev1.ProofReport{Height: p.height, Signature: p.signature}
+				s.provenTo = p.height
+			}
+		}
+		reports, out = append(reports, report), append(out, s)
+	}
+	return reports, out
+}
+
+// settle notes the chain's answers.
+func (r *reporter) settle(out []sent, results []*computev1.ReportResult) {
+	for i, s := range out {
+		taken := i < len(results) && results[i].GetCode() == 0
+		if !taken {
+			message := "no answer"
+			if i < len(results) {
+				message = results[i].GetMessage()
+			}
+			r.log.Info("report not taken", "vm_id", s.id, "phase", s.phase.String(), "instance_seq", s.seq, "message", message)
+		}
+		r.mu.Lock()
+		news := false
+		if w := r.words[s.id]; w != nil && w.statement == s.statement {
+			news = w.news
+			w.news = false
+			if taken {
+				w.provenTo = s.provenTo
+			}
+		}
+		r.mu.Unlock()
+		if news || !taken {
+			r.answered(s.id, taken)
+		}
+	}
+}

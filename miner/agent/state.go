@@ -1,0 +1,199 @@
+package agent
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/internal/store"
+)
+
+// State is what the agent remembers: the VMs as the chain last told, together
+// with the height up to which it was told, and what this machine did for them.
+type State struct {
+	db       *store.DB
+	vms      store.Blobs
+	released store.Bucket[bool]
+	cursor   store.Bucket[int64]
+	local    store.Bucket[local]
+}
+
+// local is what this machine did for a VM.
+type local struct {
+	// Rebooted is the newest reboot carried out.
+	Rebooted uint64 `json:"rebooted"`
+	// Started is the newest generation that was started.
+	Started uint64 `json:"started"`
+	// DiskSeq is the instance whose key encrypts the disk; 0 while there is none.
+	DiskSeq uint32 `json:"disk_seq"`
+	// Built is what the disk was made for; nil while there is none.
+	Built *built `json:"built,omitempty"`
+}
+
+// record is a VM with all that is known of it.
+type record struct {
+	vm       *computev1.VM
+	released bool
+	local    local
+}
+
+const cursorKey = "height"
+
+// NewState keeps the agent's state in db, in buckets of its own.
+func NewState(db *store.DB) *State {
+	return &State{
+		db: db, vms: store.NewBlobs("agent_vms"), released: store.NewBucket[bool]("agent_released"),
+		cursor: store.NewBucket[int64]("agent_cursor"), local: store.NewBucket[local]("agent_local"),
+	}
+}
+
+// Cursor is the height up to which the chain was followed; 0 for not at all.
+func (s *State) Cursor() (int64, error) {
+	var height int64
+	err := s.db.View(func(tx *store.Tx) (err error) {
+		height, _, err = s.cursor.Get(tx, cursorKey)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read cursor: %w", err)
+	}
+	return height, nil
+}
+
+// apply stores changes and cursor together and returns the ids concerned.
+func (s *State) apply(c Changes) ([]string, error) {
+	touched := map[string]bool{}
+	err := s.db.Update(func(tx *store.Tx) error {
+		for _, id := range c.Released {
+			if s.vms.Get(tx, id) == nil {
+				continue // long gone
+			}
+			touched[id] = true
+			if err := s.released.Put(tx, id, true); err != nil {
+				return err
+			}
+		}
+		listed := map[string]bool{}
+		for _, v := range c.VMs {
+			raw, err := proto.Marshal(v)
+			if err != nil {
+				return fmt.Errorf("encode VM %s: %w", v.GetId(), err)
+			}
+			listed[v.GetId()], touched[v.GetId()] = true, true
+			if err := s.vms.Put(tx, v.GetId(), raw); err != nil {
+				return err
+			}
+			if err := s.released.Delete(tx, v.GetId()); err != nil {
+				return err
+			}
+		}
+		if c.Full {
+			if err := s.releaseOthers(tx, listed, touched); err != nil {
+				return err
+			}
+		}
+		return s.cursor.Put(tx, cursorKey, c.Height)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store changes up to height %d: %w", c.Height, err)
+	}
+	ids := make([]string, 0, len(touched))
+	for id := range touched {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// releaseOthers marks what a full listing does not name.
+func (s *State) releaseOthers(tx *store.Tx, listed, touched map[string]bool) error {
+	return s.vms.Each(tx, "", func(id string, _ []byte) error {
+		if listed[id] {
+			return nil
+		}
+		touched[id] = true
+		return s.released.Put(tx, id, true)
+	})
+}
+
+// get reads one VM; ok is false for one the chain never gave to this miner.
+func (s *State) get(id string) (r record, ok bool, err error) {
+	err = s.db.View(func(tx *store.Tx) error {
+		raw := s.vms.Get(tx, id)
+		if raw == nil {
+			return nil
+		}
+		r, ok = record{vm: &computev1.VM{}}, true
+		if err := proto.Unmarshal(raw, r.vm); err != nil {
+			return err
+		}
+		var err error
+		if r.released, _, err = s.released.Get(tx, id); err != nil {
+			return err
+		}
+		r.local, _, err = s.local.Get(tx, id)
+		return err
+	})
+	if err != nil {
+		return record{}, false, fmt.Errorf("read VM %s: %w", id, err)
+	}
+	return r, ok, nil
+}
+
+// all reads every VM.
+func (s *State) all() ([]record, error) {
+	var ids []string
+	err := s.db.View(func(tx *store.Tx) error {
+		return s.vms.Each(tx, "", func(id string, _ []byte) error {
+			ids = append(ids, id)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list VMs: %w", err)
+	}
+	records := make([]record, 0, len(ids))
+	for _, id := range ids {
+		r, ok, err := s.get(id)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			records = append(records, r)
+		}
+	}
+	return records, nil
+}
+
+// note changes what is remembered of this machine's doings for a VM.
+func (s *State) note(id string, change func(l *local)) error {
+	err := s.db.Update(func(tx *store.Tx) error {
+		l, _, err := s.local.Get(tx, id)
+		if err != nil {
+			return err
+		}
+		change(&l)
+		return s.local.Put(tx, id, l)
+	})
+	if err != nil {
+		return fmt.Errorf("note on VM %s: %w", id, err)
+	}
+	return nil
+}
+
+// forget a VM of which nothing is left here.
+func (s *State) forget(id string) error {
+	err := s.db.Update(func(tx *store.Tx) error {
+		if err := s.vms.Delete(tx, id); err != nil {
+			return err
+		}
+		if err := s.released.Delete(tx, id); err != nil {
+			return err
+		}
+		return s.local.Delete(tx, id)
+	})
+	if err != nil {
+		return fmt.Errorf("forget VM %s: %w", id, err)
+	}
+	return nil
+}

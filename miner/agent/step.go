@@ -1,0 +1,177 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// awaitPoll is how soon a VM whose guest is awaited is looked at again, unless
+// something happens.
+const awaitPoll = 5 * time.Second
+
+// reconcile takes the next step for one VM.
+func (a *Agent) reconcile(ctx context.Context, id string) (time.Duration, error) {
+	r, ok, err := a.State.get(id)
+	if err != nil || !ok {
+		return 0, err // a machine the chain never gave us is left alone
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.mu.Lock()
+	a.working[id] = work{aim: r.want().aim(), cancel: cancel}
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		delete(a.working, id)
+		a.mu.Unlock()
+	}()
+
+	again, err := a.next(ctx, r)
+	if err != nil && ended(ctx, err) {
+		return 0, nil // interrupted: poked already
+	}
+	return again, err
+}
+
+func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
+	id := r.vm.GetId()
+	u := a.unit(id)
+	info, err := a.Driver.Inspect(ctx, vm.ID(id))
+	if err != nil {
+		return 0, a.hinder(ctx, u, r, err)
+	}
+	if info.State.Alive() && info.InstanceSeq == r.vm.GetStatus().GetInstanceSeq() && r.want().aim() == aimUp {
+		a.adopt(ctx, u, r, info)
+	}
+	if !info.State.Alive() {
+		u.dropLink()
+	}
+	w := r.want()
+	if w.aim() == aimUp && u.given == (attempt{w.seq, w.generation}) {
+		return 0, nil // it was given back: the chain will say where it goes
+	}
+	s := decide(w, is{
+		state: info.State, stop: info.StopReason, seq: info.InstanceSeq, proven: u.proof() != nil,
+		rebooted: r.local.Rebooted, started: r.local.Started,
+	})
+	if err := fault.Point("agent.step"); err != nil {
+		return 0, err
+	}
+	again, err := a.act(ctx, s, u, r, info)
+	if err != nil {
+		return 0, a.hinder(ctx, u, r, err)
+	}
+	return again, nil
+}
+
+// act carries a step out.
+func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info) (time.Duration, error) {
+	switch s {
+	case leave:
+		return 0, nil
+	case announce:
+		return 0, a.announce(ctx, u, r)
+	case bringUp:
+		return awaitPoll, a.bringUp(ctx, u, r)
+	case revive:
+		return awaitPoll, a.revive(ctx, u, r, info)
+	case replace:
+		return time.Millisecond, a.cut(ctx, u, r)
+	case resume:
+		return time.Millisecond, a.resume(ctx, r, info)
+	case await:
+		return awaitPoll, a.await(u, r, info)
+	case sayRunning:
+		u.troubleSince = time.Time{}
+		a.say(u, r, corevm.Running, "", "")
+		return 0, nil
+	case reboot:
+		return time.Millisecond, a.reboot(ctx, u, r)
+	case shutDown:
+		return time.Millisecond, a.shutDown(ctx, u, r)
+	case sayStopped:
+		return 0, a.stopped(ctx, u, r, "", "")
+	case sayGuestStopped:
+		return 0, a.stopped(ctx, u, r, corevm.ReasonGuestShutdown, "the guest shut itself down")
+	case rest:
+		return 0, a.rest(ctx, u, r)
+	case destroy:
+		return 0, a.destroy(ctx, u, r)
+	default:
+		return 0, fmt.Errorf("step %d is unknown", s)
+	}
+}
+
+// say states a VM's phase to the chain, with proofs if it is up.
+func (a *Agent) say(u *unit, r record, phase corevm.Phase, reason, message string) {
+	w := r.want()
+	s := statement{
+		seq: w.seq, generation: w.generation, phase: phase, reason: reason, message: message,
+		rebootSeq: min(max(r.local.Rebooted, r.vm.GetStatus().GetObservedRebootSeq()), w.rebootSeq),
+	}
+	var proofs func() *proof
+	if phase == corevm.Running {
+		proofs = u.proof
+	}
+	a.reporter.say(r.vm.GetId(), s, proofs)
+}
+
+// hinder is what becomes of an error: it is reported with the phase the VM is
+// in, and returned so that the step is tried again; a VM without data that
+// cannot be brought up here is given back. An interruption is only returned.
+func (a *Agent) hinder(ctx context.Context, u *unit, r record, err error) error {
+	if ended(ctx, err) {
+		return err
+	}
+	t := diagnose(err)
+	w := r.want()
+	if u.troubleSince.IsZero() {
+		u.troubleSince = time.Now()
+	}
+	switch w.aim() {
+	case aimUp:
+		tired := !t.patient && time.Since(u.troubleSince) > a.c.GiveUp
+		if !r.vm.GetStatus().GetHasData() && (t.hopeless || tired) {
+			return a.fail(ctx, u, r, t)
+		}
+		a.say(u, r, upPhase(w.phase), t.reason, t.message)
+	case aimDown:
+		if w.phase == corevm.Stopping {
+			a.say(u, r, corevm.Stopping, t.reason, t.message)
+		}
+	case aimGone:
+		if w.phase == corevm.Terminating && !w.released {
+			a.say(u, r, corevm.Failed, t.reason, t.message) // it stays Terminating, and says why
+		}
+	case aimNone:
+	}
+	return err
+}
+
+// upPhase is the phase to report with a trouble on the way up.
+func upPhase(p corevm.Phase) corevm.Phase {
+	if p == corevm.Assigned {
+		return corevm.Provisioning
+	}
+	if p == corevm.Lost {
+		return corevm.Running
+	}
+	return p
+}
+
+// fail gives a VM without data back: all of it is removed here, then said.
+func (a *Agent) fail(ctx context.Context, u *unit, r record, t trouble) error {
+	if err := a.dismantle(ctx, u, r.vm.GetId()); err != nil {
+		return errors.Join(errors.New(t.message), err)
+	}
+	a.Log.Warn("VM failed here", "vm_id", r.vm.GetId(), "reason", t.reason, "message", t.message)
+	a.say(u, r, corevm.Failed, t.reason, t.message)
+	u.given = attempt{r.want().seq, r.want().generation}
+	return nil
+}

@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// keepTidy looks for what is left of VMs that are gone, at the start and now
+// and then.
+func (a *Agent) keepTidy(ctx context.Context) error {
+	// Until the chain was heard nothing can be judged.
+	for a.followed.Load() == 0 && sleep(ctx, a.c.Poll) {
+		continue
+	}
+	for ctx.Err() == nil {
+		a.tidy(ctx)
+		if !sleep(ctx, a.c.TidyEvery) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (a *Agent) tidy(ctx context.Context) {
+	records, err := a.State.all()
+	if err != nil {
+		a.Log.Error("tidy", "error", err)
+		return
+	}
+	known, images := map[string]bool{}, map[string]bool{}
+	for _, r := range records {
+		known[r.vm.GetId()] = true
+		if r.local.Built != nil {
+			images[r.local.Built.Image] = true
+		}
+	}
+	a.tidyMachines(ctx, known)
+	a.tidySeeds(known)
+	before := time.Now().Add(-vm.TrashPeriod)
+	if n, err := a.Driver.SweepTrash(ctx, before); err != nil {
+		a.Log.Warn("sweep trash", "error", err)
+	} else if n > 0 {
+		a.Log.Info("trash swept", "disks", n)
+	}
+	// A trashed disk needs its image as long as it may be restored.
+	if _, err := a.Images.Trim(func(sum string) bool { return images[sum] }, before.Add(-time.Hour)); err != nil {
+		a.Log.Warn("trim images", "error", err)
+	}
+}
+
+// tidyMachines removes machines which are not in the store and which every
+// endpoint of the chain says are not ours. Others it leaves alone.
+func (a *Agent) tidyMachines(ctx context.Context, known map[string]bool) {
+	machines, err := a.Driver.List(ctx)
+	if err != nil {
+		a.Log.Warn("list machines", "error", err)
+		return
+	}
+	for _, m := range machines {
+		id := string(m.ID)
+		if known[id] {
+			continue
+		}
+		if err := a.confirm(ctx, id); err != nil {
+			if !a.puzzling[id] {
+				a.puzzling[id] = true // only this goroutine looks
+				a.Log.Warn("machine left alone: the chain gave no VM of this id", "vm_id", id, "state", string(m.State), "error", err)
+			}
+			continue
+		}
+		a.Log.Info("machine is no longer ours", "vm_id", id)
+		if err := a.dismantle(ctx, a.unit(id), id); err != nil {
+			a.Log.Error("remove machine", "vm_id", id, "error", err)
+			continue
+		}
+		a.dropUnit(id)
+		if err := a.State.forget(id); err != nil {
+			a.Log.Error("forget machine", "vm_id", id, "error", err)
+		}
+	}
+}
+
+// tidySeeds removes seeds of VMs nobody knows: they hold secrets.
+func (a *Agent) tidySeeds(known map[string]bool) {
+	seeds, err := a.Seeds.List()
+	if err != nil {
+		a.Log.Warn("list seeds", "error", err)
+		return
+	}
+	for _, id := range seeds {
+		if known[id] {
+			continue
+		}
+		// A machine that is left alone keeps its seed.
+		if info, err := a.Driver.Inspect(context.Background(), vm.ID(id)); err != nil || info.State != vm.StateAbsent {
+			continue
+		}
+		if err := a.Seeds.Remove(id); err != nil {
+			a.Log.Warn("remove seed", "vm_id", id, "error", err)
+		}
+	}
+}
+
+// keepMeshes looks at lighthouses and revocations of the owners here; links
+// pass on what changed.
+func (a *Agent) keepMeshes(ctx context.Context) error {
+	for {
+		records, err := a.State.all()
+		if err != nil {
+			return err
+		}
+		owners := map[string]bool{}
+		for _, r := range records {
+			if r.want().aim() == aimUp {
+				owners[r.vm.GetOwner()] = true
+			}
+		}
+		a.lookAtMeshes(ctx, owners)
+		if !sleep(ctx, a.c.MeshEvery) {
+			return nil
+		}
+	}
+}
+
+func (a *Agent) lookAtMeshes(ctx context.Context, owners map[string]bool) {
+	for owner := range owners {
+		m, err := a.Mesh.View(ctx, owner)
+		if err != nil {
+			if ctx.Err() == nil {
+				a.Log.Warn("look at mesh", "owner", owner, "error", err)
+			}
+			continue
+		}
+		a.setMesh(owner, &m)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for owner := range a.meshes {
+		if !owners[owner] {
+			delete(a.meshes, owner)
+		}
+	}
+}
+
+// meshNow is what to put on a seed: what was seen last, or is seen now. A guest
+// that boots without hears of it over its channel.
+func (a *Agent) meshNow(ctx context.Context, owner string) wire.Mesh {
+	if m := a.meshOf(owner)(); m != nil {
+		return *m
+	}
+	m, err := a.Mesh.View(ctx, owner)
+	if err != nil {
+		a.Log.Warn("look at mesh", "owner", owner, "error", err)
+		return wire.Mesh{}
+	}
+	a.setMesh(owner, &m)
+	return m
+}
+
+func (a *Agent) setMesh(owner string, m *wire.Mesh) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.meshes[owner] = m
+}

@@ -1,0 +1,114 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// Reasons this agent reports beside those of core/vm.
+const (
+	ReasonImageChecksum    = "image_checksum"
+	ReasonImageUnavailable = "image_unavailable"
+	ReasonCatalogue        = "catalogue"
+	ReasonNoSpace          = "no_space"
+	ReasonHypervisorDown   = "hypervisor_down"
+	ReasonSecrets          = "secrets_unavailable"
+	ReasonUserData         = "user_data_invalid"
+	ReasonDiskKey          = "disk_key"
+	ReasonNetwork          = "network_failed"
+	ReasonStartFailed      = "start_failed"
+	ReasonBootTimeout      = "boot_timeout"
+	ReasonInternal         = "internal_error"
+)
+
+// Stages of bringing a VM up, to name where an error came from.
+var (
+	errCatalogue = errors.New("read catalogue")
+	errUnlisted  = errors.New("not in the catalogue")
+	errSecrets   = errors.New("collect secrets")
+	errNetwork   = errors.New("attach network")
+	errStart     = errors.New("start machine")
+	errBoot      = errors.New("the guest's agent has not been heard")
+)
+
+// trouble is an error as it is reported.
+type trouble struct {
+	reason, message string
+	// hopeless: trying again on this machine will not help.
+	hopeless bool
+	// patient: it will pass by itself, however long it takes, and is not held
+	// against this machine.
+	patient bool
+}
+
+// diagnose names an error's reason. The first kind that fits decides, the more
+// telling first.
+func diagnose(err error) trouble {
+	t := trouble{reason: ReasonInternal, message: sentence(err)}
+	for _, c := range []struct {
+		kind     error
+		reason   string
+		hopeless bool
+		patient  bool
+	}{
+		{vm.ErrHypervisorDown, ReasonHypervisorDown, false, true},
+		{image.ErrChecksum, ReasonImageChecksum, true, false},
+		{image.ErrNoSpace, ReasonNoSpace, true, false},
+		{vm.ErrNoSpace, ReasonNoSpace, true, false},
+		{seed.ErrNoSpace, ReasonNoSpace, true, false},
+		{image.ErrUnavailable, ReasonImageUnavailable, false, false},
+		{errUnlisted, ReasonCatalogue, true, false},
+		{errCatalogue, ReasonCatalogue, false, true},
+		{errSecrets, ReasonSecrets, false, true},
+		{seed.ErrUserData, ReasonUserData, true, false},
+		{vm.ErrWrongKey, ReasonDiskKey, true, false},
+		{errNetwork, ReasonNetwork, false, false},
+		{errBoot, ReasonBootTimeout, true, false},
+		{errStart, ReasonStartFailed, false, false},
+		{vm.ErrInvalid, ReasonInternal, true, false},
+	} {
+		if errors.Is(err, c.kind) {
+			t.reason, t.hopeless, t.patient = c.reason, c.hopeless, c.patient
+			return t
+		}
+	}
+	return t
+}
+
+// sentence is an error as the chain takes it: one printable line in bounds.
+func sentence(err error) string {
+	// Both checksums must fit, whatever else went wrong beside.
+	if sum := (*image.ChecksumError)(nil); errors.As(err, &sum) {
+		err = sum
+	}
+	s := strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r < ' ' || r == utf8.RuneError:
+			return -1
+		default:
+			return r
+		}
+	}, err.Error())
+	for len(s) > corevm.MaxMessageLen {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return s
+}
+
+// ended tells that an error only says that the work was interrupted.
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
+}
+
+func stage(kind, err error) error { return fmt.Errorf("%w: %w", kind, err) }

@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"net"
+	"sync"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/miner/vm"
+)
+
+const (
+	powerOn   = computev1.Power_POWER_ON
+	agentNone = computev1.AgentMode_AGENT_MODE_NONE
+)
+
+// unit is what is known of a VM in memory only: it is made anew after a
+// restart, from the chain, the driver and the keepers.
+type unit struct {
+	// The loop works on one VM with one goroutine: only link is shared.
+	bundles      map[uint32]secrets // by instance
+	adopted      bool               // network and link were looked at
+	resting      bool               // off, and all but the disk removed
+	troubleSince time.Time
+	given        attempt // the one that was given back as failed
+
+	mu   sync.Mutex
+	link *link
+	pid  int // of the process the link talks to
+}
+
+// attempt at bringing a VM up.
+type attempt struct {
+	seq        uint32
+	generation uint64
+}
+
+// secrets of one instance, in memory alone.
+type secrets struct {
+	bundle   instance.Bundle
+	userData []byte
+}
+
+func (a *Agent) unit(id string) *unit {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u := a.units[id]
+	if u == nil {
+		u = &unit{bundles: map[uint32]secrets{}}
+		a.units[id] = u
+	}
+	return u
+}
+
+func (a *Agent) dropUnit(id string) {
+	a.mu.Lock()
+	u := a.units[id]
+	delete(a.units, id)
+	a.mu.Unlock()
+	if u != nil {
+		u.dropLink()
+	}
+}
+
+func (u *unit) getLink() *link {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.link
+}
+
+func (u *unit) dropLink() {
+	u.mu.Lock()
+	l := u.link
+	u.link, u.pid = nil, 0
+	u.mu.Unlock()
+	if l != nil {
+		l.stop()
+	}
+}
+
+// proof is the newest of the present run.
+func (u *unit) proof() *proof {
+	if l := u.getLink(); l != nil {
+		return l.proof()
+	}
+	return nil
+}
+
+// keepLink has a link to the guest of a running machine: one for each process
+// and instance.
+func (a *Agent) keepLink(u *unit, r record, info vm.Info) {
+	id, seq := r.vm.GetId(), r.vm.GetStatus().GetInstanceSeq()
+	if l := u.getLink(); l != nil {
+		u.mu.Lock()
+		same := l.who.seq == seq && (u.pid == info.PID || info.PID == 0)
+		u.mu.Unlock()
+		if same {
+			return
+		}
+		u.dropLink()
+	}
+	l := &link{
+		who:    identity{chainID: a.c.ChainID, vmID: id, seq: seq, guestKey: guestKey(r.vm, seq)},
+		dial:   func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, vm.ID(id)) },
+		head:   a.head.Load,
+		mesh:   a.meshOf(r.vm.GetOwner()),
+		every:  a.c.ProofEvery,
+		log:    a.Log,
+		proven: func(first bool) { a.proven(id, first) },
+	}
+	u.mu.Lock()
+	u.link, u.pid = l, info.PID
+	u.mu.Unlock()
+	l.start()
+}
+
+// proven is told of each proof; the first one is waited for.
+func (a *Agent) proven(id string, first bool) {
+	if first {
+		a.loop.Poke(id)
+	}
+}
+
+func guestKey(v *computev1.VM, seq uint32) ed25519.PublicKey {
+	for _, i := range v.GetInstances() {
+		if i.GetSeq() == seq {
+			return i.GetGuestKey()
+		}
+	}
+	return nil // no proof will verify
+}
+
+// meshOf gives a func that tells what was last seen of an owner's mesh.
+func (a *Agent) meshOf(owner string) func() *wire.Mesh {
+	return func() *wire.Mesh {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.meshes[owner]
+	}
+}

@@ -1,0 +1,242 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	wire "github.com/hippius/compute/core/guest"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/undo"
+	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// announce says that provisioning begins: the keepers release secrets only
+// then. The image is fetched meanwhile.
+func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
+	a.say(u, r, corevm.Provisioning, "", "")
+	_, err := a.plan(ctx, r)
+	return err
+}
+
+// bringUp starts a machine that does not run, making what it lacks. What it
+// made is taken back if it fails, but for the disk, which the next try needs.
+func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
+	id := vm.ID(r.vm.GetId())
+	seq := r.vm.GetStatus().GetInstanceSeq()
+	var own secrets
+	var b built
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { own, err = a.collect(both, u, r, seq); return err })
+	g.Go(func() (err error) { b, err = a.plan(both, r); return err })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	apps, err := a.apps(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := fault.Point("agent.collected"); err != nil {
+		return err
+	}
+
+	var taken undo.Stack
+	defer taken.Fail(ctx, &err)
+	u.resting = false
+	nic, err := a.Network.Attach(ctx, a.port(r, b.Limits))
+	if err != nil {
+		return stage(errNetwork, err)
+	}
+	taken.Add("detach network", func(ctx context.Context) error { return a.Network.Detach(ctx, id) })
+	if err := fault.Point("agent.attached"); err != nil {
+		return err
+	}
+	path, err := a.Seeds.Put(a.seed(r, own, nic, apps, a.meshNow(ctx, r.vm.GetOwner())))
+	if err != nil {
+		return err
+	}
+	taken.Add("remove seed", func(context.Context) error { return a.Seeds.Remove(string(id)) })
+	if err := fault.Point("agent.seeded"); err != nil {
+		return err
+	}
+	m := b.machine()
+	m.ID, m.InstanceSeq, m.Generation, m.Name = id, seq, r.vm.GetGeneration(), r.vm.GetSpec().GetName()
+	m.Seed, m.AgentISO, m.Tap, m.MAC = path, a.c.AgentISO, nic.Tap, nic.MAC
+	if err := a.Driver.Define(ctx, m); err != nil {
+		return stage(errStart, err)
+	}
+	key, err := a.disk(ctx, u, r, m, b, own)
+	if err != nil {
+		return stage(errStart, err)
+	}
+	if err := fault.Point("agent.defined"); err != nil {
+		return err
+	}
+	if err := a.Driver.Start(ctx, id, key); err != nil {
+		return stage(errStart, err)
+	}
+	taken.Success()
+	if err := fault.Point("agent.started"); err != nil {
+		return err
+	}
+	return a.started(ctx, u, r)
+}
+
+// started notes that a generation was started, and listens to its guest.
+func (a *Agent) started(ctx context.Context, u *unit, r record) error {
+	w := r.want()
+	err := a.State.note(r.vm.GetId(), func(l *local) { l.Started, l.Rebooted = w.generation, w.rebootSeq })
+	if err != nil {
+		return err
+	}
+	u.dropLink() // of an earlier process
+	u.adopted = true
+	info, err := a.Driver.Inspect(ctx, vm.ID(r.vm.GetId()))
+	if err != nil {
+		return err
+	}
+	a.keepLink(u, r, info)
+	a.Log.Info("machine started", "vm_id", r.vm.GetId(), "instance_seq", w.seq, "generation", w.generation)
+	if !w.proofs {
+		a.loop.Poke(r.vm.GetId())
+	}
+	return nil
+}
+
+// disk makes the disk if there is none, and gives the key it opens with: that
+// of the instance which made it.
+func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b built, own secrets) (vm.DiskKey, error) {
+	has, err := a.Driver.HasDisk(ctx, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	if has && r.local.DiskSeq != 0 && r.local.DiskSeq != m.InstanceSeq {
+		older, err := a.collect(ctx, u, r, r.local.DiskSeq)
+		return older.bundle.DiskKey, err
+	}
+	m.DiskKey = own.bundle.DiskKey
+	if has {
+		return m.DiskKey, nil
+	}
+	// Noted first: a disk whose making and maker's number are out of step
+	// could not be opened.
+	err = a.State.note(string(m.ID), func(l *local) { l.DiskSeq, l.Built = m.InstanceSeq, &b })
+	if err != nil {
+		return nil, err
+	}
+	return m.DiskKey, a.Driver.CreateDisk(ctx, m)
+}
+
+// collect gives the secrets of an instance, asking the keepers once.
+func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (secrets, error) {
+	u.mu.Lock()
+	s, ok := u.bundles[seq]
+	u.mu.Unlock()
+	if ok {
+		return s, nil
+	}
+	bundle, userData, err := a.Secrets.Collect(ctx, r.vm.GetId(), seq)
+	if err != nil {
+		return secrets{}, stage(errSecrets, err)
+	}
+	s = secrets{bundle: bundle, userData: userData}
+	u.mu.Lock()
+	u.bundles[seq] = s
+	u.mu.Unlock()
+	return s, nil
+}
+
+func (a *Agent) port(r record, l vm.Limits) Port {
+	return Port{ID: vm.ID(r.vm.GetId()), Tenant: r.vm.GetOwner(), BitsPerSecond: l.NetworkBitsPerSec}
+}
+
+// seed is the content of the VM's own CD.
+func (a *Agent) seed(r record, own secrets, nic NIC, apps []seed.App, mesh wire.Mesh) seed.Seed {
+	b := own.bundle
+	cfg := wire.Config{
+		ChainID: a.c.ChainID, VMID: r.vm.GetId(), Seq: b.Seq, ProofKey: b.ProofKey,
+		MeshCA: b.MeshCA, MeshCert: b.MeshCert, MeshKey: b.MeshKey,
+		SSHHostKey: b.SSHHostKey, SSHHostCert: b.SSHHostCert, Mesh: mesh,
+	}
+	return seed.Seed{
+		VMID: r.vm.GetId(), Name: r.vm.GetSpec().GetName(), AuthorizedKeys: r.vm.GetAuthorizedKeys(),
+		Network: seed.Network{MAC: nic.MAC, Address: nic.Address, Gateway: nic.Gateway, DNS: nic.DNS, MTU: nic.MTU},
+		Apps:    apps, UserData: own.userData, Guest: cfg,
+	}
+}
+
+// revive starts a machine again whose process died. Without its secrets in
+// memory the chain is told first: the keepers release to one that provisions.
+func (a *Agent) revive(ctx context.Context, u *unit, r record, info vm.Info) error {
+	a.Log.Warn("machine's process died", "vm_id", r.vm.GetId(), "state", string(info.State), "stop_reason", string(info.StopReason))
+	a.say(u, r, corevm.Provisioning, corevm.ReasonHostProcessDied, "the machine's process died on the host; it is started again")
+	u.mu.Lock()
+	_, known := u.bundles[r.vm.GetStatus().GetInstanceSeq()]
+	u.mu.Unlock()
+	if !known {
+		return nil // its phase is Provisioning soon
+	}
+	return a.bringUp(ctx, u, r)
+}
+
+// adopt takes a running machine over: after a restart of the agent its network
+// is made right again, and its guest listened to.
+func (a *Agent) adopt(ctx context.Context, u *unit, r record, info vm.Info) {
+	u.resting = false
+	if !u.adopted && r.local.Built != nil {
+		if _, err := a.Network.Attach(ctx, a.port(r, r.local.Built.Limits)); err != nil {
+			// It runs: that is worth more than its rules being looked at now.
+			a.Log.Error("attach network of adopted machine", "vm_id", r.vm.GetId(), "error", err)
+		} else {
+			u.adopted = true
+			a.Log.Info("machine adopted", "vm_id", r.vm.GetId(), "instance_seq", info.InstanceSeq)
+		}
+	}
+	a.keepLink(u, r, info)
+}
+
+// await the guest: a VM on its way up is given time, one that was up is
+// reported as it was.
+func (a *Agent) await(u *unit, r record, info vm.Info) error {
+	w := r.want()
+	if w.phase == corevm.Running || w.phase == corevm.Lost {
+		a.say(u, r, corevm.Running, "", "")
+		return nil
+	}
+	if waited := time.Since(info.Since); !info.Since.IsZero() && waited > a.c.BootTimeout {
+		return fmt.Errorf("%w within %s of the machine's start; see its console", errBoot, a.c.BootTimeout)
+	}
+	if w.phase == corevm.Provisioning && u.troubleSince.IsZero() {
+		return nil // it was announced, or died: either way it is said
+	}
+	u.troubleSince = time.Time{}
+	a.say(u, r, w.phase, "", "")
+	return nil
+}
+
+// resume lets a paused machine run.
+func (a *Agent) resume(ctx context.Context, r record, info vm.Info) error {
+	if info.PauseReason == vm.PauseNoSpace {
+		a.Log.Warn("machine was paused for want of space", "vm_id", r.vm.GetId())
+	}
+	return a.Driver.Resume(ctx, vm.ID(r.vm.GetId()))
+}
+
+// reboot restarts the guest, and hears it anew.
+func (a *Agent) reboot(ctx context.Context, u *unit, r record) error {
+	seq := r.vm.GetSpec().GetRebootSeq()
+	manner, err := a.Driver.Reboot(ctx, vm.ID(r.vm.GetId()), a.c.StopTimeout)
+	if err != nil {
+		return err
+	}
+	a.Log.Info("machine rebooted", "vm_id", r.vm.GetId(), "manner", string(manner), "reboot_seq", seq)
+	if err := fault.Point("agent.rebooted"); err != nil {
+		return err
+	}
+	u.dropLink()
+	return a.State.note(r.vm.GetId(), func(l *local) { l.Rebooted = seq })
+}
