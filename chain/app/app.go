@@ -49,6 +49,8 @@ type Options struct {
 	ChainID string
 	// Home is where the upgrade module looks for its instructions; empty for none.
 	Home string
+	// CheckInvariants checks the modules' laws at the end of every block and fails it if one is broken.
+	CheckInvariants bool
 	// BaseApp are further settings, such as pruning.
 	BaseApp []func(*baseapp.BaseApp)
 }
@@ -83,7 +85,13 @@ func New(o Options) (*App, error) {
 		return a.modules.PreBlock(ctx)
 	})
 	base.SetBeginBlocker(a.modules.BeginBlock)
-	base.SetEndBlocker(a.modules.EndBlock)
+	base.SetEndBlocker(func(ctx sdk.Context) (sdk.EndBlock, error) {
+		end, err := a.modules.EndBlock(ctx)
+		if err == nil && o.CheckInvariants {
+			err = a.CheckInvariants(ctx)
+		}
+		return end, err
+	})
 	base.SetAnteHandler(a.anteHandler())
 	if err := base.LoadLatestVersion(); err != nil {
 		return nil, fmt.Errorf("load the chain's state: %w", err)

@@ -1,0 +1,132 @@
+package app
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+
+	"google.golang.org/grpc"
+
+	"github.com/cosmos/cosmos-sdk/client"
+	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
+	nodeservice "github.com/cosmos/cosmos-sdk/client/grpc/node"
+	"github.com/cosmos/cosmos-sdk/codec"
+	"github.com/cosmos/cosmos-sdk/server/config"
+	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
+
+	"github.com/hippius/compute/internal/observe"
+	"github.com/hippius/compute/internal/peer"
+)
+
+const (
+	// maxRequest bounds one request, in bytes: a transaction and what is around it.
+	maxRequest = 1 << 20
+	// callsPerSecond bounds the calls of one identity key, with as many again in a burst.
+	callsPerSecond = 500
+)
+
+// registerNodeServices adds what a node offers beside the modules' queries: sending, finding and trying transactions, blocks, its state.
+func (a *App) registerNodeServices(comet client.CometRPC) {
+	c := client.Context{}.WithCodec(a.codec).WithInterfaceRegistry(a.registry).WithTxConfig(a.txConfig).
+		WithChainID(a.ChainID()).WithClient(comet)
+	authtx.RegisterTxService(a.GRPCQueryRouter(), c, a.Simulate, a.registry)
+	cmtservice.RegisterTendermintService(c, a.GRPCQueryRouter(), a.registry, cometApp(a).Query)
+	nodeservice.RegisterNodeService(c, a.GRPCQueryRouter(), *config.DefaultConfig(), a.CommitMultiStore().EarliestVersion)
+}
+
+// grpcCodec encodes the SDK's types, some of which plain protobuf does not know.
+func (a *App) grpcCodec() grpc.ServerOption {
+	return grpc.ForceServerCodec(codec.NewProtoCodec(a.registry).GRPCCodec())
+}
+
+// serve opens the node's own interfaces.
+func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
+	if n.config.GRPC != "" {
+		s := peer.NewServer(identity, peer.MaxMessage(maxRequest), peer.RatePerIdentity(callsPerSecond, callsPerSecond),
+			peer.WithLogger(n.log), peer.WithGRPC(n.app.grpcCodec()))
+		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
+		addr, err := n.listen(ctx, n.config.GRPC, s.Serve, func(ctx context.Context) { s.Close(ctx) })
+		if err != nil {
+			return fmt.Errorf("gRPC: %w", err)
+		}
+		n.grpcAddr = addr
+	}
+	if n.config.GRPCPlain != "" {
+		s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), n.app.grpcCodec())
+		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
+		addr, err := n.listen(ctx, n.config.GRPCPlain, s.Serve, func(context.Context) { s.Stop() })
+		if err != nil {
+			return fmt.Errorf("plain gRPC: %w", err)
+		}
+		n.plainAddr = addr
+	}
+	return n.observe(ctx)
+}
+
+// listen serves on an address until the node closes.
+func (n *Node) listen(ctx context.Context, addr string, serve func(net.Listener) error, stop func(context.Context)) (string, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	done := make(chan error, 1)
+	go func() { done <- serve(l) }()
+	n.onClose(func(ctx context.Context) error {
+		stop(ctx)
+		if err := <-done; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			return err
+		}
+		return nil
+	})
+	return l.Addr().String(), nil
+}
+
+// observe shows the node to its operator.
+func (n *Node) observe(ctx context.Context) error {
+	if n.config.Observe == "" {
+		return nil
+	}
+	o := observe.New()
+	o.Gauge("hippiusd_height", "Last block the node has executed.", func() float64 { return float64(n.Height()) })
+	o.Gauge("hippiusd_peers", "Nodes it is connected to.", func() float64 { return float64(n.comet.Switch().Peers().Size()) })
+	o.Gauge("hippiusd_mempool_transactions", "Transactions that wait for a block.", func() float64 { return float64(n.comet.Mempool().Size()) })
+	o.Ready("consensus", func() error {
+		if n.comet.ConsensusReactor().WaitSync() {
+			return errors.New("catching up with the network")
+		}
+		return nil
+	})
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	addr, err := n.listen(ctx, n.config.Observe, func(l net.Listener) error { return o.Serve(serving, l) }, func(context.Context) { end() })
+	if err != nil {
+		end()
+		return fmt.Errorf("observe: %w", err)
+	}
+	n.observeAddr = addr
+	return nil
+}
+
+// registrar registers the app's services so that the server's interceptor sees
+// their calls too; the SDK leaves it out. The interceptor does not see the
+// request, which is decoded after it.
+type registrar struct{ grpc.ServiceRegistrar }
+
+// RegisterService implements the registration.
+func (r registrar) RegisterService(desc *grpc.ServiceDesc, service any) {
+	d := *desc
+	d.Methods = slices.Clone(desc.Methods)
+	for i, m := range d.Methods {
+		info := grpc.UnaryServerInfo{Server: service, FullMethod: "/" + desc.ServiceName + "/" + m.MethodName}
+		d.Methods[i].Handler = func(srv any, ctx context.Context, dec func(any) error, outer grpc.UnaryServerInterceptor) (any, error) {
+			if outer == nil {
+				return m.Handler(srv, ctx, dec, nil)
+			}
+			return outer(ctx, nil, &info, func(ctx context.Context, _ any) (any, error) { return m.Handler(srv, ctx, dec, nil) })
+		}
+	}
+	r.ServiceRegistrar.RegisterService(&d, service)
+}

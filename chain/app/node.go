@@ -1,0 +1,231 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+
+	cfg "github.com/cometbft/cometbft/config"
+	"github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/proxy"
+	"github.com/cometbft/cometbft/rpc/client/local"
+	cmttypes "github.com/cometbft/cometbft/types"
+
+	dbm "github.com/cosmos/cosmos-db"
+
+	"github.com/cosmos/cosmos-sdk/baseapp"
+	pruningtypes "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
+	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+)
+
+// Node is a running node of the chain.
+type Node struct {
+	app    *App
+	comet  *node.Node
+	config NodeConfig
+	info   NodeInfo
+	log    *slog.Logger
+
+	grpcAddr, plainAddr, observeAddr string
+
+	failed chan error
+	// closers run in reverse.
+	closers []func(context.Context) error
+	once    sync.Once
+	closed  error
+}
+
+// StartNode starts a node from its home folder, made by InitNode and
+// WriteGenesis, and returns when it listens. ctx bounds the start only; end the
+// node with Close. A port of 0 is replaced by a free one.
+func StartNode(ctx context.Context, c NodeConfig, log *slog.Logger) (_ *Node, err error) {
+	Configure()
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	if c.P2P, err = freePort(ctx, c.P2P); err != nil {
+		return nil, err
+	}
+	keys, err := loadKeys(c.Home)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{config: c, log: log, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if n.info, err = keys.info(); err != nil {
+		return nil, err
+	}
+	genesis, err := genutiltypes.AppGenesisFromFile(filepath.Join(c.Home, genesisFile))
+	if err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
+	if err := n.openApp(genesis.ChainID); err != nil {
+		return nil, err
+	}
+	if err := n.openComet(ctx, keys, genesis); err != nil {
+		return nil, err
+	}
+	if err := n.comet.Start(); err != nil {
+		return nil, fmt.Errorf("start consensus: %w", err)
+	}
+	n.onClose(func(context.Context) error {
+		if err := n.comet.Stop(); err != nil {
+			return fmt.Errorf("stop consensus: %w", err)
+		}
+		n.comet.Wait()
+		return nil
+	})
+	if err := n.serve(ctx, keys.identity); err != nil {
+		return nil, err
+	}
+	log.Info("node started", "chain", genesis.ChainID, "height", n.Height(), "peer", n.PeerAddr(), "grpc", n.grpcAddr)
+	return n, nil
+}
+
+// openApp opens the state machine over its database.
+func (n *Node) openApp(chainID string) error {
+	db, err := dbm.NewGoLevelDB("application", filepath.Join(n.config.Home, dataDir), nil)
+	if err != nil {
+		return fmt.Errorf("open the state: %w", err)
+	}
+	n.onClose(func(context.Context) error { return db.Close() })
+	pruning := pruningtypes.NewPruningOptions(pruningtypes.PruningNothing)
+	if keep := n.config.KeepStates; keep > 0 {
+		pruning = pruningtypes.NewCustomPruningOptions(keep, pruneInterval)
+	}
+	n.app, err = New(Options{
+		Logger: quiet{n.log}.sdk(), DB: db, ChainID: chainID, Home: n.config.Home, CheckInvariants: n.config.CheckInvariants,
+		BaseApp: []func(*baseapp.BaseApp){
+			baseapp.SetPruning(pruning), baseapp.SetQueryGasLimit(queryGas), baseapp.SetIAVLCacheSize(stateCache),
+		},
+	})
+	return err
+}
+
+const (
+	// pruneInterval is how many heights are pruned at once.
+	pruneInterval = 50
+	// queryGas bounds the work of one query.
+	queryGas = 200_000_000
+	// stateCache bounds the state's cache, in tree nodes.
+	stateCache = 100_000
+)
+
+// openComet prepares consensus; it is started by itself.
+func (n *Node) openComet(ctx context.Context, keys nodeKeys, genesis *genutiltypes.AppGenesis) error {
+	dbs := &databases{}
+	n.onClose(func(context.Context) error { return dbs.close() })
+	watched := watchedApp{Application: cometApp(n.app), failed: n.fail}
+	comet, err := node.NewNodeWithContext(ctx, n.cometConfig(), keys.consensus, keys.p2p, proxy.NewLocalClientCreator(watched),
+		func() (*cmttypes.GenesisDoc, error) { return genesis.ToGenesisDoc() },
+		dbs.open, node.DefaultMetricsProvider(cfg.DefaultInstrumentationConfig()), quiet{n.log})
+	if err != nil {
+		return fmt.Errorf("prepare consensus: %w", err)
+	}
+	n.comet = comet
+	n.app.registerNodeServices(local.New(comet))
+	return nil
+}
+
+// cometConfig turns the settings into CometBFT's.
+func (n *Node) cometConfig() *cfg.Config {
+	c := cfg.DefaultConfig()
+	c.SetRoot(n.config.Home)
+	c.Moniker = n.info.PeerID
+	c.P2P.ListenAddress = "tcp://" + n.config.P2P
+	if n.config.External != "" {
+		c.P2P.ExternalAddress = n.config.External
+	}
+	c.P2P.PersistentPeers = joinComma(n.config.Peers)
+	c.P2P.PexReactor = n.config.PeerExchange
+	c.P2P.AddrBookStrict = !n.config.PrivateNetwork
+	c.P2P.AllowDuplicateIP = n.config.PrivateNetwork
+	c.P2P.AddrBook = filepath.Join(dataDir, "addresses.json")
+	c.RPC.ListenAddress = ""
+	if n.config.RPC != "" {
+		c.RPC.ListenAddress = "tcp://" + n.config.RPC
+	}
+	c.Consensus.TimeoutCommit = n.config.BlockTime
+	c.Consensus.TimeoutPropose = n.config.ProposeTimeout
+	c.Consensus.TimeoutPrevote = n.config.ProposeTimeout / 3
+	c.Consensus.TimeoutPrecommit = n.config.ProposeTimeout / 3
+	c.Mempool.Recheck = true
+	c.Mempool.MaxTxBytes = maxTxBytes
+	c.TxIndex.Indexer = "kv"
+	return c
+}
+
+// onClose adds a step of Close; the last added runs first.
+func (n *Node) onClose(f func(context.Context) error) { n.closers = append(n.closers, f) }
+
+// Close stops the node and returns when it holds no file and no port any more. It may be called twice.
+func (n *Node) Close(ctx context.Context) error {
+	n.once.Do(func() {
+		var errs []error
+		for i := len(n.closers) - 1; i >= 0; i-- {
+			errs = append(errs, n.closers[i](ctx))
+		}
+		n.closed = errors.Join(errs...)
+	})
+	return n.closed
+}
+
+// fail notes that the node cannot go on.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default: // the first failure is the cause
+	}
+}
+
+// Run blocks until ctx ends or the node cannot go on, such as at an upgrade, and closes it.
+func (n *Node) Run(ctx context.Context) error {
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-n.failed:
+		n.log.Error("node cannot go on", "error", cause)
+	}
+	return errors.Join(cause, n.Close(context.WithoutCancel(ctx)))
+}
+
+// Info is what others must know of the node.
+func (n *Node) Info() NodeInfo { return n.info }
+
+// PeerAddr is id@host:port for other nodes' Peers.
+func (n *Node) PeerAddr() string { return n.info.PeerID + "@" + n.config.P2P }
+
+// GRPCAddr is where programs connect over TLS, or empty.
+func (n *Node) GRPCAddr() string { return n.grpcAddr }
+
+// GRPCPlainAddr is where programs on this machine connect, or empty.
+func (n *Node) GRPCPlainAddr() string { return n.plainAddr }
+
+// ObserveAddr is where the node shows itself, or empty.
+func (n *Node) ObserveAddr() string { return n.observeAddr }
+
+// Height of the last block that the node has executed.
+func (n *Node) Height() int64 { return n.app.LastBlockHeight() }
+
+// freePort replaces port 0 by one that was free a moment ago: CometBFT does not say which one it got.
+func freePort(ctx context.Context, addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || port != "0" {
+		return addr, err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close() //nolint:errcheck // nothing was sent
+	return l.Addr().String(), nil
+}

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	dbm "github.com/cometbft/cometbft-db"
+	abci "github.com/cometbft/cometbft/abci/types"
+	cfg "github.com/cometbft/cometbft/config"
+	cmtlog "github.com/cometbft/cometbft/libs/log"
+
+	"cosmossdk.io/log/v2"
+	sdkslog "cosmossdk.io/log/v2/slog"
+
+	"github.com/cosmos/cosmos-sdk/server"
+)
+
+// databases opens CometBFT's and closes all of them: it leaves the transaction index open itself.
+type databases struct {
+	mu     sync.Mutex
+	opened []dbm.DB
+}
+
+func (d *databases) open(c *cfg.DBContext) (dbm.DB, error) {
+	db, err := cfg.DefaultDBProvider(c)
+	if err != nil {
+		return nil, err
+	}
+	once := &onceClosed{DB: db}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opened = append(d.opened, once)
+	return once, nil
+}
+
+func (d *databases) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for _, db := range d.opened {
+		errs = append(errs, db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// onceClosed may be closed again without harm.
+type onceClosed struct {
+	dbm.DB
+
+	once sync.Once
+	err  error
+}
+
+func (o *onceClosed) Close() error {
+	o.once.Do(func() { o.err = o.DB.Close() })
+	return o.err
+}
+
+func cometApp(a *App) abci.Application { return server.NewCometABCIWrapper(a) }
+
+// watchedApp tells the node when a block could not be executed. CometBFT stops
+// taking part then, but its process lives on.
+type watchedApp struct {
+	abci.Application
+
+	failed func(error)
+}
+
+func (w watchedApp) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	defer w.watch(req.Height)
+	res, err := w.Application.FinalizeBlock(ctx, req)
+	if err != nil {
+		w.failed(fmt.Errorf("block %d: %w", req.Height, err))
+	}
+	return res, err
+}
+
+func (w watchedApp) Commit(ctx context.Context, req *abci.RequestCommit) (*abci.ResponseCommit, error) {
+	defer w.watch(0)
+	res, err := w.Application.Commit(ctx, req)
+	if err != nil {
+		w.failed(fmt.Errorf("commit: %w", err))
+	}
+	return res, err
+}
+
+// watch passes a panic on after telling of it.
+func (w watchedApp) watch(height int64) {
+	if r := recover(); r != nil {
+		w.failed(fmt.Errorf("block %d: %v", height, r))
+		panic(r)
+	}
+}
+
+// quiet lets the SDK and CometBFT log with theirs a level lower: what they call
+// information, several lines for each block, is of use when looking for a fault.
+type quiet struct{ *slog.Logger }
+
+var _ cmtlog.Logger = quiet{}
+
+// Info is logged as Debug.
+func (q quiet) Info(msg string, keyvals ...any) { q.Debug(msg, keyvals...) }
+
+// With adds fields to each line.
+func (q quiet) With(keyvals ...any) cmtlog.Logger { return quiet{q.Logger.With(keyvals...)} }
+
+// sdk is the same for the SDK.
+func (q quiet) sdk() log.Logger { return quietSDK{sdkslog.NewCustomLogger(q.Logger)} }
+
+type quietSDK struct{ sdkslog.Logger }
+
+// Info is logged as Debug.
+func (q quietSDK) Info(msg string, keyvals ...any) { q.Debug(msg, keyvals...) }
+
+// InfoContext is logged as Debug.
+func (q quietSDK) InfoContext(ctx context.Context, msg string, keyvals ...any) {
+	q.DebugContext(ctx, msg, keyvals...)
+}
+
+// With adds fields to each line.
+func (q quietSDK) With(keyvals ...any) log.Logger {
+	return quietSDK{sdkslog.Logger{Logger: q.Logger.Logger.With(keyvals...)}}
+}
+
+func joinComma(list []string) string { return strings.Join(list, ",") }

@@ -1,0 +1,222 @@
+package app
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	cmtjson "github.com/cometbft/cometbft/libs/json"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/privval"
+
+	"github.com/hippius/compute/internal/config"
+	"github.com/hippius/compute/internal/peer"
+)
+
+// Files of a node's home folder.
+const (
+	settingsFile     = "hippiusd.yaml"
+	genesisFile      = "genesis.json"
+	consensusKeyFile = "keys/consensus.json"
+	p2pKeyFile       = "keys/p2p.json"
+	identityKeyFile  = "keys/identity.pem"
+	dataDir          = "data"
+	signStateFile    = "data/consensus-state.json"
+)
+
+// NodeConfig are the settings of a node, as in hippiusd.yaml.
+type NodeConfig struct {
+	// Home is the folder that holds keys, genesis and data.
+	Home string `yaml:"-"`
+	// P2P is where other nodes are let in, host:port.
+	P2P string `yaml:"p2p"`
+	// External is how others reach P2P, if that is another address, host:port.
+	External string `yaml:"external"`
+	// Peers to stay connected to, each id@host:port.
+	Peers []string `yaml:"peers"`
+	// PeerExchange lets nodes tell each other of further nodes.
+	PeerExchange bool `yaml:"peer_exchange"`
+	// PrivateNetwork lets nodes have private addresses and share one.
+	PrivateNetwork bool `yaml:"private_network"`
+	// GRPC is where programs connect, host:port, over TLS with the node's identity key; empty for nowhere.
+	GRPC string `yaml:"grpc"`
+	// GRPCPlain is where programs on this machine connect without TLS, a loopback host:port; empty for nowhere.
+	GRPCPlain string `yaml:"grpc_plain"`
+	// RPC is CometBFT's own interface, host:port; empty for nowhere.
+	RPC string `yaml:"rpc"`
+	// Observe is where /healthz, /readyz and /metrics are, host:port; empty for nowhere.
+	Observe string `yaml:"observe"`
+	// BlockTime is the pause between blocks, 50 ms to a minute.
+	BlockTime time.Duration `yaml:"block_time"`
+	// ProposeTimeout is how long a block's proposer is waited for.
+	ProposeTimeout time.Duration `yaml:"propose_timeout"`
+	// KeepStates is how many heights can still be asked about, at least 100; 0 for all.
+	KeepStates uint64 `yaml:"keep_states"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel string `yaml:"log_level"`
+	// CheckInvariants checks the modules' laws after every block, and stops the node when one is broken. For test networks.
+	CheckInvariants bool `yaml:"check_invariants"`
+}
+
+// DefaultNodeConfig are the settings of a public node.
+func DefaultNodeConfig(home string) NodeConfig {
+	return NodeConfig{
+		Home: home, P2P: "0.0.0.0:26656", PeerExchange: true, GRPC: "0.0.0.0:9090", Observe: "127.0.0.1:26660",
+		BlockTime: time.Second, ProposeTimeout: 3 * time.Second, KeepStates: 100_000, LogLevel: "info",
+	}
+}
+
+// LoadNodeConfig reads the settings in a home folder over the defaults.
+func LoadNodeConfig(home string) (NodeConfig, error) {
+	c, err := config.Load(filepath.Join(home, settingsFile), DefaultNodeConfig(home))
+	c.Home = home
+	return c, err
+}
+
+// Validate says in one sentence what is wrong with the settings.
+func (c *NodeConfig) Validate() error {
+	for _, a := range []struct{ name, addr string }{
+		{"p2p", c.P2P}, {"external", c.External}, {"grpc", c.GRPC}, {"grpc_plain", c.GRPCPlain}, {"rpc", c.RPC}, {"observe", c.Observe},
+	} {
+		if a.addr == "" && a.name != "p2p" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			return fmt.Errorf("%s: %q is not host:port", a.name, a.addr)
+		}
+	}
+	if c.GRPCPlain != "" {
+		host, _, _ := net.SplitHostPort(c.GRPCPlain) // checked above
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			return fmt.Errorf("grpc_plain: %q is not a loopback address; use grpc, which has TLS", c.GRPCPlain)
+		}
+	}
+	for _, p := range c.Peers {
+		if _, err := p2p.NewNetAddressString(p); err != nil && !isNamed(p) {
+			return fmt.Errorf("peers: %q is not id@host:port", p)
+		}
+	}
+	switch {
+	case c.BlockTime < 50*time.Millisecond || c.BlockTime > time.Minute:
+		return fmt.Errorf("block_time: %v; accepted are 50ms to 1m", c.BlockTime)
+	case c.ProposeTimeout < 50*time.Millisecond || c.ProposeTimeout > time.Minute:
+		return fmt.Errorf("propose_timeout: %v; accepted are 50ms to 1m", c.ProposeTimeout)
+	case c.KeepStates != 0 && c.KeepStates < 100:
+		return fmt.Errorf("keep_states: %d; accepted are 0 for all, or at least 100", c.KeepStates)
+	}
+	_, err := c.level()
+	return err
+}
+
+// isNamed tells whether a peer is id@name:port with a name that need not resolve now.
+func isNamed(s string) bool {
+	id, addr, ok := strings.Cut(s, "@")
+	host, _, err := net.SplitHostPort(addr)
+	return ok && len(id) == 2*p2p.IDByteLength && err == nil && host != ""
+}
+
+// NodeInfo is what others must know of a node.
+type NodeInfo struct {
+	// ConsensusKey signs blocks if the node is a validator.
+	ConsensusKey ed25519.PublicKey
+	// PeerID is the id in id@host:port.
+	PeerID string
+	// Identity is the key the node proves to programs that connect.
+	Identity ed25519.PublicKey
+}
+
+// InitNode makes a node's home folder with its keys, and settings where there
+// are none. Keys that are there stay.
+func InitNode(home string) (NodeInfo, error) {
+	for _, dir := range []string{home, filepath.Join(home, "keys"), filepath.Join(home, dataDir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return NodeInfo{}, fmt.Errorf("make a node's home: %w", err)
+		}
+	}
+	if err := writeSample(filepath.Join(home, settingsFile)); err != nil {
+		return NodeInfo{}, err
+	}
+	k, err := loadKeys(home)
+	if err != nil {
+		return NodeInfo{}, err
+	}
+	return k.info()
+}
+
+// nodeKeys are a node's three keys.
+type nodeKeys struct {
+	consensus *privval.FilePV
+	p2p       *p2p.NodeKey
+	identity  ed25519.PrivateKey
+}
+
+// loadKeys reads a node's keys and makes those that are missing.
+func loadKeys(home string) (nodeKeys, error) {
+	identity, err := peer.LoadOrCreateKey(filepath.Join(home, identityKeyFile))
+	if err != nil {
+		return nodeKeys{}, err
+	}
+	node, err := p2p.LoadOrGenNodeKey(filepath.Join(home, p2pKeyFile))
+	if err != nil {
+		return nodeKeys{}, fmt.Errorf("peer-to-peer key: %w", err)
+	}
+	consensus, err := loadConsensusKey(filepath.Join(home, consensusKeyFile), filepath.Join(home, signStateFile))
+	if err != nil {
+		return nodeKeys{}, fmt.Errorf("consensus key: %w", err)
+	}
+	return nodeKeys{consensus: consensus, p2p: node, identity: identity}, nil
+}
+
+// loadConsensusKey reads the key that signs blocks and what it signed last. It
+// looks at both files first: CometBFT's loader ends the process on a bad one.
+func loadConsensusKey(keyPath, statePath string) (*privval.FilePV, error) {
+	haveKey, err := checkFile(keyPath, &privval.FilePVKey{})
+	if err != nil {
+		return nil, err
+	}
+	haveState, err := checkFile(statePath, &privval.FilePVLastSignState{})
+	if err != nil {
+		return nil, err
+	}
+	if haveKey != haveState {
+		return nil, fmt.Errorf("of %s and %s only one is there: without what it signed last, a validator could sign twice and lose its stake", keyPath, statePath)
+	}
+	return privval.LoadOrGenFilePV(keyPath, statePath), nil
+}
+
+// checkFile tells whether a file is there, and its error if it does not decode.
+func checkFile(path string, into any) (bool, error) {
+	bz, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := cmtjson.Unmarshal(bz, into); err != nil {
+		return false, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	return true, nil
+}
+
+func (k nodeKeys) info() (NodeInfo, error) {
+	pub, err := k.consensus.GetPubKey()
+	if err != nil {
+		return NodeInfo{}, fmt.Errorf("consensus key: %w", err)
+	}
+	identity, _ := k.identity.Public().(ed25519.PublicKey)
+	return NodeInfo{ConsensusKey: pub.Bytes(), PeerID: string(k.p2p.ID()), Identity: identity}, nil
+}
+
+// WriteGenesis puts a genesis document into a node's home folder.
+func WriteGenesis(home string, doc []byte) error {
+	if err := os.WriteFile(filepath.Join(home, genesisFile), doc, 0o600); err != nil {
+		return fmt.Errorf("write genesis: %w", err)
+	}
+	return nil
+}
