@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -134,18 +135,20 @@ func (h *haul) enough(v *computev1.VM) bool {
 
 // ask asks all keepers at once, those that are not ready again and again, and returns as soon as there is enough.
 func (c *Collector) ask(ctx context.Context, v *computev1.VM, want *computev1.Instance, keepers []*registryv1.Keeper) (*haul, error) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, c.set.Patience)
-	defer cancel()
+	defer cancel() // before the wait: calls under way end at once
 	type reply struct {
 		answer
 		commitment secretshare.Commitment
 	}
 	replies := make(chan reply, len(keepers))
 	for _, k := range keepers {
-		go func() { // ends with ctx, and its answer has room
+		asking.Go(func() {
 			a, commitment := c.askOne(ctx, v, want, k)
-			replies <- reply{a, commitment}
-		}()
+			replies <- reply{a, commitment} // has room
+		})
 	}
 	h := &haul{}
 	seen := map[int]bool{}

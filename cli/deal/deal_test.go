@@ -1,0 +1,383 @@
+package deal
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/peer"
+	"github.com/hippius/compute/internal/sealbox"
+	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/miner/secrets"
+	"github.com/hippius/compute/sentinel/keeper"
+)
+
+const chainID = "test-1"
+
+// network is a committee of real keepers on loopback, and the chain they and a miner look at.
+type network struct {
+	mu        sync.Mutex
+	vms       map[string]*computev1.VM
+	miner     *registryv1.Miner
+	committee *registryv1.Committee
+	stops     []func()
+}
+
+func (n *network) find(id string) *computev1.VM {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.vms[id]
+}
+
+// keeperView is the network as keepers see it, minerView as a miner does.
+type keeperView struct{ *network }
+
+func (n keeperView) VM(_ context.Context, id string) (*computev1.VM, bool, error) {
+	v := n.find(id)
+	return v, v != nil, nil
+}
+
+func (n keeperView) Miner(context.Context, string) (*registryv1.Miner, error) { return n.miner, nil }
+
+func (n keeperView) MayCreate(context.Context, string) (bool, error) { return true, nil }
+
+func (n keeperView) Committee(context.Context) (*registryv1.Committee, error) {
+	return n.committee, nil
+}
+
+func (n keeperView) Time(context.Context) (time.Time, error) { return time.Now(), nil }
+
+type minerView struct{ *network }
+
+func (n minerView) VM(_ context.Context, id string) (*computev1.VM, error) {
+	if v := n.find(id); v != nil {
+		return v, nil
+	}
+	return nil, errors.New("no such VM")
+}
+
+func (n minerView) Committee(context.Context) (*registryv1.Committee, error) { return n.committee, nil }
+
+// newNetwork starts n keepers, two thirds of which open a secret.
+func newNetwork(t *testing.T, n int, minerKey ed25519.PrivateKey) *network {
+	t.Helper()
+	w := &network{
+		vms: map[string]*computev1.VM{}, committee: &registryv1.Committee{Epoch: 7, Threshold: uint32((2*n + 2) / 3)},
+		miner: &registryv1.Miner{Operator: "miner-1", Identity: pub(minerKey)},
+	}
+	for i := range n {
+		id := newKey(t)
+		sealing, err := sealbox.NewKey()
+		require.NoError(t, err)
+		db, err := store.Open(filepath.Join(t.TempDir(), "keeper.db"))
+		require.NoError(t, err)
+		s := peer.NewServer(id)
+		keeperv1.RegisterKeeperServer(s, keeper.New(keeper.Config{
+			ChainID: chainID, Identity: id, Sealing: sealing, DB: db, Chain: keeperView{w}, Limits: keeper.DefaultLimits(),
+			Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		}))
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's listener
+		require.NoError(t, err)
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(l) }()
+		stop := sync.OnceFunc(func() {
+			s.Stop()
+			require.NoError(t, <-done)
+			require.NoError(t, db.Close())
+		})
+		t.Cleanup(stop)
+		w.stops = append(w.stops, stop)
+		w.committee.Keepers = append(w.committee.Keepers, &registryv1.Keeper{
+			Operator: fmt.Sprint("operator-", i), Name: fmt.Sprint("keeper-", i), Identity: pub(id), HpkeKey: sealing.Public(), Endpoint: l.Addr().String(),
+		})
+	}
+	return w
+}
+
+// order puts a dealt VM on chain, held by the miner at instance seq.
+func (n *network) order(w *wallet.Wallet, d Dealt, u UserData, seq uint32) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.vms[d.VMID] = &computev1.VM{
+		Id: d.VMID, Owner: w.Address(), Spec: &computev1.VMSpec{UserDataHash: u.Hash()}, Instances: d.Instances,
+		Status: &computev1.VMStatus{Phase: computev1.Phase_PHASE_PROVISIONING, Miner: "miner-1", InstanceSeq: seq},
+	}
+}
+
+func (n *network) collector(key ed25519.PrivateKey) *secrets.Collector {
+	return secrets.New(secrets.Config{
+		ChainID: chainID, Chain: minerView{n}, Dial: secrets.NewPeers(key), Log: slog.New(slog.DiscardHandler),
+		Patience: 700 * time.Millisecond, Pause: 20 * time.Millisecond,
+	})
+}
+
+// bundles makes bundles and remembers them.
+type bundles struct {
+	vmID string
+	made map[uint32]instance.Bundle
+}
+
+func (b *bundles) make(seq uint32) (instance.Bundle, Public, error) {
+	out := instance.Bundle{
+		VMID: b.vmID, Seq: seq, ProofKey: random(32), DiskKey: random(32), CheckpointKey: random(32),
+		MeshCA: "ca", MeshCert: "cert", MeshKey: "key", SSHHostKey: "host key", SSHHostCert: "host cert",
+	}
+	b.made[seq] = out
+	return out, Public{GuestKey: pub(ed25519.NewKeyFromSeed(out.ProofKey)), MeshFingerprint: random(32)}, nil
+}
+
+type tenant struct {
+	wallet *wallet.Wallet
+	dealer *Dealer
+	nonce  []byte
+	vmID   string
+	made   *bundles
+}
+
+func newTenant(t *testing.T, dial Dialer) *tenant {
+	t.Helper()
+	w, err := wallet.FromKey(random(32))
+	require.NoError(t, err)
+	out := &tenant{wallet: w, dealer: New(chainID, w, dial, time.Now), nonce: random(16)}
+	out.dealer.pause = time.Millisecond
+	out.vmID, err = vm.ID(w.Address(), out.nonce)
+	require.NoError(t, err)
+	out.made = &bundles{vmID: out.vmID, made: map[uint32]instance.Bundle{}}
+	return out
+}
+
+func (a *tenant) order(n *network, first uint32, count int, u UserData) Order {
+	return Order{Nonce: a.nonce, First: first, Count: count, Committee: n.committee, Bundle: a.made.make, UserData: u}
+}
+
+// Secrets dealt to a committee come back whole to the miner that holds the VM, with keepers missing up to the bound.
+func TestDealAndCollect(t *testing.T) {
+	for _, keepers := range []int{1, 4} {
+		t.Run(fmt.Sprint(keepers, " keepers"), func(t *testing.T) {
+			miner := newKey(t)
+			n := newNetwork(t, keepers, miner)
+			peers, err := NewPeers()
+			require.NoError(t, err)
+			a := newTenant(t, peers)
+			u, err := SealUserData(chainID, a.wallet.Address(), a.vmID, []byte("#cloud-config\n"))
+			require.NoError(t, err)
+			d, err := a.dealer.Deal(t.Context(), a.order(n, 1, FirstDeal, u))
+			require.NoError(t, err)
+			require.Equal(t, a.vmID, d.VMID)
+			require.Empty(t, d.Missing)
+			require.Len(t, d.Instances, FirstDeal)
+			for _, i := range d.Instances {
+				require.Len(t, i.GetReceipts(), keepers)
+			}
+
+			n.order(a.wallet, d, u, 2)
+			for range keepers - int(n.committee.GetThreshold()) {
+				n.stops[0]()
+				n.stops = n.stops[1:]
+			}
+			for seq := uint32(1); seq <= 2; seq++ {
+				got, userData, err := n.collector(miner).Collect(t.Context(), a.vmID, seq)
+				require.NoError(t, err)
+				want := a.made.made[seq]
+				want.Version, want.UserDataKey = got.Version, u.Key
+				require.Equal(t, want, got)
+				require.Equal(t, "#cloud-config\n", string(userData))
+			}
+			_, _, err = n.collector(miner).Collect(t.Context(), a.vmID, 3)
+			require.ErrorIs(t, err, secrets.ErrTooFew, "the instance after the current one")
+			_, _, err = n.collector(newKey(t)).Collect(t.Context(), a.vmID, 1)
+			require.ErrorIs(t, err, secrets.ErrTooFew, "a miner that does not hold the VM")
+			require.ErrorContains(t, err, "not held by this miner")
+			_, _, err = n.collector(miner).Collect(t.Context(), a.vmID, 9)
+			require.ErrorIs(t, err, secrets.ErrNoInstance)
+
+			n.stops[0]()
+			_, _, err = n.collector(miner).Collect(t.Context(), a.vmID, 1)
+			require.ErrorIs(t, err, secrets.ErrTooFew, "one keeper too few")
+		})
+	}
+}
+
+// The miner may ask before every keeper's node has seen its report.
+func TestCollectWaitsForTheChain(t *testing.T) {
+	miner := newKey(t)
+	n := newNetwork(t, 1, miner)
+	peers, err := NewPeers()
+	require.NoError(t, err)
+	a := newTenant(t, peers)
+	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 1, UserData{}))
+	require.NoError(t, err)
+	n.order(a.wallet, d, UserData{}, 1)
+	n.vms[a.vmID].Status.Phase = computev1.Phase_PHASE_ASSIGNED
+	time.AfterFunc(200*time.Millisecond, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.vms[a.vmID] = &computev1.VM{
+			Id: a.vmID, Owner: a.wallet.Address(), Spec: &computev1.VMSpec{}, Instances: d.Instances,
+			Status: &computev1.VMStatus{Phase: computev1.Phase_PHASE_PROVISIONING, Miner: "miner-1", InstanceSeq: 1},
+		}
+	})
+	_, _, err = n.collector(miner).Collect(t.Context(), a.vmID, 1)
+	require.NoError(t, err)
+}
+
+func TestTopUp(t *testing.T) {
+	miner := newKey(t)
+	n := newNetwork(t, 1, miner)
+	peers, err := NewPeers()
+	require.NoError(t, err)
+	a := newTenant(t, peers)
+	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	require.NoError(t, err)
+	n.order(a.wallet, d, UserData{}, 3)
+	more, err := a.dealer.Deal(t.Context(), a.order(n, 3, 4, UserData{}))
+	require.NoError(t, err)
+	require.Equal(t, uint32(3), more.Instances[0].GetSeq())
+	n.mu.Lock()
+	n.vms[a.vmID].Instances = append(n.vms[a.vmID].Instances, more.Instances...)
+	n.mu.Unlock()
+	got, _, err := n.collector(miner).Collect(t.Context(), a.vmID, 3)
+	require.NoError(t, err)
+	require.Equal(t, a.made.made[3].DiskKey, got.DiskKey)
+}
+
+func TestDealWithKeepersMissing(t *testing.T) {
+	n := newNetwork(t, 4, newKey(t))
+	peers, err := NewPeers()
+	require.NoError(t, err)
+	a := newTenant(t, peers)
+	n.stops[2]()
+	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	require.NoError(t, err)
+	require.Len(t, d.Missing, 1)
+	require.Equal(t, "keeper-2", d.Missing[0].Name)
+	require.Len(t, d.Instances[0].GetReceipts(), 3)
+	n.stops[0]()
+	_, err = a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	require.ErrorIs(t, err, ErrTooFewKeepers)
+	require.ErrorContains(t, err, "keeper keeper-0")
+}
+
+// lying answers with what it is given instead of asking.
+type lying struct {
+	keeperv1.KeeperClient
+	lie func(*keeperv1.DealResponse) error
+}
+
+func (l lying) Deal(ctx context.Context, r *keeperv1.DealRequest, opts ...grpc.CallOption) (*keeperv1.DealResponse, error) {
+	resp, err := l.KeeperClient.Deal(ctx, r, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return resp, l.lie(resp)
+}
+
+type lyingDialer struct {
+	*Peers
+	lie func(*keeperv1.DealResponse) error
+}
+
+func (l lyingDialer) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+	c, release, err := l.Peers.Keeper(k)
+	return lying{c, l.lie}, release, err
+}
+
+func TestDealBelievesOnlyGoodReceipts(t *testing.T) {
+	n := newNetwork(t, 1, newKey(t))
+	peers, err := NewPeers()
+	require.NoError(t, err)
+	tries := 0
+	for name, lie := range map[string]func(*keeperv1.DealResponse) error{
+		"receipt for instance 2 is not valid": func(r *keeperv1.DealResponse) error { r.Receipts = r.Receipts[:1]; return nil },
+		"receipt for instance 1 is not valid": func(r *keeperv1.DealResponse) error { r.Receipts[0].Signature[3] ^= 1; return nil },
+		"asleep": func(*keeperv1.DealResponse) error {
+			tries++
+			return status.Error(codes.Unavailable, "asleep")
+		},
+	} {
+		a := newTenant(t, lyingDialer{peers, lie})
+		_, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+		require.ErrorIs(t, err, ErrTooFewKeepers)
+		require.ErrorContains(t, err, name)
+	}
+	require.Equal(t, keeperAttempts, tries)
+	a := newTenant(t, lyingDialer{peers, func(r *keeperv1.DealResponse) error {
+		r.Receipts[0], r.Receipts[1] = r.Receipts[1], r.Receipts[0] // their order does not matter
+		return nil
+	}})
+	_, err = a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	require.NoError(t, err)
+}
+
+func TestDealRefuses(t *testing.T) {
+	peers, err := NewPeers()
+	require.NoError(t, err)
+	a := newTenant(t, peers)
+	sealing, err := sealbox.NewKey()
+	require.NoError(t, err)
+	n := &network{committee: &registryv1.Committee{Threshold: 1, Keepers: []*registryv1.Keeper{{HpkeKey: sealing.Public(), Identity: random(32)}}}}
+	for want, change := range map[string]func(*Order){
+		"nonce":               func(o *Order) { o.Nonce = nil },
+		"first instance is 1": func(o *Order) { o.First = 0 },
+		"1 to 16":             func(o *Order) { o.Count = 17 },
+		"0 instances":         func(o *Order) { o.Count = 0 },
+		"threshold of 2":      func(o *Order) { o.Committee = &registryv1.Committee{Threshold: 2, Keepers: n.committee.GetKeepers()} },
+		"0 keepers":           func(o *Order) { o.Committee = &registryv1.Committee{Threshold: 1} },
+		"sealed user data":    func(o *Order) { o.UserData.Sealed = make([]byte, instance.MaxSealedUserData+1) },
+		"instance 1: no bundle": func(o *Order) {
+			o.Bundle = func(uint32) (instance.Bundle, Public, error) {
+				return instance.Bundle{}, Public{}, errors.New("no bundle")
+			}
+		},
+		"seal to keeper": func(o *Order) {
+			o.Committee = &registryv1.Committee{Threshold: 1, Keepers: []*registryv1.Keeper{{HpkeKey: []byte{1}}}}
+		},
+	} {
+		o := a.order(n, 1, 1, UserData{})
+		change(&o)
+		_, err := a.dealer.Deal(t.Context(), o)
+		require.ErrorContains(t, err, want)
+	}
+	_, err = SealUserData(chainID, "o", "v", make([]byte, instance.MaxUserData+1))
+	require.Error(t, err)
+	u, err := SealUserData(chainID, "o", "v", nil)
+	require.NoError(t, err)
+	require.Nil(t, u.Hash())
+}
+
+func newKey(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	return key
+}
+
+func pub(key ed25519.PrivateKey) ed25519.PublicKey {
+	return ed25519.PublicKey(bytes.Clone(key[ed25519.SeedSize:]))
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}

@@ -1,0 +1,247 @@
+package secrets
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/internal/secretshare"
+)
+
+const (
+	chainID = "test-1"
+	vmID    = "00112233445566778899aabbccddeeff"
+	owner   = "hip1owner"
+)
+
+// committee of three with threshold two, and the chain that names what they hold.
+type committee struct {
+	vm      *computev1.VM
+	bundle  instance.Bundle
+	answers []*keeperv1.ReleaseResponse
+	// does is what each keeper does instead of answering; nil for answering.
+	does [3]func(ctx context.Context, r *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error)
+}
+
+func (c *committee) VM(context.Context, string) (*computev1.VM, error) { return c.vm, nil }
+
+func (c *committee) Committee(context.Context) (*registryv1.Committee, error) {
+	out := &registryv1.Committee{Threshold: 2}
+	for i := range c.does {
+		out.Keepers = append(out.Keepers, &registryv1.Keeper{Name: fmt.Sprint("keeper-", i)})
+	}
+	return out, nil
+}
+
+func (c *committee) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+	for i := range c.does {
+		if k.GetName() == fmt.Sprint("keeper-", i) {
+			return oneKeeper{c: c, i: i}, func() {}, nil
+		}
+	}
+	return nil, nil, errors.New("nobody there")
+}
+
+type oneKeeper struct {
+	keeperv1.KeeperClient
+	c *committee
+	i int
+}
+
+func (o oneKeeper) Release(ctx context.Context, r *keeperv1.ReleaseRequest, _ ...grpc.CallOption) (*keeperv1.ReleaseResponse, error) {
+	if r.GetVmId() != vmID || r.GetSeq() != 1 {
+		return nil, status.Error(codes.NotFound, "not held")
+	}
+	a := o.c.answers[o.i]
+	if do := o.c.does[o.i]; do != nil {
+		return do(ctx, &keeperv1.ReleaseResponse{
+			Share: a.GetShare(), Commitment: a.GetCommitment(), SealedBundle: a.GetSealedBundle(), SealedUserData: a.GetSealedUserData(),
+		})
+	}
+	return a, nil
+}
+
+// newCommittee deals instance 1 with user data; change alters the bundle before it is sealed.
+func newCommittee(t *testing.T, change func(*instance.Bundle)) *committee {
+	t.Helper()
+	secret, shares, commitment, err := secretshare.Deal(2, 3)
+	require.NoError(t, err)
+	rawC, err := commitment.MarshalBinary()
+	require.NoError(t, err)
+	c := &committee{bundle: instance.Bundle{
+		Version: 1, VMID: vmID, Seq: 1, ProofKey: random(32), DiskKey: random(32), CheckpointKey: random(32), UserDataKey: random(32),
+		MeshCA: "ca", MeshCert: "cert", MeshKey: "key", SSHHostKey: "host key", SSHHostCert: "host cert",
+	}}
+	guest := ed25519.NewKeyFromSeed(c.bundle.ProofKey)
+	userData, err := instance.Seal(rand.Reader, c.bundle.UserDataKey, instance.LabelUserData, instance.UserDataAAD(chainID, owner, vmID), []byte("hello"))
+	require.NoError(t, err)
+	if change != nil {
+		change(&c.bundle)
+	}
+	plain, err := instance.EncodeBundle(c.bundle)
+	require.NoError(t, err)
+	sealed, err := instance.Seal(rand.Reader, secret[:], instance.LabelBundle, instance.BundleAAD(chainID, owner, vmID, 1), plain)
+	require.NoError(t, err)
+	c.vm = &computev1.VM{
+		Id: vmID, Owner: owner, Spec: &computev1.VMSpec{UserDataHash: sum(userData)},
+		Instances: []*computev1.Instance{{Seq: 1, CommitmentHash: sum(rawC), BundleHash: sum(sealed), GuestKey: guest[ed25519.SeedSize:]}},
+	}
+	for _, s := range shares {
+		raw, err := s.MarshalBinary()
+		require.NoError(t, err)
+		c.answers = append(c.answers, &keeperv1.ReleaseResponse{Share: raw, Commitment: rawC, SealedBundle: sealed, SealedUserData: userData})
+	}
+	return c
+}
+
+func (c *committee) collect(ctx context.Context) (instance.Bundle, []byte, error) {
+	return New(Config{ChainID: chainID, Chain: c, Dial: c, Log: slog.New(slog.DiscardHandler)}).Collect(ctx, vmID, 1)
+}
+
+func TestOneBadKeeperIsNamedAndDoesNoHarm(t *testing.T) {
+	other := newCommittee(t, nil)
+	type answer = keeperv1.ReleaseResponse
+	for name, bad := range map[string]func(*answer) error{
+		"another secret's share": func(r *answer) error { r.Share = other.answers[0].GetShare(); return nil },
+		"another secret altogether": func(r *answer) error {
+			r.Share, r.Commitment = other.answers[0].GetShare(), other.answers[0].GetCommitment()
+			return nil
+		},
+		"an altered share": func(r *answer) error {
+			r.Share = append([]byte{r.GetShare()[0], r.GetShare()[1] ^ 1}, r.GetShare()[2:]...)
+			return nil
+		},
+		"no share":                   func(r *answer) error { r.Share = nil; return nil },
+		"no commitment":              func(r *answer) error { r.Commitment = nil; return nil },
+		"an altered bundle":          func(r *answer) error { r.SealedBundle = append([]byte{}, r.GetSealedBundle()[1:]...); return nil },
+		"no bundle and no user data": func(r *answer) error { r.SealedBundle, r.SealedUserData = nil, nil; return nil },
+		"other user data":            func(r *answer) error { r.SealedUserData = other.answers[0].GetSealedUserData(); return nil },
+		"that it does not want to":   func(*answer) error { return status.Error(codes.Internal, "no") },
+		"an answer that never comes": func(*answer) error { return status.Error(codes.Unavailable, "asleep") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCommittee(t, nil)
+				c.does[0] = func(_ context.Context, r *answer) (*answer, error) { return r, bad(r) }
+				// The good ones answer later, so that the bad one is always heard first.
+				for i := 1; i < 3; i++ {
+					c.does[i] = func(_ context.Context, r *answer) (*answer, error) {
+						time.Sleep(time.Second)
+						return r, nil
+					}
+				}
+				got, userData, err := c.collect(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, c.bundle, got)
+				require.Equal(t, "hello", string(userData))
+			})
+		})
+	}
+}
+
+func TestTwoBadKeepersAreTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, other := newCommittee(t, nil), newCommittee(t, nil)
+		for i := range 2 {
+			c.does[i] = func(_ context.Context, r *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error) {
+				r.Share = other.answers[i].GetShare()
+				return r, nil
+			}
+		}
+		_, _, err := c.collect(t.Context())
+		require.ErrorIs(t, err, ErrTooFew)
+		require.ErrorContains(t, err, "1 of 3 keepers")
+		require.ErrorContains(t, err, "keeper keeper-0: share 1 is not part of this secret")
+		require.ErrorContains(t, err, "keeper keeper-1: share 2 is not part of this secret")
+	})
+}
+
+// The same share from two keepers is one share.
+func TestCopiedShareCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommittee(t, nil)
+		c.does[1] = func(context.Context, *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error) {
+			return c.answers[0], nil
+		}
+		c.does[2] = c.does[1]
+		_, _, err := c.collect(t.Context())
+		require.ErrorIs(t, err, ErrTooFew)
+	})
+}
+
+func TestNotReadyIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommittee(t, nil)
+		start := time.Now()
+		for i := range c.does {
+			c.does[i] = func(_ context.Context, r *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error) {
+				if time.Since(start) < 5*time.Second {
+					return nil, status.Error(codes.FailedPrecondition, "assigned")
+				}
+				return r, nil
+			}
+		}
+		_, _, err := c.collect(t.Context())
+		require.NoError(t, err)
+		require.Less(t, time.Since(start), 6*time.Second)
+
+		start = time.Now().Add(time.Hour)
+		_, _, err = c.collect(t.Context())
+		require.ErrorIs(t, err, ErrTooFew)
+		require.Less(t, time.Since(start), -time.Hour+20*time.Second, "patience ends")
+	})
+}
+
+func TestInconsistentDeals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]*committee{
+			"another guest key":     newCommittee(t, func(b *instance.Bundle) { b.ProofKey = random(32) }),
+			"another instance":      newCommittee(t, func(b *instance.Bundle) { b.Seq = 2 }),
+			"another VM":            newCommittee(t, func(b *instance.Bundle) { b.VMID = "ffffffffffffffffffffffffffffffff" }),
+			"another user data key": newCommittee(t, func(b *instance.Bundle) { b.UserDataKey = random(32) }),
+			"no user data key":      newCommittee(t, func(b *instance.Bundle) { b.UserDataKey = nil }),
+		} {
+			_, _, err := c.collect(t.Context())
+			require.ErrorIs(t, err, ErrInconsistent, name)
+		}
+		// Sealed for another owner's VM of the same id.
+		c := newCommittee(t, nil)
+		c.vm.Owner = "hip1thief"
+		_, _, err := c.collect(t.Context())
+		require.ErrorIs(t, err, ErrInconsistent)
+	})
+}
+
+func TestNoUserData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommittee(t, func(b *instance.Bundle) { b.UserDataKey = nil })
+		c.vm.Spec.UserDataHash = nil
+		got, userData, err := c.collect(t.Context())
+		require.NoError(t, err)
+		require.Nil(t, userData, "what keepers add of their own is not taken")
+		require.Equal(t, c.bundle, got)
+		_, _, err = New(Config{ChainID: chainID, Chain: c, Dial: c, Log: slog.New(slog.DiscardHandler)}).Collect(t.Context(), vmID, 2)
+		require.ErrorIs(t, err, ErrNoInstance)
+	})
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
