@@ -206,6 +206,14 @@ else
     mount $how cgroup "/sys/fs/cgroup/$at"
   done < /proc/self/cgroup
 fi
+# libvirtd probes QEMU anew at every turn when root may use KVM but QEMU's user
+# may not; here both may, as on a host that is set up for it.
+if [ -e /dev/kvm ]; then
+  mkdir "$1/libvirt/dev"
+  mount -t tmpfs -o mode=755 tmpfs "$1/libvirt/dev"
+  mknod -m 666 "$1/libvirt/dev/kvm" c 10 232
+  mount --bind "$1/libvirt/dev/kvm" /dev/kvm
+fi
 for pair in etc:/etc/libvirt run:/run/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/var/cache/libvirt; do
   mount --bind "$1/libvirt/${pair%%:*}" "${pair#*:}"
 done

@@ -14,24 +14,27 @@ import (
 // Run puts a driver through the suite. open is called once for each test.
 func Run(t *testing.T, open func(t *testing.T) *Harness) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, *Harness){
-		"Life":           life,
-		"GuestPowersOff": guestPowersOff,
-		"ProcessDies":    processDies,
-		"Deaf":           deaf,
-		"Reboot":         reboot,
-		"Pause":          pause,
-		"Console":        console,
-		"Channel":        channel,
-		"ChannelEcho":    channelEcho,
-		"Adopt":          adopt,
-		"Down":           down,
-		"Full":           full,
-		"Refusals":       refusals,
-		"Disk":           resizeAndTrash,
-		"AtOnce":         atOnce,
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *Harness)
+	}{
+		{"Life", life},
+		{"GuestPowersOff", guestPowersOff},
+		{"ProcessDies", processDies},
+		{"Deaf", deaf},
+		{"Reboot", reboot},
+		{"Pause", pause},
+		{"Console", console},
+		{"Channel", channel},
+		{"ChannelEcho", channelEcho},
+		{"Adopt", adopt},
+		{"Down", down},
+		{"Full", full},
+		{"Refusals", refusals},
+		{"Disk", resizeAndTrash},
+		{"AtOnce", atOnce},
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 }
 
@@ -188,6 +191,10 @@ func deaf(t *testing.T, h *Harness) {
 		t.Fatalf("a deaf machine rebooted in manner %q, %v", manner, err)
 	}
 	h.booted(t, m.ID, 3)
+	// The reboot is over: a power-off is one again.
+	h.PowerOff(t, m.ID)
+	h.reaches(t, m.ID, vm.StateStopped, vm.StopGuest)
+	h.boot(t, m, 4)
 	if manner, err := h.Driver.Shutdown(t.Context(), m.ID, 0); err != nil || manner != vm.MannerForced {
 		t.Fatalf("cut off in manner %q, %v", manner, err)
 	}

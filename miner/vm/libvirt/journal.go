@@ -1,0 +1,165 @@
+package libvirt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hippius/compute/miner/vm"
+)
+
+// moment is what was last seen of a machine.
+type moment struct {
+	State vm.State       `json:"state"`
+	Stop  vm.StopReason  `json:"stop,omitempty"`
+	Pause vm.PauseReason `json:"pause,omitempty"`
+	PID   int            `json:"pid,omitempty"`
+	Since time.Time      `json:"since"`
+}
+
+// ending says who asked a machine's process to end.
+type ending int
+
+const (
+	endedUnseen ending = iota
+	endedByGuest
+	endedByHost // a signal to QEMU, as when the host shuts down
+)
+
+// journal remembers what libvirtd forgets at its restart: how machines ended,
+// and since when they are as they are.
+type journal struct {
+	dir string // one folder for each machine
+
+	mu      sync.Mutex
+	endings map[vm.ID]ending
+	told    map[vm.ID]chan struct{} // closed when the ending is known
+	follows bool                    // events come in
+}
+
+func (j *journal) path(id vm.ID) string { return filepath.Join(j.dir, string(id), "seen.json") }
+
+// note merges what is seen now with what was seen last, and keeps it. A
+// machine without a folder is not ours to remember.
+func (j *journal) note(id vm.ID, now moment) (moment, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var last moment
+	text, err := os.ReadFile(j.path(id))
+	if err == nil {
+		err = json.Unmarshal(text, &last)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		last = moment{} // a file torn by a crash tells nothing
+	}
+	if now.Stop == vm.StopUnknown {
+		switch {
+		case last.State == "":
+			now.Stop = vm.StopNone // it never ran
+		case !last.State.Alive():
+			now.State, now.Stop = last.State, last.Stop
+		}
+	}
+	if now.State == last.State && now.Stop == last.Stop && now.Pause == last.Pause && now.PID == last.PID {
+		return last, nil
+	}
+	if now.Since.IsZero() || last.PID == now.PID {
+		now.Since = time.Now().UTC().Round(0)
+	}
+	return now, j.write(id, now)
+}
+
+func (j *journal) write(id vm.ID, m moment) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("remember vm %s: %w", id, err)
+	}
+	path := j.path(id)
+	if err := os.WriteFile(path+".tmp", text, 0o600); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("remember vm %s: %w", id, err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("remember vm %s: %w", id, err)
+	}
+	return nil
+}
+
+// follow says whether events come in from now on.
+func (j *journal) follow(yes bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.follows = yes
+}
+
+// begins forgets how the machine ended before.
+func (j *journal) begins(id vm.ID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.endings, id)
+	delete(j.told, id)
+}
+
+// ends records who ended the machine.
+func (j *journal) ends(id vm.ID, who ending) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.endings == nil {
+		j.endings = make(map[vm.ID]ending)
+	}
+	j.endings[id] = who
+	if ch := j.told[id]; ch != nil {
+		close(ch)
+		delete(j.told, id)
+	}
+}
+
+// whoEnded corrects a clean end: libvirt's state does not tell a guest that
+// powered off from a QEMU that was told to go by a signal, only its events do.
+// They come before the state changes, but through another goroutine, so this
+// waits a moment for them.
+func (j *journal) whoEnded(ctx context.Context, id vm.ID, now moment) moment {
+	j.mu.Lock()
+	who, known := j.endings[id]
+	text, err := os.ReadFile(j.path(id))
+	var last moment
+	if err == nil {
+		err = json.Unmarshal(text, &last)
+	}
+	if err == nil && last.State != "" && !last.State.Alive() {
+		j.mu.Unlock()
+		now.State, now.Stop = last.State, last.Stop // judged before
+		return now
+	}
+	if !known && j.follows {
+		if j.told == nil {
+			j.told = make(map[vm.ID]chan struct{})
+		}
+		ch := j.told[id]
+		if ch == nil {
+			ch = make(chan struct{})
+			j.told[id] = ch
+		}
+		j.mu.Unlock()
+		select {
+		case <-ch:
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		j.mu.Lock()
+		who = j.endings[id]
+	}
+	j.mu.Unlock()
+	if who == endedByHost {
+		now.State, now.Stop = vm.StateCrashed, vm.StopProcessDied
+	}
+	return now
+}

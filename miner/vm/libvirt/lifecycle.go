@@ -1,0 +1,212 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	lv "github.com/digitalocean/go-libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/hippius/compute/miner/vm"
+)
+
+// Define implements vm.Lifecycle.
+func (d *Driver) Define(ctx context.Context, m vm.Machine) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	unlock, err := d.lock(ctx, m.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	text, err := d.domainXML(m)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.machineDir(m.ID), 0o711); err != nil { //nolint:gosec // nothing in it is readable
+		return fmt.Errorf("define vm %s: %w", m.ID, err)
+	}
+	err = do(ctx, d.link, func(l *lv.Libvirt) error {
+		_, err := l.DomainDefineXMLFlags(text, lv.DomainDefineValidate)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("define vm %s: %w", m.ID, err)
+	}
+	return nil
+}
+
+// Start implements vm.Lifecycle.
+func (d *Driver) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
+	unlock, err := d.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := d.look(ctx, id)
+	if err != nil {
+		return fmt.Errorf("start vm %s: %w", id, err)
+	}
+	if d.translate(s).State.Alive() {
+		return nil
+	}
+	if has, err := exists(d.disk(id)); err != nil || !has {
+		return errors.Join(fmt.Errorf("start vm %s: %w", id, vm.ErrNoDisk), err)
+	}
+	if err := d.user.makeDir(d.socketDir(id)); err != nil {
+		return fmt.Errorf("start vm %s: %w", id, err)
+	}
+	err = d.withSecret(ctx, id, key, func(ctx context.Context) error {
+		return do(ctx, d.link, func(l *lv.Libvirt) error {
+			domain, err := l.DomainCreateWithFlags(s.domain, uint32(lv.DomainStartPaused))
+			if err != nil {
+				return err
+			}
+			s.domain = domain // by now it has a number
+			return nil
+		})
+	})
+	if err == nil {
+		err = do(ctx, d.link, func(l *lv.Libvirt) error { return d.run(l, s) })
+	}
+	if err != nil {
+		return fmt.Errorf("start vm %s: %w", id, d.explainStart(err))
+	}
+	_, err = d.Inspect(ctx, id) // remember it ran
+	return err
+}
+
+// run lets a paused machine's CPUs run, which nothing else does, and not before
+// its process's memory is limited. The limit is set on the process and not in
+// the definition because libvirt would then raise what the process may lock,
+// too, which needs a capability that libvirtd in a container lacks.
+func (d *Driver) run(l *lv.Libvirt, s sight) error {
+	limit := lv.TypedParam{
+		Field: "hard_limit",
+		Value: *lv.NewTypedParamValueUllong(s.memory + d.host.OverheadMiB<<10),
+	}
+	if err := l.DomainSetMemoryParameters(s.domain, []lv.TypedParam{limit}, uint32(lv.DomainAffectLive)); err != nil {
+		return fmt.Errorf("limit memory: %w", err)
+	}
+	return l.DomainResume(s.domain)
+}
+
+// explainStart recognizes the failures callers act upon. QEMU has only words
+// for them.
+func (d *Driver) explainStart(err error) error {
+	var said lv.Error
+	if !errors.As(err, &said) {
+		return err
+	}
+	switch {
+	case strings.Contains(said.Message, wrongKeyWords):
+		return fmt.Errorf("%w: %w", vm.ErrWrongKey, err)
+	case d.noSpace(0) != nil:
+		return fmt.Errorf("%w: %w", vm.ErrNoSpace, err)
+	}
+	return err
+}
+
+// withSecret runs f while libvirtd knows the machine's disk key, in a secret
+// that is on no disk and that no client can read back.
+func (d *Driver) withSecret(ctx context.Context, id vm.ID, key vm.DiskKey, f func(context.Context) error) error {
+	text, err := (&libvirtxml.Secret{
+		Ephemeral: "yes", Private: "yes", UUID: secretUUID(id),
+		Description: "disk of a machine that is being started",
+		Usage:       &libvirtxml.SecretUsage{Type: "volume", Volume: d.disk(id)},
+	}).Marshal()
+	if err != nil {
+		return fmt.Errorf("describe secret: %w", err)
+	}
+	secret, err := query(ctx, d.link, func(l *lv.Libvirt) (lv.Secret, error) {
+		secret, err := l.SecretDefineXML(text, 0)
+		if err != nil {
+			return secret, err
+		}
+		return secret, l.SecretSetValue(secret, key.Passphrase(), 0)
+	})
+	if err != nil {
+		return fmt.Errorf("hand over the disk key: %w", err)
+	}
+	err = f(ctx)
+	// The caller giving up is no reason to leave the key behind.
+	return errors.Join(err, do(context.WithoutCancel(ctx), d.link, func(l *lv.Libvirt) error {
+		return l.SecretUndefine(secret)
+	}))
+}
+
+// Suspend implements vm.Lifecycle.
+func (d *Driver) Suspend(ctx context.Context, id vm.ID) error {
+	return d.switchPause(ctx, id, vm.StatePaused, func(l *lv.Libvirt, s sight) error { return l.DomainSuspend(s.domain) })
+}
+
+// Resume implements vm.Lifecycle.
+func (d *Driver) Resume(ctx context.Context, id vm.ID) error {
+	return d.switchPause(ctx, id, vm.StateRunning, d.run)
+}
+
+func (d *Driver) switchPause(ctx context.Context, id vm.ID, want vm.State, change func(*lv.Libvirt, sight) error) error {
+	unlock, err := d.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := d.look(ctx, id)
+	if err != nil {
+		return fmt.Errorf("pause or resume vm %s: %w", id, err)
+	}
+	switch now := d.translate(s).State; {
+	case !now.Alive():
+		return fmt.Errorf("pause or resume vm %s, which is %s: %w", id, now, vm.ErrState)
+	case now == want:
+		return nil
+	}
+	if err := do(ctx, d.link, func(l *lv.Libvirt) error { return change(l, s) }); err != nil {
+		return fmt.Errorf("pause or resume vm %s: %w", id, err)
+	}
+	return nil
+}
+
+// Destroy implements vm.Lifecycle.
+func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
+	unlock, err := d.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := d.look(ctx, id)
+	switch {
+	case errors.Is(err, vm.ErrNotFound):
+	case err != nil:
+		return fmt.Errorf("destroy vm %s: %w", id, err)
+	default:
+		err := do(ctx, d.link, func(l *lv.Libvirt) error {
+			if d.translate(s).State.Alive() {
+				if err := l.DomainDestroy(s.domain); err != nil && !isInactive(err) {
+					return err
+				}
+			}
+			return l.DomainUndefineFlags(s.domain, lv.DomainUndefineNvram|lv.DomainUndefineManagedSave|
+				lv.DomainUndefineSnapshotsMetadata|lv.DomainUndefineCheckpointsMetadata)
+		})
+		if err != nil && !errors.Is(err, vm.ErrNotFound) {
+			return fmt.Errorf("destroy vm %s: %w", id, err)
+		}
+	}
+	d.seen.begins(id)
+	if err := errors.Join(d.trash(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
+		return fmt.Errorf("destroy vm %s: %w", id, err)
+	}
+	d.pokes.poke(id)
+	return nil
+}
+
+// isInactive recognizes libvirt's answer to killing what does not run.
+func isInactive(err error) bool {
+	var said lv.Error
+	return errors.As(err, &said) && lv.ErrorNumber(said.Code) == lv.ErrOperationInvalid //nolint:gosec // codes are small
+}
