@@ -79,9 +79,26 @@ func (k *Keeper) Walk(ctx context.Context, region string, start uint64, limit in
 		}
 		operators = append(operators, more...)
 	}
+	return k.alive(ctx, operators, p)
+}
+
+// Named returns the registered miners among the operators, but for those
+// silent for too long, which are taken off the ring.
+func (k *Keeper) Named(ctx context.Context, operators []string) ([]types.Miner, error) {
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k.alive(ctx, operators, p)
+}
+
+func (k *Keeper) alive(ctx context.Context, operators []string, p types.Params) ([]types.Miner, error) {
 	miners := make([]types.Miner, 0, len(operators))
 	for _, operator := range operators {
 		m, err := k.miners.Get(ctx, operator)
+		if errors.Is(err, collections.ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,90 @@
+package keeper
+
+import (
+	"context"
+
+	"cosmossdk.io/collections"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/core/vm"
+)
+
+const (
+	// maxExpired bounds the deadlines looked at in one block; the rest follows in the next.
+	maxExpired = 200
+	// pruneSeconds after which a tombstone, or a released entry, is forgotten.
+	pruneSeconds = 7 * 24 * 3600
+	// maxPruned of each kind in one block.
+	maxPruned = 50
+)
+
+// expire acts on deadlines that passed, the earliest first.
+func (k *Keeper) expire(ctx context.Context, p types.Params) error {
+	due, err := dueKeys(ctx, k.deadlines, now(ctx), maxExpired)
+	if err != nil {
+		return err
+	}
+	for _, key := range due {
+		id := key.K2()
+		if k.guarded(ctx, id, func(ctx context.Context) error { return k.expired(ctx, p, id) }) {
+			continue
+		}
+		if err := k.deadlines.Remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dueKeys are the entries of a queue that are due by a time, at most limit.
+func dueKeys(ctx context.Context, queue collections.KeySet[timeKey], by int64, limit int) ([]timeKey, error) {
+	var due []timeKey
+	err := queue.Walk(ctx, nil, func(key timeKey) (bool, error) {
+		if key.K1() > by || len(due) >= limit {
+			return true, nil
+		}
+		due = append(due, key)
+		return false, nil
+	})
+	return due, err
+}
+
+func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
+	v, err := k.VM(ctx, id)
+	if err != nil {
+		return err
+	}
+	old := v
+	v.Status.Deadline = 0
+	switch v.Status.Phase.Core() { //nolint:exhaustive // other phases have no deadline
+	case vm.Assigned:
+		return k.unassign(ctx, p, &old, v)
+	case vm.Pending:
+		v.Status.Excluded = nil
+		if err := k.enqueue(ctx, id, ready); err != nil {
+			return err
+		}
+	}
+	return k.save(ctx, &old, v)
+}
+
+// unassign takes a VM from a miner that did not begin in time.
+func (k *Keeper) unassign(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
+	exclude(&v)
+	w := why{vm.ReasonNotProvisioned, "miner " + v.Status.Miner + " did not begin in time"}
+	if err := k.step(ctx, &v, vm.Unassign, vm.Chain, w, 0); err != nil {
+		return err
+	}
+	v.Status.Miner = ""
+	if v.Status.Attempts >= p.MaxAttempts {
+		w.reason = vm.ReasonAttempts
+		if err := k.step(ctx, &v, vm.GiveUp, vm.Chain, w, 0); err != nil {
+			return err
+		}
+		return k.save(ctx, old, v)
+	}
+	if err := k.enqueue(ctx, v.Id, ready); err != nil {
+		return err
+	}
+	return k.save(ctx, old, v)
+}

@@ -1,0 +1,128 @@
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"slices"
+	"strconv"
+
+	"cosmossdk.io/collections"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
+)
+
+const (
+	// receiptGas pays for the check of one receipt's signature.
+	receiptGas = 1000
+	// maxAhead bounds how many instances may be dealt beyond the present one.
+	maxAhead = 32
+)
+
+// checkReceipts wants for each instance good receipts of a threshold of the present committee.
+func (k *Keeper) checkReceipts(ctx context.Context, owner, id string, list []types.Instance) error {
+	c, err := k.registry.Committee(ctx)
+	if err != nil {
+		return err
+	}
+	if len(c.Keepers) == 0 {
+		return types.ErrNoCommittee.Wrap("the network has no keepers yet that could hold a VM's secrets")
+	}
+	for i := range list {
+		if err := checkInstance(ctx, c, owner, id, &list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkInstance(ctx context.Context, c registrytypes.Committee, owner, id string, in *types.Instance) error {
+	if in.CommitteeEpoch != c.Epoch {
+		return types.ErrOldCommittee.Wrapf("instance %d was dealt to the keepers of epoch %d; the present epoch is %d: deal again", in.Seq, in.CommitteeEpoch, c.Epoch)
+	}
+	sctx := sdk.UnwrapSDKContext(ctx)
+	digest := instance.ReceiptDigest(sctx.ChainID(), owner, id, in.Seq, in.CommitteeEpoch, in.CommitmentHash, in.BundleHash)
+	for i, r := range in.Receipts {
+		if !slices.ContainsFunc(c.Keepers, func(m registrytypes.Keeper) bool { return bytes.Equal(m.Identity, r.Keeper) }) {
+			return types.ErrReceipts.Wrapf("instance %d: key %x is no keeper of the present committee", in.Seq, r.Keeper)
+		}
+		if slices.ContainsFunc(in.Receipts[:i], func(o types.KeeperReceipt) bool { return bytes.Equal(o.Keeper, r.Keeper) }) {
+			return types.ErrReceipts.Wrapf("instance %d: keeper %x is there twice", in.Seq, r.Keeper)
+		}
+		sctx.GasMeter().ConsumeGas(receiptGas, "keeper receipt")
+		if !ed25519.Verify(r.Keeper, digest, r.Signature) {
+			return types.ErrReceipts.Wrapf("instance %d: the receipt of keeper %x is not its signature", in.Seq, r.Keeper)
+		}
+	}
+	if n := len(in.Receipts); n < int(c.Threshold) {
+		return types.ErrReceipts.Wrapf("instance %d has receipts of %d keepers; %d of the %d are needed", in.Seq, n, c.Threshold, len(c.Keepers))
+	}
+	return nil
+}
+
+func (k *Keeper) putInstances(ctx context.Context, id string, list []types.Instance) error {
+	for _, in := range list {
+		if err := k.instances.Set(ctx, collections.Join(id, in.Seq), in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastInstance dealt of a VM.
+func (k *Keeper) lastInstance(ctx context.Context, id string) (uint32, error) {
+	last := uint32(0)
+	err := k.instances.Walk(ctx, collections.NewPrefixedPairRange[string, uint32](id).Descending(), func(key instanceKey, _ types.Instance) (bool, error) {
+		last = key.K2()
+		return true, nil
+	})
+	return last, err
+}
+
+// Deal adds the records of further instances; a VM that waited for them is placed.
+func (k *Keeper) Deal(ctx context.Context, m *types.MsgDealInstances) error {
+	if err := m.ValidateBasic(); err != nil {
+		return err
+	}
+	v, err := k.owned(ctx, m.Owner, m.VmId)
+	if err != nil {
+		return err
+	}
+	if v.Ended() {
+		return types.ErrWrongPhase.Wrapf("VM %s is %s; it needs no further instances", v.Id, v.Status.Phase.Core())
+	}
+	last, err := k.lastInstance(ctx, v.Id)
+	if err != nil {
+		return err
+	}
+	if m.Instances[0].Seq != last+1 {
+		return types.ErrInstances.Wrapf("the first instance dealt is %d; the next is %d", m.Instances[0].Seq, last+1)
+	}
+	if end := last + uint32(len(m.Instances)); end > v.Status.InstanceSeq+maxAhead {
+		return types.ErrInstances.Wrapf("instance %d is too far ahead of the present %d; at most %d", end, v.Status.InstanceSeq, maxAhead)
+	}
+	if err := k.checkReceipts(ctx, v.Owner, v.Id, m.Instances); err != nil {
+		return err
+	}
+	if err := k.putInstances(ctx, v.Id, m.Instances); err != nil {
+		return err
+	}
+	emit(ctx, types.EventInstancesDealt,
+		sdk.NewAttribute(types.AttributeVM, v.Id),
+		sdk.NewAttribute(types.AttributeOwner, v.Owner),
+		sdk.NewAttribute(types.AttributeCount, strconv.Itoa(len(m.Instances))))
+	old := v
+	v.ChangedHeight = 0
+	if v.Status.Phase.Core() == vm.Pending && v.Status.Reason == vm.ReasonSecretsNeeded {
+		v.Status.Reason, v.Status.Message = "", ""
+		if err := k.enqueue(ctx, v.Id, ready); err != nil {
+			return err
+		}
+	}
+	return k.save(ctx, &old, v)
+}

@@ -1,0 +1,239 @@
+package keeper
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"cosmossdk.io/collections"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/core/vm"
+)
+
+func byTenant() why { return why{reason: vm.ReasonTenant} }
+
+// Start turns a stopped VM on, on the same host; one that failed before it had data is placed anew.
+func (k *Keeper) Start(ctx context.Context, owner, id string) error {
+	v, err := k.owned(ctx, owner, id)
+	if err != nil {
+		return err
+	}
+	old := v
+	if err := k.step(ctx, &v, vm.Start, vm.Tenant, byTenant(), now(ctx)); err != nil {
+		return err
+	}
+	if err := k.catalogue.RequireStart(ctx, owner); err != nil {
+		return err
+	}
+	v.Spec.Power = types.Power_POWER_ON
+	v.Generation++
+	v.Status.Attempts, v.Status.Excluded = 0, nil
+	if v.Status.Phase.Core() == vm.Pending {
+		if err := k.enqueue(ctx, id, ready); err != nil {
+			return err
+		}
+	}
+	return k.requested(ctx, &old, v, "start")
+}
+
+// Stop turns a VM off; its charge ends with this block.
+func (k *Keeper) Stop(ctx context.Context, owner, id string) error {
+	v, err := k.owned(ctx, owner, id)
+	if err != nil {
+		return err
+	}
+	old := v
+	if err := k.step(ctx, &v, vm.Stop, vm.Tenant, byTenant(), now(ctx)); err != nil {
+		return err
+	}
+	v.Spec.Power = types.Power_POWER_OFF
+	v.Generation++
+	if err := k.requested(ctx, &old, v, "stop"); err != nil {
+		return err
+	}
+	return k.meters.SettleNow(ctx, owner)
+}
+
+// Reboot restarts a running VM's guest.
+func (k *Keeper) Reboot(ctx context.Context, owner, id string) error {
+	v, err := k.owned(ctx, owner, id)
+	if err != nil {
+		return err
+	}
+	old := v
+	if err := k.step(ctx, &v, vm.Reboot, vm.Tenant, byTenant(), now(ctx)); err != nil {
+		return err
+	}
+	v.Spec.RebootSeq++
+	v.Generation++
+	return k.requested(ctx, &old, v, "reboot")
+}
+
+// Rename gives a VM another name.
+func (k *Keeper) Rename(ctx context.Context, m *types.MsgRenameVM) error {
+	if err := m.ValidateBasic(); err != nil {
+		return err
+	}
+	v, err := k.owned(ctx, m.Owner, m.VmId)
+	if err != nil {
+		return err
+	}
+	if v.Ended() {
+		return types.ErrWrongPhase.Wrapf("VM %s is %s; it has no name any more", v.Id, v.Status.Phase.Core())
+	}
+	if err := k.checkName(ctx, m.Owner, m.Name); err != nil {
+		return err
+	}
+	old := v
+	if err := k.names.Remove(ctx, collections.Join(m.Owner, v.Spec.Name)); err != nil {
+		return err
+	}
+	if err := k.names.Set(ctx, collections.Join(m.Owner, m.Name), v.Id); err != nil {
+		return err
+	}
+	v.Spec.Name = m.Name
+	v.Generation++
+	return k.requested(ctx, &old, v, "rename")
+}
+
+// Terminate ends a VM in any phase. Its name, keys and charge are free at once;
+// what its miner holds when the miner confirms.
+func (k *Keeper) Terminate(ctx context.Context, owner, id string) error {
+	v, err := k.owned(ctx, owner, id)
+	if err != nil {
+		return err
+	}
+	old := v
+	if err := k.step(ctx, &v, vm.Terminate, vm.Tenant, byTenant(), now(ctx)); err != nil {
+		return err
+	}
+	v.Generation++
+	v.Status.Deadline = 0
+	if err := k.dequeue(ctx, id); err != nil {
+		return err
+	}
+	if err := k.names.Remove(ctx, collections.Join(owner, v.Spec.Name)); err != nil {
+		return err
+	}
+	if err := k.useKeys(ctx, owner, v.Spec.SshKeys, -1); err != nil {
+		return err
+	}
+	if err := k.revoke(ctx, v); err != nil {
+		return err
+	}
+	if v.Status.Phase.Core() == vm.Terminated {
+		if err := k.finish(ctx, &v); err != nil {
+			return err
+		}
+	}
+	if err := k.requested(ctx, &old, v, "terminate"); err != nil {
+		return err
+	}
+	if err := k.meters.RemoveVM(ctx, owner, v.StoppedRate); err != nil {
+		return err
+	}
+	return k.meters.SettleNow(ctx, owner)
+}
+
+// revoke blocks the mesh certificates of every instance that some miner may have held.
+func (k *Keeper) revoke(ctx context.Context, v types.VM) error {
+	used, err := k.instancesOf(ctx, v.Id, v.Status.InstanceSeq)
+	if err != nil {
+		return err
+	}
+	fingerprints := make([][]byte, 0, len(used))
+	for _, in := range used {
+		fingerprints = append(fingerprints, in.MeshCertFingerprint)
+	}
+	return k.mesh.RevokeInstances(ctx, v.Owner, fingerprints)
+}
+
+// finish makes a terminated VM a tombstone, held by nobody.
+func (k *Keeper) finish(ctx context.Context, v *types.VM) error {
+	host, err := k.hostNumber(ctx, v.Owner, v.Spec.MeshAddress)
+	if err != nil {
+		return err
+	}
+	if err := k.addresses.Remove(ctx, collections.Join(v.Owner, host)); err != nil {
+		return err
+	}
+	if err := k.live.Remove(ctx, collections.Join(v.Owner, v.Id)); err != nil {
+		return err
+	}
+	if err := k.mesh.VMRemoved(ctx, v.Owner); err != nil {
+		return err
+	}
+	v.Status.Miner, v.Status.Deadline, v.TerminatedAt = "", 0, now(ctx)
+	return k.tombstones.Set(ctx, collections.Join(v.TerminatedAt, v.Id))
+}
+
+// requested saves what a tenant asked for and says so.
+func (k *Keeper) requested(ctx context.Context, old *types.VM, v types.VM, operation string) error {
+	emit(ctx, types.EventVMRequested,
+		sdk.NewAttribute(types.AttributeVM, v.Id),
+		sdk.NewAttribute(types.AttributeOwner, v.Owner),
+		sdk.NewAttribute(types.AttributeMiner, old.Status.Miner),
+		sdk.NewAttribute(types.AttributeOperation, operation),
+		sdk.NewAttribute(types.AttributePhase, v.Status.Phase.Core().String()),
+		sdk.NewAttribute(types.AttributeGeneration, strconv.FormatUint(v.Generation, 10)))
+	return k.save(ctx, old, v)
+}
+
+// AfterRunOut is x/marketplace's hook: the account's credit came down to its
+// hold-back, so all its VMs stop, lowest priority first, disks kept. What waits
+// to be placed fails. The tenant starts them again when there is credit.
+func (k *Keeper) AfterRunOut(ctx context.Context, account string) error {
+	it, err := k.live.Iterate(ctx, collections.NewPrefixedPairRange[string, string](account))
+	if err != nil {
+		return err
+	}
+	keys, err := it.Keys() // bounded by the addresses of a block; closes it
+	if err != nil {
+		return err
+	}
+	vms := make([]types.VM, 0, len(keys))
+	for _, key := range keys {
+		v, err := k.VM(ctx, key.K2())
+		if err != nil {
+			return err
+		}
+		vms = append(vms, v)
+	}
+	slices.SortFunc(vms, func(a, b types.VM) int {
+		return cmp.Or(cmp.Compare(a.Spec.Priority, b.Spec.Priority), cmp.Compare(a.Id, b.Id))
+	})
+	for _, v := range vms {
+		if err := k.runOut(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) runOut(ctx context.Context, v types.VM) error {
+	if p := v.Status.Phase.Core(); p == vm.Failed && v.Spec.Power == types.Power_POWER_OFF {
+		return nil
+	}
+	old := v
+	err := k.step(ctx, &v, vm.RunOut, vm.Chain, why{vm.ReasonCreditRunOut, "the account's credit came down to its hold-back; buy credits, then start the VM"}, now(ctx))
+	if errors.Is(err, types.ErrWrongPhase) {
+		return nil // it costs nothing to run as it is
+	}
+	if err != nil {
+		return err
+	}
+	setPower(&v, false)
+	v.Status.Deadline = 0
+	if v.Status.Phase.Core() == vm.Failed {
+		v.Status.Miner = ""
+		if err := k.dequeue(ctx, v.Id); err != nil {
+			return err
+		}
+	}
+	return k.save(ctx, &old, v)
+}

@@ -1,0 +1,85 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+
+	"cosmossdk.io/collections"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+)
+
+// prune forgets tombstones and released entries that are old enough.
+func (k *Keeper) prune(ctx context.Context) error {
+	before := now(ctx) - pruneSeconds
+	dead, err := dueKeys(ctx, k.tombstones, before, maxPruned)
+	if err != nil {
+		return err
+	}
+	for _, key := range dead {
+		if err := k.tombstones.Remove(ctx, key); err != nil {
+			return err
+		}
+		if err := k.forget(ctx, key.K2()); err != nil {
+			return err
+		}
+	}
+	return k.pruneReleased(ctx, before)
+}
+
+// forget removes the last of a terminated VM.
+func (k *Keeper) forget(ctx context.Context, id string) error {
+	v, err := k.VM(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := k.owners.Remove(ctx, collections.Join(v.Owner, id)); err != nil {
+		return err
+	}
+	if err := k.instances.Clear(ctx, collections.NewPrefixedPairRange[string, uint32](id)); err != nil {
+		return err
+	}
+	emit(ctx, types.EventVMForgot,
+		sdk.NewAttribute(types.AttributeVM, id),
+		sdk.NewAttribute(types.AttributeOwner, v.Owner))
+	return k.vms.Remove(ctx, id)
+}
+
+// pruneReleased forgets what miners let go of long ago; cursors older than that need a full listing.
+func (k *Keeper) pruneReleased(ctx context.Context, before int64) error {
+	var old []releaseKey
+	err := k.releasedPrune.Walk(ctx, nil, func(key releaseKey) (bool, error) {
+		if key.K1() > before || len(old) >= maxPruned {
+			return true, nil
+		}
+		old = append(old, key)
+		return false, nil
+	})
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	oldest, err := k.oldest(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range old {
+		if err := k.releasedPrune.Remove(ctx, key); err != nil {
+			return err
+		}
+		if err := k.released.Remove(ctx, collections.Join3(key.K2(), key.K3(), key.K4())); err != nil {
+			return err
+		}
+		oldest = max(oldest, key.K3())
+	}
+	return k.oldestHeight.Set(ctx, oldest)
+}
+
+func (k *Keeper) oldest(ctx context.Context) (int64, error) {
+	h, err := k.oldestHeight.Get(ctx)
+	if errors.Is(err, collections.ErrNotFound) {
+		return 0, nil
+	}
+	return h, err
+}

@@ -1,0 +1,127 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"cosmossdk.io/collections"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/types/query"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/core/vm"
+)
+
+// maxVMPage bounds a page of an owner's VMs.
+const maxVMPage = 100
+
+type queryServer struct{ k *Keeper }
+
+// NewQueryServer serves the module's queries.
+func NewQueryServer(k *Keeper) types.QueryServer { return queryServer{k} }
+
+func (s queryServer) Params(ctx context.Context, _ *types.QueryParamsRequest) (*types.QueryParamsResponse, error) {
+	p, err := s.k.params.Get(ctx)
+	return &types.QueryParamsResponse{Params: p}, err
+}
+
+func (s queryServer) SSHKeys(ctx context.Context, r *types.QuerySSHKeysRequest) (*types.QuerySSHKeysResponse, error) {
+	if err := checkAddress("owner", r.Owner); err != nil {
+		return nil, err
+	}
+	it, err := s.k.keys.Iterate(ctx, collections.NewPrefixedPairRange[string, string](r.Owner))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := it.Values() // bounded by max_keys_per_account; closes it
+	return &types.QuerySSHKeysResponse{Keys: keys}, err
+}
+
+func (s queryServer) VM(ctx context.Context, r *types.QueryVMRequest) (*types.QueryVMResponse, error) {
+	id, err := s.id(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.k.VM(ctx, id)
+	if errors.Is(err, types.ErrUnknownVM) {
+		return nil, status.Error(codes.NotFound, err.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	v, err = s.shown(ctx, v)
+	return &types.QueryVMResponse{Vm: v, Height: sdk.UnwrapSDKContext(ctx).BlockHeight()}, err
+}
+
+// id of the VM that is asked for, by id or by owner and name.
+func (s queryServer) id(ctx context.Context, r *types.QueryVMRequest) (string, error) {
+	if r.Id != "" {
+		if _, err := vm.ParseID(r.Id); err != nil {
+			return "", status.Error(codes.InvalidArgument, err.Error())
+		}
+		return r.Id, nil
+	}
+	if err := checkAddress("owner", r.Owner); err != nil {
+		return "", err
+	}
+	if err := vm.ValidName("VM name", r.Name); err != nil {
+		return "", status.Error(codes.InvalidArgument, err.Error())
+	}
+	id, err := s.k.names.Get(ctx, collections.Join(r.Owner, r.Name))
+	if errors.Is(err, collections.ErrNotFound) {
+		return "", status.Errorf(codes.NotFound, "account %s has no VM named %q", r.Owner, r.Name)
+	}
+	return id, err
+}
+
+// shown is a VM as queries give it.
+func (s queryServer) shown(ctx context.Context, v types.VM) (types.VM, error) {
+	v, err := s.k.full(ctx, v)
+	if err != nil || v.Status.Phase.Core() != vm.Pending {
+		return v, err
+	}
+	v.Status.QueuePlace, err = s.k.queuePlace(ctx, v.Id)
+	return v, err
+}
+
+func (s queryServer) VMs(ctx context.Context, r *types.QueryVMsRequest) (*types.QueryVMsResponse, error) {
+	if err := checkAddress("owner", r.Owner); err != nil {
+		return nil, err
+	}
+	if r.Pagination != nil && r.Pagination.Limit > maxVMPage {
+		return nil, status.Errorf(codes.InvalidArgument, "a page of %d VMs; at most %d", r.Pagination.Limit, maxVMPage)
+	}
+	index := s.k.live
+	if r.Terminated {
+		index = s.k.owners
+	}
+	vms, page, err := query.CollectionPaginate(ctx, index, r.Pagination,
+		func(key ownerKey, _ collections.NoValue) (types.VM, error) {
+			v, err := s.k.VM(ctx, key.K2())
+			if err != nil {
+				return v, err
+			}
+			return s.shown(ctx, v)
+		}, query.WithCollectionPaginationPairPrefix[string, string](r.Owner))
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return &types.QueryVMsResponse{Vms: vms, Pagination: page}, nil
+}
+
+func (s queryServer) Head(ctx context.Context, _ *types.QueryHeadRequest) (*types.QueryHeadResponse, error) {
+	head, err := s.k.head(ctx)
+	return &types.QueryHeadResponse{Head: head}, err
+}
+
+func checkAddress(what, s string) error {
+	if _, err := account.Parse(what, s); err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	return nil
+}

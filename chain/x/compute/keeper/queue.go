@@ -1,0 +1,104 @@
+package keeper
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cosmossdk.io/collections"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+)
+
+type headRange = collections.Range[int64]
+
+// ready is the class of VMs that were not tried since they arrived. The other
+// classes hold those that nobody has room for, alike in all that placement asks.
+const ready = ""
+
+// maxPlace bounds how far a place in the queue is counted.
+const maxPlace = 1000
+
+// enqueue puts a VM at the end of a class, and nowhere else.
+func (k *Keeper) enqueue(ctx context.Context, id, class string) error {
+	if err := k.dequeue(ctx, id); err != nil {
+		return err
+	}
+	seq, err := k.queueSeq.Get(ctx)
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return err
+	}
+	if err := k.queueSeq.Set(ctx, seq+1); err != nil {
+		return err
+	}
+	if err := k.queue.Set(ctx, collections.Join3(class, seq, id)); err != nil {
+		return err
+	}
+	return k.queued.Set(ctx, collections.Join3(id, class, seq))
+}
+
+// place of a VM in the queue, if it is there.
+func (k *Keeper) position(ctx context.Context, id string) (at queuedKey, found bool, err error) {
+	err = k.queued.Walk(ctx, new(collections.Range[queuedKey]).Prefix(collections.TriplePrefix[string, string, uint64](id)),
+		func(key queuedKey) (bool, error) {
+			at, found = key, true
+			return true, nil
+		})
+	return at, found, err
+}
+
+// dequeue takes a VM out of the queue if it is there.
+func (k *Keeper) dequeue(ctx context.Context, id string) error {
+	at, found, err := k.position(ctx, id)
+	if err != nil || !found {
+		return err
+	}
+	if err := k.queue.Remove(ctx, collections.Join3(at.K2(), at.K3(), id)); err != nil {
+		return err
+	}
+	return k.queued.Remove(ctx, at)
+}
+
+// queuePlace counts a waiting VM's place in its class, from 1; 0 if it does not wait.
+func (k *Keeper) queuePlace(ctx context.Context, id string) (uint32, error) {
+	at, found, err := k.position(ctx, id)
+	if err != nil || !found {
+		return 0, err
+	}
+	n := uint32(0)
+	err = k.queue.Walk(ctx, new(collections.Range[queueKey]).Prefix(collections.TriplePrefix[string, uint64, string](at.K2())),
+		func(key queueKey) (bool, error) {
+			n++
+			return key.K3() == id || n >= maxPlace, nil
+		})
+	return n, err
+}
+
+// first VM at or after a class, if there is one.
+func (k *Keeper) first(ctx context.Context, class string) (key queueKey, found bool, err error) {
+	err = k.queue.Walk(ctx, new(collections.Range[queueKey]).StartInclusive(collections.TriplePrefix[string, uint64, string](class)),
+		func(at queueKey) (bool, error) {
+			key, found = at, true
+			return true, nil
+		})
+	return key, found, err
+}
+
+// classOf names everything that placement asks of a miner for a VM, so that
+// where one of a class finds no room, none does.
+func classOf(v *types.VM) string {
+	d := v.Demand()
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %d %d %q %q %q %q", d.VCPUs, d.MemoryMiB, d.DiskGiB, v.Spec.Region, v.Arch, sorted(v.Spec.Miners), sorted(v.Status.Excluded))
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func sorted(list []string) string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}

@@ -1,0 +1,223 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"cosmossdk.io/collections"
+	errorsmod "cosmossdk.io/errors"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/vm"
+)
+
+const (
+	// maxExcluded bounds the miners a VM remembers to have failed it.
+	maxExcluded = 8
+	minute      = 60
+	// countBits of a report rate's number are the count, the rest is the minute.
+	countBits = 20
+)
+
+// AllowReport is the ante handler's gate: a registered miner may send so many
+// batches in a minute without a fee. It counts this one.
+func (k *Keeper) AllowReport(ctx context.Context, miner string) error {
+	m, err := k.offers.Miner(ctx, miner)
+	if err != nil {
+		return err
+	}
+	if m.Status == registrytypes.StatusGone {
+		return registrytypes.ErrStatus.Wrapf("miner %s is gone; register it again", miner)
+	}
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := k.reportRates.Get(ctx, miner)
+	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+		return err
+	}
+	window := uint64(now(ctx)/minute) << countBits
+	count := uint64(0)
+	if last>>countBits<<countBits == window {
+		count = last - window
+	}
+	if count >= uint64(p.MaxReportsPerMinute) {
+		return types.ErrTooManyReports.Wrapf("miner %s sent %d batches this minute; at most %d: put more reports into one", miner, count, p.MaxReportsPerMinute)
+	}
+	return k.reportRates.Set(ctx, miner, window+count+1)
+}
+
+// Report takes a miner's batch. Each report is judged by itself: the good ones
+// take effect, the bad ones leave no trace but their answer. If all are bad the
+// first one's error is returned.
+func (k *Keeper) Report(ctx context.Context, m *types.MsgReportVM) ([]types.ReportResult, error) {
+	if err := m.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.offers.Seen(ctx, m.Miner); err != nil {
+		return nil, err
+	}
+	sctx := sdk.UnwrapSDKContext(ctx)
+	results := make([]types.ReportResult, len(m.Reports))
+	var first error
+	bad := 0
+	for i, r := range m.Reports {
+		results[i].VmId = r.VmId
+		branch, write := sctx.CacheContext()
+		if err := k.report(branch, p, m.Miner, r); err != nil {
+			_, results[i].Code, results[i].Message = errorsmod.ABCIInfo(err, false)
+			if bad == 0 {
+				first = err
+			}
+			bad++
+			continue
+		}
+		write()
+	}
+	if bad > 0 && bad == len(m.Reports) {
+		return nil, first
+	}
+	emit(ctx, types.EventReported,
+		sdk.NewAttribute(types.AttributeMiner, m.Miner),
+		sdk.NewAttribute(types.AttributeCount, strconv.Itoa(len(m.Reports))),
+		sdk.NewAttribute(types.AttributeRefused, strconv.Itoa(bad)))
+	return results, nil
+}
+
+// report applies one report.
+func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r types.VMReport) error {
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	v, err := k.VM(ctx, r.VmId)
+	if err != nil {
+		return err
+	}
+	if err := mayReport(&v, miner, r); err != nil {
+		return err
+	}
+	old := v
+	v.Status.ObservedGeneration = max(v.Status.ObservedGeneration, r.ObservedGeneration)
+	v.Status.ObservedRebootSeq = max(v.Status.ObservedRebootSeq, r.ObservedRebootSeq)
+	v.Status.Deadline = 0
+
+	if err := k.step(ctx, &v, eventOf(&v, r), vm.Miner, why{r.Reason, r.Message}, 0); err != nil {
+		return err
+	}
+	switch v.Status.Phase.Core() { //nolint:exhaustive // the rest needs nothing more
+	case vm.Running, vm.Rebooting:
+		return k.reportedOn(ctx, p, &old, v, r)
+	case vm.Stopped:
+		return k.reportedStopped(ctx, p, &old, v)
+	case vm.Failed:
+		return k.reportedFailed(ctx, p, &old, v)
+	case vm.Terminated:
+		if err := k.finish(ctx, &v); err != nil {
+			return err
+		}
+	}
+	return k.save(ctx, &old, v)
+}
+
+// mayReport wants the miner that holds the VM to speak of its present instance.
+func mayReport(v *types.VM, miner string, r types.VMReport) error {
+	switch {
+	case v.Status.Miner != miner:
+		return types.ErrNotHolder.Wrapf("miner %s does not hold VM %s; it keeps nothing of it", miner, v.Id)
+	case r.InstanceSeq != v.Status.InstanceSeq:
+		return types.ErrOldInstance.Wrapf("VM %s is at instance %d; the report is of instance %d", v.Id, v.Status.InstanceSeq, r.InstanceSeq)
+	case r.ObservedGeneration > v.Generation:
+		return types.ErrBadReport.Wrapf("generation %d of VM %s was observed; the newest is %d", r.ObservedGeneration, v.Id, v.Generation)
+	case r.ObservedRebootSeq > v.Spec.RebootSeq:
+		return types.ErrBadReport.Wrapf("reboot %d of VM %s was observed; the last asked for is %d", r.ObservedRebootSeq, v.Id, v.Spec.RebootSeq)
+	}
+	return nil
+}
+
+// eventOf is what a report says. A miner that sees the VM running, but has not
+// seen the request to reboot it, reports what was before the request.
+func eventOf(v *types.VM, r types.VMReport) vm.Event {
+	if v.Status.Phase.Core() == vm.Rebooting && r.Phase.Core() == vm.Running && r.ObservedRebootSeq < v.Spec.RebootSeq {
+		return vm.ReportRebooting
+	}
+	ev, _ := vm.ReportOf(r.Phase.Core()) // Validate saw that there is one
+	return ev
+}
+
+// reportedOn takes the guest's proof of a VM that is up, or the host's word where there is no agent.
+func (k *Keeper) reportedOn(ctx context.Context, p types.Params, old *types.VM, v types.VM, r types.VMReport) error {
+	if v.Status.Phase.Core() == vm.Running {
+		v.Status.HasData, v.Status.Attempts, v.Status.Excluded = true, 0, nil
+	}
+	switch {
+	case v.Spec.Agent == types.AgentMode_AGENT_MODE_NONE:
+		if err := k.attestRunning(ctx, p, &v, now(ctx)); err != nil {
+			return err
+		}
+	case r.Proof != nil:
+		at, err := k.prove(ctx, p, &v, r.Proof)
+		if err != nil {
+			return err
+		}
+		if err := k.attestRunning(ctx, p, &v, at); err != nil {
+			return err
+		}
+	}
+	return k.save(ctx, old, v)
+}
+
+// reportedStopped: off by the tenant's wish, or shut down from inside, which is a wish too.
+func (k *Keeper) reportedStopped(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
+	if v.Spec.Power == types.Power_POWER_ON {
+		setPower(&v, false)
+		if v.Status.Reason == "" {
+			v.Status.Reason = vm.ReasonGuestShutdown
+		}
+	}
+	if err := k.attestDisk(ctx, p, &v); err != nil {
+		return err
+	}
+	return k.save(ctx, old, v)
+}
+
+// reportedFailed: with data the VM stays where its data is; without, the miner
+// lets go of it and the next is tried, if any attempt is left.
+func (k *Keeper) reportedFailed(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
+	if v.Status.HasData {
+		return k.save(ctx, old, v)
+	}
+	exclude(&v)
+	v.Status.Miner = ""
+	if v.Spec.Power != types.Power_POWER_ON || v.Status.Attempts >= p.MaxAttempts {
+		return k.save(ctx, old, v)
+	}
+	if err := k.step(ctx, &v, vm.Retry, vm.Chain, why{v.Status.Reason, v.Status.Message}, 0); err != nil {
+		return err
+	}
+	if err := k.enqueue(ctx, v.Id, ready); err != nil {
+		return err
+	}
+	return k.save(ctx, old, v)
+}
+
+// exclude remembers that the VM's miner failed it.
+func exclude(v *types.VM) {
+	miner := v.Status.Miner
+	if slices.Contains(v.Status.Excluded, miner) {
+		return
+	}
+	v.Status.Excluded = append(slices.Clone(v.Status.Excluded), miner)
+	if over := len(v.Status.Excluded) - maxExcluded; over > 0 {
+		v.Status.Excluded = v.Status.Excluded[over:]
+	}
+}

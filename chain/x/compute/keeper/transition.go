@@ -1,0 +1,76 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/core/vm"
+)
+
+// why a phase changed.
+type why struct{ reason, message string }
+
+// step moves a VM to the phase that follows an event, without saving it. What
+// was attested until a moment is charged when the attestation ends with the
+// step; until 0 ends it at the last proof.
+func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor, w why, until int64) error {
+	from := v.Status.Phase.Core()
+	to, err := vm.Next(v.State(), ev, by)
+	if err != nil {
+		return phaseError(v, ev, err)
+	}
+	if keeps := to == from || from == vm.Running && to == vm.Rebooting || from == vm.Rebooting && to == vm.Running; !keeps {
+		if err := k.endAttestation(ctx, v, until); err != nil {
+			return err
+		}
+		if from.On() || to == vm.Provisioning {
+			// What the guest signed until now belongs to the run before.
+			v.Status.Attestation.ProofHeight = max(v.Status.Attestation.ProofHeight, height(ctx))
+		}
+	}
+	if to == from && v.Status.Reason == w.reason && v.Status.Message == w.message {
+		return nil
+	}
+	v.Status.Phase, v.Status.Reason, v.Status.Message = types.PhaseOf(to), w.reason, w.message
+	if to == from {
+		return nil
+	}
+	v.Status.PhaseSince = now(ctx)
+	emit(ctx, types.EventVMPhase,
+		sdk.NewAttribute(types.AttributeVM, v.Id),
+		sdk.NewAttribute(types.AttributeOwner, v.Owner),
+		sdk.NewAttribute(types.AttributeMiner, v.Status.Miner),
+		sdk.NewAttribute(types.AttributeFrom, from.String()),
+		sdk.NewAttribute(types.AttributePhase, to.String()),
+		sdk.NewAttribute(types.AttributeReason, w.reason),
+		sdk.NewAttribute(types.AttributeInstance, strconv.FormatUint(uint64(v.Status.InstanceSeq), 10)),
+		sdk.NewAttribute(types.AttributeGeneration, strconv.FormatUint(v.Generation, 10)))
+	return nil
+}
+
+func phaseError(v *types.VM, ev vm.Event, err error) error {
+	var pe *vm.PhaseError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	if ev.By() == vm.Miner {
+		return types.ErrBadTransition.Wrapf("VM %s: %s", v.Id, pe)
+	}
+	return types.ErrWrongPhase.Wrapf("VM %s: %s", v.Id, pe)
+}
+
+// setPower changes what the VM is wanted to be; a new generation of its spec.
+func setPower(v *types.VM, on bool) {
+	want := types.Power_POWER_OFF
+	if on {
+		want = types.Power_POWER_ON
+	}
+	if v.Spec.Power != want {
+		v.Spec.Power = want
+		v.Generation++
+	}
+}

@@ -1,0 +1,37 @@
+package types
+
+// Events of the module. Every operation on a VM gives one.
+const (
+	EventKeyAdded       = "hippius.compute.key_added"
+	EventKeyRemoved     = "hippius.compute.key_removed"
+	EventVMCreated      = "hippius.compute.vm_created"
+	EventInstancesDealt = "hippius.compute.instances_dealt"
+	// EventVMRequested is a tenant's start, stop, reboot, rename or terminate.
+	EventVMRequested = "hippius.compute.vm_requested"
+	// EventVMPhase is a change of phase, whoever caused it.
+	EventVMPhase = "hippius.compute.vm_phase"
+	// EventVMReady is the first accepted proof of a run: charging begins.
+	EventVMReady    = "hippius.compute.vm_ready"
+	EventVMAssigned = "hippius.compute.vm_assigned"
+	EventVMWaiting  = "hippius.compute.vm_waiting"
+	EventVMForgot   = "hippius.compute.vm_forgotten"
+	EventReported   = "hippius.compute.reported"
+)
+
+// Attributes of the module's events.
+const (
+	AttributeOwner       = "owner"
+	AttributeName        = "name"
+	AttributeFingerprint = "fingerprint"
+	AttributeVM          = "vm"
+	AttributeMiner       = "miner"
+	AttributeOperation   = "operation"
+	AttributePhase       = "phase"
+	AttributeFrom        = "from"
+	AttributeReason      = "reason"
+	AttributeInstance    = "instance_seq"
+	AttributeGeneration  = "generation"
+	AttributeAt          = "at"
+	AttributeCount       = "count"
+	AttributeRefused     = "refused"
+)

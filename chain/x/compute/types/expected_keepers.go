@@ -1,0 +1,64 @@
+package types
+
+import (
+	"context"
+
+	marketplacetypes "github.com/hippius/compute/chain/x/marketplace/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/node"
+)
+
+// Catalogue is what may be rented and by whom; x/marketplace offers it.
+type Catalogue interface {
+	Plan(ctx context.Context, name string) (marketplacetypes.Plan, error)
+	Image(ctx context.Context, name string) (marketplacetypes.Image, error)
+	App(ctx context.Context, name string) (marketplacetypes.App, error)
+	// Quote is what a plan costs, in ucredit per hour.
+	Quote(ctx context.Context, plan string) (running, stopped uint64, err error)
+	// RequireCreate is an error unless the account could create a VM now.
+	RequireCreate(ctx context.Context, account string) error
+	// RequireStart is an error if the account is out of credit.
+	RequireStart(ctx context.Context, account string) error
+}
+
+// Meters charge accounts; x/marketplace offers them. Rates in ucredit per hour, times in unix seconds.
+type Meters interface {
+	AddVM(ctx context.Context, account string, stoppedRate uint64) error
+	RemoveVM(ctx context.Context, account string, stoppedRate uint64) error
+	// SetRate changes what the account's VMs on a miner cost now.
+	SetRate(ctx context.Context, account, miner string, delta int64) error
+	// Accrue charges an attested interval, from included, to excluded.
+	Accrue(ctx context.Context, account, miner string, rate uint64, from, to int64) error
+	// SettleNow settles what is accrued without waiting for the hour.
+	SettleNow(ctx context.Context, account string) error
+}
+
+// Miners are those that hold VMs; x/registry offers them.
+type Miners interface {
+	Miner(ctx context.Context, operator string) (registrytypes.Miner, error)
+	// Walk and Named give miners that are alive; neither reads more than is asked for.
+	Walk(ctx context.Context, region string, start uint64, limit int) ([]registrytypes.Miner, error)
+	Named(ctx context.Context, operators []string) ([]registrytypes.Miner, error)
+	Seen(ctx context.Context, operator string) error
+	Hold(ctx context.Context, operator string, d node.Demand) error
+	Release(ctx context.Context, operator string, d node.Demand) error
+	// RoomVersion rises whenever some miner's room grew.
+	RoomVersion(ctx context.Context) (uint64, error)
+}
+
+// Registry is what else x/registry knows.
+type Registry interface {
+	Params(ctx context.Context) (registrytypes.Params, error)
+	Committee(ctx context.Context) (registrytypes.Committee, error)
+	HasRegion(ctx context.Context, region string) (bool, error)
+	Regions(ctx context.Context, limit int) ([]string, error)
+}
+
+// Mesh knows tenants' address blocks; x/mesh offers it.
+type Mesh interface {
+	Block(ctx context.Context, owner string) (mesh.Block, error)
+	VMAdded(ctx context.Context, owner string) error
+	VMRemoved(ctx context.Context, owner string) error
+	RevokeInstances(ctx context.Context, owner string, fingerprints [][]byte) error
+}

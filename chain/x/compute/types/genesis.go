@@ -1,0 +1,85 @@
+package types
+
+import (
+	"slices"
+
+	"github.com/hippius/compute/core/vm"
+)
+
+// DefaultGenesis has parameters and nothing rented.
+func DefaultGenesis() *GenesisState { return &GenesisState{Params: DefaultParams()} }
+
+// Validate checks the genesis by itself.
+func (g GenesisState) Validate() error {
+	if err := g.Params.Validate(); err != nil {
+		return err
+	}
+	type named struct{ owner, name string }
+	keys, names, addresses, ids := map[named]bool{}, map[named]bool{}, map[named]bool{}, map[string]bool{}
+	for _, k := range g.Keys {
+		if err := ownerAndName(k.Owner, "SSH key name", k.Name); err != nil {
+			return err
+		}
+		id := named{k.Owner, k.Name}
+		if keys[id] {
+			return ErrInvalid.Wrapf("SSH key %s of %s is there twice", k.Name, k.Owner)
+		}
+		keys[id] = true
+	}
+	for _, v := range g.Vms {
+		if err := v.Validate(); err != nil {
+			return err
+		}
+		if ids[v.Id] {
+			return ErrInvalid.Wrapf("VM %s is there twice", v.Id)
+		}
+		ids[v.Id] = true
+		if name := (named{v.Owner, v.Spec.Name}); !v.Ended() {
+			if names[name] {
+				return ErrInvalid.Wrapf("VM name %s of %s is there twice", v.Spec.Name, v.Owner)
+			}
+			names[name] = true
+		}
+		if a := (named{v.Owner, v.Spec.MeshAddress}); v.Status.Phase.Core() != vm.Terminated {
+			if addresses[a] {
+				return ErrInvalid.Wrapf("mesh address %s of %s is there twice", v.Spec.MeshAddress, v.Owner)
+			}
+			addresses[a] = true
+		}
+	}
+	return nil
+}
+
+// Validate checks a VM's record by itself.
+func (v VM) Validate() error {
+	if err := address("owner", v.Owner); err != nil {
+		return err
+	}
+	id, err := vm.ID(v.Owner, v.Nonce)
+	if err != nil || id != v.Id {
+		return ErrInvalid.Wrapf("VM %.40s is not named after its owner and nonce", v.Id)
+	}
+	if err := v.Spec.Core().Validate(); err != nil {
+		return ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
+	}
+	p := v.Status.Phase.Core()
+	if !slices.Contains(vm.Phases(), p) {
+		return ErrInvalid.Wrapf("VM %s has no known phase", v.Id)
+	}
+	held := v.Status.Miner != ""
+	if free := p == vm.Pending || p == vm.Archived || p == vm.Terminated; free && held || !free && !held && p != vm.Failed {
+		return ErrInvalid.Wrapf("VM %s is %s, yet its miner is %q", v.Id, p, v.Status.Miner)
+	}
+	for i, in := range v.Instances {
+		if in.Seq != uint32(i)+1 {
+			return ErrInvalid.Wrapf("VM %s has instance %d in place %d", v.Id, in.Seq, i+1)
+		}
+		if err := in.Validate(); err != nil {
+			return err
+		}
+	}
+	if int(v.Status.InstanceSeq) > len(v.Instances) {
+		return ErrInvalid.Wrapf("VM %s is at instance %d of %d", v.Id, v.Status.InstanceSeq, len(v.Instances))
+	}
+	return nil
+}
