@@ -94,7 +94,7 @@ func (d *Driver) Inspect(ctx context.Context, id vm.ID) (vm.Info, error) {
 	if err != nil {
 		return vm.Info{}, fmt.Errorf("inspect vm %s: %w", id, err)
 	}
-	return d.info(ctx, id, s)
+	return d.info(ctx, id, s), nil
 }
 
 // List implements vm.Inventory.
@@ -125,18 +125,14 @@ func (d *Driver) List(ctx context.Context) ([]vm.Info, error) {
 	}
 	infos := make([]vm.Info, 0, len(sights))
 	for _, s := range sights {
-		info, err := d.info(ctx, idOf(s.domain.UUID), s)
-		if err != nil {
-			return nil, err
-		}
-		infos = append(infos, info)
+		infos = append(infos, d.info(ctx, idOf(s.domain.UUID), s))
 	}
 	slices.SortFunc(infos, func(a, b vm.Info) int { return cmp.Compare(a.ID, b.ID) })
 	return infos, nil
 }
 
 // info turns a sight into what callers see, and remembers it.
-func (d *Driver) info(ctx context.Context, id vm.ID, s sight) (vm.Info, error) {
+func (d *Driver) info(ctx context.Context, id vm.ID, s sight) vm.Info {
 	now := d.translate(s)
 	if now.State.Alive() {
 		now.PID, now.Since = d.process(id)
@@ -146,13 +142,13 @@ func (d *Driver) info(ctx context.Context, id vm.ID, s sight) (vm.Info, error) {
 	}
 	now, err := d.seen.note(id, now)
 	if err != nil {
-		return vm.Info{}, err
+		d.log.Warn("a machine's state is not written down", "err", err)
 	}
 	return vm.Info{
 		ID: id, InstanceSeq: s.label.InstanceSeq, Generation: s.label.Generation, Name: s.label.Name,
 		State: now.State, StopReason: now.Stop, PauseReason: now.Pause, PID: now.PID, Since: now.Since,
 		Tap: s.tap, MAC: s.mac,
-	}, nil
+	}
 }
 
 // translate maps libvirt's states and reasons to ours. StopUnknown on a domain

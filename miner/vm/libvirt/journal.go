@@ -38,6 +38,7 @@ type journal struct {
 	dir string // one folder for each machine
 
 	mu      sync.Mutex
+	moments map[vm.ID]moment // what the files hold, or would, on a full disk
 	endings map[vm.ID]ending
 	told    map[vm.ID]chan struct{} // closed when the ending is known
 	follows bool                    // events come in
@@ -45,19 +46,25 @@ type journal struct {
 
 func (j *journal) path(id vm.ID) string { return filepath.Join(j.dir, string(id), "seen.json") }
 
-// note merges what is seen now with what was seen last, and keeps it. A
-// machine without a folder is not ours to remember.
+// last returns what was seen last. j.mu is held.
+func (j *journal) last(id vm.ID) moment {
+	if m, ok := j.moments[id]; ok {
+		return m
+	}
+	var m moment
+	text, err := os.ReadFile(j.path(id))
+	if err != nil || json.Unmarshal(text, &m) != nil {
+		return moment{} // nothing yet, or torn by a crash
+	}
+	return m
+}
+
+// note merges what is seen now with what was seen last, and keeps it. When it
+// cannot be written it is kept in memory, and the error is for the log.
 func (j *journal) note(id vm.ID, now moment) (moment, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var last moment
-	text, err := os.ReadFile(j.path(id))
-	if err == nil {
-		err = json.Unmarshal(text, &last)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		last = moment{} // a file torn by a crash tells nothing
-	}
+	last := j.last(id)
 	if now.Stop == vm.StopUnknown {
 		switch {
 		case last.State == "":
@@ -72,6 +79,10 @@ func (j *journal) note(id vm.ID, now moment) (moment, error) {
 	if now.Since.IsZero() || last.PID == now.PID {
 		now.Since = time.Now().UTC().Round(0)
 	}
+	if j.moments == nil {
+		j.moments = make(map[vm.ID]moment)
+	}
+	j.moments[id] = now
 	return now, j.write(id, now)
 }
 
@@ -98,6 +109,14 @@ func (j *journal) follow(yes bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.follows = yes
+}
+
+// forget drops all memory of a machine that is no more.
+func (j *journal) forget(id vm.ID) {
+	j.begins(id)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.moments, id)
 }
 
 // begins forgets how the machine ended before.
@@ -129,12 +148,7 @@ func (j *journal) ends(id vm.ID, who ending) {
 func (j *journal) whoEnded(ctx context.Context, id vm.ID, now moment) moment {
 	j.mu.Lock()
 	who, known := j.endings[id]
-	text, err := os.ReadFile(j.path(id))
-	var last moment
-	if err == nil {
-		err = json.Unmarshal(text, &last)
-	}
-	if err == nil && last.State != "" && !last.State.Alive() {
+	if last := j.last(id); last.State != "" && !last.State.Alive() {
 		j.mu.Unlock()
 		now.State, now.Stop = last.State, last.Stop // judged before
 		return now

@@ -197,7 +197,7 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 			return fmt.Errorf("destroy vm %s: %w", id, err)
 		}
 	}
-	d.seen.begins(id)
+	d.seen.forget(id)
 	if err := errors.Join(d.trash(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
 		return fmt.Errorf("destroy vm %s: %w", id, err)
 	}
