@@ -14,50 +14,52 @@ import (
 	"github.com/hippius/compute/core/plan"
 )
 
-// Genesis describes a new network in plain types.
+// Genesis describes a new network in plain types. Keys and other bytes are base64 in JSON.
 type Genesis struct {
 	// ChainID is 1 to 50 characters.
-	ChainID string
+	ChainID string `json:"chain_id"`
 	// Time is the network's birth; the zero value is refused, as validators must agree on it.
-	Time       time.Time
-	Validators []GenesisValidator
-	Accounts   []GenesisAccount
+	Time       time.Time          `json:"time"`
+	Validators []GenesisValidator `json:"validators"`
+	Accounts   []GenesisAccount   `json:"accounts"`
 	// Plans, Images and Apps of the catalogue; nil plans or apps are the defaults.
-	Plans   []plan.Plan
-	Images  []plan.Image
-	Apps    []plan.App
-	Keepers []GenesisKeeper
+	Plans   []plan.Plan     `json:"plans"`
+	Images  []plan.Image    `json:"images"`
+	Apps    []plan.App      `json:"apps"`
+	Keepers []GenesisKeeper `json:"keepers"`
 	// Overrides are laid over the modules' genesis states: module name to a JSON
 	// object whose members replace those of the same path, such as
 	// {"marketplace": {"params": {"settle_lag_seconds": "0"}}}.
-	Overrides map[string]json.RawMessage
+	Overrides map[string]json.RawMessage `json:"overrides"`
 }
 
 // GenesisValidator is a validator from the first block on.
 type GenesisValidator struct {
-	Name string
+	Name string `json:"name"`
 	// Operator is the account (hip1…) that operates it and whose stake it has.
-	Operator string
+	Operator string `json:"operator"`
 	// ConsensusKey signs blocks.
-	ConsensusKey ed25519.PublicKey
+	ConsensusKey ed25519.PublicKey `json:"consensus_key"`
 	// StakeUhip bonded, in addition to what the account holds; at least 1 000 000.
-	StakeUhip uint64
+	StakeUhip uint64 `json:"stake_uhip"`
 }
 
 // GenesisAccount has coins, credits or both.
 type GenesisAccount struct {
-	Address string
-	Uhip    uint64
+	Address string `json:"address"`
+	Uhip    uint64 `json:"uhip"`
 	// Ucredit is backed by a deposit at the genesis price, from nowhere.
-	Ucredit uint64
+	Ucredit uint64 `json:"ucredit"`
 }
 
 // GenesisKeeper is a member of the first keeper committee.
 type GenesisKeeper struct {
-	Operator string
+	Operator string `json:"operator"`
 	// Identity is the Ed25519 key of its transport, HPKEKey the X25519 key that shares are sealed to.
-	Identity, HPKEKey []byte
-	Endpoint, Name    string
+	Identity []byte `json:"identity"`
+	HPKEKey  []byte `json:"hpke_key"`
+	Endpoint string `json:"endpoint"`
+	Name     string `json:"name"`
 }
 
 // Block bounds of a new network.

@@ -130,24 +130,6 @@ type NodeInfo struct {
 	Identity ed25519.PublicKey
 }
 
-// InitNode makes a node's home folder with its keys, and settings where there
-// are none. Keys that are there stay.
-func InitNode(home string) (NodeInfo, error) {
-	for _, dir := range []string{home, filepath.Join(home, "keys"), filepath.Join(home, dataDir)} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return NodeInfo{}, fmt.Errorf("make a node's home: %w", err)
-		}
-	}
-	if err := writeSample(filepath.Join(home, settingsFile)); err != nil {
-		return NodeInfo{}, err
-	}
-	k, err := loadKeys(home)
-	if err != nil {
-		return NodeInfo{}, err
-	}
-	return k.info()
-}
-
 // nodeKeys are a node's three keys.
 type nodeKeys struct {
 	consensus *privval.FilePV
@@ -211,12 +193,4 @@ func (k nodeKeys) info() (NodeInfo, error) {
 	}
 	identity, _ := k.identity.Public().(ed25519.PublicKey)
 	return NodeInfo{ConsensusKey: pub.Bytes(), PeerID: string(k.p2p.ID()), Identity: identity}, nil
-}
-
-// WriteGenesis puts a genesis document into a node's home folder.
-func WriteGenesis(home string, doc []byte) error {
-	if err := os.WriteFile(filepath.Join(home, genesisFile), doc, 0o600); err != nil {
-		return fmt.Errorf("write genesis: %w", err)
-	}
-	return nil
 }

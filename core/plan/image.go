@@ -8,17 +8,20 @@ import (
 
 // Image is an operating system image that miners download and boot.
 type Image struct {
-	Name, OS, Version string
+	Name    string `json:"name"`
+	OS      string `json:"os"`
+	Version string `json:"version"`
 	// URLs are tried in order; https, or http and file for test networks: the checksum decides.
-	URLs   []string
-	SHA256 []byte
+	URLs   []string `json:"urls"`
+	SHA256 []byte   `json:"sha256"`
 	// Format is "qcow2" or "raw".
-	Format string
+	Format string `json:"format"`
 	// SizeBytes of the file; VirtualSizeBytes is the least disk a machine needs.
-	SizeBytes, VirtualSizeBytes uint64
-	Arch                        string
+	SizeBytes        uint64 `json:"size_bytes"`
+	VirtualSizeBytes uint64 `json:"virtual_size_bytes"`
+	Arch             string `json:"arch"`
 	// User who logs in.
-	User string
+	User string `json:"user"`
 }
 
 const (
@@ -81,10 +84,11 @@ func printable(s string) bool {
 
 // App is an application that a machine gets at its first boot, as a cloud-config fragment.
 type App struct {
-	Name, Description string
-	Recipe            string
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Recipe      string `json:"recipe"`
 	// Images it works on; empty for all.
-	Images []string
+	Images []string `json:"images"`
 }
 
 const (

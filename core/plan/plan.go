@@ -17,16 +17,16 @@ const MiBPerGiB = 1024
 
 // Plan is a size of virtual machine.
 type Plan struct {
-	Name      string
-	VCPUs     uint32
-	MemoryMiB uint64
-	DiskGiB   uint64
+	Name      string `json:"name"`
+	VCPUs     uint32 `json:"vcpus"`
+	MemoryMiB uint64 `json:"memory_mib"`
+	DiskGiB   uint64 `json:"disk_gib"`
 	// IOPS and DiskBytesPerSecond bound the disk, NetworkBitsPerSecond the network, each way.
-	IOPS                 uint32
-	DiskBytesPerSecond   uint64
-	NetworkBitsPerSecond uint64
+	IOPS                 uint32 `json:"iops"`
+	DiskBytesPerSecond   uint64 `json:"disk_bytes_per_second"`
+	NetworkBitsPerSecond uint64 `json:"network_bits_per_second"`
 	// Order in listings, smallest first.
-	Order uint32
+	Order uint32 `json:"order"`
 }
 
 // Bounds of a plan: the smallest machine that boots, and more than any single host offers.

@@ -1,0 +1,159 @@
+// Package command is hippiusd's command line: it makes a node's home, builds a
+// network's genesis, and runs the node.
+package command
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hippius/compute/chain/app"
+)
+
+// Root is the program's command.
+func Root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           app.Name,
+		Short:         "A node of the Hippius Compute chain",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Example: `  hippiusd init --home ~/.hippiusd
+  hippiusd genesis build network.json --out genesis.json
+  hippiusd genesis install genesis.json --home ~/.hippiusd
+  hippiusd start --home ~/.hippiusd`,
+	}
+	root.PersistentFlags().String("home", defaultHome(), "folder with the node's keys, settings and data")
+	root.AddCommand(initCommand(), startCommand(), showCommand(), genesisCommand(), exportCommand(), versionCommand())
+	return root
+}
+
+func defaultHome() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ".hippiusd"
+	}
+	return filepath.Join(home, ".hippiusd")
+}
+
+func home(cmd *cobra.Command) string {
+	h, err := cmd.Flags().GetString("home")
+	if err != nil { // the flag is the root's own
+		return defaultHome()
+	}
+	return h
+}
+
+func initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "init",
+		Short:   "Make the home folder with new keys and settings; keys that are there stay",
+		Args:    cobra.NoArgs,
+		Example: "  hippiusd init --home /var/lib/hippiusd",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, err := app.InitNode(home(cmd))
+			if err != nil {
+				return err
+			}
+			return show(cmd.OutOrStdout(), info)
+		},
+	}
+}
+
+func showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show-validator",
+		Short:   "Show what others must know of the node: consensus key, peer id and identity",
+		Args:    cobra.NoArgs,
+		Example: "  hippiusd show-validator --home /var/lib/hippiusd",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, err := app.ReadNode(home(cmd))
+			if err != nil {
+				return err
+			}
+			return show(cmd.OutOrStdout(), info)
+		},
+	}
+}
+
+// show writes the keys as the genesis description and a client's profile want them.
+func show(w io.Writer, info app.NodeInfo) error {
+	return writeJSON(w, map[string]string{
+		"consensus_key": base64.StdEncoding.EncodeToString(info.ConsensusKey),
+		"peer_id":       info.PeerID,
+		"identity":      hex.EncodeToString(info.Identity),
+	})
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func startCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "start",
+		Short:   "Run the node until it is told to end",
+		Args:    cobra.NoArgs,
+		Example: "  hippiusd start --home /var/lib/hippiusd",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := app.LoadNodeConfig(home(cmd))
+			if err != nil {
+				return err
+			}
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: c.Level()}))
+			n, err := app.StartNode(cmd.Context(), c, log)
+			if err != nil {
+				return err
+			}
+			return n.Run(cmd.Context())
+		},
+	}
+}
+
+func exportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "export",
+		Short:   "Write the state as a genesis document; the node must not be running",
+		Args:    cobra.NoArgs,
+		Example: "  hippiusd export --home /var/lib/hippiusd > state.json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			doc, err := app.ExportState(home(cmd))
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(append(doc, '\n'))
+			return err
+		},
+	}
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Say which build this is",
+		Args:    cobra.NoArgs,
+		Example: "  hippiusd version",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			version, revision := "unknown", "unknown"
+			if b, ok := debug.ReadBuildInfo(); ok {
+				version = b.Main.Version
+				for _, s := range b.Settings {
+					if s.Key == "vcs.revision" {
+						revision = s.Value
+					}
+				}
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s)\n", app.Name, version, revision)
+			return err
+		},
+	}
+}

@@ -1,0 +1,20 @@
+// Program hippiusd is a node of the chain: a validator, or a full node that programs connect to.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/hippius/compute/chain/app/command"
+	"github.com/hippius/compute/internal/run"
+)
+
+func main() {
+	ctx, stop := run.Signals(context.Background())
+	defer stop()
+	if err := command.Root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "hippiusd:", err)
+		os.Exit(1)
+	}
+}
