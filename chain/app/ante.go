@@ -26,7 +26,7 @@ func (a *App) anteHandler() sdk.AnteHandler {
 		ante.NewTxTimeoutHeightDecorator(),
 		ante.NewValidateMemoDecorator(k.Auth),
 		ante.NewConsumeGasForTxSizeDecorator(k.Auth),
-		fees{accounts: k.Auth, credits: k.Credits, gate: nil},
+		fees{accounts: k.Auth, credits: k.Credits, gate: k.Compute},
 		ante.NewSetPubKeyDecorator(k.Auth),
 		ante.NewValidateSigCountDecorator(k.Auth),
 		ante.NewSigGasConsumeDecorator(k.Auth, ante.DefaultSigVerificationGasConsumer),

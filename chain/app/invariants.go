@@ -19,6 +19,7 @@ func (a *App) CheckInvariants(ctx sdk.Context) error {
 		{"marketplace", func(ctx sdk.Context) error { return a.Keepers.Marketplace.CheckInvariants(ctx) }},
 		{"registry", func(ctx sdk.Context) error { return a.Keepers.Registry.CheckInvariants(ctx) }},
 		{"mesh", func(ctx sdk.Context) error { return a.Keepers.Mesh.CheckInvariants(ctx) }},
+		{"compute", func(ctx sdk.Context) error { return a.Keepers.Compute.CheckInvariants(ctx) }},
 		{"ranking", func(ctx sdk.Context) error { return a.Keepers.Ranking.CheckInvariants(ctx) }},
 	} {
 		if err := m.check(ctx); err != nil {

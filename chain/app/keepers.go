@@ -2,7 +2,6 @@ package app
 
 import (
 	"cosmossdk.io/core/store"
-
 	"github.com/cosmos/cosmos-sdk/codec/address"
 	"github.com/cosmos/cosmos-sdk/runtime"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -25,6 +24,8 @@ import (
 	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	computekeeper "github.com/hippius/compute/chain/x/compute/keeper"
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	creditskeeper "github.com/hippius/compute/chain/x/credits/keeper"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	marketkeeper "github.com/hippius/compute/chain/x/marketplace/keeper"
@@ -54,6 +55,7 @@ type Keepers struct {
 	Marketplace *marketkeeper.Keeper
 	Registry    *registrykeeper.Keeper
 	Mesh        *meshkeeper.Keeper
+	Compute     *computekeeper.Keeper
 }
 
 // storeNames are all persistent stores.
@@ -62,6 +64,7 @@ func storeNames() []string {
 		authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, slashingtypes.StoreKey, distrtypes.StoreKey,
 		govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey, evidencetypes.StoreKey,
 		rankingtypes.StoreKey, creditstypes.StoreKey, markettypes.StoreKey, registrytypes.StoreKey, meshtypes.StoreKey,
+		computetypes.StoreKey,
 	}
 }
 
@@ -132,6 +135,13 @@ func newKeepers(a *App, home string) (*Keepers, error) {
 		return nil, err
 	}
 	k.Staking.SetHooks(stakingtypes.NewMultiStakingHooks(k.Distribution.Hooks(), k.Slashing.Hooks(), k.Registry.Hooks()))
+	k.Compute, err = computekeeper.New(computekeeper.Config{
+		Codec: cdc, Store: a.store(computetypes.StoreKey), Marketplace: k.Marketplace, Registry: k.Registry, Mesh: k.Mesh, Authority: gov,
+	})
+	if err != nil {
+		return nil, err
+	}
+	k.Marketplace.SetHooks(k.Compute)
 	return k, nil
 }
 

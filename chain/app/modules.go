@@ -23,6 +23,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	"github.com/hippius/compute/chain/x/compute"
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	"github.com/hippius/compute/chain/x/credits"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	"github.com/hippius/compute/chain/x/marketplace"
@@ -54,23 +56,24 @@ func (a *App) wireModules() {
 		marketplace.NewModule(k.Marketplace),
 		registry.NewModule(k.Registry),
 		mesh.NewModule(k.Mesh),
+		compute.NewModule(k.Compute),
 	)
 	// The bank comes before all whose accounts must hold coins already.
 	order := []string{
 		authtypes.ModuleName, banktypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName, slashingtypes.ModuleName,
 		govtypes.ModuleName, genutiltypes.ModuleName, evidencetypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName,
 		rankingtypes.ModuleName, creditstypes.ModuleName, markettypes.ModuleName,
-		registrytypes.ModuleName, meshtypes.ModuleName,
+		registrytypes.ModuleName, meshtypes.ModuleName, computetypes.ModuleName,
 	}
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
 	a.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
 	// Distribution shares out what the last block brought; slashing looks at who signed it.
-	a.modules.SetOrderBeginBlockers(distrtypes.ModuleName, slashingtypes.ModuleName, evidencetypes.ModuleName, stakingtypes.ModuleName)
+	a.modules.SetOrderBeginBlockers(distrtypes.ModuleName, slashingtypes.ModuleName, evidencetypes.ModuleName, stakingtypes.ModuleName, computetypes.ModuleName)
 	// Credits last of ours: it sends on what all others consumed.
 	a.modules.SetOrderEndBlockers(
 		govtypes.ModuleName, stakingtypes.ModuleName,
-		registrytypes.ModuleName, meshtypes.ModuleName, markettypes.ModuleName, creditstypes.ModuleName,
+		registrytypes.ModuleName, meshtypes.ModuleName, computetypes.ModuleName, markettypes.ModuleName, creditstypes.ModuleName,
 		banktypes.ModuleName,
 	)
 	a.basics = module.NewBasicManagerFromManager(a.modules, map[string]module.AppModuleBasic{
