@@ -158,7 +158,7 @@ func TestDealBounds(t *testing.T) {
 		"begin with 1":     func(r *keeperv1.DealRequest) { r.Instances[0].Seq = 0 },
 		"each given once":  func(r *keeperv1.DealRequest) { r.Instances = append(r.Instances, r.Instances[0]) },
 		"sealed_share":     func(r *keeperv1.DealRequest) { r.Instances[0].SealedShare = append(r.Instances[0].SealedShare, 0) },
-		"commitment":       func(r *keeperv1.DealRequest) { r.Instances[0].Commitment = make([]byte, 32*256) },
+		"commitment: is":   func(r *keeperv1.DealRequest) { r.Instances[0].Commitment = make([]byte, 32*256) },
 		"sealed_bundle":    func(r *keeperv1.DealRequest) { r.Instances[0].SealedBundle = make([]byte, instance.MaxSealedBundle+1) },
 		"sealed_bundle: 1": func(r *keeperv1.DealRequest) { r.Instances[0].SealedBundle = nil },
 	} {
