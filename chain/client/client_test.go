@@ -27,9 +27,9 @@ func TestSend(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoAccount)
 	ch.fund(w.Address())
 
-	print, err := s.AddSSHKey(t.Context(), "laptop", "ssh-ed25519 AAAA")
+	fingerprint, err := s.AddSSHKey(t.Context(), "laptop", "ssh-ed25519 AAAA")
 	require.NoError(t, err)
-	require.Equal(t, "SHA256:laptop", print)
+	require.Equal(t, "SHA256:laptop", fingerprint)
 	keys, err := c.SSHKeys(t.Context(), w.Address())
 	require.NoError(t, err)
 	require.Len(t, keys, 1)

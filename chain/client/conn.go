@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +66,7 @@ func (f *failover) Invoke(ctx context.Context, method string, args, reply any, o
 		at := (start + i) % len(f.ends)
 		err := f.invokeOne(ctx, f.ends[at], method, args, reply, opts)
 		if err == nil || !elsewhere(err) || ctx.Err() != nil {
-			f.last.Store(int32(at)) //nolint:gosec // bounded by the number of endpoints
+			f.last.Store(int32(at))
 			return err
 		}
 		causes = append(causes, fmt.Errorf("chain node %s: %s", f.ends[at].name, status.Convert(err).Message()))
@@ -81,12 +82,7 @@ func (f *failover) invokeOne(ctx context.Context, e end, method string, args, re
 
 // elsewhere says that another endpoint may do better.
 func elsewhere(err error) bool {
-	switch status.Code(err) {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Unimplemented:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Unimplemented}, status.Code(err))
 }
 
 // NewStream is not offered: the chain has no streams.

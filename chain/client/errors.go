@@ -40,7 +40,7 @@ func (e *Error) Error() string { return e.Sentence }
 
 // Is compares codespace and code.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // errors.Is unwraps; this is its last step
+	t, ok := target.(*Error)
 	return ok && t.Codespace == e.Codespace && t.Code == e.Code
 }
 
@@ -61,7 +61,7 @@ func (e *InDoubtError) Error() string {
 }
 
 // Is makes it an ErrInDoubt.
-func (e *InDoubtError) Is(target error) bool { return target == ErrInDoubt } //nolint:errorlint // the last step of errors.Is
+func (e *InDoubtError) Is(target error) bool { return target == ErrInDoubt }
 
 // Unwrap gives the cause.
 func (e *InDoubtError) Unwrap() error { return e.Cause }
@@ -98,17 +98,16 @@ func queryError(what string, err error) error {
 	if !ok {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	var kind error
-	switch s.Code() {
-	case codes.NotFound:
-		kind = ErrNotFound
-	case codes.Unavailable, codes.DeadlineExceeded:
-		kind = ErrUnavailable
-	case codes.Canceled:
-		kind = context.Canceled
-	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
-		kind = ErrRefused
-	default:
+	kind := map[codes.Code]error{
+		codes.NotFound:           ErrNotFound,
+		codes.Unavailable:        ErrUnavailable,
+		codes.DeadlineExceeded:   ErrUnavailable,
+		codes.Canceled:           context.Canceled,
+		codes.InvalidArgument:    ErrRefused,
+		codes.FailedPrecondition: ErrRefused,
+		codes.OutOfRange:         ErrRefused,
+	}[s.Code()]
+	if kind == nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return &queryFailure{what: what, kind: kind, cause: err, message: s.Message()}

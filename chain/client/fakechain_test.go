@@ -187,9 +187,9 @@ func (c *chain) execute(addr string, body *txv1beta1.TxBody, res *abciv1beta1.Tx
 				return
 			}
 		}
-		print := "SHA256:" + add.GetName()
-		c.keys[addr] = append(c.keys[addr], &computev1.SSHKey{Owner: addr, Name: add.GetName(), Fingerprint: print})
-		value, err := proto.Marshal(&computev1.MsgAddSSHKeyResponse{Fingerprint: print})
+		fingerprint := "SHA256:" + add.GetName()
+		c.keys[addr] = append(c.keys[addr], &computev1.SSHKey{Owner: addr, Name: add.GetName(), Fingerprint: fingerprint})
+		value, err := proto.Marshal(&computev1.MsgAddSSHKeyResponse{Fingerprint: fingerprint})
 		if err != nil {
 			panic(err)
 		}

@@ -108,8 +108,7 @@ func Follow[C any](ctx context.Context, start C, every time.Duration, poke <-cha
 		switch {
 		case err == nil:
 			cursor, wait = next, every
-		case ctx.Err() != nil:
-			return nil
+		case ctx.Err() != nil: // the loop ends
 		default:
 			failed(err)
 			wait = min(2*wait, 16*every)

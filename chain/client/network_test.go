@@ -25,7 +25,7 @@ func TestNetworkFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, goodNetwork(), got)
 
-	for _, bad := range []string{"", "{}", string(data) + "x", strings.Replace(string(data), `"name"`, `"nmae"`, 1), strings.Repeat(" ", maxProfile+1)} {
+	for _, bad := range []string{"", "{}", string(data) + "x", strings.Replace(string(data), `"name"`, `"title"`, 1), strings.Repeat(" ", maxProfile+1)} {
 		_, err := ParseNetwork([]byte(bad))
 		require.Error(t, err, "%.60q", bad)
 	}

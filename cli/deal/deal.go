@@ -158,7 +158,7 @@ func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
 		}
 	}
 	for i := range o.Count {
-		seq := o.First + uint32(i) //nolint:gosec // at most MaxDealt
+		seq := o.First + uint32(i)
 		record, shares, err := d.instance(id, seq, o)
 		if err != nil {
 			return Dealt{}, fmt.Errorf("instance %d: %w", seq, err)

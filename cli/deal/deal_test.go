@@ -278,11 +278,22 @@ func TestDealWithKeepersMissing(t *testing.T) {
 	require.ErrorContains(t, err, "keeper keeper-0")
 }
 
+// change makes a liar that only changes.
+func change(fn func(*keeperv1.DealResponse)) liar {
+	return func(r *keeperv1.DealResponse) error {
+		fn(r)
+		return nil
+	}
+}
+
 // lying answers with what it is given instead of asking.
 type lying struct {
 	keeperv1.KeeperClient
-	lie func(*keeperv1.DealResponse) error
+	lie liar
 }
+
+// liar changes a good answer, or refuses it.
+type liar func(*keeperv1.DealResponse) error
 
 func (l lying) Deal(ctx context.Context, r *keeperv1.DealRequest, opts ...grpc.CallOption) (*keeperv1.DealResponse, error) {
 	resp, err := l.KeeperClient.Deal(ctx, r, opts...)
@@ -294,7 +305,7 @@ func (l lying) Deal(ctx context.Context, r *keeperv1.DealRequest, opts ...grpc.C
 
 type lyingDialer struct {
 	*Peers
-	lie func(*keeperv1.DealResponse) error
+	lie liar
 }
 
 func (l lyingDialer) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
@@ -307,9 +318,9 @@ func TestDealBelievesOnlyGoodReceipts(t *testing.T) {
 	peers, err := NewPeers()
 	require.NoError(t, err)
 	tries := 0
-	for name, lie := range map[string]func(*keeperv1.DealResponse) error{
-		"receipt for instance 2 is not valid": func(r *keeperv1.DealResponse) error { r.Receipts = r.Receipts[:1]; return nil },
-		"receipt for instance 1 is not valid": func(r *keeperv1.DealResponse) error { r.Receipts[0].Signature[3] ^= 1; return nil },
+	for name, lie := range map[string]liar{
+		"receipt for instance 2 is not valid": change(func(r *keeperv1.DealResponse) { r.Receipts = r.Receipts[:1] }),
+		"receipt for instance 1 is not valid": change(func(r *keeperv1.DealResponse) { r.Receipts[0].Signature[3] ^= 1 }),
 		"asleep": func(*keeperv1.DealResponse) error {
 			tries++
 			return status.Error(codes.Unavailable, "asleep")
@@ -321,10 +332,9 @@ func TestDealBelievesOnlyGoodReceipts(t *testing.T) {
 		require.ErrorContains(t, err, name)
 	}
 	require.Equal(t, keeperAttempts, tries)
-	a := newTenant(t, lyingDialer{peers, func(r *keeperv1.DealResponse) error {
+	a := newTenant(t, lyingDialer{peers, change(func(r *keeperv1.DealResponse) {
 		r.Receipts[0], r.Receipts[1] = r.Receipts[1], r.Receipts[0] // their order does not matter
-		return nil
-	}})
+	})})
 	_, err = a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
 	require.NoError(t, err)
 }
@@ -336,7 +346,7 @@ func TestDealRefuses(t *testing.T) {
 	sealing, err := sealbox.NewKey()
 	require.NoError(t, err)
 	n := &network{committee: &registryv1.Committee{Threshold: 1, Keepers: []*registryv1.Keeper{{HpkeKey: sealing.Public(), Identity: random(32)}}}}
-	for want, change := range map[string]func(*Order){
+	for want, alter := range map[string]func(*Order){
 		"nonce":               func(o *Order) { o.Nonce = nil },
 		"first instance is 1": func(o *Order) { o.First = 0 },
 		"1 to 16":             func(o *Order) { o.Count = 17 },
@@ -354,7 +364,7 @@ func TestDealRefuses(t *testing.T) {
 		},
 	} {
 		o := a.order(n, 1, 1, UserData{})
-		change(&o)
+		alter(&o)
 		_, err := a.dealer.Deal(t.Context(), o)
 		require.ErrorContains(t, err, want)
 	}

@@ -165,7 +165,7 @@ func (s *sentinel) register(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	var last error = errors.New("not tried yet")
+	last := errors.New("not tried yet")
 	known := make(chan error, 1)
 	known <- last
 	s.observer.Ready("registration", func() error {

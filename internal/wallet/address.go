@@ -6,7 +6,7 @@ import (
 
 	"github.com/cosmos/btcutil/bech32"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
-	"golang.org/x/crypto/ripemd160" //nolint:gosec,staticcheck // the form of account addresses prescribes it
+	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // the form of account addresses prescribes it
 )
 
 const (
@@ -27,7 +27,7 @@ func Address(pub []byte) (string, error) {
 		return "", fmt.Errorf("public key: %w", err)
 	}
 	sum := sha256.Sum256(pub)
-	h := ripemd160.New() //nolint:gosec // see the import
+	h := ripemd160.New()
 	h.Write(sum[:])
 	addr, err := bech32.EncodeFromBase256(Prefix, h.Sum(nil))
 	if err != nil {

@@ -87,8 +87,7 @@ func (f File) open(passphrase string) (*Wallet, error) {
 	id.SetMaxWorkFactor(MaxWorkFactor)
 	r, err := age.Decrypt(armor.NewReader(strings.NewReader(form.Secret)), id)
 	if err != nil {
-		var none *age.NoIdentityMatchError
-		if errors.As(err, &none) {
+		if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
 			return nil, ErrPassphrase
 		}
 		return nil, fmt.Errorf("decrypt: %w", err)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -210,12 +211,9 @@ func (c *Collector) call(ctx context.Context, client keeperv1.KeeperClient, vmID
 // later says that the keeper may answer otherwise in a moment: its chain node may be behind ours in anything it
 // refused for.
 func later(err error) bool {
-	switch status.Code(err) {
-	case codes.Unavailable, codes.FailedPrecondition, codes.PermissionDenied, codes.NotFound, codes.ResourceExhausted, codes.DeadlineExceeded:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]codes.Code{
+		codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.FailedPrecondition, codes.PermissionDenied, codes.NotFound,
+	}, status.Code(err))
 }
 
 // check verifies an answer against what the chain names.

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -84,7 +85,7 @@ func newCommittee(t *testing.T, change func(*instance.Bundle)) *committee {
 	rawC, err := commitment.MarshalBinary()
 	require.NoError(t, err)
 	c := &committee{bundle: instance.Bundle{
-		Version: 1, VMID: vmID, Seq: 1, ProofKey: random(32), DiskKey: random(32), CheckpointKey: random(32), UserDataKey: random(32),
+		Version: 1, VMID: vmID, Seq: 1, ProofKey: key(), DiskKey: key(), CheckpointKey: key(), UserDataKey: key(),
 		MeshCA: "ca", MeshCert: "cert", MeshKey: "key", SSHHostKey: "host key", SSHHostCert: "host cert",
 	}}
 	guest := ed25519.NewKeyFromSeed(c.bundle.ProofKey)
@@ -116,21 +117,26 @@ func (c *committee) collect(ctx context.Context) (instance.Bundle, []byte, error
 func TestOneBadKeeperIsNamedAndDoesNoHarm(t *testing.T) {
 	other := newCommittee(t, nil)
 	type answer = keeperv1.ReleaseResponse
+	change := func(fn func(*answer)) func(*answer) error {
+		return func(r *answer) error {
+			fn(r)
+			return nil
+		}
+	}
 	for name, bad := range map[string]func(*answer) error{
-		"another secret's share": func(r *answer) error { r.Share = other.answers[0].GetShare(); return nil },
-		"another secret altogether": func(r *answer) error {
+		"another secret's share": change(func(r *answer) { r.Share = other.answers[0].GetShare() }),
+		"another secret altogether": change(func(r *answer) {
 			r.Share, r.Commitment = other.answers[0].GetShare(), other.answers[0].GetCommitment()
-			return nil
-		},
-		"an altered share": func(r *answer) error {
-			r.Share = append([]byte{r.GetShare()[0], r.GetShare()[1] ^ 1}, r.GetShare()[2:]...)
-			return nil
-		},
-		"no share":                   func(r *answer) error { r.Share = nil; return nil },
-		"no commitment":              func(r *answer) error { r.Commitment = nil; return nil },
-		"an altered bundle":          func(r *answer) error { r.SealedBundle = append([]byte{}, r.GetSealedBundle()[1:]...); return nil },
-		"no bundle and no user data": func(r *answer) error { r.SealedBundle, r.SealedUserData = nil, nil; return nil },
-		"other user data":            func(r *answer) error { r.SealedUserData = other.answers[0].GetSealedUserData(); return nil },
+		}),
+		"an altered share": change(func(r *answer) {
+			r.Share = bytes.Clone(r.GetShare())
+			r.Share[1] ^= 1
+		}),
+		"no share":                   change(func(r *answer) { r.Share = nil }),
+		"no commitment":              change(func(r *answer) { r.Commitment = nil }),
+		"an altered bundle":          change(func(r *answer) { r.SealedBundle = r.GetSealedBundle()[1:] }),
+		"no bundle and no user data": change(func(r *answer) { r.SealedBundle, r.SealedUserData = nil, nil }),
+		"other user data":            change(func(r *answer) { r.SealedUserData = other.answers[0].GetSealedUserData() }),
 		"that it does not want to":   func(*answer) error { return status.Error(codes.Internal, "no") },
 		"an answer that never comes": func(*answer) error { return status.Error(codes.Unavailable, "asleep") },
 	} {
@@ -210,10 +216,10 @@ func TestNotReadyIsAskedAgain(t *testing.T) {
 func TestInconsistentDeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, c := range map[string]*committee{
-			"another guest key":     newCommittee(t, func(b *instance.Bundle) { b.ProofKey = random(32) }),
+			"another guest key":     newCommittee(t, func(b *instance.Bundle) { b.ProofKey = key() }),
 			"another instance":      newCommittee(t, func(b *instance.Bundle) { b.Seq = 2 }),
 			"another VM":            newCommittee(t, func(b *instance.Bundle) { b.VMID = "ffffffffffffffffffffffffffffffff" }),
-			"another user data key": newCommittee(t, func(b *instance.Bundle) { b.UserDataKey = random(32) }),
+			"another user data key": newCommittee(t, func(b *instance.Bundle) { b.UserDataKey = key() }),
 			"no user data key":      newCommittee(t, func(b *instance.Bundle) { b.UserDataKey = nil }),
 		} {
 			_, _, err := c.collect(t.Context())
@@ -240,8 +246,8 @@ func TestNoUserData(t *testing.T) {
 	})
 }
 
-func random(n int) []byte {
-	b := make([]byte, n)
+func key() []byte {
+	b := make([]byte, instance.KeySize)
 	_, _ = rand.Read(b) // never fails
 	return b
 }

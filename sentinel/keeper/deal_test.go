@@ -96,11 +96,11 @@ func TestDealRefusesCopiedShares(t *testing.T) {
 	thief := newWallet(t)
 	stolenID, err := vm.ID(thief.Address(), w.nonce)
 	require.NoError(t, err)
-	real := *w
+	before := *w
 	w.owner, w.vmID = thief, stolenID
 	_, err = w.as(w.client).Deal(t.Context(), w.request(d))
 	requireCode(t, err, codes.InvalidArgument, "not sealed to this keeper for this VM")
-	w.owner, w.vmID = real.owner, real.vmID
+	w.owner, w.vmID = before.owner, before.vmID
 
 	owner := w.owner.Address()
 	for name, aad := range map[string][]byte{
