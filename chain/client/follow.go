@@ -45,8 +45,10 @@ func (c *Client) minerVMs(ctx context.Context, miner string, after int64, all bo
 		}
 		if i == 0 {
 			// What changes while pages are fetched is after the first page's height, and so comes again.
-			out.Height, out.Head, oldest = r.GetHeight(), r.GetHead(), r.GetOldestHeight()
+			out.Height, out.Head = r.GetHeight(), r.GetHead()
 		}
+		// Any page may say that more was let go of than it lists.
+		oldest = max(oldest, r.GetOldestHeight())
 		out.VMs = append(out.VMs, r.GetVms()...)
 		out.Released = append(out.Released, r.GetReleased()...)
 		if !r.GetMore() {
