@@ -20,7 +20,9 @@ readonly MASKED=(
 	e2scrub_reap.service fstrim.timer systemd-networkd-wait-online.service
 	systemd-pstore.service getty@tty1.service sys-kernel-debug.mount
 	sys-kernel-tracing.mount dev-mqueue.mount dev-hugepages.mount
-	cloud-init-hotplugd.socket
+	cloud-init-hotplugd.socket systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
+	sys-fs-fuse-connections.mount sys-kernel-config.mount modprobe@drm.service
+	modprobe@dm_mod.service modprobe@loop.service systemd-initctl.socket
 )
 
 names() { grep -vE '^(#|$)' "$1" | paste -sd,; }
@@ -41,26 +43,28 @@ in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC
 # A local repository with the offline packages, and its list already read, so that
 # apt-get install works with no network and no update.
 offline() {
-	local missing
-	mkdir -p "$root/$POOL" "$root/run/lists"
+	local options=() option wanted missing
+	local only=(-o Dir::Etc::sourcelist=sources.list.d/offline-packages.list -o Dir::Etc::sourceparts=-)
+	wanted=$(names "$here/debian/offline.txt" | tr , ' ')
+	while read -r option; do options+=(-o "$option"); done < <(apt_options | sed 's/^--aptopt=//; s/ "/=/; s/"$//')
+	rm -f "$root"/etc/apt/sources.list.d/* "$root/etc/resolv.conf"
 	cp "$work/sources.list" "$root/etc/apt/sources.list"
-	local options=() option
-	while read -r option; do options+=(-o "$(sed 's/^--aptopt=//; s/ "/=/; s/"$//' <<<"$option")"); done < <(apt_options)
-	cp /etc/resolv.conf "$work/resolv.host"
-	rm -f "$root/etc/resolv.conf"
-	cp "$work/resolv.host" "$root/etc/resolv.conf"
+	cp /etc/resolv.conf "$root/etc/resolv.conf"
 	in_root apt-get "${options[@]}" -q update
-	in_root apt-get "${options[@]}" -q -y --download-only --no-install-recommends install $(names "$here/debian/offline.txt" | tr , ' ')
+	# shellcheck disable=SC2086 # a list of names
+	in_root apt-get "${options[@]}" -q -y --download-only install $wanted
+	mkdir -p "$root/$POOL"
 	mv "$root"/var/cache/apt/archives/*.deb "$root/$POOL/"
 	in_root apt-get clean
 	rm -rf "$root"/var/lib/apt/lists/*
 	(cd "$root/$POOL" && apt-ftparchive packages . >Packages)
 	echo "deb [trusted=yes] file:/$POOL ./" >"$root/etc/apt/sources.list.d/offline-packages.list"
-	mv "$root/etc/apt/sources.list" "$work/sources.list.image"
-	in_root apt-get -q update
-	mv "$work/sources.list.image" "$root/etc/apt/sources.list"
-	missing=$(in_root apt-get -q -y --no-install-recommends --print-uris install $(names "$here/debian/offline.txt" | tr , ' ') | grep "http" || true)
+	in_root apt-get "${only[@]}" -q update
+	# shellcheck disable=SC2086
+	missing=$(in_root apt-get -q -y --print-uris install $wanted | grep http || true)
 	[ -z "$missing" ] || die "not in the offline repository: $missing"
+	# shellcheck disable=SC2086
+	in_root apt-get -q -y --simulate install $wanted
 }
 
 configure() {
@@ -70,7 +74,8 @@ configure() {
 	in_root systemctl enable systemd-networkd systemd-resolved systemd-timesyncd ssh qemu-guest-agent || true
 	in_root systemctl mask "${MASKED[@]}"
 	ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
-	printf 'UUID=%s / ext4 rw,noatime,errors=remount-ro 0 1\n' "$ROOT_UUID" >"$root/etc/fstab"
+	# The journal mends what a crash left; a check at each start would take seconds.
+	printf 'UUID=%s / ext4 rw,noatime,errors=remount-ro 0 0\n' "$ROOT_UUID" >"$root/etc/fstab"
 	echo localhost >"$root/etc/hostname"
 	printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$root/etc/hosts"
 	in_root update-tirfs
@@ -87,7 +92,7 @@ write_menu() {
 		set timeout=0
 		menuentry 'Debian GNU/Linux' {
 			search --no-floppy --fs-uuid --set=root $ROOT_UUID
-			linux /boot/vmlinuz-$release root=UUID=$ROOT_UUID ro console=tty0 console=ttyS0,115200 net.ifnames=0
+			linux /boot/vmlinuz-$release root=UUID=$ROOT_UUID rw console=tty0 console=ttyS0,115200 net.ifnames=0
 			initrd /boot/initrd.img-$release
 		}
 	EOF
@@ -100,7 +105,9 @@ clean() {
 	rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/etc/apt/apt.conf.d/99mmdebstrap"
 	: >"$root/etc/machine-id"
 	rm -rf "$root"/var/cache/apt/*.bin "$root"/var/cache/debconf/*-old "$root"/var/log/{apt,dpkg.log,alternatives.log,bootstrap.log} \
-		"$root"/run/* "$root"/tmp/* "$root"/usr/share/{doc,man,info,locale}/*
+		"$root"/run/* "$root"/tmp/* "$root"/usr/share/{man,info,locale}/*
+	# The licences stay.
+	find "$root/usr/share/doc" -type f ! -name copyright -delete
 	find "$root/usr/lib/modules" -name 'modules.*' -newermt "@$SOURCE_DATE_EPOCH" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 	# Newer than /usr: nothing is regenerated on the first start.
 	touch "$root/etc/.updated" "$root/var/.updated"
