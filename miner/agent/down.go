@@ -59,6 +59,18 @@ func (a *Agent) stopped(ctx context.Context, u *unit, r record, reason, message 
 	return nil
 }
 
+// whyDown keeps the cause of a stop that the chain knows: the tenant's wish, the
+// credit, the guest. What troubled this agent on the way is over.
+func whyDown(r record) (reason, message string) {
+	s := r.vm.GetStatus()
+	switch s.GetReason() {
+	case corevm.ReasonTenant, corevm.ReasonCreditRunOut, corevm.ReasonGuestShutdown:
+		return s.GetReason(), s.GetMessage()
+	default:
+		return "", ""
+	}
+}
+
 // errHeld says that a VM is not to be destroyed after all.
 var errHeld = errors.New("not every endpoint of the chain says that this miner is to let go of the VM")
 

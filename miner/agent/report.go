@@ -57,6 +57,9 @@ const (
 	messagesPerMinute = 100
 	messageBurst      = 10
 	maxReportPause    = 5 * time.Second
+	// maxProofAge of a proof that is sent: the chain refuses older ones, and
+	// the report with them.
+	maxProofAge = 40 * time.Second
 )
 
 func newReporter(chain Chain, every, gather time.Duration, answered func(string, bool), log *slog.Logger) *reporter {
@@ -192,7 +195,7 @@ func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
 			Reason: w.reason, Message: w.message, ObservedRebootSeq: w.rebootSeq,
 		}
 		if w.proof != nil {
-			if p := w.proof(); p != nil && p.height > w.provenTo {
+			if p := w.proof(); p != nil && p.height > w.provenTo && time.Since(p.at) < maxProofAge {
 				report.Proof = &computev1.ProofReport{Height: p.height, Signature: p.signature}
 				s.provenTo = p.height
 			}

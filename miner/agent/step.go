@@ -96,7 +96,8 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 	case shutDown:
 		return time.Millisecond, a.shutDown(ctx, u, r)
 	case sayStopped:
-		return 0, a.stopped(ctx, u, r, "", "")
+		reason, message := whyDown(r)
+		return 0, a.stopped(ctx, u, r, reason, message)
 	case sayGuestStopped:
 		return 0, a.stopped(ctx, u, r, corevm.ReasonGuestShutdown, "the guest shut itself down")
 	case rest:

@@ -9,6 +9,7 @@ import (
 
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 	"github.com/hippius/compute/miner/vm"
 )
@@ -67,6 +68,7 @@ func diagnose(err error) trouble {
 		{image.ErrUnavailable, ReasonImageUnavailable, false, false},
 		{errUnlisted, ReasonCatalogue, true, false},
 		{errCatalogue, ReasonCatalogue, false, true},
+		{secrets.ErrInconsistent, ReasonSecrets, true, false},
 		{errSecrets, ReasonSecrets, false, true},
 		{seed.ErrUserData, ReasonUserData, true, false},
 		{vm.ErrWrongKey, ReasonDiskKey, true, false},
@@ -93,7 +95,7 @@ func sentence(err error) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < ' ' || r == utf8.RuneError:
+		case r < ' ' || r == 0x7f || r == utf8.RuneError:
 			return -1
 		default:
 			return r

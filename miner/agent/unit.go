@@ -22,9 +22,9 @@ const (
 // restart, from the chain, the driver and the keepers.
 type unit struct {
 	// The loop works on one VM with one goroutine: only link is shared.
-	bundles      map[uint32]secrets // by instance
-	adopted      bool               // network and link were looked at
-	resting      bool               // off, and all but the disk removed
+	bundles      map[uint32]opened // by instance
+	adopted      bool              // network and link were looked at
+	resting      bool              // off, and all but the disk removed
 	troubleSince time.Time
 	given        attempt // the one that was given back as failed
 
@@ -39,8 +39,8 @@ type attempt struct {
 	generation uint64
 }
 
-// secrets of one instance, in memory alone.
-type secrets struct {
+// opened secrets of one instance, in memory alone.
+type opened struct {
 	bundle   instance.Bundle
 	userData []byte
 }
@@ -50,7 +50,7 @@ func (a *Agent) unit(id string) *unit {
 	defer a.mu.Unlock()
 	u := a.units[id]
 	if u == nil {
-		u = &unit{bundles: map[uint32]secrets{}}
+		u = &unit{bundles: map[uint32]opened{}}
 		a.units[id] = u
 	}
 	return u

@@ -28,7 +28,7 @@ func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	id := vm.ID(r.vm.GetId())
 	seq := r.vm.GetStatus().GetInstanceSeq()
-	var own secrets
+	var own opened
 	var b built
 	g, both := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { own, err = a.collect(both, u, r, seq); return err })
@@ -76,14 +76,24 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	if err := fault.Point("agent.defined"); err != nil {
 		return err
 	}
-	if err := a.Driver.Start(ctx, id, key); err != nil {
+	err = a.Driver.Start(ctx, id, key)
+	if err == nil || a.mayRun(ctx, id) {
+		taken.Success() // what runs needs its tap and its seed
+	}
+	if err != nil {
 		return stage(errStart, err)
 	}
-	taken.Success()
 	if err := fault.Point("agent.started"); err != nil {
 		return err
 	}
 	return a.started(ctx, u, r)
+}
+
+// mayRun tells whether a machine whose start failed has a process after all, or
+// may have one for all that can be seen.
+func (a *Agent) mayRun(ctx context.Context, id vm.ID) bool {
+	info, err := a.Driver.Inspect(ctx, id)
+	return err != nil || info.State.Alive()
 }
 
 // started notes that a generation was started, and listens to its guest.
@@ -109,7 +119,7 @@ func (a *Agent) started(ctx context.Context, u *unit, r record) error {
 
 // disk makes the disk if there is none, and gives the key it opens with: that
 // of the instance which made it.
-func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b built, own secrets) (vm.DiskKey, error) {
+func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b built, own opened) (vm.DiskKey, error) {
 	has, err := a.Driver.HasDisk(ctx, m.ID)
 	if err != nil {
 		return nil, err
@@ -132,7 +142,7 @@ func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b bui
 }
 
 // collect gives the secrets of an instance, asking the keepers once.
-func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (secrets, error) {
+func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (opened, error) {
 	u.mu.Lock()
 	s, ok := u.bundles[seq]
 	u.mu.Unlock()
@@ -141,9 +151,9 @@ func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (sec
 	}
 	bundle, userData, err := a.Secrets.Collect(ctx, r.vm.GetId(), seq)
 	if err != nil {
-		return secrets{}, stage(errSecrets, err)
+		return opened{}, stage(errSecrets, err)
 	}
-	s = secrets{bundle: bundle, userData: userData}
+	s = opened{bundle: bundle, userData: userData}
 	u.mu.Lock()
 	u.bundles[seq] = s
 	u.mu.Unlock()
@@ -155,7 +165,7 @@ func (a *Agent) port(r record, l vm.Limits) Port {
 }
 
 // seed is the content of the VM's own CD.
-func (a *Agent) seed(r record, own secrets, nic NIC, apps []seed.App, mesh wire.Mesh) seed.Seed {
+func (a *Agent) seed(r record, own opened, nic NIC, apps []seed.App, mesh wire.Mesh) seed.Seed {
 	b := own.bundle
 	cfg := wire.Config{
 		ChainID: a.c.ChainID, VMID: r.vm.GetId(), Seq: b.Seq, ProofKey: b.ProofKey,

@@ -1,0 +1,309 @@
+package agent_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/agent"
+)
+
+const (
+	chainID   = "hippius-test"
+	thisMiner = "hip1miner"
+)
+
+// chain is a small working chain: it moves VMs by core/vm's transition function,
+// checks proofs, and remembers changes for a while.
+type chain struct {
+	mu       sync.Mutex
+	height   int64
+	oldest   int64
+	vms      map[string]*computev1.VM
+	released map[string]int64
+	heads    map[int64][]byte
+	history  map[string][]string // "phase reason" as it was reported and taken
+	batches  []int
+	refusals []string
+	proofs   map[string]int
+	away     error
+	// dissent is what a second endpoint says instead; nil if it agrees.
+	dissent map[string]*computev1.VM
+}
+
+func newChain() *chain {
+	c := &chain{
+		height: 10, vms: map[string]*computev1.VM{}, released: map[string]int64{}, heads: map[int64][]byte{},
+		history: map[string][]string{}, proofs: map[string]int{}, dissent: map[string]*computev1.VM{},
+	}
+	c.block()
+	return c
+}
+
+// block makes the next one. c.mu is held or c is not shared.
+func (c *chain) block() {
+	c.height++
+	sum := sha256.Sum256(fmt.Appendf(nil, "block %d", c.height))
+	c.heads[c.height] = sum[:]
+	delete(c.heads, c.height-100)
+}
+
+// run makes blocks until ctx ends.
+func (c *chain) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		c.block()
+		c.mu.Unlock()
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (c *chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away != nil {
+		return agent.Changes{}, c.away
+	}
+	out := agent.Changes{
+		Height: c.height, Full: after <= 0 || after < c.oldest,
+		Head: &computev1.Head{Height: c.height, Hash: c.heads[c.height]},
+	}
+	for _, v := range c.vms {
+		if v.GetStatus().GetMiner() == thisMiner && (out.Full || v.GetChangedHeight() > after) {
+			out.VMs = append(out.VMs, clone(v))
+		}
+	}
+	for id, at := range c.released {
+		if at > after && !out.Full {
+			out.Released = append(out.Released, id)
+		}
+	}
+	return out, nil
+}
+
+func clone(v *computev1.VM) *computev1.VM {
+	out, ok := proto.Clone(v).(*computev1.VM)
+	if !ok {
+		panic("clone changed the type")
+	}
+	return out
+}
+
+func (c *chain) Everywhere(_ context.Context, id string) ([]*computev1.VM, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away != nil {
+		return nil, c.away
+	}
+	var one, two *computev1.VM
+	if v := c.vms[id]; v != nil {
+		one, two = clone(v), clone(v)
+	}
+	if d, ok := c.dissent[id]; ok {
+		two = d
+	}
+	return []*computev1.VM{one, two}, nil
+}
+
+func (c *chain) Report(_ context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away != nil {
+		return nil, c.away
+	}
+	if len(reports) > agent.MaxBatch {
+		return nil, fmt.Errorf("%d reports", len(reports))
+	}
+	c.block()
+	c.batches = append(c.batches, len(reports))
+	results := make([]*computev1.ReportResult, 0, len(reports))
+	good := 0
+	for _, r := range reports {
+		res := &computev1.ReportResult{VmId: r.GetVmId()}
+		if err := c.apply(r); err != nil {
+			res.Code, res.Message = 1, err.Error()
+			c.refusals = append(c.refusals, err.Error())
+		} else {
+			good++
+		}
+		results = append(results, res)
+	}
+	if len(reports) > 0 && good == 0 {
+		return nil, fmt.Errorf("all reports refused: %s", results[0].GetMessage())
+	}
+	return results, nil
+}
+
+// apply one report. c.mu is held.
+func (c *chain) apply(r *computev1.VMReport) error {
+	v := c.vms[r.GetVmId()]
+	switch {
+	case v == nil:
+		return errors.New("no such VM")
+	case v.GetStatus().GetMiner() != thisMiner:
+		return errors.New("another miner holds it")
+	case v.GetStatus().GetInstanceSeq() != r.GetInstanceSeq():
+		return fmt.Errorf("report of instance %d, it is at %d", r.GetInstanceSeq(), v.GetStatus().GetInstanceSeq())
+	case len(r.GetMessage()) > corevm.MaxMessageLen || len(r.GetReason()) > corevm.MaxReasonLen:
+		return errors.New("reason or message too long")
+	}
+	ev, ok := corevm.ReportOf(corevm.Phase(r.GetPhase()))
+	if !ok {
+		return fmt.Errorf("phase %s is not for a miner to report", r.GetPhase())
+	}
+	s := v.GetStatus()
+	// What was seen before the tenant's last wish must not undo it.
+	if before := s.GetPhase(); r.GetObservedGeneration() < v.GetGeneration() && before != r.GetPhase() {
+		return fmt.Errorf("report of generation %d, it is at %d", r.GetObservedGeneration(), v.GetGeneration())
+	}
+	if err := c.event(v, ev, corevm.Miner); err != nil {
+		return err
+	}
+	s.Reason, s.Message = r.GetReason(), r.GetMessage()
+	s.ObservedGeneration, s.ObservedRebootSeq = r.GetObservedGeneration(), max(s.GetObservedRebootSeq(), r.GetObservedRebootSeq())
+	if p := r.GetProof(); p != nil {
+		if err := c.prove(v, p); err != nil {
+			return err
+		}
+	}
+	if s.GetPhase() == computev1.Phase_PHASE_RUNNING {
+		s.HasData = true
+	}
+	c.history[v.GetId()] = append(c.history[v.GetId()], fmt.Sprintf("%s %s", corevm.Phase(r.GetPhase()), r.GetReason()))
+	if s.GetPhase() == computev1.Phase_PHASE_FAILED && !s.GetHasData() {
+		c.release(v) // to be placed elsewhere
+	}
+	return nil
+}
+
+func (c *chain) prove(v *computev1.VM, p *computev1.ProofReport) error {
+	a := v.GetStatus().GetAttestation()
+	hash := c.heads[p.GetHeight()]
+	if hash == nil || p.GetHeight() <= a.GetProofHeight() {
+		return fmt.Errorf("proof of height %d, known to %d", p.GetHeight(), a.GetProofHeight())
+	}
+	seq := v.GetStatus().GetInstanceSeq()
+	if !corevm.VerifyProof(v.GetInstances()[seq-1].GetGuestKey(), chainID, v.GetId(), seq, p.GetHeight(), hash, p.GetSignature()) {
+		return errors.New("the proof does not verify")
+	}
+	a.ProofHeight = p.GetHeight()
+	c.proofs[v.GetId()]++
+	return nil
+}
+
+// event moves a VM. c.mu is held.
+func (c *chain) event(v *computev1.VM, ev corevm.Event, by corevm.Actor) error {
+	s := v.GetStatus()
+	next, err := corevm.Next(corevm.State{
+		Phase: corevm.Phase(s.GetPhase()), Held: s.GetMiner() != "", HasData: s.GetHasData(),
+		On: v.GetSpec().GetPower() == computev1.Power_POWER_ON,
+	}, ev, by)
+	if err != nil {
+		return err
+	}
+	if corevm.Phase(s.GetPhase()) != next {
+		v.ChangedHeight = c.height
+	}
+	s.Phase = computev1.Phase(next)
+	return nil
+}
+
+// release takes a VM from its miner. c.mu is held.
+func (c *chain) release(v *computev1.VM) {
+	c.block()
+	v.Status.Miner, v.ChangedHeight = "", c.height
+	c.released[v.GetId()] = c.height
+}
+
+// order is what a tenant asks.
+func (c *chain) order(id string, ev corevm.Event) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.block()
+	v := c.vms[id]
+	if err := c.event(v, ev, corevm.Tenant); err != nil {
+		return err
+	}
+	v.Generation++
+	v.ChangedHeight = c.height
+	switch ev { //nolint:exhaustive // the rest is no order
+	case corevm.Start:
+		v.Spec.Power = computev1.Power_POWER_ON
+	case corevm.Stop:
+		v.Spec.Power = computev1.Power_POWER_OFF
+	case corevm.Reboot:
+		v.Spec.RebootSeq++
+	}
+	return nil
+}
+
+// create assigns a new VM to this miner.
+func (c *chain) create(id string, spec *computev1.VMSpec) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.block()
+	v := &computev1.VM{
+		Id: id, Owner: "hip1tenant", Spec: spec, Generation: 1, ChangedHeight: c.height,
+		AuthorizedKeys: []string{"ssh-ed25519 AAAA laptop"},
+		Status: &computev1.VMStatus{
+			Phase: computev1.Phase_PHASE_ASSIGNED, Miner: thisMiner, InstanceSeq: 1, Attestation: &computev1.Attestation{},
+		},
+	}
+	for seq := uint32(1); seq <= 4; seq++ {
+		pub, ok := proofKey(id, seq).Public().(ed25519.PublicKey)
+		if !ok {
+			panic("not an ed25519 key")
+		}
+		v.Instances = append(v.Instances, &computev1.Instance{Seq: seq, GuestKey: pub})
+	}
+	c.vms[id] = v
+}
+
+// move gives a VM to another miner.
+func (c *chain) move(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.vms[id]
+	c.release(v)
+	v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = "hip1other", v.GetStatus().GetInstanceSeq()+1, computev1.Phase_PHASE_ASSIGNED
+}
+
+func (c *chain) setAway(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = err
+}
+
+func (c *chain) get(id string) *computev1.VM {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return clone(c.vms[id])
+}
+
+func (c *chain) phase(id string) corevm.Phase { return corevm.Phase(c.get(id).GetStatus().GetPhase()) }
+
+func (c *chain) saw(id, word string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.history[id], word)
+}
+
+func (c *chain) proven(id string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.proofs[id]
+}
+
+func proofKey(id string, seq uint32) ed25519.PrivateKey {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", id, seq))
+	return ed25519.NewKeyFromSeed(sum[:])
+}

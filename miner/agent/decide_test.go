@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// everything lists every combination that decide may be asked about.
+func everything(visit func(w want, a is)) {
+	states := []vm.State{vm.StateAbsent, vm.StateStopped, vm.StateRunning, vm.StatePaused, vm.StateCrashed}
+	stops := []vm.StopReason{vm.StopNone, vm.StopGuest, vm.StopForced, vm.StopProcessDied, vm.StopStartFailed, vm.StopUnknown}
+	for _, phase := range append(corevm.Phases(), 0, 99) {
+		for _, state := range states {
+			for _, stop := range stops {
+				if state.Alive() && stop != vm.StopNone {
+					continue
+				}
+				for bits := range 128 {
+					bit := func(n int) bool { return bits>>n&1 == 1 }
+					w := want{phase: phase, on: bit(0), proofs: bit(1), seq: 2, generation: 5, released: bit(2)}
+					a := is{state: state, stop: stop, seq: 2, proven: bit(3)}
+					if bit(4) {
+						a.seq = 1
+					}
+					if bit(5) {
+						w.rebootSeq = 1
+					}
+					if bit(6) {
+						a.started = 5
+					}
+					visit(w, a)
+				}
+			}
+		}
+	}
+}
+
+// What must never be decided, whatever the circumstances.
+func TestDecideNever(t *testing.T) {
+	t.Parallel()
+	everything(func(w want, a is) {
+		s := decide(w, a)
+		over := w.released || w.phase == corevm.Terminating || w.phase == corevm.Terminated
+		bad := ""
+		switch {
+		case (s == destroy) != over:
+			bad = "destroy exactly what is terminated or released"
+		case s == shutDown && w.aim() != aimDown:
+			bad = "shut down only what should be off"
+		case s == sayRunning && (!a.state.Alive() || a.seq != w.seq || w.proofs && !a.proven):
+			bad = "say running only of what runs, proven, as the present instance"
+		case (s == sayStopped || s == sayGuestStopped) && a.state.Alive():
+			bad = "say stopped only of what does not run"
+		case slices.Contains([]step{bringUp, revive}, s) && (a.state.Alive() || w.aim() != aimUp):
+			bad = "bring up only what is off and should be on"
+		case s == reboot && (w.phase != corevm.Rebooting || a.rebooted >= w.rebootSeq):
+			bad = "reboot once for each request"
+		case s == replace && a.seq == w.seq:
+			bad = "replace only another instance"
+		case s == leave && w.aim() != aimNone:
+			bad = "leave alone only what is not ours"
+		}
+		if bad != "" {
+			t.Fatalf("%s: step %d for %+v, %+v", bad, s, w, a)
+		}
+	})
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	up := is{state: vm.StateRunning, seq: 2, proven: true}
+	mute := is{state: vm.StateRunning, seq: 2}
+	off := is{state: vm.StateStopped, seq: 2, stop: vm.StopForced}
+	died := is{state: vm.StateCrashed, seq: 2, stop: vm.StopProcessDied}
+	left := is{state: vm.StateStopped, seq: 2, stop: vm.StopGuest, started: 5}
+	again := left
+	again.started = 4
+	for _, c := range []struct {
+		phase corevm.Phase
+		a     is
+		want  step
+	}{
+		{corevm.Assigned, is{state: vm.StateAbsent}, announce},
+		{corevm.Provisioning, is{state: vm.StateAbsent}, bringUp},
+		{corevm.Provisioning, off, bringUp},
+		{corevm.Provisioning, died, bringUp},
+		{corevm.Provisioning, mute, await},
+		{corevm.Provisioning, up, sayRunning},
+		{corevm.Provisioning, left, sayGuestStopped},
+		{corevm.Provisioning, again, bringUp},
+		{corevm.Provisioning, is{state: vm.StatePaused, seq: 2}, resume},
+		{corevm.Provisioning, is{state: vm.StateRunning, seq: 1}, replace},
+		{corevm.Running, up, sayRunning},
+		{corevm.Running, mute, await},
+		{corevm.Running, died, revive},
+		{corevm.Running, off, revive},
+		{corevm.Running, left, sayGuestStopped},
+		{corevm.Rebooting, up, reboot},
+		{corevm.Rebooting, died, bringUp},
+		{corevm.Rebooting, is{state: vm.StateRunning, seq: 2, rebooted: 1}, await},
+		{corevm.Rebooting, is{state: vm.StateRunning, seq: 2, rebooted: 1, proven: true}, sayRunning},
+		{corevm.Stopping, up, shutDown},
+		{corevm.Stopping, off, sayStopped},
+		{corevm.Stopped, off, sayStopped},
+		{corevm.Stopped, up, shutDown},
+		{corevm.Failed, off, rest},
+		{corevm.Failed, up, shutDown},
+		{corevm.Lost, up, sayRunning},
+		{corevm.Terminating, up, destroy},
+		{corevm.Terminated, is{state: vm.StateAbsent}, destroy},
+		{corevm.Pending, up, leave},
+		{corevm.Archived, off, leave},
+	} {
+		w := want{phase: c.phase, on: true, proofs: true, seq: 2, generation: 5, rebootSeq: 1}
+		if got := decide(w, c.a); got != c.want {
+			t.Errorf("%s with %+v: step %d, want %d", c.phase, c.a, got, c.want)
+		}
+	}
+}
+
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	long := fmt.Errorf("a\nb\x00\x7f %s", strings.Repeat("é", 300))
+	got := sentence(long)
+	if len(got) > corevm.MaxMessageLen || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\x00\x7f") {
+		t.Errorf("%d bytes: %q", len(got), got)
+	}
+	sum := &image.ChecksumError{Name: strings.Repeat("n", 63), Want: strings.Repeat("a", 64), Got: strings.Repeat("b", 64)}
+	got = sentence(errors.Join(errors.New(strings.Repeat("x", 300)), sum))
+	if !strings.Contains(got, sum.Want) || !strings.Contains(got, sum.Got) {
+		t.Errorf("%q does not name both sums", got)
+	}
+}

@@ -1,0 +1,256 @@
+package agent_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	wire "github.com/hippius/compute/core/guest"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/vm"
+)
+
+func TestLife(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running and proven", func() bool { return w.runs(id) })
+	if !w.chain.saw(id, "provisioning ") {
+		t.Error("provisioning was not announced")
+	}
+	proofs := w.chain.proven(id)
+	w.until("further proofs", func() bool { return w.chain.proven(id) >= proofs+3 })
+
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	if s := w.inspect(id); s.State != vm.StateStopped || s.StopReason != vm.StopGuest {
+		t.Errorf("machine is %s (%s), want a clean stop", s.State, s.StopReason)
+	}
+	w.wantNone("stopped", w.runtime(id))
+
+	w.order(id, corevm.Start)
+	w.until("running again", func() bool { return w.runs(id) })
+	pid := w.inspect(id).PID
+	w.order(id, corevm.Reboot)
+	w.until("rebooted", func() bool {
+		s := w.chain.get(id).GetStatus()
+		return s.GetObservedRebootSeq() == 1 && corevm.Phase(s.GetPhase()) == corevm.Running
+	})
+	if got := w.inspect(id).PID; got != pid {
+		t.Errorf("process %d became %d: that was no reboot", pid, got)
+	}
+
+	w.order(id, corevm.Terminate)
+	w.untilPhase(id, corevm.Terminated)
+	w.wantNone("terminated", w.leftovers(id))
+}
+
+// A restart of the agent is nothing to a machine.
+func TestAdoption(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	pid, asked := w.inspect(id).PID, w.keepers.asked
+	for range 2 {
+		w.stopAgent()
+		if err := w.driver.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.openDriver()
+		proofs := w.chain.proven(id)
+		w.startAgent()
+		w.until("proofs go on", func() bool { return w.chain.proven(id) > proofs+1 })
+	}
+	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
+		t.Errorf("machine %+v, want process %d untouched", got, pid)
+	}
+	if w.keepers.asked != asked {
+		t.Error("adopting a running machine took its secrets again")
+	}
+	// What needs secrets fetches them again: they were in memory only.
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	w.order(id, corevm.Start)
+	w.until("running", func() bool { return w.runs(id) })
+	if w.keepers.asked == asked {
+		t.Error("secrets outlived the agent")
+	}
+}
+
+func TestProcessDied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	pid := w.inspect(id).PID
+	w.stopAgent() // it dies while nobody looks, and secrets are gone
+	if err := w.driver.KillProcess(vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.startAgent()
+	w.until("told", func() bool { return w.chain.saw(id, "provisioning host_process_died") })
+	w.until("running again", func() bool { return w.runs(id) && w.inspect(id).PID != pid })
+
+	pid = w.inspect(id).PID
+	if err := w.driver.KillProcess(vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.until("running again", func() bool { return w.runs(id) && w.inspect(id).PID != pid })
+}
+
+func TestGuestShutsItselfDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	if err := w.driver.PowerOff(vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.untilPhase(id, corevm.Stopped)
+	if s := w.chain.get(id).GetStatus(); s.GetReason() != corevm.ReasonGuestShutdown {
+		t.Errorf("reason %q, want %q", s.GetReason(), corevm.ReasonGuestShutdown)
+	}
+	w.wantNone("shut down from inside", w.runtime(id))
+	time.Sleep(300 * time.Millisecond)
+	if s := w.inspect(id).State; s != vm.StateStopped {
+		t.Errorf("it was started against its own wish: %s", s)
+	}
+	w.order(id, corevm.Start)
+	w.until("running", func() bool { return w.runs(id) })
+}
+
+func TestMovedAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	// One endpoint that disagrees is enough to keep it.
+	w.chain.mu.Lock()
+	w.chain.dissent[id] = clone(w.chain.vms[id])
+	w.chain.mu.Unlock()
+	w.chain.move(id)
+	time.Sleep(300 * time.Millisecond)
+	if s := w.inspect(id).State; s != vm.StateRunning {
+		t.Fatalf("destroyed on the word of one endpoint: %s", s)
+	}
+	w.chain.mu.Lock()
+	delete(w.chain.dissent, id)
+	w.chain.mu.Unlock()
+	w.until("let go", func() bool { return len(w.leftovers(id)) == 0 })
+	if err := w.driver.RestoreDisk(t.Context(), vm.ID(id)); err != nil {
+		t.Errorf("its disk is not in the trash: %v", err)
+	}
+}
+
+// What was missed while the agent was away shows in the full listing.
+func TestGap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	kept, gone := w.newVM(), w.newVM()
+	w.until("both running", func() bool { return w.runs(kept) && w.runs(gone) })
+	w.stopAgent()
+	w.chain.move(gone)
+	w.chain.mu.Lock()
+	delete(w.chain.released, gone) // forgotten by the chain
+	w.chain.oldest = w.chain.height
+	w.chain.mu.Unlock()
+	w.startAgent()
+	w.until("let go", func() bool { return w.inspect(gone).State == vm.StateAbsent })
+	if !w.runs(kept) {
+		t.Error("the other one is gone, too")
+	}
+}
+
+func TestUnknownMachines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stranger, ended := vm.ID("00112233445566778899aabbccddeeff"), w.newVM()
+	for _, id := range []vm.ID{stranger, vm.ID(ended)} {
+		m := vm.Machine{
+			ID: id, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
+			DiskKey: make([]byte, vm.DiskKeyBytes),
+		}
+		w.deafMute = true
+		if err := errors.Join(w.driver.Define(t.Context(), m), w.driver.CreateDisk(t.Context(), m), w.driver.Start(t.Context(), id, m.DiskKey)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.chain.mu.Lock()
+	w.chain.vms[ended].Status.Miner, w.chain.vms[ended].Status.Phase = "", 12 // terminated, by a miner that forgot it
+	w.chain.mu.Unlock()
+	w.startAgent()
+	w.until("the ended one is removed", func() bool { return len(w.leftovers(ended)) == 0 })
+	time.Sleep(200 * time.Millisecond)
+	if s := w.inspect(string(stranger)).State; s != vm.StateRunning {
+		t.Errorf("a machine the chain knows nothing of became %s", s)
+	}
+}
+
+// Nobody waits for a shutdown that is not wanted any more.
+func TestTerminateDuringShutdown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.StopTimeout = time.Hour
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.driver.SetIgnoreACPI(vm.ID(id), true)
+	w.order(id, corevm.Stop)
+	time.Sleep(100 * time.Millisecond)
+	w.order(id, corevm.Terminate)
+	w.untilPhase(id, corevm.Terminated)
+	w.wantNone("terminated", w.leftovers(id))
+}
+
+func TestChainAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	pid := w.inspect(id).PID
+	w.chain.setAway(errors.New("no chain node answers"))
+	time.Sleep(300 * time.Millisecond)
+	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
+		t.Errorf("a silent chain ended a machine: %+v", got)
+	}
+	proofs := w.chain.proven(id)
+	w.chain.setAway(nil)
+	w.until("proofs go on", func() bool { return w.chain.proven(id) > proofs })
+}
+
+func TestMeshIsRelayed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mesh.set(wire.Mesh{Blocklist: []string{"a"}})
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.mesh.set(wire.Mesh{Blocklist: []string{"a", "b"}})
+	w.until("told", func() bool {
+		select {
+		case m := <-w.told:
+			return len(m.Blocklist) == 2
+		default:
+			return false
+		}
+	})
+}
+
+func TestSignOfLife(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	w.until("empty batches", func() bool {
+		w.chain.mu.Lock()
+		defer w.chain.mu.Unlock()
+		return len(w.chain.batches) >= 3 && w.chain.batches[0] == 0
+	})
+}

@@ -1,0 +1,204 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	wire "github.com/hippius/compute/core/guest"
+	corevm "github.com/hippius/compute/core/vm"
+)
+
+const linkVM = "00112233445566778899aabbccddeeff"
+
+func linkKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32)) }
+
+// listen starts a link whose guest is what the test makes of the other end.
+func listen(t *testing.T) (*link, chan net.Conn) {
+	t.Helper()
+	pub, ok := linkKey().Public().(ed25519.PublicKey)
+	if !ok {
+		t.Fatal("not an ed25519 key")
+	}
+	guests := make(chan net.Conn, 8)
+	var height atomic.Int64
+	l := &link{
+		who: identity{chainID: "c", vmID: linkVM, seq: 2, guestKey: pub},
+		dial: func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			select {
+			case guests <- far:
+				return near, nil
+			default:
+				return nil, errors.New("nobody takes it")
+			}
+		},
+		head: func() *computev1.Head {
+			h := height.Add(1)
+			return &computev1.Head{Height: h, Hash: bytes.Repeat([]byte{byte(h)}, 32)}
+		},
+		mesh: func() *wire.Mesh { return nil }, every: 10 * time.Millisecond,
+		log: slog.New(slog.DiscardHandler), proven: func(bool) {},
+	}
+	l.start()
+	t.Cleanup(l.stop)
+	return l, guests
+}
+
+// challenges passes on what the guest is asked.
+func challenges(conn net.Conn) <-chan wire.Challenge {
+	out := make(chan wire.Challenge, 1024)
+	go func() {
+		defer close(out)
+		in := wire.NewReader(conn)
+		for {
+			var m wire.ToGuest
+			if in.Next(&m) != nil {
+				return
+			}
+			if m.Challenge != nil {
+				select {
+				case out <- *m.Challenge:
+				default:
+				}
+			}
+		}
+	}()
+	return out
+}
+
+func answer(c wire.Challenge, key ed25519.PrivateKey, seq uint32) wire.ToHost {
+	return wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: corevm.SignProof(key, "c", linkVM, seq, c.Height, c.Hash)}}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within 10 s: %s", what)
+}
+
+func TestLinkTakesOnlyGoodProofs(t *testing.T) {
+	t.Parallel()
+	l, guests := listen(t)
+	conn := <-guests
+	asked := challenges(conn)
+	say := func(m wire.ToHost) {
+		t.Helper()
+		if err := wire.WriteMessage(conn, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := <-asked
+	other := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{4}, 32))
+	say(answer(first, other, 2))                                                 // another's key
+	say(answer(first, linkKey(), 1))                                             // an earlier instance
+	say(answer(wire.Challenge{Height: 1 << 40, Hash: first.Hash}, linkKey(), 2)) // nobody asked
+	say(answer(wire.Challenge{Height: first.Height, Hash: nil}, linkKey(), 2))   // another block
+	say(wire.ToHost{Proof: &wire.Proof{Height: first.Height, Signature: []byte("short")}})
+	say(wire.ToHost{Hello: &wire.Hello{AgentVersion: string(bytes.Repeat([]byte("v"), 9999))}, Metrics: &wire.Metrics{RxBytes: 7}})
+	eventually(t, "heard", func() bool { return l.guest().Metrics.RxBytes == 7 })
+	if p := l.proof(); p != nil {
+		t.Fatalf("a bad proof was taken: %+v", p)
+	}
+	if v := l.guest().Hello.AgentVersion; len(v) > maxGuestText {
+		t.Errorf("kept %d bytes of the guest's words", len(v))
+	}
+	say(answer(first, linkKey(), 2))
+	eventually(t, "proven", func() bool { return l.proof() != nil && l.proof().height == first.Height })
+	// An older one that comes late does not replace it.
+	var later wire.Challenge
+	for c := range asked {
+		if c.Height > first.Height {
+			later = c
+			break
+		}
+	}
+	say(answer(later, linkKey(), 2))
+	eventually(t, "newer", func() bool { return l.proof().height == later.Height })
+	say(answer(first, linkKey(), 2))
+	time.Sleep(20 * time.Millisecond)
+	if h := l.proof().height; h < later.Height {
+		t.Errorf("fell back to height %d", h)
+	}
+}
+
+// A guest that shouts is read slowly, and the link still ends at once.
+func TestLinkAndAFlood(t *testing.T) {
+	t.Parallel()
+	l, guests := listen(t)
+	conn := <-guests
+	_ = challenges(conn)
+	var written atomic.Int64
+	go func() {
+		junk := bytes.Repeat([]byte("x"), 32<<10)
+		for {
+			n, err := conn.Write(junk)
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}()
+	time.Sleep(500 * time.Millisecond)
+	if n := written.Load(); n > guestBurst+2*guestBytesPerSecond+(256<<10) {
+		t.Errorf("%d bytes were read in half a second", n)
+	}
+	began := time.Now()
+	l.stop()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	l.cancel, l.done = func() {}, make(chan struct{})
+	close(l.done) // for Cleanup
+}
+
+func TestLinkComesBack(t *testing.T) {
+	t.Parallel()
+	l, guests := listen(t)
+	for range 3 {
+		conn := <-guests
+		c := <-challenges(conn)
+		if err := wire.WriteMessage(conn, answer(c, linkKey(), 2)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "proven", func() bool { p := l.proof(); return p != nil && p.height == c.Height })
+		_ = conn.Close()
+	}
+}
+
+// FuzzLink: nothing a guest says is taken for a proof, or breaks the link.
+func FuzzLink(f *testing.F) {
+	f.Add([]byte(`{"proof":{"height":1,"signature":"AAAA"}}` + "\n"))
+	f.Add([]byte(`{"hello":{"vm_id":"x","seq":4294967295}}` + "\n" + `{"metrics":{"cpu_milli":-1}}` + "\n"))
+	f.Add(bytes.Repeat([]byte("a"), 70_000))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l := &link{
+			who:  identity{chainID: "c", vmID: linkVM, seq: 2},
+			head: func() *computev1.Head { return &computev1.Head{Height: 1, Hash: []byte("h")} },
+			mesh: func() *wire.Mesh { return nil }, every: time.Hour, log: slog.New(slog.DiscardHandler),
+			proven: func(bool) { t.Error("proven without a key") },
+		}
+		near, far := net.Pipe()
+		l.dial = func(context.Context) (net.Conn, error) { return near, nil }
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		go func() {
+			_, _ = far.Write(data)
+			_ = far.Close()
+		}()
+		if _, err := l.converse(t.Context()); err == nil {
+			t.Error("the conversation ended without a cause")
+		}
+	})
+}

@@ -1,0 +1,188 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+)
+
+// ledger takes reports down.
+type ledger struct {
+	Chain
+
+	mu      sync.Mutex
+	batches [][]*computev1.VMReport
+	at      []time.Time
+	fail    int // how many next batches fail
+	refuse  map[string]bool
+}
+
+func (l *ledger) Report(_ context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fail > 0 {
+		l.fail--
+		return nil, errors.New("no node answers")
+	}
+	l.batches, l.at = append(l.batches, reports), append(l.at, time.Now())
+	out := make([]*computev1.ReportResult, len(reports))
+	for i, r := range reports {
+		out[i] = &computev1.ReportResult{VmId: r.GetVmId()}
+		if l.refuse[r.GetVmId()] {
+			out[i].Code = 7
+		}
+	}
+	return out, nil
+}
+
+func (l *ledger) sizes() (out []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.batches {
+		out = append(out, len(b))
+	}
+	return out
+}
+
+// report runs a reporter in a bubble until the test ends.
+func report(t *testing.T, l *ledger, answered func(string, bool)) *reporter {
+	t.Helper()
+	r := newReporter(l, 30*time.Second, 150*time.Millisecond, answered, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Wait()
+	return r
+}
+
+func silent(string, bool) {}
+
+func running(seq uint32) statement { return statement{seq: seq, phase: corevm.Running} }
+
+func TestReporterGathersAndSplits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		r := report(t, l, silent)
+		for i := range 300 {
+			r.say(fmt.Sprint(i), running(1), nil)
+		}
+		time.Sleep(time.Second)
+		if got := fmt.Sprint(l.sizes()); got != "[0 256 44]" {
+			t.Errorf("batches %s, want an empty one at the start, then 256 and 44", got)
+		}
+		if d := l.at[1].Sub(l.at[0]); d > 200*time.Millisecond {
+			t.Errorf("news waited %s", d)
+		}
+		time.Sleep(30 * time.Second)
+		if got := fmt.Sprint(l.sizes()); got != "[0 256 44 256 44]" {
+			t.Errorf("batches %s, want everything again", got)
+		}
+	})
+}
+
+func TestReporterSaysOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		r := report(t, l, silent)
+		height := int64(5)
+		taken := time.Now()
+		proofs := func() *proof { return &proof{height: height, signature: []byte("s"), at: taken} }
+		for range 10 {
+			r.say("a", running(1), proofs)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(21 * time.Second)
+		if got := fmt.Sprint(l.sizes()); got != "[0 1 1]" {
+			t.Errorf("batches %s", got)
+		}
+		if l.batches[1][0].GetProof().GetHeight() != 5 || l.batches[2][0].GetProof() != nil {
+			t.Error("one proof is sent once")
+		}
+		height = 6 // newer, but made long ago: the chain would refuse it, and the report with it
+		time.Sleep(30 * time.Second)
+		if l.batches[3][0].GetProof() != nil {
+			t.Error("a stale proof was sent")
+		}
+		taken = time.Now()
+		time.Sleep(30 * time.Second)
+		if l.batches[4][0].GetProof().GetHeight() != 6 {
+			t.Error("a new proof was not sent")
+		}
+	})
+}
+
+func TestReporterTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{fail: 1 + 3}
+		r := report(t, l, silent)
+		r.say("a", running(1), nil)
+		time.Sleep(20 * time.Second)
+		if got := l.sizes(); len(got) == 0 || got[len(got)-1] > 1 {
+			t.Fatalf("batches %v", got)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, b := range l.batches {
+			if len(b) == 1 {
+				return
+			}
+		}
+		t.Error("the news was lost")
+	})
+}
+
+func TestReporterAndRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{refuse: map[string]bool{"bad": true}}
+		var mu sync.Mutex
+		heard := map[string]bool{}
+		r := report(t, l, func(id string, taken bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard[id] = taken
+		})
+		r.say("good", running(1), nil)
+		r.say("bad", running(1), nil)
+		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if taken, ok := heard["bad"]; !ok || taken {
+			t.Error("nobody was told of the refusal")
+		}
+		if !heard["good"] {
+			t.Error("nobody was told that news was taken")
+		}
+		if got := fmt.Sprint(l.sizes()); got != "[0 2]" {
+			t.Errorf("batches %s: a refusal is not sent again and again", got)
+		}
+	})
+}
+
+// The chain takes so many messages a minute, whatever happens here.
+func TestReporterKeepsToTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		r := report(t, l, silent)
+		for i := range 600 {
+			r.say("a", running(uint32(i+1)), nil)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := len(l.sizes()); n > messagesPerMinute+messageBurst {
+			t.Errorf("%d messages in a minute", n)
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package agent_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/secrets"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// What will not get better here is given back: the reason is told, and nothing
+// of the VM is left.
+func TestGivenBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil  func(w *world)
+		reason string
+		says   string
+	}{
+		"wrong image": {func(w *world) {
+			path := strings.TrimPrefix(w.catalogue.images[0].GetUrls()[0], "file://")
+			if err := os.WriteFile(path, []byte("another image"), 0o600); err != nil {
+				w.t.Fatal(err)
+			}
+		}, agent.ReasonImageChecksum, "want "},
+		"no image": {func(w *world) {
+			w.catalogue.images[0].Urls = []string{"file:///nowhere"}
+			w.config.GiveUp = 100 * time.Millisecond
+		}, agent.ReasonImageUnavailable, "nowhere"},
+		"no space for the disk":  {func(w *world) { w.driver.SetNoSpace(true) }, agent.ReasonNoSpace, "space"},
+		"no space for the image": {func(w *world) { w.catalogue.images[0].SizeBytes = 1 << 39 }, agent.ReasonNoSpace, "bytes"},
+		"image not listed":       {func(w *world) { w.catalogue.images = nil }, agent.ReasonCatalogue, "tiny"},
+		"user data":              {func(w *world) { w.keepers.userData = []byte{0x1f, 0x8b, 0} }, agent.ReasonUserData, "user data"},
+		"secrets that do not fit": {func(w *world) {
+			w.keepers.set(fmt.Errorf("dealt badly: %w", secrets.ErrInconsistent))
+		}, agent.ReasonSecrets, "fit together"},
+		"network": {func(w *world) {
+			w.network.set(errors.New("no such device"))
+			w.config.GiveUp = 100 * time.Millisecond
+		}, agent.ReasonNetwork, "no such device"},
+		"guest not heard": {func(w *world) {
+			w.deafMute = true
+			w.config.BootTimeout = 100 * time.Millisecond
+			w.config.Resync = 20 * time.Millisecond
+		}, agent.ReasonBootTimeout, "console"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c.spoil(w)
+			w.startAgent()
+			id := w.newVM()
+			w.until("failed", func() bool { return w.chain.saw(id, "failed "+c.reason) })
+			if s := w.chain.get(id).GetStatus(); !strings.Contains(s.GetMessage(), c.says) {
+				t.Errorf("message %q does not say %q", s.GetMessage(), c.says)
+			}
+			w.until("forgotten", func() bool {
+				known, err := agent.NewState(w.db).Cursor()
+				return err == nil && known > 0 && len(w.leftovers(id)) == 0
+			})
+			w.stopAgent()
+			w.wantNone(name, w.leftovers(id))
+		})
+	}
+}
+
+// What passes by itself is told while it lasts, and loses nothing.
+func TestWaitedOut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil, mend func(w *world, id vm.ID)
+		reason      string
+	}{
+		"keepers away": {
+			func(w *world, _ vm.ID) { w.keepers.set(errors.New("keeper val-1: connection refused")) },
+			func(w *world, _ vm.ID) { w.keepers.set(nil) }, agent.ReasonSecrets,
+		},
+		"hypervisor down": {
+			func(w *world, _ vm.ID) { w.driver.SetHypervisorDown(true) },
+			func(w *world, _ vm.ID) { w.driver.SetHypervisorDown(false) }, agent.ReasonHypervisorDown,
+		},
+		"catalogue away": {
+			func(w *world, _ vm.ID) { w.catalogue.set(errors.New("no node answers")) },
+			func(w *world, _ vm.ID) { w.catalogue.set(nil) }, agent.ReasonCatalogue,
+		},
+		"start fails": {
+			func(w *world, id vm.ID) { w.driver.FailStarts(id, 1000) },
+			func(w *world, id vm.ID) { w.driver.FailStarts(id, 0) }, agent.ReasonStartFailed,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := w.newVM()
+			c.spoil(w, vm.ID(id))
+			w.startAgent()
+			w.until("told", func() bool { return w.chain.saw(id, "provisioning "+c.reason) })
+			time.Sleep(100 * time.Millisecond)
+			if p := w.chain.phase(id); p != corevm.Provisioning {
+				t.Errorf("phase %s was lost to it", p)
+			}
+			w.until("nothing is left lying meanwhile", func() bool { return len(w.runtime(id)) == 0 })
+			c.mend(w, vm.ID(id))
+			w.until("running", func() bool { return w.runs(id) })
+			w.until("told that it is over", func() bool { return w.chain.get(id).GetStatus().GetReason() == "" })
+		})
+	}
+}
+
+// A VM with data is never given back, whatever happens.
+func TestDataStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.GiveUp, w.config.BootTimeout = 50*time.Millisecond, 150*time.Millisecond
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	w.driver.SetNoSpace(true)
+	w.order(id, corevm.Start)
+	w.until("told", func() bool { return w.chain.saw(id, "provisioning "+agent.ReasonNoSpace) })
+	time.Sleep(200 * time.Millisecond)
+	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || !has {
+		t.Fatal("its disk is gone")
+	}
+	w.deafMute = true
+	w.driver.SetNoSpace(false)
+	w.until("told of the boot", func() bool { return w.chain.saw(id, "provisioning "+agent.ReasonBootTimeout) })
+	if s := w.inspect(id).State; s != vm.StateRunning {
+		t.Errorf("a VM with data whose agent is silent became %s; its console may help", s)
+	}
+}
+
+func TestHypervisorDownWhileRunning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.driver.SetHypervisorDown(true)
+	w.until("told", func() bool { return w.chain.saw(id, "running "+agent.ReasonHypervisorDown) })
+	proofs := w.chain.proven(id)
+	w.until("the guest still proves itself", func() bool { return w.chain.proven(id) > proofs+2 })
+	w.order(id, corevm.Stop)
+	w.until("told", func() bool { return w.chain.saw(id, "stopping "+agent.ReasonHypervisorDown) })
+	w.driver.SetHypervisorDown(false)
+	w.untilPhase(id, corevm.Stopped)
+}
+
+func TestNoAgentInGuest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.deafMute = true
+	id := w.newVM()
+	w.chain.mu.Lock()
+	w.chain.vms[id].Spec.Agent = computev1.AgentMode_AGENT_MODE_NONE
+	w.chain.mu.Unlock()
+	w.startAgent()
+	w.untilPhase(id, corevm.Running)
+}
+
+// An earlier instance's machine is not passed off as the present one.
+func TestNextInstanceOnTheSameHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.chain.mu.Lock()
+	w.chain.block()
+	v := w.chain.vms[id]
+	v.Status.InstanceSeq, v.Status.Phase, v.ChangedHeight = 2, computev1.Phase_PHASE_ASSIGNED, w.chain.height
+	w.chain.mu.Unlock()
+	w.until("running as instance 2", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
+	proofs := w.chain.proven(id)
+	w.until("proofs of instance 2", func() bool { return w.chain.proven(id) > proofs+1 })
+}

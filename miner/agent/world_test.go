@@ -1,0 +1,416 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kdomanski/iso9660"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/instance"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/vm/fake"
+)
+
+// world is everything around an agent; it outlives agents.
+type world struct {
+	t         *testing.T
+	dir       string
+	chain     *chain
+	catalogue *catalogue
+	keepers   *keepers
+	network   *network
+	mesh      *meshes
+	seeds     *seed.Store
+	images    *image.Cache
+	driver    *fake.Driver
+	db        *store.DB
+	config    agent.Config
+	parts     func(p *agent.Parts) // changes what the agent gets
+	deafMute  bool                 // guests without an agent
+	told      chan wire.Mesh       // what guests heard of the mesh
+
+	stop func()
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		t: t, dir: t.TempDir(), chain: newChain(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
+		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
+		config: agent.Config{
+			ChainID: chainID, Miner: thisMiner, Poll: 10 * time.Millisecond, ReportEvery: 100 * time.Millisecond,
+			Gather: 5 * time.Millisecond, ProofEvery: 20 * time.Millisecond, BootTimeout: 20 * time.Second,
+			StopTimeout: 2 * time.Second, GiveUp: 20 * time.Second, MeshEvery: 20 * time.Millisecond,
+			TidyEvery: 50 * time.Millisecond, Resync: 200 * time.Millisecond, Retry: 10 * time.Millisecond,
+		},
+		parts: func(*agent.Parts) {},
+	}
+	w.catalogue = newCatalogue(t, w.dir)
+	var err error
+	if w.seeds, err = seed.NewStore(seed.Config{Dir: filepath.Join(w.dir, "seeds"), Group: -1, AnyFilesystem: true}); err != nil {
+		t.Fatal(err)
+	}
+	if w.images, err = image.New(image.Config{Dir: filepath.Join(w.dir, "images"), AllowFile: true, MaxBytes: 1 << 30}); err != nil {
+		t.Fatal(err)
+	}
+	if w.db, err = store.Open(filepath.Join(w.dir, "state.db")); err != nil {
+		t.Fatal(err)
+	}
+	w.openDriver()
+	ctx, cancel := context.WithCancel(t.Context())
+	var blocks sync.WaitGroup
+	blocks.Go(func() { w.chain.run(ctx) })
+	t.Cleanup(func() {
+		w.stopAgent()
+		cancel()
+		blocks.Wait()
+		w.images.Close()
+		if err := errors.Join(w.driver.Close(), w.db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) openDriver() {
+	w.t.Helper()
+	d, err := fake.New(fake.Config{Dir: filepath.Join(w.dir, "vms"), Boot: 20 * time.Millisecond, Guest: w.guest})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.driver = d
+}
+
+// guest is the agent inside every machine.
+func (w *world) guest(ctx context.Context, m vm.Machine, conn net.Conn) {
+	if w.deafMute {
+		<-ctx.Done()
+		return
+	}
+	cfg, err := readSeed(m.Seed)
+	if err != nil {
+		w.t.Errorf("guest of %s: %v", m.ID, err)
+		return
+	}
+	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{VMID: cfg.VMID, Seq: cfg.Seq}}) != nil {
+		return
+	}
+	in := wire.NewReader(conn)
+	for {
+		var msg wire.ToGuest
+		if in.Next(&msg) != nil {
+			return
+		}
+		if msg.Mesh != nil {
+			w.told <- *msg.Mesh
+		}
+		if c := msg.Challenge; c != nil {
+			sig := corevm.SignProof(proofKey(cfg.VMID, cfg.Seq), cfg.ChainID, cfg.VMID, cfg.Seq, c.Height, c.Hash)
+			if wire.WriteMessage(conn, wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: sig}}) != nil {
+				return
+			}
+		}
+	}
+}
+
+func readSeed(path string) (wire.Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return wire.Config{}, err
+	}
+	im, err := iso9660.OpenImage(bytes.NewReader(data))
+	if err != nil {
+		return wire.Config{}, err
+	}
+	root, err := im.RootDir()
+	if err != nil {
+		return wire.Config{}, err
+	}
+	files, err := root.GetChildren()
+	if err != nil {
+		return wire.Config{}, err
+	}
+	for _, f := range files {
+		if f.Name() == wire.ConfigFile {
+			text, err := io.ReadAll(f.Reader())
+			if err != nil {
+				return wire.Config{}, err
+			}
+			return wire.DecodeConfig(text)
+		}
+	}
+	return wire.Config{}, fmt.Errorf("no %s", wire.ConfigFile)
+}
+
+// startAgent starts one on what an earlier one left.
+func (w *world) startAgent() *agent.Agent {
+	w.t.Helper()
+	p := agent.Parts{
+		Chain: w.chain, Catalogue: w.catalogue, Secrets: w.keepers, Images: w.images, Network: w.network,
+		Seeds: w.seeds, Mesh: w.mesh, Driver: w.driver, State: agent.NewState(w.db), Log: w.log(),
+	}
+	w.parts(&p)
+	a, err := agent.New(w.config, p)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	w.stop = func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				w.t.Errorf("agent: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			w.t.Error("the agent does not end")
+		}
+	}
+	return a
+}
+
+func (w *world) log() *slog.Logger {
+	if os.Getenv("AGENT_TEST_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (w *world) stopAgent() {
+	if w.stop != nil {
+		w.stop()
+		w.stop = nil
+	}
+}
+
+const patience = 15 * time.Second
+
+// until waits for something to become true.
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	w.chain.mu.Lock()
+	defer w.chain.mu.Unlock()
+	w.t.Fatalf("not within %s: %s\nreports taken: %v\nrefused: %v", patience, what, w.chain.history, w.chain.refusals)
+}
+
+func (w *world) untilPhase(id string, p corevm.Phase) {
+	w.t.Helper()
+	w.until("phase "+p.String(), func() bool { return w.chain.phase(id) == p })
+}
+
+func (w *world) order(id string, ev corevm.Event) {
+	w.t.Helper()
+	if err := w.chain.order(id, ev); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// newVM creates a VM and gives its id.
+func (w *world) newVM() string {
+	sum := sha256.Sum256([]byte(w.t.Name() + time.Now().String()))
+	id := fmt.Sprintf("%x", sum[:16])
+	w.chain.create(id, &computev1.VMSpec{Name: "web-1", Plan: "spark", Image: "tiny", Power: computev1.Power_POWER_ON})
+	return id
+}
+
+func (w *world) inspect(id string) vm.Info {
+	w.t.Helper()
+	info, err := w.driver.Inspect(w.t.Context(), vm.ID(id))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return info
+}
+
+// runs is when the VM is up as far as everyone knows.
+func (w *world) runs(id string) bool {
+	return w.chain.phase(id) == corevm.Running && w.inspect(id).State == vm.StateRunning && w.chain.proven(id) > 0
+}
+
+// leftovers names what is here of a VM beside a trashed disk.
+func (w *world) leftovers(id string) (left []string) {
+	w.t.Helper()
+	if s := w.inspect(id).State; s != vm.StateAbsent {
+		left = append(left, "machine "+string(s))
+	}
+	if has, err := w.driver.HasDisk(w.t.Context(), vm.ID(id)); err != nil || has {
+		left = append(left, "disk")
+	}
+	return append(left, w.runtime(id)...)
+}
+
+// runtime names what is here of a VM only while it runs.
+func (w *world) runtime(id string) (left []string) {
+	w.t.Helper()
+	if w.network.has(vm.ID(id)) {
+		left = append(left, "tap")
+	}
+	ids, err := w.seeds.List()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(ids) != 0 {
+		left = append(left, "seed")
+	}
+	return left
+}
+
+func (w *world) wantNone(what string, left []string) {
+	w.t.Helper()
+	if len(left) != 0 {
+		w.t.Errorf("%s: left behind %v", what, left)
+	}
+}
+
+type catalogue struct {
+	mu     sync.Mutex
+	images []*marketplacev1.Image
+	err    error
+}
+
+func newCatalogue(t *testing.T, dir string) *catalogue {
+	t.Helper()
+	data := bytes.Repeat([]byte("tiny"), 1000)
+	path := filepath.Join(dir, "tiny.qcow2")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	return &catalogue{images: []*marketplacev1.Image{{
+		Name: "tiny", Urls: []string{"file://" + path}, Sha256: sum[:], SizeBytes: uint64(len(data)), Format: "qcow2",
+	}}}
+}
+
+func (c *catalogue) set(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+func (c *catalogue) Plans(context.Context) ([]*marketplacev1.PlanPrice, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return []*marketplacev1.PlanPrice{{Plan: &marketplacev1.Plan{
+		Name: "spark", Vcpus: 1, MemoryMib: 2048, DiskGib: 18, Iops: 500, DiskBytesPerSecond: 50e6, NetworkBitsPerSecond: 100e6,
+	}}}, c.err
+}
+
+func (c *catalogue) Images(context.Context) ([]*marketplacev1.Image, error) { return c.images, nil }
+
+func (c *catalogue) Apps(context.Context) ([]*marketplacev1.App, error) {
+	return []*marketplacev1.App{{Name: "docker", Recipe: "packages: [docker.io]\n"}}, nil
+}
+
+type keepers struct {
+	mu       sync.Mutex
+	err      error
+	asked    int
+	userData []byte
+}
+
+func (k *keepers) set(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
+func (k *keepers) Collect(_ context.Context, id string, seq uint32) (instance.Bundle, []byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked++
+	if k.err != nil {
+		return instance.Bundle{}, nil, k.err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "disk %s %d", id, seq))
+	return instance.Bundle{
+		VMID: id, Seq: seq, ProofKey: proofKey(id, seq).Seed(), DiskKey: sum[:], SSHHostKey: "key", SSHHostCert: "cert",
+	}, k.userData, nil
+}
+
+type network struct {
+	mu    sync.Mutex
+	ports map[vm.ID]int
+	next  int
+	err   error
+}
+
+func (n *network) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err != nil {
+		return agent.NIC{}, n.err
+	}
+	if _, ok := n.ports[p.ID]; !ok {
+		n.next++
+		n.ports[p.ID] = n.next
+	}
+	at := byte(n.ports[p.ID])
+	return agent.NIC{
+		Tap: fmt.Sprintf("hip%d", at), MAC: fmt.Sprintf("52:54:00:00:00:%02x", at),
+		Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 200, at, 2}), 30), Gateway: netip.AddrFrom4([4]byte{10, 200, at, 1}),
+	}, nil
+}
+
+func (n *network) Detach(_ context.Context, id vm.ID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.ports, id)
+	return nil
+}
+
+func (n *network) has(id vm.ID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.ports[id]
+	return ok
+}
+
+func (n *network) set(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.err = err
+}
+
+type meshes struct {
+	mu sync.Mutex
+	m  wire.Mesh
+}
+
+func (m *meshes) View(context.Context, string) (wire.Mesh, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.m, nil
+}
+
+func (m *meshes) set(v wire.Mesh) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.m = v
+}
