@@ -21,9 +21,7 @@ const (
 // called any number of times.
 func Configure() { configure() }
 
-// Addresses and denominations are looked up in SDK globals, which must be right before any is used.
-//
-//nolint:gochecknoglobals // once per process, as the globals it sets
+// The SDK looks addresses and denominations up in globals, which must be right before any is used.
 var configure = sync.OnceFunc(func() {
 	// Without a constant scope the SDK resolves the executable's path for every address it prints.
 	if os.Getenv(sdk.EnvConfigScope) == "" {

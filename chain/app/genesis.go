@@ -8,7 +8,6 @@ import (
 	"time"
 
 	cmttypes "github.com/cometbft/cometbft/types"
-
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
 	"github.com/hippius/compute/core/plan"

@@ -8,12 +8,9 @@ import (
 	"slices"
 	"time"
 
-	dbm "github.com/cosmos/cosmos-db"
-	"github.com/cosmos/gogoproto/proto"
-
 	"cosmossdk.io/log/v2"
 	sdkmath "cosmossdk.io/math"
-
+	dbm "github.com/cosmos/cosmos-db"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/crypto/keys/ed25519"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -21,6 +18,7 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
+	"github.com/cosmos/gogoproto/proto"
 
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
@@ -241,8 +239,8 @@ func overlay(under, over json.RawMessage) (json.RawMessage, error) {
 		return over, checkJSON(over)
 	}
 	var u map[string]json.RawMessage
-	if err := json.Unmarshal(under, &u); err != nil || u == nil {
-		return over, nil
+	if err := json.Unmarshal(under, &u); err != nil {
+		return over, nil //nolint:nilerr // what is no object is replaced
 	}
 	for name, v := range o {
 		old, ok := u[name]

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	cfg "github.com/cometbft/cometbft/config"
@@ -14,9 +15,7 @@ import (
 	"github.com/cometbft/cometbft/proxy"
 	"github.com/cometbft/cometbft/rpc/client/local"
 	cmttypes "github.com/cometbft/cometbft/types"
-
 	dbm "github.com/cosmos/cosmos-db"
-
 	"github.com/cosmos/cosmos-sdk/baseapp"
 	pruningtypes "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
@@ -67,7 +66,7 @@ func StartNode(ctx context.Context, c NodeConfig, log *slog.Logger) (_ *Node, er
 	if err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
-	if err := n.openApp(genesis.ChainID); err != nil {
+	if err := n.openApp(genesis.ChainID); err != nil { //nolint:contextcheck // a block has a context of its own
 		return nil, err
 	}
 	if err := n.openComet(ctx, keys, genesis); err != nil {
@@ -170,8 +169,8 @@ func (n *Node) onClose(f func(context.Context) error) { n.closers = append(n.clo
 func (n *Node) Close(ctx context.Context) error {
 	n.once.Do(func() {
 		var errs []error
-		for i := len(n.closers) - 1; i >= 0; i-- {
-			errs = append(errs, n.closers[i](ctx))
+		for _, f := range slices.Backward(n.closers) {
+			errs = append(errs, f(ctx))
 		}
 		n.closed = errors.Join(errs...)
 	})

@@ -8,14 +8,12 @@ import (
 	"strings"
 	"sync"
 
+	"cosmossdk.io/log/v2"
+	sdkslog "cosmossdk.io/log/v2/slog"
 	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	cfg "github.com/cometbft/cometbft/config"
 	cmtlog "github.com/cometbft/cometbft/libs/log"
-
-	"cosmossdk.io/log/v2"
-	sdkslog "cosmossdk.io/log/v2/slog"
-
 	"github.com/cosmos/cosmos-sdk/server"
 )
 
@@ -103,7 +101,9 @@ type quiet struct{ *slog.Logger }
 var _ cmtlog.Logger = quiet{}
 
 // Info is logged as Debug.
-func (q quiet) Info(msg string, keyvals ...any) { q.Debug(msg, keyvals...) }
+func (q quiet) Info(msg string, keyvals ...any) {
+	q.Debug(msg, keyvals...) //nolint:sloglint // passes on what others say
+}
 
 // With adds fields to each line.
 func (q quiet) With(keyvals ...any) cmtlog.Logger { return quiet{q.Logger.With(keyvals...)} }
@@ -114,11 +114,13 @@ func (q quiet) sdk() log.Logger { return quietSDK{sdkslog.NewCustomLogger(q.Logg
 type quietSDK struct{ sdkslog.Logger }
 
 // Info is logged as Debug.
-func (q quietSDK) Info(msg string, keyvals ...any) { q.Debug(msg, keyvals...) }
+func (q quietSDK) Info(msg string, keyvals ...any) {
+	q.Debug(msg, keyvals...) //nolint:sloglint // passes on what others say
+}
 
 // InfoContext is logged as Debug.
 func (q quietSDK) InfoContext(ctx context.Context, msg string, keyvals ...any) {
-	q.DebugContext(ctx, msg, keyvals...)
+	q.DebugContext(ctx, msg, keyvals...) //nolint:sloglint // passes on what others say
 }
 
 // With adds fields to each line.

@@ -12,7 +12,7 @@ import (
 // sample are the settings with their defaults and what they mean; a test compares it with DefaultNodeConfig.
 //
 //go:embed hippiusd.yaml
-var sample []byte //nolint:gochecknoglobals // embedded
+var sample []byte
 
 // writeSample writes the sample settings unless there are settings.
 func writeSample(path string) error {

@@ -84,12 +84,12 @@ func TestNodeStartsAnswersAndRestarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // only asked
 	plain, err := peer.DialLoopbackPlain(n.GRPCPlainAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer plain.Close()
+	defer plain.Close() //nolint:errcheck // only asked
 	for _, cc := range []*grpc.ClientConn{conn, plain} {
 		res, err := creditsv1.NewQueryClient(cc).Params(t.Context(), &creditsv1.QueryParamsRequest{})
 		if err != nil || res.GetParams().GetFeeUcredit() != 1000 {

@@ -10,10 +10,13 @@ import (
 	"github.com/hippius/compute/internal/run"
 )
 
+// version is set by the build.
+var version = "dev" //nolint:gochecknoglobals // the linker sets it
+
 func main() {
 	ctx, stop := run.Signals(context.Background())
 	defer stop()
-	if err := command.Root().ExecuteContext(ctx); err != nil {
+	if err := command.Root(version).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "hippiusd:", err)
 		os.Exit(1)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
-
 	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 

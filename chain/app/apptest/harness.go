@@ -11,13 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"cosmossdk.io/log/v2"
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
-
 	dbm "github.com/cosmos/cosmos-db"
-
-	"cosmossdk.io/log/v2"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
@@ -169,6 +166,7 @@ func BlockHash(height int64) []byte {
 // of the next block, as if another module had done it.
 func (h *Harness) Ctx() sdk.Context {
 	height := h.App.LastBlockHeight()
+	//nolint:staticcheck // the others write to a copy
 	return h.App.NewUncachedContext(false, cmtproto.Header{ChainID: ChainID, Height: height, Time: h.now}).
 		WithHeaderHash(BlockHash(height))
 }

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 
-	abci "github.com/cometbft/cometbft/abci/types"
-
-	"github.com/cosmos/gogoproto/proto"
-
 	errorsmod "cosmossdk.io/errors"
-
+	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cosmos/cosmos-sdk/client"
 	clienttx "github.com/cosmos/cosmos-sdk/client/tx"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
+	"github.com/cosmos/gogoproto/proto"
 )
 
 // Gas is the limit of every transaction here.
@@ -49,7 +46,7 @@ func (h *Harness) Deliver(signer Account, msgs ...sdk.Msg) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return results[0], outcome(results[0])
+	return results[0], Outcome(results[0])
 }
 
 // MustDeliver is Deliver of a transaction that must go through.
@@ -81,7 +78,8 @@ func (h *Harness) DeliverAll(txs ...[]byte) ([]*Result, error) {
 	return results, nil
 }
 
-func outcome(r *Result) error {
+// Outcome is the error of a transaction that was executed and failed; it matches the registered one.
+func Outcome(r *Result) error {
 	if r.Code == abci.CodeTypeOK {
 		return nil
 	}

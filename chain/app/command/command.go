@@ -11,15 +11,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/app"
 )
 
-// Root is the program's command.
-func Root() *cobra.Command {
+// Root is the command of a program of some version.
+func Root(version string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           app.Name,
 		Short:         "A node of the Hippius Compute chain",
@@ -31,7 +30,7 @@ func Root() *cobra.Command {
   hippiusd start --home ~/.hippiusd`,
 	}
 	root.PersistentFlags().String("home", defaultHome(), "folder with the node's keys, settings and data")
-	root.AddCommand(initCommand(), startCommand(), showCommand(), genesisCommand(), exportCommand(), versionCommand())
+	root.AddCommand(initCommand(), startCommand(), showCommand(), genesisCommand(), exportCommand(), versionCommand(version))
 	return root
 }
 
@@ -136,23 +135,14 @@ func exportCommand() *cobra.Command {
 	}
 }
 
-func versionCommand() *cobra.Command {
+func versionCommand(version string) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Say which build this is",
+		Short:   "Say which version this is",
 		Args:    cobra.NoArgs,
 		Example: "  hippiusd version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version, revision := "unknown", "unknown"
-			if b, ok := debug.ReadBuildInfo(); ok {
-				version = b.Main.Version
-				for _, s := range b.Settings {
-					if s.Key == "vcs.revision" {
-						revision = s.Value
-					}
-				}
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s)\n", app.Name, version, revision)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), app.Name, version)
 			return err
 		},
 	}

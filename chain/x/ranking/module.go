@@ -6,22 +6,23 @@ import (
 	"encoding/json"
 	"fmt"
 
-	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
-
+	"cosmossdk.io/core/appmodule"
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
+	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
 
 	"github.com/hippius/compute/chain/x/ranking/keeper"
 	"github.com/hippius/compute/chain/x/ranking/types"
 )
 
 var (
-	_ module.AppModule   = Module{}
-	_ module.HasGenesis  = Module{}
-	_ module.HasServices = Module{}
+	_ appmodule.AppModule   = Module{}
+	_ module.AppModuleBasic = Module{}
+	_ module.HasGenesis     = Module{}
+	_ module.HasServices    = Module{}
 )
 
 // Module fits the keeper into the app.

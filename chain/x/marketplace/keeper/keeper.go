@@ -8,7 +8,6 @@ import (
 
 	"cosmossdk.io/collections"
 	corestore "cosmossdk.io/core/store"
-
 	"github.com/cosmos/cosmos-sdk/codec"
 
 	"github.com/hippius/compute/chain/x/marketplace/types"

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"cosmossdk.io/collections"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/marketplace/types"
@@ -33,8 +32,7 @@ func (k *Keeper) settle(ctx context.Context, a *account) error {
 // EndBlock looks at the meters that are due, the longest due first, at most a
 // parameter's worth; the rest carries over. What goes wrong with one account
 // is undone and told, and touches no other.
-func (k *Keeper) EndBlock(goCtx context.Context) error {
-	ctx := sdk.UnwrapSDKContext(goCtx)
+func (k *Keeper) EndBlock(ctx sdk.Context) error {
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return err
@@ -46,7 +44,7 @@ func (k *Keeper) EndBlock(goCtx context.Context) error {
 	}
 	for _, name := range names {
 		branch, write := ctx.CacheContext()
-		if err := k.look(branch, name); err != nil {
+		if err := k.look(branch, name); err != nil { //nolint:contextcheck // a branch of the state is a new context
 			if err := k.postpone(ctx, name, err); err != nil {
 				return err
 			}

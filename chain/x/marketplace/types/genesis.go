@@ -27,11 +27,11 @@ func (g GenesisState) Validate() error {
 		if err != nil {
 			return ErrInvalid.Wrap(err.Error())
 		}
-		if key := kind + "/" + name; seen[key] {
+		key := kind + "/" + name
+		if seen[key] {
 			return ErrInvalid.Wrapf("%s %q is there twice", kind, name)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		return nil
 	}
 	for _, p := range g.Plans {
