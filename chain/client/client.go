@@ -35,7 +35,7 @@ type Config struct {
 	Inclusion time.Duration
 	// Call bounds one call to one endpoint before the next is tried (10 s).
 	Call time.Duration
-	// Gas limit of each transaction (20 million). Fees are flat, so it buys nothing and costs nothing.
+	// Gas limit of each transaction; 0 for a bound by what is in it. Fees are flat: a limit only keeps room in a block.
 	Gas uint64
 }
 
@@ -48,9 +48,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Call <= 0 {
 		c.Call = 10 * time.Second
-	}
-	if c.Gas == 0 {
-		c.Gas = 20_000_000
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func (s *Sender) Broadcast(ctx context.Context, msgs ...proto.Message) (hash str
 		if err != nil {
 			return "", err
 		}
-		raw, h, err := encodeTx(s.signer, s.c.ChainID(), acc, s.c.set.Gas, msgs)
+		raw, h, err := encodeTx(s.signer, s.c.ChainID(), acc, cmp.Or(s.c.set.Gas, gasFor(msgs)), msgs)
 		if err != nil {
 			return "", err
 		}

@@ -15,12 +15,16 @@ import (
 	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 )
 
 // Result of a transaction that was carried out.
 type Result struct {
 	Hash   string
 	Height int64
+	// GasUsed tells how much of Config.Gas it took.
+	GasUsed int64
 	// Responses answer the messages, in order.
 	Responses []proto.Message
 }
@@ -29,6 +33,27 @@ type Result struct {
 type account struct {
 	number   uint64
 	sequence uint64
+}
+
+// Gas that transactions are given: a few times what they were seen to take.
+const (
+	baseGas        = 2_000_000
+	gasPerReport   = 150_000
+	gasPerInstance = 500_000
+)
+
+// gasFor bounds what msgs take.
+func gasFor(msgs []proto.Message) uint64 {
+	gas := uint64(baseGas)
+	for _, m := range msgs {
+		if r, ok := m.(interface{ GetReports() []*computev1.VMReport }); ok {
+			gas += gasPerReport * uint64(len(r.GetReports()))
+		}
+		if i, ok := m.(interface{ GetInstances() []*computev1.Instance }); ok {
+			gas += gasPerInstance * uint64(len(i.GetInstances()))
+		}
+	}
+	return gas
 }
 
 // encodeTx makes a signed transaction (sign mode direct) and its hash.
@@ -122,7 +147,7 @@ func result(r *abciv1beta1.TxResponse) (*Result, error) {
 	if r.GetCode() != 0 {
 		return nil, refusal(r.GetCodespace(), r.GetCode(), r.GetRawLog(), r.GetTxhash())
 	}
-	out := &Result{Hash: r.GetTxhash(), Height: r.GetHeight()}
+	out := &Result{Hash: r.GetTxhash(), Height: r.GetHeight(), GasUsed: r.GetGasUsed()}
 	data, err := hex.DecodeString(r.GetData())
 	if err != nil {
 		return nil, fmt.Errorf("transaction %s: decode result: %w", out.Hash, err)
