@@ -1,0 +1,272 @@
+// Package network connects machines to the world: one routed tap each, no
+// bridge, and rules that let a machine speak only as itself, to the public
+// internet and to the mesh.
+//
+//   - From its own MAC and address alone (nft netdev, at the tap's ingress).
+//   - Never to another machine of this host, except mesh UDP between machines
+//     of one tenant; never to this host; never to private networks, save the
+//     mesh's lighthouses; never to TCP port 25.
+//   - To everything else masqueraded, and only answers come back.
+//   - Within its bandwidth. libvirt could cap that too, but polices what
+//     leaves a machine with a kernel module that not every host has; here it
+//     is nft's limit for what leaves and a token bucket for what arrives.
+//
+// All state lies in the kernel: a tap carries in its alias whose it is. A
+// restarted miner finds everything as it was, and nothing but the tables and
+// interfaces that bear its tag is ever touched. Another firewall on the host
+// that drops forwarded packets still does: accepting is each table's own.
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/user"
+	"regexp"
+	"strconv"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Config sets up a Network.
+type Config struct {
+	// Tag tells this miner's interfaces and tables from those of others on the
+	// machine: 1 to 8 lower-case letters and digits.
+	Tag string
+	// Pool is cut into /30s, one for each tap. IPv4, /8 to /30.
+	Pool netip.Prefix
+	// Private is where machines may not go. Keep the defaults in it.
+	Private []netip.Prefix
+	// TapUser may open the taps besides root: who QEMU runs as.
+	TapUser string
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// DefaultConfig needs only a Tag.
+func DefaultConfig() Config {
+	return Config{
+		Pool:    netip.MustParsePrefix("10.90.0.0/16"),
+		Private: DefaultPrivate(),
+		TapUser: "libvirt-qemu",
+	}
+}
+
+// DefaultPrivate lists every IPv4 range that is not the public internet (RFC
+// 6890): private, shared, loopback, link-local, test, multicast, reserved.
+func DefaultPrivate() []netip.Prefix {
+	var all []netip.Prefix
+	for _, p := range []string{
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+		"192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+		"224.0.0.0/3",
+	} {
+		all = append(all, netip.MustParsePrefix(p))
+	}
+	return all
+}
+
+// Validate reports the first setting that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case !regexp.MustCompile(`^[a-z0-9]{1,8}$`).MatchString(c.Tag):
+		return fmt.Errorf("tag %.20q is not 1 to 8 lower-case letters and digits", c.Tag)
+	case !c.Pool.IsValid() || !c.Pool.Addr().Is4() || c.Pool.Bits() < 8 || c.Pool.Bits() > 30 || c.Pool != c.Pool.Masked():
+		return fmt.Errorf("pool %s is not an IPv4 network of /8 to /30", c.Pool)
+	case len(c.Private) > 1024:
+		return fmt.Errorf("%d private networks are too many", len(c.Private))
+	}
+	for _, p := range c.Private {
+		if !p.IsValid() || !p.Addr().Is4() {
+			return fmt.Errorf("private network %s is not IPv4", p)
+		}
+	}
+	return nil
+}
+
+// Attachment is what a machine is to be connected with.
+type Attachment struct {
+	VM     string // 32 lower-case hex digits
+	Tenant string // whose it is: 1 to 100 printable characters without spaces
+	// BitsPerSec caps each direction; 0 is no cap. At least 1 Mbit/s. A second's
+	// worth may leave at once, and a hundredth of that arrive.
+	BitsPerSec uint64
+}
+
+// Tap is a machine's connection.
+type Tap struct {
+	Name  string       // of the interface on the host
+	MAC   string       // the guest's, a function of the VM alone
+	Host  netip.Prefix // the host's address and the guest's gateway, in a /30
+	Guest netip.Prefix // the guest's address in the same /30
+	// TenantMark is the same on all taps of a tenant on this host.
+	TenantMark uint32
+
+	VM         string
+	Tenant     string
+	BitsPerSec uint64
+}
+
+// Network makes and removes taps. Its methods may be called concurrently, from
+// processes in the network namespace New was called in.
+type Network struct {
+	cfg Config
+	uid uint32
+	log *slog.Logger
+	mu  sync.Mutex // one change at a time
+}
+
+// ErrFull is returned when the pool has no /30 left.
+var ErrFull = errors.New("no address left in the pool")
+
+// New takes over what an earlier miner of the same tag left, lays the rules
+// anew in one step that no packet falls between, and switches IPv4 forwarding
+// on. It needs root.
+func New(ctx context.Context, cfg Config) (*Network, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	uid, err := lookupUser(cfg.TapUser)
+	if err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	n := &Network{cfg: cfg, uid: uid, log: cfg.Log}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o600); err != nil {
+		return nil, fmt.Errorf("network: switch forwarding on: %w", err)
+	}
+	taps, err := n.sort(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	if err := n.layTables(taps); err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	return n, nil
+}
+
+func lookupUser(name string) (uint32, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("user of taps: %w", err)
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("user of taps: %w", err)
+	}
+	return uint32(uid), nil
+}
+
+// Ensure connects a machine, or brings its connection to what is asked. A
+// machine that comes under another tenant gets another tap, and nothing of
+// what the former one had open reaches it.
+func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
+	if err := a.validate(); err != nil {
+		return Tap{}, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	taps, err := n.sort(ctx)
+	if err != nil {
+		return Tap{}, err
+	}
+	for _, t := range taps {
+		if t.VM != a.VM {
+			continue
+		}
+		if t.Tenant != a.Tenant {
+			if err := n.remove(t); err != nil {
+				return Tap{}, err
+			}
+			break
+		}
+		if t.BitsPerSec == a.BitsPerSec {
+			return t, nil // a named tap is complete
+		}
+		t.BitsPerSec = a.BitsPerSec
+		return t, n.finish(t)
+	}
+	t, err := n.plan(a, taps)
+	if err != nil {
+		return Tap{}, fmt.Errorf("connect vm %s: %w", a.VM, err)
+	}
+	if err := n.create(t); err != nil {
+		return Tap{}, errors.Join(fmt.Errorf("connect vm %s: %w", a.VM, err), n.remove(t))
+	}
+	return t, nil
+}
+
+// Remove disconnects a machine; one that has no connection is no error.
+func (n *Network) Remove(ctx context.Context, vm string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	taps, err := n.sort(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range taps {
+		if t.VM == vm {
+			return n.remove(t)
+		}
+	}
+	return nil
+}
+
+// List returns all connections of this miner, by interface.
+func (n *Network) List(ctx context.Context) ([]Tap, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sort(ctx)
+}
+
+// Teardown disconnects all machines and removes every trace of this miner but
+// the switch for forwarding, which others may need by now. The Network is of
+// no use afterwards.
+func (n *Network) Teardown(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	taps, err := n.sort(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, t := range taps {
+		errs = append(errs, n.remove(t))
+	}
+	return errors.Join(append(errs, n.removeTables())...)
+}
+
+// sort lists our taps and deletes those that a crash left without a name tag:
+// no machine was told of them.
+func (n *Network) sort(ctx context.Context) ([]Tap, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	var taps []Tap
+	for _, link := range links {
+		attrs := link.Attrs()
+		if !n.ours(attrs.Name) {
+			continue
+		}
+		t, err := n.readTap(attrs.Name, attrs.Alias)
+		if err != nil {
+			n.log.Warn("removing an interface nobody uses", "interface", attrs.Name, "err", err)
+			if err := netlink.LinkDel(link); err != nil {
+				return nil, fmt.Errorf("delete interface %s: %w", attrs.Name, err)
+			}
+			continue
+		}
+		taps = append(taps, t)
+	}
+	return taps, nil
+}

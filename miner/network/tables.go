@@ -1,0 +1,264 @@
+package network
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+	"golang.org/x/sys/unix"
+)
+
+// meshPort is the UDP port Nebula listens on in every guest.
+const meshPort = 4242
+
+// Names in nft must not be words of its language.
+const (
+	setPrivate     = "private_nets"
+	setLighthouses = "lighthouse_ends"
+	mapTenants     = "tenant_of_tap"
+	setNeighbours  = "tap_of_tenant"
+)
+
+func (n *Network) table() *nftables.Table {
+	return &nftables.Table{Family: nftables.TableFamilyINet, Name: "hippius_" + n.cfg.Tag}
+}
+
+func (n *Network) tapTable() *nftables.Table {
+	return &nftables.Table{Family: nftables.TableFamilyNetdev, Name: "hippius_" + n.cfg.Tag}
+}
+
+func (n *Network) sets() (private, lighthouses, tenants, neighbours *nftables.Set) {
+	table := n.table()
+	return &nftables.Set{Table: table, Name: setPrivate, KeyType: nftables.TypeIPAddr, Interval: true},
+		&nftables.Set{
+			Table: table, Name: setLighthouses, Concatenation: true,
+			KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
+		},
+		&nftables.Set{Table: table, Name: mapTenants, IsMap: true, KeyType: nftables.TypeIFName, DataType: nftables.TypeMark},
+		&nftables.Set{
+			Table: table, Name: setNeighbours, Concatenation: true,
+			KeyType: nftables.MustConcatSetType(nftables.TypeMark, nftables.TypeIFName),
+		}
+}
+
+// layTables replaces all rules of this miner by those for the given taps, in
+// one transaction. The lighthouses that were known stay.
+func (n *Network) layTables(taps []Tap) error {
+	lights, err := n.Lighthouses()
+	if err != nil {
+		return err
+	}
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("nftables: %w", err)
+	}
+	table := n.table()
+	// Adding first makes deleting work whether it existed or not.
+	conn.AddTable(table)
+	conn.DelTable(table)
+	conn.AddTable(table)
+	private, lighthouses, tenants, neighbours := n.sets()
+	var tapTenants, tapNeighbours []nftables.SetElement
+	for _, t := range taps {
+		tapTenants, tapNeighbours = append(tapTenants, t.tenantElement()), append(tapNeighbours, t.neighbourElement())
+	}
+	for _, s := range []struct {
+		set      *nftables.Set
+		elements []nftables.SetElement
+	}{
+		{private, intervals(n.cfg.Private)}, {lighthouses, endpoints(lights)},
+		{tenants, tapTenants}, {neighbours, tapNeighbours},
+	} {
+		if err := conn.AddSet(s.set, s.elements); err != nil {
+			return fmt.Errorf("nftables set %s: %w", s.set.Name, err)
+		}
+	}
+	n.layChains(conn)
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("lay nftables rules: %w", err)
+	}
+	for _, t := range taps {
+		if err := n.finish(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layChains adds the rules that are the same for all machines. Each hook takes
+// notice of our taps alone, whatever else the host forwards.
+func (n *Network) layChains(conn *nftables.Conn) {
+	table := n.table()
+	accept := nftables.ChainPolicyAccept
+	plain := func(name string) *nftables.Chain {
+		return conn.AddChain(&nftables.Chain{Table: table, Name: name})
+	}
+	hook := func(name string, kind nftables.ChainType, at *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
+		return conn.AddChain(&nftables.Chain{Table: table, Name: name, Type: kind, Hooknum: at, Priority: priority, Policy: &accept})
+	}
+	add := func(chain *nftables.Chain, why string, parts ...[]expr.Any) {
+		rule := &nftables.Rule{Table: table, Chain: chain, Exprs: join(parts...)}
+		if why != "" {
+			rule.UserData = userdata.AppendString(nil, userdata.TypeComment, why)
+		}
+		conn.AddRule(rule)
+	}
+	prefix := n.prefix()
+	outbound, between, inbound := plain("from_machine"), plain("between_machines"), plain("to_machine")
+
+	add(outbound, "", outIs(prefix), jump(between.Name))
+	add(outbound, "", answers(), verdict(expr.VerdictAccept))
+	add(outbound, "", protocol(unix.IPPROTO_UDP), inSetDestination(setLighthouses), verdict(expr.VerdictAccept))
+	add(outbound, DroppedPrivate, destinationIn(setPrivate), drop())
+	add(outbound, DroppedMail, protocol(unix.IPPROTO_TCP), destinationPort(25), drop())
+	add(outbound, "", verdict(expr.VerdictAccept))
+
+	add(between, "", markTenant())
+	add(between, "", sameTenant(), protocol(unix.IPPROTO_UDP), bothPorts(meshPort), verdict(expr.VerdictAccept))
+	add(between, DroppedNeighbour, drop())
+
+	add(inbound, "", answers(), verdict(expr.VerdictAccept))
+	add(inbound, DroppedInbound, drop())
+
+	forward := hook("forwarding", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
+	add(forward, "", inIs(prefix), jump(outbound.Name))
+	add(forward, "", outIs(prefix), jump(inbound.Name))
+
+	input := hook("arriving", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
+	add(input, "", inIs(prefix), answers(), verdict(expr.VerdictAccept))
+	add(input, DroppedHost, inIs(prefix), drop())
+
+	leaving := hook("leaving", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
+	add(leaving, "", sourceIn(n.cfg.Pool), outIsNot(prefix), []expr.Any{&expr.Masq{}})
+}
+
+// layTap adds what concerns one tap: it is nobody's before, and from then on
+// lets only its own guest speak. Done again, it replaces what was.
+func (n *Network) layTap(t Tap) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("nftables: %w", err)
+	}
+	_, _, tenants, neighbours := n.sets()
+	if err := errors.Join(
+		conn.SetAddElements(tenants, []nftables.SetElement{t.tenantElement()}),
+		conn.SetAddElements(neighbours, []nftables.SetElement{t.neighbourElement()}),
+	); err != nil {
+		return fmt.Errorf("tap %s: %w", t.Name, err)
+	}
+	table := conn.AddTable(n.tapTable())
+	chain := conn.AddChain(n.tapChain(t))
+	conn.FlushChain(chain)
+	add := func(why string, parts ...[]expr.Any) {
+		rule := &nftables.Rule{Table: table, Chain: chain, Exprs: join(parts...)}
+		if why != "" {
+			rule.UserData = userdata.AppendString(nil, userdata.TypeComment, why)
+		}
+		conn.AddRule(rule)
+	}
+	mac, guest := MAC(t.VM), t.Guest.Addr()
+	add(DroppedSpoofed, sourceMACIsNot(mac), drop())
+	add("", etherType(unix.ETH_P_ARP), arpSender(mac, guest), verdict(expr.VerdictAccept))
+	if t.BitsPerSec > 0 {
+		add(DroppedBandwidth, etherType(unix.ETH_P_IP), sourceIs(guest), faster(t.BitsPerSec/8), drop())
+	}
+	add("", etherType(unix.ETH_P_IP), sourceIs(guest), verdict(expr.VerdictAccept))
+	add(DroppedSpoofed, drop())
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("lay rules of tap %s: %w", t.Name, err)
+	}
+	return nil
+}
+
+func (n *Network) tapChain(t Tap) *nftables.Chain {
+	refuse := nftables.ChainPolicyDrop
+	return &nftables.Chain{
+		Table: n.tapTable(), Name: "at_" + t.Name, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityFilter,
+		Policy: &refuse, Device: t.Name,
+	}
+}
+
+// liftTap removes what layTap added, each part by itself: none need be there.
+func (n *Network) liftTap(t Tap) error {
+	_, _, tenants, neighbours := n.sets()
+	var errs []error
+	for _, part := range []func(*nftables.Conn) error{
+		func(c *nftables.Conn) error {
+			return c.SetDeleteElements(tenants, []nftables.SetElement{t.tenantElement()})
+		},
+		func(c *nftables.Conn) error {
+			return c.SetDeleteElements(neighbours, []nftables.SetElement{t.neighbourElement()})
+		},
+		func(c *nftables.Conn) error { c.DelChain(n.tapChain(t)); return nil },
+	} {
+		conn, err := nftables.New()
+		if err == nil {
+			err = errors.Join(part(conn), conn.Flush())
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("lift rules of tap %s: %w", t.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeTables removes all rules of this miner.
+func (n *Network) removeTables() error {
+	var errs []error
+	for _, table := range []*nftables.Table{n.table(), n.tapTable()} {
+		conn, err := nftables.New()
+		if err == nil {
+			conn.DelTable(table)
+			err = conn.Flush()
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove table %s: %w", table.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func ifName(name string) []byte {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, name)
+	return b
+}
+
+func (t Tap) mark() []byte { return binary.NativeEndian.AppendUint32(nil, t.TenantMark) }
+
+func (t Tap) tenantElement() nftables.SetElement {
+	return nftables.SetElement{Key: ifName(t.Name), Val: t.mark()}
+}
+
+func (t Tap) neighbourElement() nftables.SetElement {
+	return nftables.SetElement{Key: append(t.mark(), ifName(t.Name)...)}
+}
+
+// intervals writes networks as nft does: each a beginning and the address
+// after its end. Overlaps are merged, for the kernel refuses them.
+func intervals(nets []netip.Prefix) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, r := range merge(nets) {
+		elements = append(elements, nftables.SetElement{Key: r.first.AsSlice()})
+		if after := r.last.Next(); after.IsValid() {
+			elements = append(elements, nftables.SetElement{Key: after.AsSlice(), IntervalEnd: true})
+		}
+	}
+	return elements
+}
+
+func endpoints(ends []netip.AddrPort) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, e := range ends {
+		key := e.Addr().Unmap().AsSlice()
+		key = binary.BigEndian.AppendUint16(key, e.Port())
+		elements = append(elements, nftables.SetElement{Key: append(key, 0, 0)}) // each part fills a register
+	}
+	return elements
+}

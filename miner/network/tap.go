@@ -1,0 +1,241 @@
+package network
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// minBits keeps caps above what one burst of a network card is.
+const minBits = 1_000_000
+
+func (a Attachment) validate() error {
+	switch {
+	case !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(a.VM):
+		return fmt.Errorf("vm id %.40q is not 32 lower-case hex digits", a.VM)
+	case !regexp.MustCompile(`^[!-~]{1,100}$`).MatchString(a.Tenant):
+		return fmt.Errorf("vm %s: tenant %.40q is not 1 to 100 printable characters", a.VM, a.Tenant)
+	case a.BitsPerSec != 0 && (a.BitsPerSec < minBits || a.BitsPerSec > 1e12):
+		return fmt.Errorf("vm %s: %d bits per second", a.VM, a.BitsPerSec)
+	}
+	return nil
+}
+
+// prefix begins the names of this miner's taps and of nobody else's; rules
+// match by it, so that no tap is ever without them.
+func (n *Network) prefix() string {
+	sum := sha256.Sum256([]byte("hippius tap " + n.cfg.Tag))
+	return "hip" + hex.EncodeToString(sum[:2])
+}
+
+func (n *Network) ours(name string) bool {
+	return regexp.MustCompile(`^` + n.prefix() + `[0-9a-f]{6}$`).MatchString(name)
+}
+
+// MAC returns the guest's address: a function of the machine, so that it is
+// the same on every host and after every move.
+func MAC(vm string) net.HardwareAddr {
+	sum := sha256.Sum256([]byte("hippius mac " + vm))
+	return net.HardwareAddr{0x52, 0x54, sum[0], sum[1], sum[2], sum[3]}
+}
+
+// slots is how many /30s the pool holds.
+func (n *Network) slots() uint32 { return 1 << (30 - n.cfg.Pool.Bits()) }
+
+// at fills in what follows from a slot.
+func (n *Network) at(t Tap, slot uint32) Tap {
+	base := n.cfg.Pool.Addr().As4()
+	first := binary.BigEndian.Uint32(base[:]) + slot*4
+	host, guest := base, base
+	binary.BigEndian.PutUint32(host[:], first+1)
+	binary.BigEndian.PutUint32(guest[:], first+2)
+	t.Name = fmt.Sprintf("%s%06x", n.prefix(), slot)
+	t.Host = netip.PrefixFrom(netip.AddrFrom4(host), 30)
+	t.Guest = netip.PrefixFrom(netip.AddrFrom4(guest), 30)
+	t.MAC = MAC(t.VM).String()
+	return t
+}
+
+// aliasForm is what a tap carries: all that cannot be told from its name.
+const aliasForm = "hippius/1 %s %d %d %s"
+
+func (t Tap) alias() string {
+	return fmt.Sprintf(aliasForm, t.VM, t.TenantMark, t.BitsPerSec, t.Tenant)
+}
+
+// readTap is the inverse of naming a tap.
+func (n *Network) readTap(name, alias string) (Tap, error) {
+	var (
+		t    Tap
+		slot uint32
+	)
+	if _, err := fmt.Sscanf(strings.TrimPrefix(name, n.prefix()), "%06x", &slot); err != nil || slot >= n.slots() {
+		return t, fmt.Errorf("its number is outside the pool %s", n.cfg.Pool)
+	}
+	if _, err := fmt.Sscanf(alias, aliasForm, &t.VM, &t.TenantMark, &t.BitsPerSec, &t.Tenant); err != nil {
+		return t, fmt.Errorf("alias %.60q: %w", alias, err)
+	}
+	if err := (Attachment{t.VM, t.Tenant, t.BitsPerSec}).validate(); err != nil {
+		return t, err
+	}
+	if t.TenantMark == 0 {
+		return t, errors.New("it has no tenant mark")
+	}
+	return n.at(t, slot), nil
+}
+
+// plan finds a slot, the same one each time if it is free, and the tenant's
+// mark. Marks are given out here rather than hashed, so that no tenant can be
+// made to share another's.
+func (n *Network) plan(a Attachment, taps []Tap) (Tap, error) {
+	names, marks := make(map[string]bool), make(map[uint32]bool)
+	t := Tap{VM: a.VM, Tenant: a.Tenant, BitsPerSec: a.BitsPerSec}
+	for _, other := range taps {
+		if other.VM == a.VM {
+			continue // just removed
+		}
+		names[other.Name], marks[other.TenantMark] = true, true
+		if other.Tenant == a.Tenant {
+			t.TenantMark = other.TenantMark
+		}
+	}
+	for next := uint32(1); t.TenantMark == 0; next++ {
+		if !marks[next] {
+			t.TenantMark = next
+		}
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(a.VM)) // never fails
+	start := hash.Sum32() % n.slots()
+	for i := range n.slots() {
+		if t := n.at(t, (start+i)%n.slots()); !names[t.Name] {
+			return t, nil
+		}
+	}
+	return Tap{}, ErrFull
+}
+
+// create makes the tap. Its filter is in place before it is switched on.
+func (n *Network) create(t Tap) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = t.Name
+	tap := &netlink.Tuntap{
+		LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP,
+		Flags: netlink.TUNTAP_NO_PI | netlink.TUNTAP_VNET_HDR, Owner: n.uid,
+	}
+	if err := netlink.LinkAdd(tap); err != nil {
+		return fmt.Errorf("make tap %s: %w", t.Name, err)
+	}
+	for _, fd := range tap.Fds {
+		_ = fd.Close() // the tap stays without it
+	}
+	return n.finish(t)
+}
+
+// finish brings an existing tap to what it should be, from wherever a crash or
+// an older version left it.
+func (n *Network) finish(t Tap) error {
+	link, err := netlink.LinkByName(t.Name)
+	if err != nil {
+		return fmt.Errorf("tap %s: %w", t.Name, err)
+	}
+	fresh := link.Attrs().Alias == ""
+	// Machines have no IPv6, and the host is not to be reached by it.
+	off := filepath.Join("/proc/sys/net/ipv6/conf", t.Name, "disable_ipv6")
+	if err := os.WriteFile(off, []byte("1"), 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("tap %s: %w", t.Name, err)
+	}
+	addr := &netlink.Addr{IPNet: &net.IPNet{IP: t.Host.Addr().AsSlice(), Mask: net.CIDRMask(t.Host.Bits(), 32)}}
+	if err := netlink.AddrReplace(link, addr); err != nil {
+		return fmt.Errorf("address %s on tap %s: %w", t.Host, t.Name, err)
+	}
+	if err := n.layTap(t); err != nil {
+		return err
+	}
+	if err := shape(link, t.BitsPerSec); err != nil {
+		return fmt.Errorf("cap tap %s: %w", t.Name, err)
+	}
+	if fresh {
+		if err := forgetFlows(t.Guest.Addr()); err != nil {
+			return err
+		}
+	}
+	if err := netlink.LinkSetAlias(link, t.alias()); err != nil {
+		return fmt.Errorf("name tap %s: %w", t.Name, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("switch tap %s on: %w", t.Name, err)
+	}
+	return nil
+}
+
+// remove takes the tap and all that mentions it away. The flows go last: while
+// the tap is there, packets would bring them back.
+func (n *Network) remove(t Tap) error {
+	errs := []error{n.liftTap(t)}
+	link, err := netlink.LinkByName(t.Name)
+	var absent netlink.LinkNotFoundError
+	switch {
+	case errors.As(err, &absent):
+	case err != nil:
+		errs = append(errs, fmt.Errorf("tap %s: %w", t.Name, err))
+	default:
+		if err := netlink.LinkDel(link); err != nil {
+			errs = append(errs, fmt.Errorf("delete tap %s: %w", t.Name, err))
+		}
+	}
+	return errors.Join(append(errs, forgetFlows(t.Guest.Addr()))...)
+}
+
+// forgetFlows removes what the kernel remembers of connections from and to an
+// address: the next one to have it would inherit them.
+func forgetFlows(addr netip.Addr) error {
+	for _, end := range []netlink.ConntrackFilterType{netlink.ConntrackOrigSrcIP, netlink.ConntrackOrigDstIP} {
+		filter := &netlink.ConntrackFilter{}
+		if err := filter.AddIP(end, addr.AsSlice()); err != nil {
+			return fmt.Errorf("forget flows of %s: %w", addr, err)
+		}
+		if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, filter); err != nil {
+			return fmt.Errorf("forget flows of %s: %w", addr, err)
+		}
+	}
+	return nil
+}
+
+// shape caps what arrives at the guest with a token bucket; 0 removes it.
+func shape(link netlink.Link, bits uint64) error {
+	attrs := netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT}
+	if bits == 0 {
+		err := netlink.QdiscDel(&netlink.Tbf{QdiscAttrs: attrs})
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
+			return nil // there is none
+		}
+		return err
+	}
+	rate := bits / 8
+	atOnce := burst(rate)
+	return netlink.QdiscReplace(&netlink.Tbf{
+		QdiscAttrs: attrs,
+		Rate:       rate,
+		Buffer:     uint32(netlink.Xmittime(rate, atOnce)),
+		Limit:      uint32(min(rate/20+uint64(atOnce), 1<<31)), //nolint:gosec // bounded here: 50 ms of queue
+	})
+}
+
+// burst is what may pass at once: a hundredth of a second's worth, and at
+// least two of the largest packets.
+func burst(bytesPerSec uint64) uint32 {
+	return uint32(min(max(bytesPerSec/100, 128<<10), 1<<28)) //nolint:gosec // bounded here
+}
