@@ -60,6 +60,11 @@ func (l *Lab) joinCgroups(pid int) error {
 	}
 	_, pure2 := cgroupParents()
 	for _, path := range labCgroups(l.name) {
+		// One that is there was left by an owner whose folder went with a mount
+		// of its own; if it lives, its groups cannot be removed.
+		if err := removeCgroup(path); err != nil {
+			return fmt.Errorf("lab %s has cgroups already: %w", l.name, err)
+		}
 		if err := os.Mkdir(path, 0o755); err != nil {
 			return fmt.Errorf("cgroup: %w", err)
 		}
