@@ -1,0 +1,25 @@
+// Command hippius-devnet runs a whole network on one machine.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/hippius/compute/daemon/devnet/command"
+	"github.com/hippius/compute/internal/run"
+)
+
+// version is set by the build.
+var version = "dev" //nolint:gochecknoglobals // the linker sets it
+
+func main() {
+	ctx, stop := run.Signals(context.Background())
+	cmd := command.New(version)
+	err := cmd.ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "hippius-devnet: %v\n", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,45 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hippius/compute/daemon/devnet"
+	"github.com/hippius/compute/daemon/devnet/demo"
+)
+
+func demonstrate(f *flags) *cobra.Command {
+	var image, app, check string
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Bring a network up, do the main job on it as a tenant would, take it down",
+		Example: "  hippius-devnet demo\n  hippius-devnet demo --image tiny --app ''", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			start := time.Now()
+			err := f.with(cmd.Context(), out, cmd.ErrOrStderr(), func(ctx context.Context, n *devnet.Net, set devnet.Config) error {
+				tenant, err := demo.NewTenant(filepath.Join(set.Bin, "hippius"), filepath.Join(set.Dir, "tenant"), out)
+				if err != nil {
+					return err
+				}
+				defer tenant.Close()
+				return demo.Run(ctx, demo.Options{
+					Tenant: tenant, Profile: n.Profile(), Image: image, Plan: "spark", App: app, Check: check, Second: "tiny",
+					Audit: n.Audit, Out: out,
+				})
+			})
+			if err != nil {
+				return fmt.Errorf("demo: %w", err)
+			}
+			_, _ = fmt.Fprintf(out, "\n%.0f s in all\ndemo: ok\n", time.Since(start).Seconds())
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&image, "image", "debian-12", "image of the first machine")
+	cmd.Flags().StringVar(&app, "app", "web", "application the first machine starts with")
+	cmd.Flags().StringVar(&check, "check", "curl -sS --max-time 10 http://localhost/ | head -n 3", "command that shows the application")
+	return cmd
+}

@@ -1,0 +1,51 @@
+package demo
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Close ends the tenant's mesh process, which otherwise would end by itself when idle.
+func (t *Tenant) Close() {
+	for _, pid := range t.meshProcesses() {
+		_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended by itself
+	}
+	for range 50 {
+		if len(t.meshProcesses()) == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// meshProcesses finds those that serve this tenant's home folder.
+func (t *Tenant) meshProcesses() []int {
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, file := range lines {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has just ended
+		}
+		args := bufio.NewScanner(bytes.NewReader(bytes.ReplaceAll(data, []byte{0}, []byte{'\n'})))
+		var argv []string
+		for args.Scan() {
+			argv = append(argv, args.Text())
+		}
+		if slices.Contains(argv, "mesh-serve") && slices.Contains(argv, t.path("home")) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}

@@ -1,0 +1,75 @@
+package devnet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/hippius/compute/daemon/miner"
+	"github.com/hippius/compute/internal/netlab"
+)
+
+// minerHost is one miner's server: with libvirt a lab, else nothing but a folder.
+type minerHost struct {
+	name     string
+	operator person
+	lab      *netlab.Lab
+	addr     netip.Addr
+}
+
+func (m *minerHost) close() error {
+	if m.lab == nil {
+		return nil
+	}
+	return m.lab.Close()
+}
+
+// makeMiners makes each miner's account and server.
+func (n *Net) makeMiners(ctx context.Context) error {
+	for i := range n.set.Miners {
+		m := &minerHost{name: fmt.Sprintf("miner%d", i), addr: n.addr}
+		var err error
+		if m.operator, err = personIn(n.set.Dir, m.name); err != nil {
+			return err
+		}
+		n.miners = append(n.miners, m)
+		if n.ethernet == nil {
+			continue
+		}
+		if m.lab, err = netlab.New(ctx, n.set.Tag+"-"+m.name, netlab.Options{Libvirt: true}); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		if m.addr, err = n.ethernet.plugMiner(m.lab, i); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+// startMiners starts every miner's libvirtd and daemon and waits until all are registered and report.
+func (n *Net) startMiners(ctx context.Context) error {
+	for _, m := range n.miners {
+		if m.lab != nil {
+			if err := m.lab.StartLibvirt(ctx); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+		c, err := n.minerSettings(ctx, m)
+		if err != nil {
+			return err
+		}
+		path, err := n.writeSettings(m.name, c)
+		if err != nil {
+			return err
+		}
+		err = n.launch(program{
+			name: m.name, binary: "hippius-miner", args: []string{"--config", path}, lab: m.lab,
+			inside: func(ctx context.Context, log *slog.Logger) error { return miner.Run(ctx, c, log) },
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return n.freshMiners(ctx)
+}

@@ -1,0 +1,133 @@
+package devnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/daemon/gateway"
+	"github.com/hippius/compute/daemon/sentinel"
+)
+
+// startFaucet sells credits for nothing, on loopback.
+func (n *Net) startFaucet(ctx context.Context) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("faucet: %w", err)
+	}
+	p, err := n.chain.Params(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	n.faucetHTTP = newFaucetServer(&faucet{
+		buyer: n.chain.NewSender(n.faucet.wallet), price: p.Credits.GetUhipPerCredit(), log: n.set.Log.With("program", "faucet"),
+	})
+	go func() {
+		if err := n.faucetHTTP.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.set.Log.Error("faucet", "error", err)
+		}
+	}()
+	return n.writeProfile("http://" + l.Addr().String())
+}
+
+// startSentinels starts one beside each validator and waits until all are keepers.
+func (n *Net) startSentinels(ctx context.Context) error {
+	for i, v := range n.validators {
+		listen, err := freeTCP(ctx, n.addr)
+		if err != nil {
+			return err
+		}
+		observe, err := freeTCP(ctx, loopback())
+		if err != nil {
+			return err
+		}
+		c := sentinel.Default()
+		c.Name = fmt.Sprintf("sentinel%d", i)
+		c.Network, c.Data, c.Wallet = n.Profile(), n.path(c.Name), v.operator.file
+		c.Listen, c.Public, c.Observe = listen, listen.String(), observe
+		path, err := n.writeSettings(c.Name, c)
+		if err != nil {
+			return err
+		}
+		err = n.launch(program{
+			name: c.Name, binary: "hippius-sentinel", args: []string{"--config", path},
+			inside: func(ctx context.Context, log *slog.Logger) error { return sentinel.Run(ctx, c, log) },
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return n.until(ctx, "keepers", func(ctx context.Context) error {
+		c, err := n.chain.Committee(ctx)
+		if err == nil && len(c.GetKeepers()) < len(n.validators) {
+			err = fmt.Errorf("%d of %d are registered", len(c.GetKeepers()), len(n.validators))
+		}
+		return err
+	})
+}
+
+// startGateway starts the lighthouse and waits until it is on chain.
+func (n *Net) startGateway(ctx context.Context) error {
+	listen, err := freeUDP(ctx, n.addr)
+	if err != nil {
+		return err
+	}
+	observe, err := freeTCP(ctx, loopback())
+	if err != nil {
+		return err
+	}
+	c := gateway.Default()
+	c.Name, c.Network, c.Wallet = "gateway0", n.Profile(), n.gateway.file
+	c.Listen, c.Public, c.Observe = listen, []netip.AddrPort{listen}, observe
+	path, err := n.writeSettings(c.Name, c)
+	if err != nil {
+		return err
+	}
+	err = n.launch(program{
+		name: c.Name, binary: "hippius-gateway", args: []string{"--config", path},
+		inside: func(ctx context.Context, log *slog.Logger) error { return gateway.Run(ctx, c, log) },
+	})
+	if err != nil {
+		return err
+	}
+	return n.until(ctx, "lighthouse", func(ctx context.Context) error {
+		all, err := n.chain.Lighthouses(ctx)
+		if err != nil {
+			return err
+		}
+		for _, l := range all {
+			if len(l.GetCaCertificate()) > 0 {
+				return nil
+			}
+		}
+		return errors.New("not on chain yet")
+	})
+}
+
+func loopback() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+
+// freshMiners waits until every miner is registered and has been seen.
+func (n *Net) freshMiners(ctx context.Context) error {
+	return n.until(ctx, "miners", func(ctx context.Context) error {
+		all, err := n.chain.Miners(ctx)
+		if err != nil && !errors.Is(err, client.ErrNotFound) {
+			return err
+		}
+		seen := 0
+		for _, m := range all {
+			if m.GetLastSeen() > 0 {
+				seen++
+			}
+		}
+		if seen < len(n.miners) {
+			return fmt.Errorf("%d of %d are registered and report", seen, len(n.miners))
+		}
+		return nil
+	})
+}
