@@ -95,6 +95,9 @@ func TestWired(t *testing.T) {
 	})
 	t.Logf("SSH answers after %v: %s", time.Since(begun).Round(time.Millisecond), strings.TrimSpace(banner))
 
+	if log, err := b.driver.ConsoleLog(t.Context(), m.ID); err == nil {
+		t.Logf("console:\n%s", log)
+	}
 	s, err := b.driver.Stats(t.Context(), m.ID)
 	check(t, err)
 	if s.NetReceived == 0 || s.NetSent == 0 || s.DiskReadBytes == 0 || s.MemoryBytes < 32<<20 {
