@@ -57,6 +57,3 @@ func UserDataAAD(chainID, owner, vmID string) []byte {
 
 // ShareInfo is the HPKE info string of a sealed share.
 const ShareInfo = "hippius share v1"
-
-// SecretInfo is the HKDF label under which an instance's secret is made from the shared scalar.
-const SecretInfo = "hippius instance secret v1"
