@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +54,13 @@ func (l *ledger) sizes() (out []int) {
 	return out
 }
 
+// seen gives what came so far, and when.
+func (l *ledger) seen() ([][]*computev1.VMReport, []time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.batches), slices.Clone(l.at)
+}
+
 // report runs a reporter in a bubble until the test ends.
 func report(t *testing.T, l *ledger, answered func(string, bool)) *reporter {
 	t.Helper()
@@ -84,7 +93,8 @@ func TestReporterGathersAndSplits(t *testing.T) {
 		if got := fmt.Sprint(l.sizes()); got != "[0 256 44]" {
 			t.Errorf("batches %s, want an empty one at the start, then 256 and 44", got)
 		}
-		if d := l.at[1].Sub(l.at[0]); d > 200*time.Millisecond {
+		_, at := l.seen()
+		if d := at[1].Sub(at[0]); d > 200*time.Millisecond {
 			t.Errorf("news waited %s", d)
 		}
 		time.Sleep(30 * time.Second)
@@ -98,9 +108,9 @@ func TestReporterSaysOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
 		r := report(t, l, silent)
-		height := int64(5)
-		taken := time.Now()
-		proofs := func() *proof { return &proof{height: height, signature: []byte("s"), at: taken} }
+		var newest atomic.Pointer[proof]
+		newest.Store(&proof{height: 5, signature: []byte("s"), at: time.Now()})
+		proofs := newest.Load
 		for range 10 {
 			r.say("a", running(1), proofs)
 			time.Sleep(time.Second)
@@ -109,17 +119,21 @@ func TestReporterSaysOnce(t *testing.T) {
 		if got := fmt.Sprint(l.sizes()); got != "[0 1 1]" {
 			t.Errorf("batches %s", got)
 		}
-		if l.batches[1][0].GetProof().GetHeight() != 5 || l.batches[2][0].GetProof() != nil {
+		b, _ := l.seen()
+		if b[1][0].GetProof().GetHeight() != 5 || b[2][0].GetProof() != nil {
 			t.Error("one proof is sent once")
 		}
-		height = 6 // newer, but made long ago: the chain would refuse it, and the report with it
+		// Newer, but made long ago: the chain would refuse it, and the report with it.
+		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(-time.Minute)})
 		time.Sleep(30 * time.Second)
-		if l.batches[3][0].GetProof() != nil {
+		b, _ = l.seen()
+		if b[3][0].GetProof() != nil {
 			t.Error("a stale proof was sent")
 		}
-		taken = time.Now()
+		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(29 * time.Second)})
 		time.Sleep(30 * time.Second)
-		if l.batches[4][0].GetProof().GetHeight() != 6 {
+		b, _ = l.seen()
+		if b[4][0].GetProof().GetHeight() != 6 {
 			t.Error("a new proof was not sent")
 		}
 	})
