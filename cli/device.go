@@ -39,48 +39,48 @@ type deviceIdentity struct {
 	NotAfter time.Time `json:"not_after"`
 }
 
-// ensureDevice gives this device's identity. At first use, and when the
-// certificate nears its end, it needs the wallet to make one.
-func (c *command) ensureDevice(ctx context.Context, s *session) (deviceIdentity, error) {
+// ensureDevice sees to this device having an identity. At first use, and when
+// the certificate nears its end, it needs the wallet to make one.
+func (c *command) ensureDevice(ctx context.Context, s *session) error {
 	var d deviceIdentity
 	err := c.readState(deviceFile, &d)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return d, err
+		return err
 	}
 	if err == nil && d.ChainID == s.chain.ChainID() && d.Account == s.address && d.NotAfter.Sub(c.env.Now()) > deviceRenewAt {
-		return d, nil
+		return nil
 	}
 	sign, err := c.openSigning()
 	if err != nil {
-		return d, fmt.Errorf("this device needs an identity in your mesh: %w", err)
+		return fmt.Errorf("this device needs an identity in your mesh: %w", err)
 	}
 	defer sign.close()
 	return c.makeDevice(ctx, sign)
 }
 
-func (c *command) makeDevice(ctx context.Context, s *signing) (deviceIdentity, error) {
+func (c *command) makeDevice(ctx context.Context, s *signing) error {
 	now := c.env.Now()
 	tenant, authority, err := s.ensureTenant(ctx, now)
 	if err != nil {
-		return deviceIdentity{}, err
+		return err
 	}
 	dev, err := c.registerDevice(ctx, s, tenant)
 	if err != nil {
-		return deviceIdentity{}, err
+		return err
 	}
 	addr, err := netip.ParseAddr(dev.GetAddress())
 	if err != nil {
-		return deviceIdentity{}, fmt.Errorf("device address on chain: %w", err)
+		return fmt.Errorf("device address on chain: %w", err)
 	}
 	public, private, err := nebula.NewHostKey()
 	if err != nil {
-		return deviceIdentity{}, err
+		return err
 	}
 	cert, err := authority.Issue(ca.Host{
 		Name: dev.GetName(), Groups: []string{groupDevice}, Addr: addr, PublicKey: public, Validity: deviceCertLife,
 	}, now)
 	if err != nil {
-		return deviceIdentity{}, fmt.Errorf("device certificate: %w", err)
+		return fmt.Errorf("device certificate: %w", err)
 	}
 	d := deviceIdentity{
 		ChainID: s.chain.ChainID(), Account: s.address, Name: dev.GetName(), Address: addr,
@@ -88,7 +88,7 @@ func (c *command) makeDevice(ctx context.Context, s *signing) (deviceIdentity, e
 		Key:      string(pem.EncodeToMemory(&pem.Block{Type: meshKeyType, Bytes: private})),
 		NotAfter: cert.NotAfter(),
 	}
-	return d, c.writeState(deviceFile, d)
+	return c.writeState(deviceFile, d)
 }
 
 // registerDevice takes this device's address on chain, the one it has if it has one.

@@ -65,7 +65,7 @@ func defaultHome() string {
 // Run runs one invocation and gives the exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted.
 // The command `ssh` gives ssh's own status.
 func Run(ctx context.Context, env Env, args []string) int {
-	root := New(env)
+	root := New(env) //nolint:contextcheck // each command is run with its own context
 	root.SetArgs(args)
 	root.SetIn(env.In)
 	root.SetOut(env.Out)

@@ -39,8 +39,7 @@ func exitCode(ctx context.Context, w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	var status statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
@@ -51,8 +50,7 @@ func exitCode(ctx context.Context, w io.Writer, err error) int {
 	if h, ok := errors.AsType[*hintError](err); ok {
 		_, _ = fmt.Fprintf(w, "hint: %s\n", h.hint)
 	}
-	var usage usageError
-	if errors.As(err, &usage) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		return 2
 	}
 	return 1

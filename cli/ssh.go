@@ -20,7 +20,6 @@ import (
 )
 
 const (
-	sshPort = 22
 	// dialWait is how long a machine that is running may take to answer in the mesh.
 	dialWait    = 90 * time.Second
 	defaultUser = "hippius"
@@ -68,7 +67,7 @@ func (c *command) runSSH(ctx context.Context, f sshFlags, ref string, command []
 	if vm, err = c.untilReachable(ctx, s, vm); err != nil {
 		return err
 	}
-	if _, err := c.ensureDevice(ctx, s); err != nil {
+	if err := c.ensureDevice(ctx, s); err != nil {
 		return err
 	}
 	args, err := c.sshArgs(f, vm)
@@ -81,12 +80,12 @@ func (c *command) runSSH(ctx context.Context, f sshFlags, ref string, command []
 // untilReachable waits for a machine that is on its way up, and refuses one that is not.
 func (c *command) untilReachable(ctx context.Context, s *session, vm *computev1.VM) (*computev1.VM, error) {
 	name := vm.GetSpec().GetName()
-	switch vm.GetStatus().GetPhase() {
-	case computev1.Phase_PHASE_RUNNING, computev1.Phase_PHASE_REBOOTING:
+	switch phase := vm.GetStatus().GetPhase(); {
+	case isUp(phase):
 		return vm, nil
-	case computev1.Phase_PHASE_PENDING, computev1.Phase_PHASE_ASSIGNED, computev1.Phase_PHASE_PROVISIONING:
+	case isComing(phase):
 		return c.waitVM(ctx, s, vm.GetId(), waitDefault, isRunning)
-	case computev1.Phase_PHASE_STOPPED:
+	case phase == computev1.Phase_PHASE_STOPPED:
 		return nil, withHint(fmt.Errorf("%s is stopped", name), "start it: 'hippius vm start %s --wait'", name)
 	default:
 		return nil, fmt.Errorf("%s is %s", name, phaseText(viewVM(vm)))
@@ -193,7 +192,7 @@ func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.ensureDevice(ctx, s)
+	err = c.ensureDevice(ctx, s)
 	s.close()
 	if err != nil {
 		return err

@@ -44,14 +44,23 @@ func viewVM(vm *computev1.VM) vmView {
 		StoppedSeconds: status.GetAttestation().GetStoppedSeconds(),
 		RunningRate:    vm.GetRunningRate(), StoppedRate: vm.GetStoppedRate(),
 	}
-	switch status.GetPhase() {
-	case computev1.Phase_PHASE_RUNNING, computev1.Phase_PHASE_REBOOTING:
+	switch phase := status.GetPhase(); {
+	case isUp(phase):
 		v.UcreditPerHour = vm.GetRunningRate()
-	case computev1.Phase_PHASE_STOPPED:
+	case phase == computev1.Phase_PHASE_STOPPED:
 		v.UcreditPerHour = vm.GetStoppedRate()
-	default: // nothing is charged in any other phase
 	}
 	return v
+}
+
+// isUp says that a machine runs or is only just rebooting.
+func isUp(p computev1.Phase) bool {
+	return p == computev1.Phase_PHASE_RUNNING || p == computev1.Phase_PHASE_REBOOTING
+}
+
+// isComing says that a machine is on its way to its first start.
+func isComing(p computev1.Phase) bool {
+	return p == computev1.Phase_PHASE_PENDING || p == computev1.Phase_PHASE_ASSIGNED || p == computev1.Phase_PHASE_PROVISIONING
 }
 
 // enumName turns a protobuf enum's name into the word people see.

@@ -7,7 +7,7 @@ import (
 )
 
 // version is set by the build.
-var version = "dev" //nolint:gochecknoglobals // the linker sets it
+var version = "dev"
 
 func main() {
 	daemon.Main("hippius-gateway", version, gateway.Default, gateway.Run)
