@@ -27,7 +27,7 @@ func equals(data []byte) expr.Any {
 	return &expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: data}
 }
 
-func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }
+func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
 
 func jump(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
@@ -73,8 +73,8 @@ func ipv4() []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: reg1}, equals([]byte{unix.NFPROTO_IPV4})}
 }
 
-func networkHeader(register, offset, length uint32) expr.Any {
-	return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}
+func networkHeader(offset, length uint32) expr.Any {
+	return &expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}
 }
 
 func transportHeader(register, offset, length uint32) expr.Any {
@@ -88,13 +88,13 @@ const (
 )
 
 func destinationIn(set string) []expr.Any {
-	return join(ipv4(), []expr.Any{networkHeader(reg1, destinationAt, 4), &expr.Lookup{SourceRegister: reg1, SetName: set}})
+	return join(ipv4(), []expr.Any{networkHeader(destinationAt, 4), &expr.Lookup{SourceRegister: reg1, SetName: set}})
 }
 
 // inSetDestination matches address and port together.
 func inSetDestination(set string) []expr.Any {
 	return join(ipv4(), []expr.Any{
-		networkHeader(reg1, destinationAt, 4), transportHeader(regSecond, 2, 2),
+		networkHeader(destinationAt, 4), transportHeader(regSecond, 2, 2),
 		&expr.Lookup{SourceRegister: reg1, SetName: set},
 	})
 }
@@ -110,7 +110,7 @@ func bothPorts(port uint16) []expr.Any {
 
 func sourceIn(p netip.Prefix) []expr.Any {
 	return join(ipv4(), []expr.Any{
-		networkHeader(reg1, sourceAt, 4),
+		networkHeader(sourceAt, 4),
 		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: net.CIDRMask(p.Bits(), 32), Xor: make([]byte, 4)},
 		equals(p.Addr().AsSlice()),
 	})
@@ -160,11 +160,11 @@ func etherType(kind uint16) []expr.Any {
 // arpSender matches the sender's two addresses in an ARP packet, which lie
 // side by side.
 func arpSender(mac net.HardwareAddr, addr netip.Addr) []expr.Any {
-	return []expr.Any{networkHeader(reg1, 8, 10), equals(slices.Concat(mac, addr.AsSlice()))}
+	return []expr.Any{networkHeader(8, 10), equals(slices.Concat(mac, addr.AsSlice()))}
 }
 
 func sourceIs(addr netip.Addr) []expr.Any {
-	return []expr.Any{networkHeader(reg1, sourceAt, 4), equals(addr.AsSlice())}
+	return []expr.Any{networkHeader(sourceAt, 4), equals(addr.AsSlice())}
 }
 
 // faster matches what exceeds a rate.

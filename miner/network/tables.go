@@ -71,8 +71,10 @@ func (n *Network) layTables(taps []Tap) error {
 		set      *nftables.Set
 		elements []nftables.SetElement
 	}{
-		{private, intervals(n.cfg.Private)}, {lighthouses, endpoints(lights)},
-		{tenants, tapTenants}, {neighbours, tapNeighbours},
+		{private, intervals(n.cfg.Private)},
+		{lighthouses, endpoints(lights)},
+		{tenants, tapTenants},
+		{neighbours, tapNeighbours},
 	} {
 		if err := conn.AddSet(s.set, s.elements); err != nil {
 			return fmt.Errorf("nftables set %s: %w", s.set.Name, err)
@@ -94,12 +96,12 @@ func (n *Network) layTables(taps []Tap) error {
 // notice of our taps alone, whatever else the host forwards.
 func (n *Network) layChains(conn *nftables.Conn) {
 	table := n.table()
-	accept := nftables.ChainPolicyAccept
+	open := nftables.ChainPolicyAccept
 	plain := func(name string) *nftables.Chain {
 		return conn.AddChain(&nftables.Chain{Table: table, Name: name})
 	}
 	hook := func(name string, kind nftables.ChainType, at *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
-		return conn.AddChain(&nftables.Chain{Table: table, Name: name, Type: kind, Hooknum: at, Priority: priority, Policy: &accept})
+		return conn.AddChain(&nftables.Chain{Table: table, Name: name, Type: kind, Hooknum: at, Priority: priority, Policy: &open})
 	}
 	add := func(chain *nftables.Chain, why string, parts ...[]expr.Any) {
 		rule := &nftables.Rule{Table: table, Chain: chain, Exprs: join(parts...)}
@@ -112,17 +114,17 @@ func (n *Network) layChains(conn *nftables.Conn) {
 	outbound, between, inbound := plain("from_machine"), plain("between_machines"), plain("to_machine")
 
 	add(outbound, "", outIs(prefix), jump(between.Name))
-	add(outbound, "", answers(), verdict(expr.VerdictAccept))
-	add(outbound, "", protocol(unix.IPPROTO_UDP), inSetDestination(setLighthouses), verdict(expr.VerdictAccept))
+	add(outbound, "", answers(), accept())
+	add(outbound, "", protocol(unix.IPPROTO_UDP), inSetDestination(setLighthouses), accept())
 	add(outbound, DroppedPrivate, destinationIn(setPrivate), drop())
 	add(outbound, DroppedMail, protocol(unix.IPPROTO_TCP), destinationPort(25), drop())
-	add(outbound, "", verdict(expr.VerdictAccept))
+	add(outbound, "", accept())
 
 	add(between, "", markTenant())
-	add(between, "", sameTenant(), protocol(unix.IPPROTO_UDP), bothPorts(meshPort), verdict(expr.VerdictAccept))
+	add(between, "", sameTenant(), protocol(unix.IPPROTO_UDP), bothPorts(meshPort), accept())
 	add(between, DroppedNeighbour, drop())
 
-	add(inbound, "", answers(), verdict(expr.VerdictAccept))
+	add(inbound, "", answers(), accept())
 	add(inbound, DroppedInbound, drop())
 
 	forward := hook("forwarding", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
@@ -130,7 +132,7 @@ func (n *Network) layChains(conn *nftables.Conn) {
 	add(forward, "", outIs(prefix), jump(inbound.Name))
 
 	input := hook("arriving", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
-	add(input, "", inIs(prefix), answers(), verdict(expr.VerdictAccept))
+	add(input, "", inIs(prefix), answers(), accept())
 	add(input, DroppedHost, inIs(prefix), drop())
 
 	leaving := hook("leaving", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
@@ -163,11 +165,11 @@ func (n *Network) layTap(t Tap) error {
 	}
 	mac, guest := MAC(t.VM), t.Guest.Addr()
 	add(DroppedSpoofed, sourceMACIsNot(mac), drop())
-	add("", etherType(unix.ETH_P_ARP), arpSender(mac, guest), verdict(expr.VerdictAccept))
+	add("", etherType(unix.ETH_P_ARP), arpSender(mac, guest), accept())
 	if t.BitsPerSec > 0 {
 		add(DroppedBandwidth, etherType(unix.ETH_P_IP), sourceIs(guest), faster(t.BitsPerSec/8), drop())
 	}
-	add("", etherType(unix.ETH_P_IP), sourceIs(guest), verdict(expr.VerdictAccept))
+	add("", etherType(unix.ETH_P_IP), sourceIs(guest), accept())
 	add(DroppedSpoofed, drop())
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("lay rules of tap %s: %w", t.Name, err)

@@ -229,7 +229,7 @@ func shape(link netlink.Link, bits uint64) error {
 	return netlink.QdiscReplace(&netlink.Tbf{
 		QdiscAttrs: attrs,
 		Rate:       rate,
-		Buffer:     uint32(netlink.Xmittime(rate, atOnce)),
+		Buffer:     netlink.Xmittime(rate, atOnce),
 		Limit:      uint32(min(rate/20+uint64(atOnce), 1<<31)), //nolint:gosec // bounded here: 50 ms of queue
 	})
 }

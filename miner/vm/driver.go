@@ -19,7 +19,6 @@ type Driver interface {
 	Disks
 	Console
 	Channel
-	Stater
 	Poker
 
 	// Close lets go of the hypervisor. Machines keep running.
@@ -67,6 +66,9 @@ type Inventory interface {
 	// List returns every machine this driver owns, by id, in whatever state:
 	// what a restarted agent adopts. Machines of others are left out.
 	List(ctx context.Context) ([]Info, error)
+
+	// Stats counts what a machine uses. ErrNotFound.
+	Stats(ctx context.Context, id ID) (Stats, error)
 
 	// Host tells what the driver found at its start.
 	Host(ctx context.Context) (Host, error)
@@ -130,11 +132,6 @@ type Channel interface {
 	// mostly lost, but a little may arrive late: judge freshness by content.
 	// Closing detaches; ctx bounds only the dial.
 	DialChannel(ctx context.Context, id ID) (net.Conn, error)
-}
-
-// Stater counts what a machine uses.
-type Stater interface {
-	Stats(ctx context.Context, id ID) (Stats, error)
 }
 
 // Poker tells that something changed.

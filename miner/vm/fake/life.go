@@ -55,12 +55,10 @@ func (d *Driver) begin(m vm.Machine, how begun) *life {
 
 func (d *Driver) run(l *life, f func()) {
 	l.ended.Add(1)
-	d.guest.Add(1)
-	go func() {
-		defer d.guest.Done()
+	d.guest.Go(func() {
 		defer l.ended.Done()
 		f()
-	}()
+	})
 }
 
 // boot is what the guest does first: it counts the boot on its disk and says

@@ -64,8 +64,8 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
 		}
 		return errors.Join(fmt.Errorf("start vm %s: %w", id, err), d.save(m))
 	}
-	m.record.PID, m.State, m.Stop, m.Pause, m.Since = d.nextPID(), vm.StateRunning, vm.StopNone, vm.PauseNone, now()
-	m.life = d.begin(m.Machine, booting)
+	m.PID, m.State, m.Stop, m.Pause, m.Since = d.nextPID(), vm.StateRunning, vm.StopNone, vm.PauseNone, now()
+	m.life = d.begin(m.Machine, booting) //nolint:contextcheck // a machine outlives the call that starts it
 	d.pokes.poke(id)
 	return d.save(m)
 }
@@ -125,7 +125,7 @@ func (d *Driver) bringDown(ctx context.Context, id vm.ID, deadline time.Duration
 	defer unlock()
 	end := time.Now().Add(deadline)
 	for asked := false; ; asked = true {
-		manner, done, err := d.tryDown(id, restart, asked, !time.Now().Before(end))
+		manner, done, err := d.tryDown(id, restart, asked, !time.Now().Before(end)) //nolint:contextcheck // nor does a machine end with the call that reboots it
 		if done || err != nil {
 			return manner, err
 		}
@@ -273,7 +273,7 @@ func (d *Driver) List(context.Context) ([]vm.Info, error) {
 	return infos, nil
 }
 
-// Stats implements vm.Stater.
+// Stats implements vm.Inventory.
 func (d *Driver) Stats(_ context.Context, id vm.ID) (vm.Stats, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -136,7 +136,7 @@ func New(ctx context.Context, cfg Config) (*Driver, error) {
 		}
 	}
 	var watching context.Context
-	watching, d.stop = context.WithCancel(context.Background())
+	watching, d.stop = context.WithCancel(context.WithoutCancel(ctx)) // until Close
 	d.wg.Go(func() { d.watch(watching) })
 	return d, nil
 }

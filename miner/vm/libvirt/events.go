@@ -83,7 +83,7 @@ func (d *Driver) follow(ctx context.Context) error {
 // drain reads what is left, or go-libvirt's goroutine would wait for ever.
 func drain(events <-chan any) {
 	go func() {
-		for range events { //nolint:revive // nothing is to be done with them
+		for range events {
 		}
 	}()
 }

@@ -37,9 +37,11 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		argv := append([]string{"unshare", "--mount", "--net", "bash", "-c",
+		argv := append([]string{
+			"unshare", "--mount", "--net", "bash", "-c",
 			`mount -t tmpfs -o mode=755 tmpfs /run && mkdir ` + stateDir +
-				` && mount -t tmpfs -o size=96m,mode=711 tmpfs ` + stateDir + ` && exec "$@"`, "bash"}, os.Args...)
+				` && mount -t tmpfs -o size=96m,mode=711 tmpfs ` + stateDir + ` && exec "$@"`, "bash",
+		}, os.Args...)
 		err = syscall.Exec(unshare, argv, append(os.Environ(), secluded+"=1"))
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -12,7 +12,7 @@ import (
 	"github.com/hippius/compute/miner/vm"
 )
 
-// Stats implements vm.Stater.
+// Stats implements vm.Inventory.
 func (d *Driver) Stats(ctx context.Context, id vm.ID) (vm.Stats, error) {
 	if _, err := vm.ParseID(string(id)); err != nil {
 		return vm.Stats{}, err
