@@ -1,0 +1,116 @@
+// Package guest assembles hippius-guest: the agent with the mesh.
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/guest"
+	"github.com/hippius/compute/internal/run"
+	"github.com/hippius/compute/mesh/nebula"
+)
+
+// Main is the program's: `run` works until SIGINT or SIGTERM, `version` tells
+// the version. It returns the exit code.
+func Main(args []string, version string) int {
+	if len(args) == 1 && args[0] == "version" {
+		_, _ = fmt.Fprintln(os.Stdout, version)
+		return 0
+	}
+	if len(args) != 1 || args[0] != "run" {
+		_, _ = fmt.Fprintln(os.Stderr, "usage: hippius-guest run | version")
+		return 2
+	}
+	ctx, stop := run.Signals(context.Background())
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := Run(ctx, "/", version, log); err != nil {
+		log.Error("hippius-guest", "error", err)
+		return 1
+	}
+	return 0
+}
+
+// Run is the agent of the machine under root until ctx ends.
+func Run(ctx context.Context, root, version string, log *slog.Logger) error {
+	return guest.New(guest.Config{
+		Machine: &guest.Machine{Root: root}, Version: version, Log: log,
+		Join: func(ctx context.Context, cfg wire.Config) (guest.Member, error) { return join(ctx, cfg, log) },
+	}).Run(ctx)
+}
+
+// member is the guest in the mesh.
+type member struct {
+	node *nebula.Node
+	cfg  wire.Config
+}
+
+func join(ctx context.Context, cfg wire.Config, log *slog.Logger) (guest.Member, error) {
+	c, err := meshConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	node, err := nebula.Start(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	return &member{node: node, cfg: cfg}, nil
+}
+
+// Update implements guest.Member.
+func (m *member) Update(next wire.Mesh) error {
+	cfg := m.cfg
+	cfg.Mesh = next
+	c, err := meshConfig(cfg)
+	if err != nil {
+		return err
+	}
+	if err := m.node.Reload(c); err != nil {
+		return err
+	}
+	m.cfg = cfg
+	return nil
+}
+
+// Done implements guest.Member.
+func (m *member) Done() <-chan struct{} { return m.node.Done() }
+
+// Close implements guest.Member.
+func (m *member) Close() error { return m.node.Close() }
+
+// meshConfig is the node's configuration from the seed's. A lighthouse that
+// makes no sense is left out: the others still serve.
+func meshConfig(cfg wire.Config) (nebula.Config, error) {
+	if cfg.MeshCert == "" {
+		return nebula.Config{}, errors.New("the seed has no mesh certificate")
+	}
+	c := nebula.Config{
+		Mode: nebula.ModeTun, TunName: guest.TunName, MTU: cfg.MTU,
+		CAs: [][]byte{[]byte(cfg.MeshCA)}, Cert: []byte(cfg.MeshCert), Key: []byte(cfg.MeshKey),
+		UseRelays: true, Blocklist: cfg.Mesh.Blocklist, Firewall: nebula.AllowAll(),
+		// The one port that neighbours' taps let through.
+		Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), wire.MeshPort),
+	}
+	for _, l := range cfg.Mesh.Lighthouses {
+		h := nebula.Lighthouse{CA: []byte(l.CA), Relay: l.Relay}
+		addr, err := netip.ParseAddr(l.Address)
+		if err != nil {
+			continue
+		}
+		h.Addr = addr
+		for _, u := range l.Underlay {
+			if at, err := netip.ParseAddrPort(u); err == nil {
+				h.Underlay = append(h.Underlay, at)
+			}
+		}
+		if len(h.Underlay) > 0 {
+			c.Lighthouses = append(c.Lighthouses, h)
+		}
+	}
+	return c, nil
+}

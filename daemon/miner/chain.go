@@ -1,0 +1,34 @@
+package miner
+
+import (
+	"context"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/miner/agent"
+)
+
+// chain is the chain as the agent asks it, for one miner.
+type chain struct {
+	*client.Client
+	sender *client.Sender
+}
+
+// Changes implements agent.Chain.
+func (c chain) Changes(ctx context.Context, after int64) (agent.Changes, error) {
+	m, err := c.MinerVMs(ctx, c.sender.Address(), after)
+	if err != nil {
+		return agent.Changes{}, err
+	}
+	return agent.Changes{VMs: m.VMs, Released: m.Released, Full: m.Full, Height: m.Height, Head: m.Head}, nil
+}
+
+// Everywhere implements agent.Chain. A VM unknown to a node is no word to act upon.
+func (c chain) Everywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
+	return c.VMEverywhere(ctx, id)
+}
+
+// Report implements agent.Chain.
+func (c chain) Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	return c.sender.ReportVM(ctx, reports)
+}

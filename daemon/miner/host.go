@@ -1,0 +1,113 @@
+package miner
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/vm/fake"
+	"github.com/hippius/compute/miner/vm/libvirt"
+)
+
+// runMiB is the size of the tmpfs mounted for the run folder: a seed takes 60 KiB.
+const runMiB = 256
+
+// prepareRun makes the run folder, on a tmpfs. One that had to be mounted stays
+// after the miner: running VMs read their seeds from it.
+func prepareRun(dir string, needTmpfs bool) error {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	if !needTmpfs {
+		return nil
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	if fs.Type == unix.TMPFS_MAGIC {
+		return nil
+	}
+	options := fmt.Sprintf("mode=0711,size=%dm", runMiB)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
+		return fmt.Errorf("mount a tmpfs on run folder %s: %w", dir, err)
+	}
+	return nil
+}
+
+// groupOf gives the group of QEMU's user, who reads seeds.
+func groupOf(name string) (int, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("QEMU's user: %w", err)
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil { // a distribution without a group of the same name
+		return strconv.Atoi(u.Gid)
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// openDriver starts the hypervisor's driver of the settings.
+func (m *miner) openDriver(ctx context.Context) (err error) {
+	c := m.set
+	if c.Driver == Fake {
+		m.driver, err = fake.New(fake.Config{
+			Dir: filepath.Join(c.Data, vmsDir), Boot: c.Timing.FakeBoot, Guest: m.fakeGuest, Log: m.log,
+		})
+		return err
+	}
+	set := libvirt.DefaultConfig()
+	set.Socket, set.LibvirtRunDir, set.QEMUUser = c.Libvirt.Socket, c.Libvirt.RunDir, c.Libvirt.User
+	set.StateDir, set.RunDir = filepath.Join(c.Data, vmsDir), filepath.Join(c.Run, vmsDir)
+	set.Tag, set.Accel, set.Log = c.Libvirt.Tag, libvirt.Accel(c.Libvirt.Accel), m.log
+	m.driver, err = libvirt.New(ctx, set)
+	return err
+}
+
+// openNetwork starts the network that goes with the driver.
+func (m *miner) openNetwork(ctx context.Context) error {
+	if m.set.Driver == Fake {
+		m.network = fakeNetwork{pool: m.set.Taps.Pool}
+		m.directory.open = func([]netip.AddrPort) error { return nil }
+		return nil
+	}
+	set := network.DefaultConfig()
+	set.Tag, set.Pool, set.TapUser, set.Log = m.set.Libvirt.Tag, m.set.Taps.Pool, m.set.Libvirt.User, m.log
+	n, err := network.New(ctx, set)
+	if err != nil {
+		return err
+	}
+	m.network = taps{network: n, set: m.set.Taps}
+	m.directory.open = n.SetLighthouses
+	return nil
+}
+
+// taps is the network as the agent sees it.
+type taps struct {
+	network *network.Network
+	set     TapConfig
+}
+
+// Attach implements agent.Network.
+func (t taps) Attach(ctx context.Context, p agent.Port) (agent.NIC, error) {
+	tap, err := t.network.Ensure(ctx, network.Attachment{VM: string(p.ID), Tenant: p.Tenant, BitsPerSec: p.BitsPerSecond})
+	if err != nil {
+		return agent.NIC{}, err
+	}
+	return agent.NIC{
+		Tap: tap.Name, MAC: tap.MAC, Address: tap.Guest, Gateway: tap.Host.Addr(), DNS: t.set.DNS, MTU: t.set.MTU,
+	}, nil
+}
+
+// Detach implements agent.Network.
+func (t taps) Detach(ctx context.Context, id vm.ID) error { return t.network.Remove(ctx, string(id)) }

@@ -1,0 +1,150 @@
+package miner
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/miner/hostinfo"
+)
+
+const (
+	role = "compute"
+	// Registration is tried again after this long, doubling up to the second.
+	registerPause, maxRegisterPause = time.Second, time.Minute
+	gib                             = 1 << 30
+)
+
+var errNotRegistered = errors.New("not registered yet")
+
+// register makes the chain say what was measured and set, until it does. A
+// refusal is no reason to end: the VMs here are reported all the same.
+func (m *miner) register(ctx context.Context) error {
+	for pause := registerPause; ; pause = min(2*pause, maxRegisterPause) {
+		err := m.registerOnce(ctx)
+		m.registered.Store(&err)
+		if err == nil {
+			<-ctx.Done()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // told to end
+		}
+		m.log.Warn("register miner", "error", err)
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+func (m *miner) isRegistered() error {
+	if err := m.registered.Load(); err != nil {
+		return *err
+	}
+	return errNotRegistered
+}
+
+func (m *miner) registerOnce(ctx context.Context) error {
+	capacity, err := m.measure(ctx)
+	if err != nil {
+		return err
+	}
+	identity, ok := m.identity.Public().(ed25519.PublicKey)
+	if !ok {
+		return errors.New("the identity key is not Ed25519")
+	}
+	want := &registryv1.MsgRegisterMiner{
+		Name: m.set.Name, Identity: identity, Roles: []string{role}, Endpoint: m.set.Public, Region: m.set.Region, Capacity: capacity,
+	}
+	have, err := m.chain.Miner(ctx, m.sender.Address())
+	if err != nil && !errors.Is(err, client.ErrNotFound) {
+		return err
+	}
+	want.BondUhip = m.set.BondUhip - min(m.set.BondUhip, have.GetBondUhip())
+	if want.BondUhip == 0 && says(have, want) {
+		m.log.Info("miner is registered as it is", "name", m.set.Name)
+		return nil
+	}
+	if err := m.sender.RegisterMiner(ctx, want); err != nil {
+		return err
+	}
+	m.log.Info("miner registered", "name", m.set.Name, "cores", capacity.GetCores(), "memory_mib", capacity.GetMemoryMib(),
+		"disk_gib", capacity.GetDiskGib(), "acceleration", capacity.GetAcceleration())
+	return nil
+}
+
+// says tells whether the chain has what is wanted already. Measured speed
+// differs each time, so it alone is no news.
+func says(have *registryv1.Miner, want *registryv1.MsgRegisterMiner) bool {
+	a, b := have.GetCapacity(), want.GetCapacity()
+	return have.GetStatus() == registryv1.MinerStatus_MINER_STATUS_ACTIVE && have.GetName() == want.GetName() &&
+		bytes.Equal(have.GetIdentity(), want.GetIdentity()) && slices.Equal(have.GetRoles(), want.GetRoles()) &&
+		have.GetEndpoint() == want.GetEndpoint() && have.GetRegion() == want.GetRegion() &&
+		a.GetCores() == b.GetCores() && a.GetMemoryMib() == b.GetMemoryMib() && a.GetDiskGib() == b.GetDiskGib() &&
+		a.GetArch() == b.GetArch() && a.GetAcceleration() == b.GetAcceleration() && a.GetCpuModel() == b.GetCpuModel()
+}
+
+// measure gives what this machine offers, or why it cannot offer what is set.
+func (m *miner) measure(ctx context.Context) (*registryv1.Capacity, error) {
+	info, err := hostinfo.Measure(ctx, hostinfo.Config{Root: "/", DiskDir: m.set.Data})
+	if err != nil {
+		return nil, err
+	}
+	host, err := m.driver.Host(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at the hypervisor: %w", err)
+	}
+	used, err := diskUsed(m.set.Data)
+	if err != nil {
+		return nil, fmt.Errorf("measure what VMs take: %w", err)
+	}
+	o := m.set.Offer
+	offer, err := info.Decide(hostinfo.Wish{
+		Cores: o.Cores, MemoryMiB: o.MemoryMiB, DiskGiB: o.DiskGiB, ReserveMiB: o.ReserveMemoryMiB, ReserveGiB: o.ReserveDiskGiB,
+	}, used/gib)
+	if err != nil {
+		return nil, err
+	}
+	m.log.Info("machine measured", "cores", info.Cores, "memory_mib", info.MemoryMiB, "disk_free_gib", info.DiskFreeGiB,
+		"disk_write_bytes_per_second", info.DiskWriteBytesPerSecond, "acceleration", string(host.Acceleration), "evidence", host.Evidence)
+	return &registryv1.Capacity{
+		Cores: offer.Cores, MemoryMib: offer.MemoryMiB, DiskGib: offer.DiskGiB, Arch: info.Arch,
+		Acceleration: string(host.Acceleration), CpuModel: info.CPUModel, DiskWriteBytesPerSecond: info.DiskWriteBytesPerSecond,
+	}, nil
+}
+
+// diskUsed adds up what the files under dir take on disk, in bytes.
+func diskUsed(dir string) (uint64, error) {
+	const block = 512
+	var total uint64
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil //nolint:nilerr // gone meanwhile
+		}
+		if s, ok := info.Sys().(*syscall.Stat_t); ok && e.Type().IsRegular() {
+			total += uint64(max(s.Blocks, 0)) * block
+		}
+		return nil
+	})
+	return total, err
+}
