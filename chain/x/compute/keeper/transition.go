@@ -28,8 +28,8 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 			return err
 		}
 		if from.On() || to == vm.Provisioning {
-			// What the guest signed until now belongs to the run before.
-			v.Status.Attestation.ProofHeight = max(v.Status.Attestation.ProofHeight, height(ctx))
+			// What the guest signed before this block was known belongs to the run before.
+			v.Status.Attestation.ProofHeight = max(v.Status.Attestation.ProofHeight, height(ctx)-1)
 		}
 	}
 	if to == from && v.Status.Reason == w.reason && v.Status.Message == w.message {

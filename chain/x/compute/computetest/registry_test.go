@@ -1,0 +1,152 @@
+package computetest
+
+import (
+	"testing"
+
+	"github.com/hippius/compute/chain/app"
+	"github.com/hippius/compute/chain/app/apptest"
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	creditstypes "github.com/hippius/compute/chain/x/credits/types"
+	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/vm"
+)
+
+func buy(buyer, recipient apptest.Account, credits uint64) *creditstypes.MsgBuy {
+	return &creditstypes.MsgBuy{Buyer: buyer.Address, Recipient: recipient.Address, Uhip: credits * 1_000_000}
+}
+
+func (w *world) refusedStart(a apptest.Account, id string) {
+	w.t.Helper()
+	w.refused(markettypes.ErrInsufficient, a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id})
+}
+
+func (w *world) uhip(a apptest.Account) uint64 {
+	return w.App.Keepers.Bank.GetBalance(w.Ctx(), a.Acc(), "uhip").Amount.Uint64()
+}
+
+func TestBadRegistrations(t *testing.T) {
+	w := newWorld(t, nil)
+	w.miner("miner0")
+	m := apptest.Named("miner1")
+	for name, c := range map[string]struct {
+		want  error
+		spoil func(*registrytypes.MsgRegisterMiner)
+	}{
+		"name":         {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Name = "" }},
+		"identity":     {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Identity = m.Identity[1:] }},
+		"taken":        {registrytypes.ErrIdentityTaken, func(m *registrytypes.MsgRegisterMiner) { m.Identity = public("miner0") }},
+		"no role":      {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Roles = nil }},
+		"role":         {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Roles = []string{"compute", "compute"} }},
+		"endpoint":     {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Endpoint = "miner" }},
+		"region":       {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Region = "" }},
+		"cores":        {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Capacity.Cores = 0 }},
+		"arch":         {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Capacity.Arch = "vax" }},
+		"acceleration": {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Capacity.Acceleration = "warp" }},
+		"model":        {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Capacity.CpuModel = "\n" }},
+		"bond":         {registrytypes.ErrBond, func(m *registrytypes.MsgRegisterMiner) { m.BondUhip = bond - 1 }},
+		"funds":        {registrytypes.ErrBondFunds, func(m *registrytypes.MsgRegisterMiner) { m.BondUhip = 11 * bond }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			o := offer("miner1")
+			c.spoil(o)
+			w.refused(c.want, m, o)
+		})
+	}
+	w.t = t
+	w.refused(registrytypes.ErrUnknownMiner, m, &registrytypes.MsgDrainMiner{Operator: m.Address})
+	w.refused(registrytypes.ErrUnknownMiner, m, &registrytypes.MsgUnbondMiner{Operator: m.Address})
+	m0 := apptest.Named("miner0")
+	w.refused(registrytypes.ErrStatus, m0, &registrytypes.MsgDrainMiner{Operator: m0.Address, Undo: true})
+	w.refused(registrytypes.ErrUnauthorized, m, &registrytypes.MsgUpdateParams{Authority: m.Address, Params: registrytypes.DefaultParams()})
+}
+
+func TestAMinersLife(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0")
+	a := w.tenant("tenant")
+	if w.uhip(m) != 9*bond {
+		t.Fatalf("%d uhip left", w.uhip(m))
+	}
+	// Registered again, the offer is replaced and the bond added to.
+	again := offer("miner0")
+	again.Endpoint, again.Identity, again.BondUhip, again.Region = "new.example:1", public("another"), 5, "us"
+	w.MustDeliver(m, again)
+	got := w.registered(m)
+	if got.Endpoint != "new.example:1" || got.BondUhip != bond+5 || got.Region != "us" {
+		t.Fatalf("%+v", got)
+	}
+	w.miner("miner1", func(o *registrytypes.MsgRegisterMiner) { o.Identity = public("miner0") }) // free again
+
+	id := w.create(a, "web-1", func(c *computetypes.MsgCreateVM) { c.Spec.Miners = []string{m.Address} })
+	w.refused(registrytypes.ErrHoldsVMs, m, &registrytypes.MsgUnbondMiner{Operator: m.Address})
+	w.MustDeliver(m, &registrytypes.MsgDrainMiner{Operator: m.Address})
+	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: id})
+	w.refused(registrytypes.ErrHoldsVMs, m, &registrytypes.MsgUnbondMiner{Operator: m.Address})
+	w.report(w.says(id, vm.Terminated))
+	w.MustDeliver(m, &registrytypes.MsgUnbondMiner{Operator: m.Address})
+	w.refused(registrytypes.ErrStatus, m, &registrytypes.MsgUnbondMiner{Operator: m.Address})
+	w.refused(registrytypes.ErrStatus, m, offer("miner0"))
+	w.NextBlock(7*24*3600 - 1)
+	if w.uhip(m) != 9*bond-5 {
+		t.Fatal("the bond came back early")
+	}
+	w.NextBlock(1)
+	if got := w.registered(m); w.uhip(m) != 10*bond || got.Status != registrytypes.StatusGone || got.BondUhip != 0 {
+		t.Fatalf("%d uhip, %+v", w.uhip(m), got)
+	}
+	if _, err := w.try(m); err == nil {
+		t.Fatal("a miner that is gone was heard")
+	}
+	again.BondUhip = bond
+	w.MustDeliver(m, again)
+	if got := w.registered(m); got.Status != registrytypes.StatusActive || got.RegisteredAt != w.Now() {
+		t.Fatalf("%+v", got)
+	}
+	r, err := w.registry.Miners(w.Ctx(), &registrytypes.QueryMinersRequest{})
+	if err != nil || len(r.Miners) != 2 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+func TestKeepers(t *testing.T) {
+	w := newWorld(t, nil, func(g *app.Genesis) { g.Keepers = nil })
+	committee := func() registrytypes.Committee {
+		r, err := w.registry.Committee(w.Ctx(), &registrytypes.QueryCommitteeRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Committee
+	}
+	if c := committee(); len(c.Keepers) != 0 || c.Threshold != 0 {
+		t.Fatalf("%+v", c)
+	}
+	msg := func(name string) *registrytypes.MsgRegisterKeeper {
+		return &registrytypes.MsgRegisterKeeper{
+			Operator: apptest.Named(name).Address, Identity: public("keeper"), HpkeKey: hash("hpke"), Endpoint: "127.0.0.1:7000", Name: "keeper-1",
+		}
+	}
+	w.refused(registrytypes.ErrNotValidator, apptest.Named("miner0"), msg("miner0"))
+	short := msg("validator")
+	short.HpkeKey = nil
+	v := apptest.Named("validator")
+	w.refused(registrytypes.ErrInvalid, v, short)
+	epoch := committee().Epoch
+	w.MustDeliver(v, msg("validator"))
+	if c := committee(); len(c.Keepers) != 1 || c.Threshold != 1 || c.Epoch != epoch+1 || c.Keepers[0].Name != "keeper-1" {
+		t.Fatalf("%+v", c)
+	}
+	// Another endpoint is no other committee; another key is.
+	moved := msg("validator")
+	moved.Endpoint = "127.0.0.1:7001"
+	w.MustDeliver(v, moved)
+	if c := committee(); c.Epoch != epoch+1 || c.Keepers[0].Endpoint != moved.Endpoint {
+		t.Fatalf("%+v", c)
+	}
+	moved.Identity = public("new keeper")
+	w.MustDeliver(v, moved)
+	if c := committee(); c.Epoch != epoch+2 {
+		t.Fatalf("%+v", c)
+	}
+}

@@ -1,0 +1,187 @@
+package computetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	errorsmod "cosmossdk.io/errors"
+
+	"github.com/hippius/compute/chain/app/apptest"
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/vm"
+)
+
+func code(err *errorsmod.Error) uint32 { return err.ABCICode() }
+
+func TestReportsAreJudgedOneByOne(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0")
+	idle := w.miner("miner1")
+	a := w.tenant("tenant")
+	id := w.running(a, "web-1", func(c *computetypes.MsgCreateVM) { c.Spec.Miners = []string{m.Address} })
+	good := w.says(id, vm.Running)
+
+	old, ahead, jump, gen, reboot, unknown := good, good, good, good, good, good
+	old.InstanceSeq = 0
+	ahead.InstanceSeq = 2
+	jump.Phase = computetypes.PhaseOf(vm.Terminated)
+	gen.ObservedGeneration = 2
+	reboot.ObservedRebootSeq = 1
+	unknown.VmId = fmt.Sprintf("%032x", 7)
+	phase, reason, message, proof := good, good, good, good
+	phase.Phase = computetypes.PhaseOf(vm.Lost)
+	reason.Reason = "Because!"
+	message.Message = "two\nlines"
+	proof.Proof = &computetypes.ProofReport{Height: 3, Signature: []byte{1}}
+	bad := []struct {
+		r    computetypes.VMReport
+		want *errorsmod.Error
+	}{
+		{old, computetypes.ErrOldInstance},
+		{ahead, computetypes.ErrOldInstance},
+		{jump, computetypes.ErrBadTransition},
+		{gen, computetypes.ErrBadReport},
+		{reboot, computetypes.ErrBadReport},
+		{unknown, computetypes.ErrUnknownVM},
+		{phase, computetypes.ErrBadReport},
+		{reason, computetypes.ErrBadReport},
+		{message, computetypes.ErrBadReport},
+		{proof, computetypes.ErrBadReport},
+	}
+	batch := []computetypes.VMReport{}
+	for _, b := range bad {
+		if _, err := w.try(w.holder(id), b.r); !errors.Is(err, b.want) {
+			t.Errorf("%+v alone: %v, want %v", b.r, err, b.want)
+		}
+		batch = append(batch, b.r)
+	}
+	if _, err := w.try(idle, good); !errors.Is(err, computetypes.ErrNotHolder) {
+		t.Errorf("a miner that does not hold the VM: %v", err)
+	}
+	// All bad: the first error. One good among them: it counts.
+	if _, err := w.try(w.holder(id), batch...); !errors.Is(err, computetypes.ErrOldInstance) {
+		t.Errorf("all bad: %v", err)
+	}
+	stopped := w.says(id, vm.Stopped)
+	results, err := w.try(w.holder(id), append(batch, stopped)...)
+	if err != nil || len(results) != len(batch)+1 {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	for i, b := range bad {
+		if results[i].Code != code(b.want) || results[i].Message == "" || results[i].VmId != b.r.VmId {
+			t.Errorf("answer %d: %+v, want code %d", i, results[i], code(b.want))
+		}
+	}
+	if results[len(bad)].Code != 0 {
+		t.Errorf("the good one: %+v", results[len(bad)])
+	}
+	w.is(id, vm.Stopped, vm.ReasonGuestShutdown)
+	if ev := w.Events(computetypes.EventReported); len(ev) != 1 || ev[0][computetypes.AttributeRefused] != "10" {
+		t.Errorf("events %v", ev)
+	}
+}
+
+func TestOnlyRegisteredMinersReportAndNotTooOften(t *testing.T) {
+	w := newWorld(t, map[string]string{"compute": `{"params":{"max_reports_per_minute":3}}`})
+	m := w.miner("miner0")
+	if _, err := w.try(apptest.Named("other")); !errors.Is(err, registrytypes.ErrUnknownMiner) {
+		t.Fatal(err)
+	}
+	balance := func() uint64 {
+		b, err := w.App.Keepers.Credits.Ucredit(w.Ctx(), m.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	before := balance()
+	w.NextBlock(60 - w.Now()%60)
+	for range 3 {
+		if _, err := w.try(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.try(m); !errors.Is(err, computetypes.ErrTooManyReports) {
+		t.Fatal(err)
+	}
+	w.NextBlock(60)
+	if _, err := w.try(m); err != nil {
+		t.Fatal(err)
+	}
+	if balance() != before || w.registered(m).LastSeen != w.Now() {
+		t.Fatal("a batch cost a fee, or did not count as a sign of life")
+	}
+}
+
+func TestProofs(t *testing.T) {
+	w := newWorld(t, nil)
+	w.miner("miner0")
+	a := w.tenant("tenant")
+	id := w.running(a, "web-1")
+	m := w.holder(id)
+	w.NextBlock(10)
+
+	good := w.proven(w.says(id, vm.Running))
+	forged := good
+	forged.Proof = &computetypes.ProofReport{Height: good.Proof.Height, Signature: append([]byte{good.Proof.Signature[0] ^ 1}, good.Proof.Signature[1:]...)}
+	future := good
+	future.Proof = &computetypes.ProofReport{Height: good.Proof.Height + 100, Signature: good.Proof.Signature}
+	wrongBlock := good
+	wrongBlock.Proof = &computetypes.ProofReport{Height: good.Proof.Height - 1, Signature: good.Proof.Signature}
+	for name, c := range map[string]struct {
+		r    computetypes.VMReport
+		want error
+	}{"forged": {forged, computetypes.ErrBadProof}, "of the future": {future, computetypes.ErrStaleProof}, "of another block": {wrongBlock, computetypes.ErrBadProof}} {
+		if _, err := w.try(m, c.r); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w.report(good)
+	if _, err := w.try(m, good); !errors.Is(err, computetypes.ErrStaleProof) {
+		t.Errorf("the same proof again: %v", err)
+	}
+	if got := w.billed(a); got != 10*spark {
+		t.Fatalf("billed %d", got)
+	}
+
+	// A proof of a block 61 seconds old does not count, one of 60 does, and counts at the time of its block.
+	old := w.proven(w.says(id, vm.Running))
+	w.NextBlock(30)
+	young := w.proven(w.says(id, vm.Running))
+	w.NextBlock(31)
+	if _, err := w.try(m, old); !errors.Is(err, computetypes.ErrStaleProof) {
+		t.Errorf("an old proof: %v", err)
+	}
+	w.report(young)
+	if got := w.billed(a); got != 40*spark {
+		t.Fatalf("billed %d, want %d", got, 40*spark)
+	}
+	// A gap of 61 seconds is not charged, one of 60 is.
+	w.NextBlock(30)
+	w.report(w.proven(w.says(id, vm.Running))) // 61 after the last
+	if got := w.billed(a); got != 40*spark {
+		t.Fatalf("billed %d, want %d", got, 40*spark)
+	}
+	w.NextBlock(60)
+	w.report(w.proven(w.says(id, vm.Running)))
+	if got := w.billed(a); got != 100*spark {
+		t.Fatalf("billed %d, want %d", got, 100*spark)
+	}
+	// Silent for too long, a stop charges nothing since the last proof.
+	w.NextBlock(61)
+	w.MustDeliver(a, &computetypes.MsgStopVM{Owner: a.Address, VmId: id})
+	if got := w.billed(a); got != 100*spark {
+		t.Fatalf("billed %d, want %d", got, 100*spark)
+	}
+}
+
+func TestHeadIsTheNewestBlock(t *testing.T) {
+	w := newWorld(t, nil)
+	w.Run(300, 1)
+	r, err := w.compute.Head(w.Ctx(), &computetypes.QueryHeadRequest{})
+	if err != nil || r.Head.Height != w.Height() || r.Head.Time != w.Now() || string(r.Head.Hash) != string(apptest.BlockHash(w.Height())) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
