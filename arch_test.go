@@ -53,7 +53,7 @@ var homes = map[string][]string{
 	"google.golang.org/grpc/credentials": {"internal/peer", "chain/app"},
 
 	// Ours, but not for everybody: what links the whole node, and what only tests may use.
-	module + "chain/app":        {"chain/app", "cmd/hippiusd", "daemon/devnet", "test"},
+	module + "chain/app":        {"chain/app", "chain/x", "cmd/hippiusd", "daemon/devnet", "test"},
 	module + "chain/x":          {"chain/app", "chain/x", "cmd/hippiusd", "test"},
 	module + "internal/testkit": {testsOnly},
 	"github.com/stretchr":       {testsOnly},
