@@ -37,7 +37,7 @@ func balance(t *testing.T, h *apptest.Harness, a apptest.Account) creditstypes.B
 	return b
 }
 
-func totals(t *testing.T, h *apptest.Harness) creditstypes.Totals {
+func totals(t testing.TB, h *apptest.Harness) creditstypes.Totals {
 	t.Helper()
 	v, err := h.App.Keepers.Credits.Totals(h.Ctx())
 	if err != nil {

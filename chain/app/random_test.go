@@ -1,0 +1,133 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	cmttypes "github.com/cometbft/cometbft/types"
+	dbm "github.com/cosmos/cosmos-db"
+
+	"cosmossdk.io/log/v2"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+
+	"github.com/hippius/compute/chain/app"
+	"github.com/hippius/compute/chain/app/apptest"
+	creditskeeper "github.com/hippius/compute/chain/x/credits/keeper"
+	creditstypes "github.com/hippius/compute/chain/x/credits/types"
+	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
+)
+
+// history does the same things for the same seed: purchases, fees, service,
+// claims, prices up and down, time. The modules' laws hold after every block.
+func history(t *testing.T, seed uint64, steps int) *apptest.Harness {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var funds []apptest.Funds
+	var people []apptest.Account
+	for i := range 5 {
+		name := fmt.Sprintf("p%d", i)
+		funds = append(funds, apptest.Funds{Name: name, Uhip: 500 * credit, Ucredit: rng.Uint64N(20 * credit)})
+		people = append(people, apptest.Named(name))
+	}
+	h := apptest.New(t, apptest.Options{Accounts: funds, Genesis: params(`{"settle_lag_seconds":"30","settle_interval_seconds":"300"}`)})
+	k := h.App.Keepers
+	who := func() apptest.Account { return people[rng.IntN(len(people))] }
+	gov := authtypes.NewModuleAddress("gov").String()
+	for range steps {
+		a, m := who(), who()
+		switch rng.IntN(7) {
+		case 0:
+			_, _ = h.Deliver(a, buy(a, m, rng.Uint64N(30*credit), "")) // may be refused: paused, too little
+		case 1:
+			_, _ = h.Deliver(a, &rankingtypes.MsgClaimEarnings{Operator: a.Address}) // may have earned nothing
+		case 2:
+			p := creditstypes.DefaultParams()
+			p.UhipPerCredit = 100_000 + rng.Uint64N(5*credit)
+			if _, err := creditskeeper.NewMsgServer(k.Credits).UpdateParams(h.Ctx(), &creditstypes.MsgUpdateParams{Authority: gov, Params: p}); err != nil {
+				t.Fatal(err)
+			}
+		case 3:
+			_ = k.Marketplace.SetRate(h.Ctx(), a.Address, m.Address, rng.Int64N(200_000)-60_000) // may fall below 0
+		default:
+			from := h.Now()
+			h.NextBlock(1 + rng.Int64N(60))
+			if err := k.Marketplace.Accrue(h.Ctx(), a.Address, m.Address, rng.Uint64N(2*credit*3600/60), from, h.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.NextBlock(rng.Int64N(30))
+	}
+	return h
+}
+
+func TestMoneyHoldsWhateverHappens(t *testing.T) {
+	for seed := range uint64(12) {
+		h := history(t, seed, 80)
+		v := totals(t, h)
+		if v.ConsumedUcredit == 0 || v.ReleasedMinersUhip == 0 {
+			t.Errorf("seed %d: nothing happened: %+v", seed, v)
+		}
+	}
+}
+
+// Every validator comes to the same state.
+func TestSameHistorySameHash(t *testing.T) {
+	a, b := history(t, 7, 40), history(t, 7, 40)
+	if !bytes.Equal(a.Last().AppHash, b.Last().AppHash) || a.Height() != b.Height() {
+		t.Fatalf("%x at %d, %x at %d", a.Last().AppHash, a.Height(), b.Last().AppHash, b.Height())
+	}
+	c := history(t, 8, 40)
+	if bytes.Equal(a.Last().AppHash, c.Last().AppHash) {
+		t.Error("another history has the same hash")
+	}
+}
+
+// A chain that starts from an exported state has that state.
+func TestExportAndImport(t *testing.T) {
+	h := history(t, 3, 60)
+	state, height, err := h.App.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if height != h.Height() {
+		t.Errorf("exported height %d of %d", height, h.Height())
+	}
+	b, err := app.New(app.Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), ChainID: apptest.ChainID, CheckInvariants: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	consensus := cmttypes.DefaultConsensusParams().ToProto()
+	if _, err := b.InitChain(&abci.RequestInitChain{ChainId: apptest.ChainID, InitialHeight: height + 1, AppStateBytes: state, ConsensusParams: &consensus, Time: h.Ctx().BlockTime()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.FinalizeBlock(&abci.RequestFinalizeBlock{Height: height + 1, Time: h.Ctx().BlockTime()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.CheckInvariants(b.NewContextLegacy(true, cmtproto.Header{Height: height + 1})); err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := b.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var x, y map[string]json.RawMessage
+	if err := json.Unmarshal(state, &x); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(again, &y); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []string{"credits", "marketplace", "ranking", "registry", "mesh", "compute"} {
+		if !bytes.Equal(x[m], y[m]) {
+			t.Errorf("%s before %.2000s\nafter %.2000s", m, x[m], y[m])
+		}
+	}
+}
