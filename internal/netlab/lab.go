@@ -193,7 +193,10 @@ while read -r _; do :; done
 const libvirtScript = `set -eu
 mount -t sysfs sysfs /sys
 if [ -e "$1/cgroup2" ]; then
+  # In version 2 a group that hands controllers down holds no processes.
   mount -t cgroup2 cgroup2 /sys/fs/cgroup
+  mkdir /sys/fs/cgroup/daemons
+  echo 0 > /sys/fs/cgroup/daemons/cgroup.procs
 else
   mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
   while IFS=: read -r _ controllers _; do
@@ -214,6 +217,8 @@ if [ -e /dev/kvm ]; then
   mknod -m 666 "$1/libvirt/dev/kvm" c 10 232
   mount --bind "$1/libvirt/dev/kvm" /dev/kvm
 fi
+# The host's systemd is not to look after this libvirtd's machines.
+if [ -d /run/dbus ]; then mount -t tmpfs -o mode=755 tmpfs /run/dbus; fi
 for pair in etc:/etc/libvirt run:/run/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/var/cache/libvirt; do
   mount --bind "$1/libvirt/${pair%%:*}" "${pair#*:}"
 done

@@ -66,9 +66,11 @@ func (l *Lab) LibvirtSocket() string { return filepath.Join(l.dir, "libvirt", "r
 func (l *Lab) LibvirtRunDir() string { return filepath.Join(l.dir, "libvirt", "run") }
 
 // enterCgroups runs its arguments in the lab's cgroups.
-const enterCgroups = `for g in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do
-  if [ -e "$g" ]; then echo 0 > "$g"; fi
-done
+const enterCgroups = `if [ -e /sys/fs/cgroup/daemons ]; then
+  echo 0 > /sys/fs/cgroup/daemons/cgroup.procs
+else
+  for g in /sys/fs/cgroup/*/cgroup.procs; do echo 0 > "$g"; done
+fi
 exec "$@"`
 
 // StartLibvirt starts libvirtd and virtlogd in the lab, those that do not run,

@@ -71,7 +71,9 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
 		})
 	})
 	if err == nil {
-		err = do(ctx, d.link, func(l *lv.Libvirt) error { return d.run(l, s) })
+		if err = do(ctx, d.link, func(l *lv.Libvirt) error { return d.run(l, s) }); err != nil {
+			err = errors.Join(err, d.cut(context.WithoutCancel(ctx), id, s.domain)) // not left half started
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("start vm %s: %w", id, d.explainStart(err))
