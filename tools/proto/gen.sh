@@ -4,16 +4,20 @@
 #   api/chain/<module>/v1    plain protobuf-go and gRPC, for every other program (links no SDK)
 # and proto/hippius/node only plain, into api/node/<service>/v1. Where the plain code goes is told to the plugin
 # by M options and not by rewriting go_package, so both generations embed the same descriptor.
-# Needs buf (make setup) and Go; asks no schema registry. The tree changes only if everything was generated.
+# Needs Go and npm; asks no schema registry. The tree changes only if everything was generated.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 module=github.com/hippius/compute
 tools=$PWD/build/tools
 out=$PWD/build/gen
-buf=$PWD/tools/proto/node_modules/.bin/buf
-if [ ! -x "$buf" ]; then
-	npm ci --prefix tools/proto --silent
+case $(uname -m) in
+x86_64) cpu=x64 ;;
+*) cpu=$(uname -m) ;;
+esac
+buf=$PWD/tools/proto/node_modules/@bufbuild/buf-linux-$cpu/bin/buf
+if [ "$("$buf" --version 2>/dev/null)" != "$(sed -n "s/.*buf-linux-$cpu\": \"\(.*\)\".*/\1/p" tools/proto/package.json)" ]; then
+	npm ci --prefix tools/proto --no-fund --no-audit --loglevel=error
 fi
 
 mkdir -p "$tools"
