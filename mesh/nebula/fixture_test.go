@@ -176,7 +176,12 @@ func reaches(t testing.TB, n *nebula.Node, to netip.Addr) net.Conn {
 
 func pong(t testing.TB, conn net.Conn) {
 	t.Helper()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+	pongWithin(t, conn, 5*time.Second)
+}
+
+func pongWithin(t testing.TB, conn net.Conn, within time.Duration) {
+	t.Helper()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(within)))
 	_, err := conn.Write([]byte("ping"))
 	require.NoError(t, err)
 	got := make([]byte, 4)

@@ -43,6 +43,7 @@ type Node struct {
 	end  context.CancelCauseFunc
 
 	closeOnce sync.Once
+	mended    chan struct{} // closed when mend has ended
 	done      chan struct{}
 	closeErr  error
 	fatal     error // set before done closes
@@ -119,6 +120,7 @@ func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 		port:     c.Listen.Port(),
 		config:   asked,
 		trust:    t,
+		mended:   make(chan struct{}),
 		done:     make(chan struct{}),
 		stopCtx:  func() bool { return true },
 	}
@@ -152,6 +154,11 @@ func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 		return nil, err
 	}
 	n.control = control
+	if c.AmLighthouse {
+		close(n.mended)
+	} else {
+		go n.mend()
+	}
 	go n.wait()
 	return n, nil
 }
@@ -165,6 +172,7 @@ func given(d overlay.Device) overlay.DeviceFactory {
 func (n *Node) wait() {
 	n.fatal = n.control.Wait()
 	n.end(ErrClosed)
+	<-n.mended
 	if n.device != nil {
 		n.device.destroy()
 	}
@@ -194,6 +202,7 @@ func (n *Node) Close() error {
 	n.closeOnce.Do(func() {
 		n.stopCtx()
 		n.end(ErrClosed)
+		<-n.mended
 		if n.device != nil {
 			n.device.abort()
 		}

@@ -22,10 +22,15 @@ type Peer struct {
 	NotAfter    time.Time
 }
 
-// Peers are the present tunnels, in no order. A relay lists those of the hosts
-// it relays for, too.
-func (n *Node) Peers() []Peer {
-	hosts := n.control.ListHostmapHosts(false)
+// Peers are the hosts with a tunnel, in no order. A relay lists those it relays
+// for, too.
+func (n *Node) Peers() []Peer { return peers(n.control.ListHostmapHosts(false)) }
+
+// tunnels are all present ones; a host may have several, of which Peers shows
+// the one in use.
+func (n *Node) tunnels() []Peer { return peers(n.control.ListHostmapIndexes(false)) }
+
+func peers(hosts []nebulalib.ControlHostInfo) []Peer {
 	out := make([]Peer, 0, len(hosts))
 	for _, h := range hosts {
 		if len(h.VpnAddrs) > 0 {
@@ -57,11 +62,8 @@ func newPeer(h nebulalib.ControlHostInfo) Peer {
 
 // LighthouseUp reports whether any lighthouse has answered and holds a tunnel.
 func (n *Node) LighthouseUp() bool {
-	n.mu.Lock()
-	lighthouses := n.config.Lighthouses
-	n.mu.Unlock()
-	for _, l := range lighthouses {
-		if _, ok := n.Peer(l.Addr); ok {
+	for _, addr := range n.lighthouses() {
+		if _, ok := n.Peer(addr); ok {
 			return true
 		}
 	}

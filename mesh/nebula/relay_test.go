@@ -131,3 +131,23 @@ func TestPatchedLighthouseLetsNobodyIn(t *testing.T) {
 	_, tunnel := vm.Peer(evil.Addr())
 	require.False(t, tunnel)
 }
+
+// A lighthouse that restarts takes the relayed sessions neither with it nor
+// long to carry on.
+func TestRelayedSessionOutlivesItsLighthouse(t *testing.T) {
+	t.Parallel()
+	op, alice := operator(t, 1), tenant(t, 1)
+	config := op.lighthouseConfig(t, loopback(1), alice)
+	lh := start(t, "lighthouse", config)
+	seen := op.as(lh, loopback(1))
+	vm := start(t, "vm", relayOnly(alice.member(t, 2), 2, seen))
+	echo(t, vm)
+	session := reaches(t, start(t, "laptop", relayOnly(alice.member(t, 48), 3, seen)), vm.Addr())
+
+	require.NoError(t, lh.Close())
+	config.Listen = seen.Underlay[0]
+	start(t, "lighthouse again", config)
+	began := time.Now()
+	pongWithin(t, session, 10*time.Second) // two, usually; up to 17 without mending
+	t.Logf("paused for %s", time.Since(began))
+}

@@ -9,7 +9,8 @@ import (
 // and relay settings while the node runs. Sessions go on, except those of
 // peers it revokes, which are cut before it returns: peers whose authority was
 // removed or whose certificate was blocked. It is all or nothing: on an error
-// the old settings stand.
+// the old settings stand. When a lighthouse drops an authority that its hosts
+// have just renewed, their relayed sessions may pause for some seconds.
 //
 // It costs a signature check for each authority, in the calling goroutine:
 // a lighthouse with thousands should gather changes and reload in batches.
@@ -78,17 +79,29 @@ func revoked(before, after *trust, blockedBefore, blockedAfter map[string]struct
 	return r
 }
 
+// maxTunnels bounds how many tunnels to one host are closed in a row; while
+// certificates change there may be a few.
+const maxTunnels = 16
+
 // cut closes tunnels at once that the library itself would close within
-// seconds, when it next checks them.
+// seconds, when it next checks them. A host may have several, made with several
+// certificates. If one of them is blocked all go: who holds the others makes a
+// new one, who was meant cannot. If one's authority was removed, as at the end
+// of a renewal, those in use that it signed go and the others stay.
 func (n *Node) cut(r revocation) {
 	if len(r.issuers) == 0 && len(r.certificates) == 0 {
 		return
 	}
-	for _, p := range n.Peers() {
-		_, issuerGone := r.issuers[p.Issuer]
-		_, blocked := r.certificates[p.Fingerprint]
-		if (issuerGone || blocked) && n.control.CloseTunnel(p.Addrs[0], false) {
-			n.log.Info("cut a revoked peer", "addr", p.Addrs[0], "fingerprint", p.Fingerprint, "blocked", blocked)
+	for _, p := range n.tunnels() {
+		addr := p.Addrs[0]
+		_, all := r.certificates[p.Fingerprint]
+		for range maxTunnels {
+			inUse, ok := n.Peer(addr)
+			_, issuerGone := r.issuers[inUse.Issuer]
+			if !ok || !all && !issuerGone || !n.control.CloseTunnel(addr, false) {
+				break
+			}
+			n.log.Info("cut a revoked peer", "addr", addr, "fingerprint", inUse.Fingerprint, "blocked", all)
 		}
 	}
 }
