@@ -168,7 +168,7 @@ func live(w *world) {
 	w.until("running", func() bool { return w.runs(id) })
 	w.order(id, corevm.Reboot)
 	w.until("rebooted", func() bool {
-		return w.chain.get(id).GetStatus().GetObservedRebootSeq() == 1 && w.chain.phase(id) == corevm.Running
+		return w.chain.Get(id).GetStatus().GetObservedRebootSeq() == 1 && w.chain.Phase(id) == corevm.Running
 	})
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)

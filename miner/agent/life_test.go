@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/vm"
@@ -16,11 +17,11 @@ func TestLife(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running and proven", func() bool { return w.runs(id) })
-	if !w.chain.saw(id, "provisioning ") {
+	if !w.chain.Saw(id, "provisioning ") {
 		t.Error("provisioning was not announced")
 	}
-	proofs := w.chain.proven(id)
-	w.until("further proofs", func() bool { return w.chain.proven(id) >= proofs+3 })
+	proofs := w.chain.Proven(id)
+	w.until("further proofs", func() bool { return w.chain.Proven(id) >= proofs+3 })
 
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)
@@ -34,7 +35,7 @@ func TestLife(t *testing.T) {
 	pid := w.inspect(id).PID
 	w.order(id, corevm.Reboot)
 	w.until("rebooted", func() bool {
-		s := w.chain.get(id).GetStatus()
+		s := w.chain.Get(id).GetStatus()
 		return s.GetObservedRebootSeq() == 1 && corevm.Phase(s.GetPhase()) == corevm.Running
 	})
 	if got := w.inspect(id).PID; got != pid {
@@ -60,9 +61,9 @@ func TestAdoption(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.openDriver()
-		proofs := w.chain.proven(id)
+		proofs := w.chain.Proven(id)
 		w.startAgent()
-		w.until("proofs go on", func() bool { return w.chain.proven(id) > proofs+1 })
+		w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+1 })
 	}
 	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
 		t.Errorf("machine %+v, want process %d untouched", got, pid)
@@ -92,7 +93,7 @@ func TestProcessDied(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.startAgent()
-	w.until("told", func() bool { return w.chain.saw(id, "provisioning host_process_died") })
+	w.until("told", func() bool { return w.chain.Saw(id, "provisioning host_process_died") })
 	w.until("running again", func() bool { return w.runs(id) && w.inspect(id).PID != pid })
 
 	pid = w.inspect(id).PID
@@ -112,7 +113,7 @@ func TestGuestShutsItselfDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.untilPhase(id, corevm.Stopped)
-	if s := w.chain.get(id).GetStatus(); s.GetReason() != corevm.ReasonGuestShutdown {
+	if s := w.chain.Get(id).GetStatus(); s.GetReason() != corevm.ReasonGuestShutdown {
 		t.Errorf("reason %q, want %q", s.GetReason(), corevm.ReasonGuestShutdown)
 	}
 	w.wantNone("shut down from inside", w.runtime(id))
@@ -131,17 +132,13 @@ func TestMovedAway(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	// One endpoint that disagrees is enough to keep it.
-	w.chain.mu.Lock()
-	w.chain.dissent[id] = clone(w.chain.vms[id])
-	w.chain.mu.Unlock()
-	w.chain.move(id)
+	w.chain.Dissent(id)
+	w.chain.Move(id)
 	time.Sleep(300 * time.Millisecond)
 	if s := w.inspect(id).State; s != vm.StateRunning {
 		t.Fatalf("destroyed on the word of one endpoint: %s", s)
 	}
-	w.chain.mu.Lock()
-	delete(w.chain.dissent, id)
-	w.chain.mu.Unlock()
+	w.chain.Agree(id)
 	w.until("let go", func() bool { return len(w.leftovers(id)) == 0 })
 	if err := w.driver.RestoreDisk(t.Context(), vm.ID(id)); err != nil {
 		t.Errorf("its disk is not in the trash: %v", err)
@@ -156,11 +153,8 @@ func TestGap(t *testing.T) {
 	kept, gone := w.newVM(), w.newVM()
 	w.until("both running", func() bool { return w.runs(kept) && w.runs(gone) })
 	w.stopAgent()
-	w.chain.move(gone)
-	w.chain.mu.Lock()
-	delete(w.chain.released, gone) // forgotten by the chain
-	w.chain.oldest = w.chain.height
-	w.chain.mu.Unlock()
+	w.chain.Move(gone)
+	w.chain.ForgetReleases()
 	w.startAgent()
 	w.until("let go", func() bool { return w.inspect(gone).State == vm.StateAbsent })
 	if !w.runs(kept) {
@@ -182,9 +176,9 @@ func TestUnknownMachines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.chain.mu.Lock()
-	w.chain.vms[ended].Status.Miner, w.chain.vms[ended].Status.Phase = "", 12 // terminated, by a miner that forgot it
-	w.chain.mu.Unlock()
+	w.chain.Change(ended, func(v *computev1.VM) { // ended by a miner that forgot it
+		v.Status.Miner, v.Status.Phase = "", computev1.Phase_PHASE_TERMINATED
+	})
 	w.startAgent()
 	w.until("the ended one is removed", func() bool { return len(w.leftovers(ended)) == 0 })
 	time.Sleep(200 * time.Millisecond)
@@ -216,14 +210,14 @@ func TestChainAway(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	pid := w.inspect(id).PID
-	w.chain.setAway(errors.New("no chain node answers"))
+	w.chain.SetAway(errors.New("no chain node answers"))
 	time.Sleep(300 * time.Millisecond)
 	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
 		t.Errorf("a silent chain ended a machine: %+v", got)
 	}
-	proofs := w.chain.proven(id)
-	w.chain.setAway(nil)
-	w.until("proofs go on", func() bool { return w.chain.proven(id) > proofs })
+	proofs := w.chain.Proven(id)
+	w.chain.SetAway(nil)
+	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs })
 }
 
 func TestMeshIsRelayed(t *testing.T) {
@@ -249,8 +243,7 @@ func TestSignOfLife(t *testing.T) {
 	w := newWorld(t)
 	w.startAgent()
 	w.until("empty batches", func() bool {
-		w.chain.mu.Lock()
-		defer w.chain.mu.Unlock()
-		return len(w.chain.batches) >= 3 && w.chain.batches[0] == 0
+		b := w.chain.Batches()
+		return len(b) >= 3 && b[0] == 0
 	})
 }

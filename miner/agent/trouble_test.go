@@ -57,8 +57,8 @@ func TestGivenBack(t *testing.T) {
 			c.spoil(w)
 			w.startAgent()
 			id := w.newVM()
-			w.until("failed", func() bool { return w.chain.saw(id, "failed "+c.reason) })
-			if s := w.chain.get(id).GetStatus(); !strings.Contains(s.GetMessage(), c.says) {
+			w.until("failed", func() bool { return w.chain.Saw(id, "failed "+c.reason) })
+			if s := w.chain.Get(id).GetStatus(); !strings.Contains(s.GetMessage(), c.says) {
 				t.Errorf("message %q does not say %q", s.GetMessage(), c.says)
 			}
 			w.until("forgotten", func() bool {
@@ -101,15 +101,15 @@ func TestWaitedOut(t *testing.T) {
 			id := w.newVM()
 			c.spoil(w, vm.ID(id))
 			w.startAgent()
-			w.until("told", func() bool { return w.chain.saw(id, "provisioning "+c.reason) })
+			w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+c.reason) })
 			time.Sleep(100 * time.Millisecond)
-			if p := w.chain.phase(id); p != corevm.Provisioning {
+			if p := w.chain.Phase(id); p != corevm.Provisioning {
 				t.Errorf("phase %s was lost to it", p)
 			}
 			w.until("nothing is left lying meanwhile", func() bool { return len(w.runtime(id)) == 0 })
 			c.mend(w, vm.ID(id))
 			w.until("running", func() bool { return w.runs(id) })
-			w.until("told that it is over", func() bool { return w.chain.get(id).GetStatus().GetReason() == "" })
+			w.until("told that it is over", func() bool { return w.chain.Get(id).GetStatus().GetReason() == "" })
 		})
 	}
 }
@@ -126,14 +126,14 @@ func TestDataStays(t *testing.T) {
 	w.untilPhase(id, corevm.Stopped)
 	w.driver.SetNoSpace(true)
 	w.order(id, corevm.Start)
-	w.until("told", func() bool { return w.chain.saw(id, "provisioning "+agent.ReasonNoSpace) })
+	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonNoSpace) })
 	time.Sleep(200 * time.Millisecond)
 	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || !has {
 		t.Fatal("its disk is gone")
 	}
 	w.deafMute = true
 	w.driver.SetNoSpace(false)
-	w.until("told of the boot", func() bool { return w.chain.saw(id, "provisioning "+agent.ReasonBootTimeout) })
+	w.until("told of the boot", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonBootTimeout) })
 	if s := w.inspect(id).State; s != vm.StateRunning {
 		t.Errorf("a VM with data whose agent is silent became %s; its console may help", s)
 	}
@@ -146,11 +146,11 @@ func TestHypervisorDownWhileRunning(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	w.driver.SetHypervisorDown(true)
-	w.until("told", func() bool { return w.chain.saw(id, "running "+agent.ReasonHypervisorDown) })
-	proofs := w.chain.proven(id)
-	w.until("the guest still proves itself", func() bool { return w.chain.proven(id) > proofs+2 })
+	w.until("told", func() bool { return w.chain.Saw(id, "running "+agent.ReasonHypervisorDown) })
+	proofs := w.chain.Proven(id)
+	w.until("the guest still proves itself", func() bool { return w.chain.Proven(id) > proofs+2 })
 	w.order(id, corevm.Stop)
-	w.until("told", func() bool { return w.chain.saw(id, "stopping "+agent.ReasonHypervisorDown) })
+	w.until("told", func() bool { return w.chain.Saw(id, "stopping "+agent.ReasonHypervisorDown) })
 	w.driver.SetHypervisorDown(false)
 	w.untilPhase(id, corevm.Stopped)
 }
@@ -160,9 +160,7 @@ func TestNoAgentInGuest(t *testing.T) {
 	w := newWorld(t)
 	w.deafMute = true
 	id := w.newVM()
-	w.chain.mu.Lock()
-	w.chain.vms[id].Spec.Agent = computev1.AgentMode_AGENT_MODE_NONE
-	w.chain.mu.Unlock()
+	w.chain.Change(id, func(v *computev1.VM) { v.Spec.Agent = computev1.AgentMode_AGENT_MODE_NONE })
 	w.startAgent()
 	w.untilPhase(id, corevm.Running)
 }
@@ -174,12 +172,10 @@ func TestNextInstanceOnTheSameHost(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.chain.mu.Lock()
-	w.chain.block()
-	v := w.chain.vms[id]
-	v.Status.InstanceSeq, v.Status.Phase, v.ChangedHeight = 2, computev1.Phase_PHASE_ASSIGNED, w.chain.height
-	w.chain.mu.Unlock()
+	w.chain.Change(id, func(v *computev1.VM) {
+		v.Status.InstanceSeq, v.Status.Phase = 2, computev1.Phase_PHASE_ASSIGNED
+	})
 	w.until("running as instance 2", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
-	proofs := w.chain.proven(id)
-	w.until("proofs of instance 2", func() bool { return w.chain.proven(id) > proofs+1 })
+	proofs := w.chain.Proven(id)
+	w.until("proofs of instance 2", func() bool { return w.chain.Proven(id) > proofs+1 })
 }

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/agent/agenttest"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
 	"github.com/hippius/compute/miner/vm"
@@ -35,7 +37,7 @@ import (
 type world struct {
 	t         *testing.T
 	dir       string
-	chain     *chain
+	chain     *agenttest.Chain
 	catalogue *catalogue
 	keepers   *keepers
 	network   *network
@@ -55,10 +57,10 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, dir: t.TempDir(), chain: newChain(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
+		t: t, dir: t.TempDir(), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
 		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
 		config: agent.Config{
-			ChainID: chainID, Miner: thisMiner, Poll: 10 * time.Millisecond, ReportEvery: 100 * time.Millisecond,
+			ChainID: agenttest.ChainID, Miner: agenttest.Miner, Poll: 10 * time.Millisecond, ReportEvery: 100 * time.Millisecond,
 			Gather: 5 * time.Millisecond, ProofEvery: 20 * time.Millisecond, BootTimeout: 20 * time.Second,
 			StopTimeout: 2 * time.Second, GiveUp: 20 * time.Second, MeshEvery: 20 * time.Millisecond,
 			TidyEvery: 50 * time.Millisecond, Resync: 200 * time.Millisecond, Retry: 10 * time.Millisecond,
@@ -79,7 +81,7 @@ func newWorld(t *testing.T) *world {
 	w.openDriver()
 	ctx, cancel := context.WithCancel(t.Context())
 	var blocks sync.WaitGroup
-	blocks.Go(func() { w.chain.run(ctx) })
+	blocks.Go(func() { w.chain.Run(ctx) })
 	t.Cleanup(func() {
 		w.stopAgent()
 		cancel()
@@ -215,19 +217,17 @@ func (w *world) until(what string, ok func() bool) {
 			return
 		}
 	}
-	w.chain.mu.Lock()
-	defer w.chain.mu.Unlock()
-	w.t.Fatalf("not within %s: %s\nreports taken: %v\nrefused: %v", patience, what, w.chain.history, w.chain.refusals)
+	w.t.Fatalf("not within %s: %s\n%s", patience, what, w.chain.Account())
 }
 
 func (w *world) untilPhase(id string, p corevm.Phase) {
 	w.t.Helper()
-	w.until("phase "+p.String(), func() bool { return w.chain.phase(id) == p })
+	w.until("phase "+p.String(), func() bool { return w.chain.Phase(id) == p })
 }
 
 func (w *world) order(id string, ev corevm.Event) {
 	w.t.Helper()
-	if err := w.chain.order(id, ev); err != nil {
+	if err := w.chain.Order(id, ev); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -236,8 +236,22 @@ func (w *world) order(id string, ev corevm.Event) {
 func (w *world) newVM() string {
 	sum := sha256.Sum256([]byte(w.t.Name() + time.Now().String()))
 	id := fmt.Sprintf("%x", sum[:16])
-	w.chain.create(id, &computev1.VMSpec{Name: "web-1", Plan: "spark", Image: "tiny", Power: computev1.Power_POWER_ON})
+	var keys []ed25519.PublicKey
+	for seq := uint32(1); seq <= 4; seq++ {
+		pub, ok := proofKey(id, seq).Public().(ed25519.PublicKey)
+		if !ok {
+			w.t.Fatal("not an ed25519 key")
+		}
+		keys = append(keys, pub)
+	}
+	spec := &computev1.VMSpec{Name: "web-1", Plan: "spark", Image: "tiny", Power: computev1.Power_POWER_ON}
+	w.chain.Create(id, "hip1tenant", spec, []string{"ssh-ed25519 AAAA laptop"}, keys...)
 	return id
+}
+
+func proofKey(id string, seq uint32) ed25519.PrivateKey {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", id, seq))
+	return ed25519.NewKeyFromSeed(sum[:])
 }
 
 func (w *world) inspect(id string) vm.Info {
@@ -251,7 +265,7 @@ func (w *world) inspect(id string) vm.Info {
 
 // runs is when the VM is up as far as everyone knows.
 func (w *world) runs(id string) bool {
-	return w.chain.phase(id) == corevm.Running && w.inspect(id).State == vm.StateRunning && w.chain.proven(id) > 0
+	return w.chain.Phase(id) == corevm.Running && w.inspect(id).State == vm.StateRunning && w.chain.Proven(id) > 0
 }
 
 // leftovers names what is here of a VM beside a trashed disk.

@@ -1,4 +1,7 @@
-package agent_test
+// Package agenttest is a small working chain for tests of what follows one: it
+// moves VMs by core/vm's transition function, takes a miner's reports and checks
+// guests' proofs. It has no money, no placement and no consensus.
+package agenttest
 
 import (
 	"context"
@@ -17,31 +20,31 @@ import (
 	"github.com/hippius/compute/miner/agent"
 )
 
+// The chain's and the only miner's names.
 const (
-	chainID   = "hippius-test"
-	thisMiner = "hip1miner"
+	ChainID = "hippius-test"
+	Miner   = "hip1miner"
 )
 
-// chain is a small working chain: it moves VMs by core/vm's transition function,
-// checks proofs, and remembers changes for a while.
-type chain struct {
+// Chain is safe for concurrent use.
+type Chain struct {
 	mu       sync.Mutex
 	height   int64
 	oldest   int64
 	vms      map[string]*computev1.VM
 	released map[string]int64
 	heads    map[int64][]byte
-	history  map[string][]string // "phase reason" as it was reported and taken
+	history  map[string][]string
 	batches  []int
 	refusals []string
 	proofs   map[string]int
 	away     error
-	// dissent is what a second endpoint says instead; nil if it agrees.
-	dissent map[string]*computev1.VM
+	dissent  map[string]*computev1.VM
 }
 
-func newChain() *chain {
-	c := &chain{
+// New makes a chain without VMs. Run makes its blocks.
+func New() *Chain {
+	c := &Chain{
 		height: 10, vms: map[string]*computev1.VM{}, released: map[string]int64{}, heads: map[int64][]byte{},
 		history: map[string][]string{}, proofs: map[string]int{}, dissent: map[string]*computev1.VM{},
 	}
@@ -50,15 +53,15 @@ func newChain() *chain {
 }
 
 // block makes the next one. c.mu is held or c is not shared.
-func (c *chain) block() {
+func (c *Chain) block() {
 	c.height++
 	sum := sha256.Sum256(fmt.Appendf(nil, "block %d", c.height))
 	c.heads[c.height] = sum[:]
 	delete(c.heads, c.height-100)
 }
 
-// run makes blocks until ctx ends.
-func (c *chain) run(ctx context.Context) {
+// Run makes a hundred blocks a second until ctx ends.
+func (c *Chain) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
 		c.block()
@@ -67,7 +70,8 @@ func (c *chain) run(ctx context.Context) {
 	}
 }
 
-func (c *chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
+// Changes implements agent.Chain.
+func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away != nil {
@@ -78,7 +82,7 @@ func (c *chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 		Head: &computev1.Head{Height: c.height, Hash: c.heads[c.height]},
 	}
 	for _, v := range c.vms {
-		if v.GetStatus().GetMiner() == thisMiner && (out.Full || v.GetChangedHeight() > after) {
+		if v.GetStatus().GetMiner() == Miner && (out.Full || v.GetChangedHeight() > after) {
 			out.VMs = append(out.VMs, clone(v))
 		}
 	}
@@ -98,7 +102,8 @@ func clone(v *computev1.VM) *computev1.VM {
 	return out
 }
 
-func (c *chain) Everywhere(_ context.Context, id string) ([]*computev1.VM, error) {
+// Everywhere implements agent.Chain, with two endpoints.
+func (c *Chain) Everywhere(_ context.Context, id string) ([]*computev1.VM, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away != nil {
@@ -114,7 +119,8 @@ func (c *chain) Everywhere(_ context.Context, id string) ([]*computev1.VM, error
 	return []*computev1.VM{one, two}, nil
 }
 
-func (c *chain) Report(_ context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+// Report implements agent.Chain.
+func (c *Chain) Report(_ context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away != nil {
@@ -144,12 +150,12 @@ func (c *chain) Report(_ context.Context, reports []*computev1.VMReport) ([]*com
 }
 
 // apply one report. c.mu is held.
-func (c *chain) apply(r *computev1.VMReport) error {
+func (c *Chain) apply(r *computev1.VMReport) error {
 	v := c.vms[r.GetVmId()]
 	switch {
 	case v == nil:
 		return errors.New("no such VM")
-	case v.GetStatus().GetMiner() != thisMiner:
+	case v.GetStatus().GetMiner() != Miner:
 		return errors.New("another miner holds it")
 	case v.GetStatus().GetInstanceSeq() != r.GetInstanceSeq():
 		return fmt.Errorf("report of instance %d, it is at %d", r.GetInstanceSeq(), v.GetStatus().GetInstanceSeq())
@@ -185,14 +191,14 @@ func (c *chain) apply(r *computev1.VMReport) error {
 	return nil
 }
 
-func (c *chain) prove(v *computev1.VM, p *computev1.ProofReport) error {
+func (c *Chain) prove(v *computev1.VM, p *computev1.ProofReport) error {
 	a := v.GetStatus().GetAttestation()
 	hash := c.heads[p.GetHeight()]
 	if hash == nil || p.GetHeight() <= a.GetProofHeight() {
 		return fmt.Errorf("proof of height %d, known to %d", p.GetHeight(), a.GetProofHeight())
 	}
 	seq := v.GetStatus().GetInstanceSeq()
-	if !corevm.VerifyProof(v.GetInstances()[seq-1].GetGuestKey(), chainID, v.GetId(), seq, p.GetHeight(), hash, p.GetSignature()) {
+	if !corevm.VerifyProof(v.GetInstances()[seq-1].GetGuestKey(), ChainID, v.GetId(), seq, p.GetHeight(), hash, p.GetSignature()) {
 		return errors.New("the proof does not verify")
 	}
 	a.ProofHeight = p.GetHeight()
@@ -201,7 +207,7 @@ func (c *chain) prove(v *computev1.VM, p *computev1.ProofReport) error {
 }
 
 // event moves a VM. c.mu is held.
-func (c *chain) event(v *computev1.VM, ev corevm.Event, by corevm.Actor) error {
+func (c *Chain) event(v *computev1.VM, ev corevm.Event, by corevm.Actor) error {
 	s := v.GetStatus()
 	next, err := corevm.Next(corevm.State{
 		Phase: corevm.Phase(s.GetPhase()), Held: s.GetMiner() != "", HasData: s.GetHasData(),
@@ -218,14 +224,14 @@ func (c *chain) event(v *computev1.VM, ev corevm.Event, by corevm.Actor) error {
 }
 
 // release takes a VM from its miner. c.mu is held.
-func (c *chain) release(v *computev1.VM) {
+func (c *Chain) release(v *computev1.VM) {
 	c.block()
 	v.Status.Miner, v.ChangedHeight = "", c.height
 	c.released[v.GetId()] = c.height
 }
 
-// order is what a tenant asks.
-func (c *chain) order(id string, ev corevm.Event) error {
+// Order is what a tenant asks.
+func (c *Chain) Order(id string, ev corevm.Event) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block()
@@ -246,30 +252,71 @@ func (c *chain) order(id string, ev corevm.Event) error {
 	return nil
 }
 
-// create assigns a new VM to this miner.
-func (c *chain) create(id string, spec *computev1.VMSpec) {
+// Create assigns a new VM to the miner, with the guest keys of instances 1 to n.
+func (c *Chain) Create(id, owner string, spec *computev1.VMSpec, authorized []string, guestKeys ...ed25519.PublicKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block()
 	v := &computev1.VM{
-		Id: id, Owner: "hip1tenant", Spec: spec, Generation: 1, ChangedHeight: c.height,
-		AuthorizedKeys: []string{"ssh-ed25519 AAAA laptop"},
+		Id: id, Owner: owner, Spec: spec, Generation: 1, ChangedHeight: c.height, AuthorizedKeys: authorized,
 		Status: &computev1.VMStatus{
-			Phase: computev1.Phase_PHASE_ASSIGNED, Miner: thisMiner, InstanceSeq: 1, Attestation: &computev1.Attestation{},
+			Phase: computev1.Phase_PHASE_ASSIGNED, Miner: Miner, InstanceSeq: 1, Attestation: &computev1.Attestation{},
 		},
 	}
-	for seq := uint32(1); seq <= 4; seq++ {
-		pub, ok := proofKey(id, seq).Public().(ed25519.PublicKey)
-		if !ok {
-			panic("not an ed25519 key")
-		}
-		v.Instances = append(v.Instances, &computev1.Instance{Seq: seq, GuestKey: pub})
+	for i, key := range guestKeys {
+		v.Instances = append(v.Instances, &computev1.Instance{Seq: uint32(i) + 1, GuestKey: key}) //nolint:gosec // a few
 	}
 	c.vms[id] = v
 }
 
-// move gives a VM to another miner.
-func (c *chain) move(id string) {
+// Change edits a VM as only the chain itself could, in a new block.
+func (c *Chain) Change(id string, f func(v *computev1.VM)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.block()
+	f(c.vms[id])
+	c.vms[id].ChangedHeight = c.height
+}
+
+// Dissent has the second endpoint tell of the VM as it is now, for ever; Agree
+// ends that.
+func (c *Chain) Dissent(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dissent[id] = clone(c.vms[id])
+}
+
+// Agree has both endpoints tell the same again.
+func (c *Chain) Agree(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.dissent, id)
+}
+
+// ForgetReleases has the chain remember no change before now.
+func (c *Chain) ForgetReleases() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.released)
+	c.oldest = c.height
+}
+
+// Batches are the sizes of the batches taken so far.
+func (c *Chain) Batches() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.batches)
+}
+
+// Account tells what was reported and taken of each VM, and what was refused.
+func (c *Chain) Account() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprintf("reports taken: %v\nrefused: %v", c.history, c.refusals)
+}
+
+// Move gives a VM to another miner.
+func (c *Chain) Move(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.vms[id]
@@ -277,33 +324,33 @@ func (c *chain) move(id string) {
 	v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = "hip1other", v.GetStatus().GetInstanceSeq()+1, computev1.Phase_PHASE_ASSIGNED
 }
 
-func (c *chain) setAway(err error) {
+// SetAway has every call fail, or with nil work again.
+func (c *Chain) SetAway(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.away = err
 }
 
-func (c *chain) get(id string) *computev1.VM {
+// Get gives a VM as it is now.
+func (c *Chain) Get(id string) *computev1.VM {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return clone(c.vms[id])
 }
 
-func (c *chain) phase(id string) corevm.Phase { return corevm.Phase(c.get(id).GetStatus().GetPhase()) }
+// Phase of a VM.
+func (c *Chain) Phase(id string) corevm.Phase { return corevm.Phase(c.Get(id).GetStatus().GetPhase()) }
 
-func (c *chain) saw(id, word string) bool {
+// Saw tells whether "phase reason" was reported of a VM and taken.
+func (c *Chain) Saw(id, word string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Contains(c.history[id], word)
 }
 
-func (c *chain) proven(id string) int {
+// Proven counts the proofs taken.
+func (c *Chain) Proven(id string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.proofs[id]
-}
-
-func proofKey(id string, seq uint32) ed25519.PrivateKey {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", id, seq))
-	return ed25519.NewKeyFromSeed(sum[:])
 }
