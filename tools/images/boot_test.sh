@@ -4,7 +4,8 @@
 # ACPI button, files that survive, growth, and a move to another network.
 # Needs no root. Prints seconds; exits 1 at the first thing that is wrong.
 #
-#   boot_test.sh IMAGE
+#   boot_test.sh IMAGE [APP]    APP: a recipe in apps/ whose package has its name;
+#                               the guest has no way out, so it must be on the image
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=lib/common.sh
@@ -13,7 +14,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BOOT_DEADLINE:=300}" # seconds for each start
 : "${MEMORY_MIB:=1024}"
 
-[ $# -eq 1 ] || die "usage: boot_test.sh IMAGE"
+[ $# -eq 1 ] || [ $# -eq 2 ] || die "usage: boot_test.sh IMAGE [APP]"
+app=${2:-}
+[ -z "$app" ] || [ -r "$here/apps/$app.yaml" ] || die "no recipe $here/apps/$app.yaml"
 image=$(readlink -f "$1")
 [ -r "$image" ] || die "no image $1"
 require_tools qemu-system-x86_64 qemu-img xorriso ssh ssh-keygen
@@ -43,6 +46,7 @@ make_discs() {
 	cp "$here"/testdata/seed/{meta-data,user-data,network-config} "$work/seed/"
 	sed -i "s|\"ssh-ed25519 .* sample\"|\"$(cat "$work/key.pub")\"|" "$work/seed/user-data"
 	sed -i "s|52:54:00:12:34:56|$1|; s|10\.0\.2\.14/30|$2/30|; s|gateway4: .*|gateway4: $3|" "$work/seed/network-config"
+	[ -z "$app" ] || cat "$here/apps/$app.yaml" >>"$work/seed/user-data"
 	cp "$here/testdata/install.sh" "$work/agent/install.sh"
 	xorriso -as mkisofs -quiet -V CIDATA -J -r -o "$work/seed.iso" "$work/seed" 2>/dev/null
 	xorriso -as mkisofs -quiet -V HIPPIUS -J -r -o "$work/agent.iso" "$work/agent" 2>/dev/null
@@ -156,6 +160,7 @@ start 52:54:00:12:34:56 10.0.2.14 10.0.2.13
 await "first start"
 os=$(guest 'command -v cloud-init >/dev/null && echo debian || echo tiny')
 cloud_init_done
+[ -z "$app" ] || expect "application $app" installed "dpkg-query -W -f '\${db:Status-Status}' $app"
 expect "hostname" web-1 hostname
 expect "user" "1000 hippius" 'echo $(id -u) $(id -un)'
 expect "root by sudo" 0 sudo -n id -u

@@ -49,7 +49,7 @@ stamp() {
 	sources=$(mktemp)
 	debian_sources "$sources"
 	{
-		(cd "$here" && find "$1.sh" lib "$1" apps -type f -print0 | sort -z | xargs -0 sha256sum)
+		(cd "$here" && find "$1.sh" lib "$1" -type f -print0 | sort -z | xargs -0 sha256sum)
 		awk '{ print $3, $4 }' "$sources"
 		apt-cache policy linux-image-cloud-amd64 openssh-server cloud-init | grep Candidate
 	} | sha256sum | cut -d' ' -f1
