@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -91,7 +92,8 @@ func (l *Lab) StartLibvirt(ctx context.Context) error {
 			return err
 		}
 		// Daemons outlive ctx, like the lab.
-		c := l.Command(context.WithoutCancel(ctx), "bash", "-c", enterCgroups, "bash", d.program)
+		c := l.Command(context.WithoutCancel(ctx), "bash", "-c", enterCgroups, "bash",
+			d.program, "--pid-file", filepath.Join(l.LibvirtRunDir(), d.program+".pid")) // /run itself is shared
 		c.Stdout, c.Stderr = log, log
 		err = errors.Join(c.Start(), log.Close())
 		if err != nil {
@@ -148,7 +150,7 @@ func (l *Lab) StopLibvirt() {
 	l.daemons = nil
 	l.mu.Unlock()
 	for _, c := range daemons {
-		if c.Args[len(c.Args)-1] != "libvirtd" {
+		if !slices.Contains(c.Args, "libvirtd") {
 			l.mu.Lock()
 			l.daemons = append(l.daemons, c)
 			l.mu.Unlock()

@@ -27,7 +27,7 @@ func needRoot(t *testing.T) {
 
 // secluded runs the calling test once more, in a process with a network and a
 // /run of its own, so that what others do on this machine meanwhile does not
-// show. It reports true to the caller that is to return.
+// show. (/run/mount is mount's own, and there on every host.) It reports true to the caller that is to return.
 func secluded(t *testing.T) bool {
 	t.Helper()
 	needRoot(t)
@@ -35,7 +35,7 @@ func secluded(t *testing.T) bool {
 		return false
 	}
 	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "bash", "-c",
-		`mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"`, "bash",
+		`mount -t tmpfs tmpfs /run && mkdir /run/mount && ip link set lo up && exec "$@"`, "bash",
 		os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=90s")
 	cmd.Env = append(os.Environ(), "NETLAB_TEST_SECLUDED="+t.Name())
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
@@ -68,10 +68,12 @@ func world(t *testing.T) string {
 		}
 		return nil // groups of others come and go
 	})
-	for _, dir := range []string{"/run/libvirt", baseDir} {
-		if _, err := os.Stat(dir); err == nil {
-			fmt.Fprintln(&b, dir)
-		}
+	entries, err := os.ReadDir("/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		fmt.Fprintln(&b, e)
 	}
 	for _, p := range processes(t) {
 		fmt.Fprintln(&b, p)
@@ -238,6 +240,8 @@ func TestWorldsApart(t *testing.T) {
 func TestLibvirtd(t *testing.T) {
 	needRoot(t)
 	lab := open(t, "t-virt", Options{Libvirt: true})
+	beside := open(t, "t-virt-2", Options{Libvirt: true})
+	check(t, beside.StartLibvirt(t.Context()))
 	start := time.Now()
 	check(t, lab.StartLibvirt(t.Context()))
 	t.Logf("libvirtd answers after %v", time.Since(start).Round(time.Millisecond))
