@@ -17,7 +17,7 @@ const (
 // Space4 holds every IPv4 address of the mesh.
 func Space4() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) }
 
-// LighthouseSpace, the last /16 of Space4, holds the lighthouses and nothing else.
+// LighthouseSpace is the last /16 of Space4 and holds the lighthouses and nothing else.
 func LighthouseSpace() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 127}), 16) }
 
 // Space6 holds every tenant's unique local network.

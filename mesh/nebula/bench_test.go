@@ -10,7 +10,7 @@ import (
 // From nothing to the first byte back: node started, lighthouse met, host
 // found, tunnel and TCP connected. What a first hippius ssh waits for.
 func BenchmarkColdConnect(b *testing.B) {
-	op, alice := operator(b, 1), tenant(b, 1)
+	op, alice := operator(b), tenant(b, 1)
 	lh := start(b, "lighthouse", op.lighthouseConfig(b, loopback(1), alice))
 	seen := op.as(lh, loopback(1))
 	vm := start(b, "vm", onLoopback(alice.member(b, 2), seen))
@@ -28,7 +28,7 @@ func BenchmarkColdConnect(b *testing.B) {
 
 // With the tunnel up: what every further stream waits for.
 func BenchmarkWarmConnect(b *testing.B) {
-	op, alice := operator(b, 1), tenant(b, 1)
+	op, alice := operator(b), tenant(b, 1)
 	lh := start(b, "lighthouse", op.lighthouseConfig(b, loopback(1), alice))
 	seen := op.as(lh, loopback(1))
 	vm := start(b, "vm", onLoopback(alice.member(b, 2), seen))
@@ -46,7 +46,7 @@ func BenchmarkWarmConnect(b *testing.B) {
 
 // One tenant more on a lighthouse that serves ten thousand.
 func BenchmarkReload10kAuthorities(b *testing.B) {
-	op := operator(b, 1)
+	op := operator(b)
 	config := op.lighthouseConfig(b, loopback(1))
 	all := many(b, 10_001)
 	config.CAs = all[:10_000]

@@ -20,7 +20,7 @@ import (
 // logger shows the node's log with HIPT_LOG=1.
 func logger(t testing.TB, who string) *slog.Logger {
 	t.Helper()
-	var w io.Writer = io.Discard
+	w := io.Discard
 	if os.Getenv("HIPT_LOG") != "" {
 		w = os.Stderr
 	}
@@ -48,11 +48,12 @@ func tenant(t testing.TB, n byte) *party {
 	return &party{Authority: a, block: block}
 }
 
-func operator(t testing.TB, n byte) *party {
+// operator owns 100.127.0.1.
+func operator(t testing.TB) *party {
 	t.Helper()
-	addr := netip.AddrFrom4([4]byte{100, 127, 0, n})
+	addr := netip.AddrFrom4([4]byte{100, 127, 0, 1})
 	now := time.Now()
-	a, err := ca.NewLighthouse(seed(100+n), addr, "lighthouse", now.Add(-ca.Backdate), now.Add(ca.DefaultLifetime))
+	a, err := ca.NewLighthouse(seed(101), addr, "lighthouse", now.Add(-ca.Backdate), now.Add(ca.DefaultLifetime))
 	require.NoError(t, err)
 	return &party{Authority: a, block: netip.PrefixFrom(addr, 32)}
 }

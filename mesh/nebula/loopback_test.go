@@ -17,7 +17,7 @@ var _ device.Session = (*nebula.Node)(nil)
 const quick = 1500 * time.Millisecond
 
 func TestTwoTenantsOneLighthouse(t *testing.T) {
-	op, alice, bob := operator(t, 1), tenant(t, 1), tenant(t, 2)
+	op, alice, bob := operator(t), tenant(t, 1), tenant(t, 2)
 	lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice, bob))
 	seen := op.as(lh, loopback(1))
 

@@ -192,7 +192,7 @@ func tun(c nebula.Config, lighthouses ...nebula.Lighthouse) nebula.Config {
 func TestNamespacesDirect(t *testing.T) {
 	t.Parallel()
 	u := newUnderlay(t)
-	op, alice, bob := operator(t, 1), tenant(t, 1), tenant(t, 2)
+	op, alice, bob := operator(t), tenant(t, 1), tenant(t, 2)
 	lh := u.site(t, "lighthouse")
 	port := lh.start(t, op.lighthouseConfig(t, lh.addr, alice, bob))
 	seen := nebula.Lighthouse{Addr: op.block.Addr(), Underlay: []netip.AddrPort{netip.AddrPortFrom(lh.addr, port)}, CA: op.bytes(), Relay: true}
@@ -234,7 +234,7 @@ func TestNamespacesDirect(t *testing.T) {
 func TestNamespacesRelay(t *testing.T) {
 	t.Parallel()
 	u := newUnderlay(t)
-	op, alice, bob := operator(t, 1), tenant(t, 1), tenant(t, 2)
+	op, alice, bob := operator(t), tenant(t, 1), tenant(t, 2)
 	lh := u.site(t, "lighthouse")
 	config := op.lighthouseConfig(t, lh.addr, alice, bob)
 	port := lh.start(t, config)

@@ -17,7 +17,7 @@ import (
 
 func TestRelayOnly(t *testing.T) {
 	t.Parallel()
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice))
 	seen := op.as(lh, loopback(1))
 	vm := start(t, "vm", relayOnly(alice.member(t, 2), 2, seen))
@@ -76,7 +76,7 @@ func TestAdmissionKeepsStolenAddressesOut(t *testing.T) {
 	}{{"checked", true}, {"unchecked", false}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			op, alice, mallory := operator(t, 1), tenant(t, 1), thief(t, tenant(t, 1))
+			op, alice, mallory := operator(t), tenant(t, 1), thief(t, tenant(t, 1))
 			allocated := admit.Allocation{Networks: tenant(t, 3).Certificate().Networks()}
 			config := op.lighthouseConfig(t, loopback(1), alice)
 			_, err := admit.Tenant(mallory.bytes(), allocated, time.Now())
@@ -118,7 +118,7 @@ func thief(t *testing.T, victim *party) *party {
 // tenant into another's network: the members themselves refuse.
 func TestPatchedLighthouseLetsNobodyIn(t *testing.T) {
 	t.Parallel()
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	mallory := thief(t, alice)
 	lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice, mallory))
 	seen := op.as(lh, loopback(1))
@@ -136,7 +136,7 @@ func TestPatchedLighthouseLetsNobodyIn(t *testing.T) {
 // long to carry on.
 func TestRelayedSessionOutlivesItsLighthouse(t *testing.T) {
 	t.Parallel()
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	config := op.lighthouseConfig(t, loopback(1), alice)
 	lh := start(t, "lighthouse", config)
 	seen := op.as(lh, loopback(1))

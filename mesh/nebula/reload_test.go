@@ -16,7 +16,7 @@ import (
 // sessions first, and no one else.
 func TestEvictedAuthorityIsCut(t *testing.T) {
 	t.Parallel()
-	op, alice, bob := operator(t, 1), tenant(t, 1), tenant(t, 2)
+	op, alice, bob := operator(t), tenant(t, 1), tenant(t, 2)
 	config := op.lighthouseConfig(t, loopback(1), alice, bob)
 	lh := start(t, "lighthouse", config)
 	seen := op.as(lh, loopback(1))
@@ -40,7 +40,7 @@ func TestEvictedAuthorityIsCut(t *testing.T) {
 
 func TestBlockedCertificateIsCut(t *testing.T) {
 	t.Parallel()
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice))
 	seen := op.as(lh, loopback(1))
 	vmConfig := onLoopback(alice.member(t, 2), seen)
@@ -65,7 +65,7 @@ func TestBlockedCertificateIsCut(t *testing.T) {
 
 func TestHotAddLosesNoSession(t *testing.T) {
 	t.Parallel()
-	op, alice, bob := operator(t, 1), tenant(t, 1), tenant(t, 2)
+	op, alice, bob := operator(t), tenant(t, 1), tenant(t, 2)
 	config := op.lighthouseConfig(t, loopback(1), alice)
 	lh := start(t, "lighthouse", config)
 	seen := op.as(lh, loopback(1))
@@ -121,7 +121,7 @@ func many(t testing.TB, n int) [][]byte {
 
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice))
 	seen := op.as(lh, loopback(1))
 	vm := start(t, "vm", onLoopback(alice.member(t, 2), seen))
@@ -185,7 +185,7 @@ func TestAuthorityRenewal(t *testing.T) {
 
 func renewal(t *testing.T, place func(nebula.Config, byte, nebula.Lighthouse) nebula.Config) {
 	t.Helper()
-	op, old := operator(t, 1), tenant(t, 1)
+	op, old := operator(t), tenant(t, 1)
 	a, err := old.Renew(time.Now().Add(-ca.Backdate), time.Now().Add(2*ca.DefaultLifetime))
 	require.NoError(t, err)
 	renewed := &party{Authority: a, block: old.block}

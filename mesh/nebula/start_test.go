@@ -51,7 +51,7 @@ func TestWrongClockIsNamed(t *testing.T) {
 
 func TestStartRefuses(t *testing.T) {
 	t.Parallel()
-	alice, bob, op := tenant(t, 1), tenant(t, 2), operator(t, 1)
+	alice, bob, op := tenant(t, 1), tenant(t, 2), operator(t)
 	at := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}
 	other, _, err := nebula.NewHostKey()
 	require.NoError(t, err)
@@ -98,7 +98,7 @@ func TestStartRefuses(t *testing.T) {
 // refused here, or one bad entry would freeze a lighthouse at its old bundle.
 func TestNamesCannotBecomeSettings(t *testing.T) {
 	t.Parallel()
-	op, now := operator(t, 1), time.Now()
+	op, now := operator(t), time.Now()
 	key := ed25519.NewKeyFromSeed(seed(9))
 	block := []netip.Prefix{netip.MustParsePrefix("100.64.0.64/26")}
 	evil, err := nebula.SignAuthority(nebula.Template{
@@ -118,7 +118,7 @@ func TestNamesCannotBecomeSettings(t *testing.T) {
 
 func TestFirewall(t *testing.T) {
 	t.Parallel()
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice))
 	seen := op.as(lh, loopback(1))
 	vmConfig := onLoopback(alice.member(t, 2, "vm"), seen)
@@ -148,7 +148,7 @@ func TestFirewall(t *testing.T) {
 
 func TestDialSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice))
 	dead := op.as(lh, loopback(1))
 	laptop := start(t, "laptop", onLoopback(alice.member(t, 48), dead))
@@ -162,7 +162,7 @@ func TestDialSaysWhatIsMissing(t *testing.T) {
 
 // Not parallel: it counts goroutines.
 func TestCloseLeavesNothing(t *testing.T) {
-	op, alice := operator(t, 1), tenant(t, 1)
+	op, alice := operator(t), tenant(t, 1)
 	before := runtime.NumGoroutine()
 	for range 3 {
 		lh := start(t, "lighthouse", op.lighthouseConfig(t, loopback(1), alice))

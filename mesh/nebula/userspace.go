@@ -119,7 +119,7 @@ func (u *userspace) dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, e
 		return nil, err
 	}
 	err = ep.Connect(fullAddress(to))
-	if _, started := err.(*tcpip.ErrConnectStarted); started { //nolint:errorlint // the stack's errors are not Go errors
+	if _, started := err.(*tcpip.ErrConnectStarted); started {
 		select {
 		case <-ctx.Done():
 			ep.Close()
@@ -138,7 +138,7 @@ func (u *userspace) dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, e
 // stackError turns the stack's errors, which are not Go errors, into the ones
 // a kernel's network would give.
 func stackError(err tcpip.Error) error {
-	switch err.(type) { //nolint:errorlint // the stack's errors are not Go errors
+	switch err.(type) {
 	case nil:
 		return nil
 	case *tcpip.ErrConnectionRefused:
@@ -201,7 +201,7 @@ func (u *userspace) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	protocol := tcpip.NetworkProtocolNumber(header.IPv4ProtocolNumber)
+	protocol := header.IPv4ProtocolNumber
 	if p[0]>>4 == 6 {
 		protocol = header.IPv6ProtocolNumber
 	}
