@@ -73,3 +73,15 @@ func (n *Net) startMiners(ctx context.Context) error {
 	}
 	return n.freshMiners(ctx)
 }
+
+// freeTCP is a TCP port of addr that was free a moment ago on the miner's server.
+func (m *minerHost) freeTCP(ctx context.Context, addr netip.Addr) (port netip.AddrPort, err error) {
+	if m.lab == nil {
+		return freeTCP(ctx, addr)
+	}
+	err = m.lab.Do(func() error {
+		port, err = freeTCP(ctx, addr)
+		return err
+	})
+	return port, err
+}

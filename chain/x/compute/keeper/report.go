@@ -8,7 +8,6 @@ import (
 
 	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
@@ -74,7 +73,7 @@ func (k *Keeper) Report(ctx context.Context, m *types.MsgReportVM) ([]types.Repo
 	for i, r := range m.Reports {
 		results[i].VmId = r.VmId
 		branch, write := sctx.CacheContext()
-		if err := k.report(branch, p, m.Miner, r); err != nil {
+		if err := k.report(branch, p, m.Miner, r); err != nil { //nolint:contextcheck // the branch is made of ctx
 			_, results[i].Code, results[i].Message = errorsmod.ABCIInfo(err, false)
 			if bad == 0 {
 				first = err
@@ -105,6 +104,9 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	}
 	if err := mayReport(&v, miner, r); err != nil {
 		return err
+	}
+	if overtaken(&v, r) {
+		return nil
 	}
 	old := v
 	v.Status.ObservedGeneration = max(v.Status.ObservedGeneration, r.ObservedGeneration)
@@ -142,6 +144,13 @@ func mayReport(v *types.VM, miner string, r types.VMReport) error {
 		return types.ErrBadReport.Wrapf("reboot %d of VM %s was observed; the last asked for is %d", r.ObservedRebootSeq, v.Id, v.Spec.RebootSeq)
 	}
 	return nil
+}
+
+// overtaken tells a report from before the tenant's wish to have the VM on: it
+// was off then, and that is no shutdown from inside. The miner reports again
+// once it has seen the wish.
+func overtaken(v *types.VM, r types.VMReport) bool {
+	return r.Phase.Core() == vm.Stopped && v.Spec.Power == types.Power_POWER_ON && r.ObservedGeneration < v.Generation
 }
 
 // eventOf is what a report says. A miner that sees the VM running, but has not
