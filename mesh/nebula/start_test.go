@@ -63,6 +63,10 @@ func TestStartRefuses(t *testing.T) {
 		"no authority":            {func(c *nebula.Config) { c.CAs = nil }, nebula.ErrConfig},
 		"another's authority":     {func(c *nebula.Config) { c.CAs = [][]byte{bob.bytes()} }, nebula.ErrUntrusted},
 		"a host as authority":     {func(c *nebula.Config) { c.CAs = [][]byte{c.Cert} }, nebula.ErrUntrusted},
+		"a forged authority": {func(c *nebula.Config) {
+			c.CAs = [][]byte{c.CAs[0], bytes.Clone(bob.bytes())}
+			c.CAs[1][len(c.CAs[1])-1] ^= 1
+		}, nebula.ErrUntrusted},
 		"an authority as host":    {func(c *nebula.Config) { c.Cert = alice.bytes() }, nebula.ErrConfig},
 		"another's key":           {func(c *nebula.Config) { c.Key = other }, nebula.ErrKeyMismatch},
 		"rubbish key":             {func(c *nebula.Config) { c.Key = []byte("key") }, nebula.ErrConfig},
