@@ -59,10 +59,10 @@ func TestStartRefuses(t *testing.T) {
 		edit func(*nebula.Config)
 		want error
 	}{
-		"no mode":                 {func(c *nebula.Config) { c.Mode = "" }, nebula.ErrConfig},
-		"no authority":            {func(c *nebula.Config) { c.CAs = nil }, nebula.ErrConfig},
-		"another's authority":     {func(c *nebula.Config) { c.CAs = [][]byte{bob.bytes()} }, nebula.ErrUntrusted},
-		"a host as authority":     {func(c *nebula.Config) { c.CAs = [][]byte{c.Cert} }, nebula.ErrUntrusted},
+		"no mode":             {func(c *nebula.Config) { c.Mode = "" }, nebula.ErrConfig},
+		"no authority":        {func(c *nebula.Config) { c.CAs = nil }, nebula.ErrConfig},
+		"another's authority": {func(c *nebula.Config) { c.CAs = [][]byte{bob.bytes()} }, nebula.ErrUntrusted},
+		"a host as authority": {func(c *nebula.Config) { c.CAs = [][]byte{c.Cert} }, nebula.ErrUntrusted},
 		"a forged authority": {func(c *nebula.Config) {
 			c.CAs = [][]byte{c.CAs[0], bytes.Clone(bob.bytes())}
 			c.CAs[1][len(c.CAs[1])-1] ^= 1
