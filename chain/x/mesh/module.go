@@ -7,22 +7,21 @@ import (
 	"encoding/json"
 	"fmt"
 
-	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
-
+	"cosmossdk.io/core/appmodule"
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
-
-	"cosmossdk.io/core/appmodule"
+	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
 
 	"github.com/hippius/compute/chain/x/mesh/keeper"
 	"github.com/hippius/compute/chain/x/mesh/types"
 )
 
 var (
-	_ module.AppModule        = Module{}
+	_ appmodule.AppModule     = Module{}
+	_ module.AppModuleBasic   = Module{}
 	_ module.HasGenesis       = Module{}
 	_ module.HasServices      = Module{}
 	_ appmodule.HasEndBlocker = Module{}

@@ -6,13 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"cosmossdk.io/log/v2"
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	cmttypes "github.com/cometbft/cometbft/types"
-
 	dbm "github.com/cosmos/cosmos-db"
-
-	"cosmossdk.io/log/v2"
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
@@ -63,7 +61,8 @@ func TestExportAndImport(t *testing.T) {
 	if _, err := b.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	ctx := b.NewUncachedContext(false, cmtproto.Header{ChainID: apptest.ChainID, Height: 1, Time: now})
+	ctx := b.NewUncachedContext( //nolint:staticcheck // the state after a commit, as the harness reads it
+		false, cmtproto.Header{ChainID: apptest.ChainID, Height: 1, Time: now})
 	if err := b.CheckInvariants(ctx); err != nil {
 		t.Fatal(err)
 	}

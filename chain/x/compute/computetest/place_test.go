@@ -211,8 +211,8 @@ func TestGatesOfPlacement(t *testing.T) {
 	named := func(c *computetypes.MsgCreateVM) { c.Spec.Miners = []string{eu.Address} }
 	late := w.create(a, "late", named)
 	w.is(late, vm.Pending, vm.ReasonNoCapacity)
-	any := w.create(a, "any")
-	if v := w.is(any, vm.Assigned, ""); v.Status.Miner != us.Address {
+	anywhere := w.create(a, "anywhere")
+	if v := w.is(anywhere, vm.Assigned, ""); v.Status.Miner != us.Address {
 		t.Fatalf("went to %s", v.Status.Miner)
 	}
 	if _, err := w.try(eu); err != nil {

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
-
 	"golang.org/x/crypto/ssh"
 
 	"github.com/hippius/compute/chain/app"

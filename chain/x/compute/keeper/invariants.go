@@ -56,7 +56,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 			return fmt.Errorf("miner %s is used %+v, but its VMs take %+v", miner, m.Usage.Node(), u)
 		}
 	}
-	err = k.keys.Walk(ctx, nil, func(key ownerKey, s types.SSHKey) (bool, error) {
+	err = k.keys.Walk(ctx, nil, func(_ ownerKey, s types.SSHKey) (bool, error) {
 		if n := keyUse[s.Owner+"/"+s.Name]; n != s.UsedBy {
 			return true, fmt.Errorf("SSH key %s of %s is used by %d VMs, not %d", s.Name, s.Owner, n, s.UsedBy)
 		}

@@ -9,7 +9,6 @@ import (
 
 	"cosmossdk.io/collections"
 	corestore "cosmossdk.io/core/store"
-
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
@@ -168,7 +167,7 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 func (k *Keeper) guarded(ctx context.Context, id string, step func(context.Context) error) bool {
 	sctx := sdk.UnwrapSDKContext(ctx)
 	branch, write := sctx.CacheContext()
-	if err := step(branch); err != nil {
+	if err := step(branch); err != nil { //nolint:contextcheck // the branch is made of ctx
 		sctx.Logger().Error("step of a VM failed", "module", types.ModuleName, "vm_id", id, "error", err)
 		return false
 	}

@@ -92,9 +92,9 @@ func (k *Keeper) first(ctx context.Context, class string) (key queueKey, found b
 // where one of a class finds no room, none does.
 func classOf(v *types.VM) string {
 	d := v.Demand()
-	h := sha256.New()
-	fmt.Fprintf(h, "%d %d %d %q %q %q %q", d.VCPUs, d.MemoryMiB, d.DiskGiB, v.Spec.Region, v.Arch, sorted(v.Spec.Miners), sorted(v.Status.Excluded))
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d %q %q %q %q",
+		d.VCPUs, d.MemoryMiB, d.DiskGiB, v.Spec.Region, v.Arch, sorted(v.Spec.Miners), sorted(v.Status.Excluded)))
+	return hex.EncodeToString(sum[:8])
 }
 
 func sorted(list []string) string {

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"cosmossdk.io/collections"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/mesh/types"

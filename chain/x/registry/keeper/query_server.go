@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"github.com/cosmos/cosmos-sdk/types/query"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"github.com/hippius/compute/chain/x/internal/account"
 	"github.com/hippius/compute/chain/x/registry/types"
