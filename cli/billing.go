@@ -8,13 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/onramp"
 )
 
@@ -68,16 +68,16 @@ func (c *command) printBilling(ctx context.Context) error {
 		v.SpendableNow = v.Balance - owed
 	}
 	return c.print(v, func(w *tableWriter) {
-		w.field("Balance", credits(v.Balance)+" credits")
-		w.field("Accrued", credits(v.Accrued)+" credits, not settled yet")
-		w.field("Hold-back", credits(v.Holdback)+" credits, for the disks of stopped machines")
-		w.field("Rate", credits(v.Rate)+" credits an hour")
+		w.field("Balance", credit.Format(v.Balance)+" credits")
+		w.field("Accrued", credit.Format(v.Accrued)+" credits, not settled yet")
+		w.field("Hold-back", credit.Format(v.Holdback)+" credits, for the disks of stopped machines")
+		w.field("Rate", credit.Format(v.Rate)+" credits an hour")
 		if v.Charged {
 			w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second))
 		} else {
 			w.field("Runway", "nothing is charged")
 		}
-		w.field("Spent so far", credits(v.Consumed)+" credits")
+		w.field("Spent so far", credit.Format(v.Consumed)+" credits")
 		if v.RanOutAt != 0 {
 			w.field("Ran out", when(v.RanOutAt)+"; machines are stopped, disks are kept. Buy credits, then start them")
 		}
@@ -119,7 +119,7 @@ coins. One credit is one US dollar's worth.`,
 }
 
 func (c *command) buyWithUhip(ctx context.Context, ucredit uint64, reference string) error {
-	s, err := c.openSigning()
+	s, err := c.openSigning(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,14 +128,11 @@ func (c *command) buyWithUhip(ctx context.Context, ucredit uint64, reference str
 	if err != nil {
 		return err
 	}
-	// uhip = ucredit × price / 10^6, rounded up so that no less is bought than asked for
-	price := new(big.Int).SetUint64(p.Credits.GetUhipPerCredit())
-	uhip := new(big.Int).Mul(new(big.Int).SetUint64(ucredit), price)
-	uhip.Add(uhip, big.NewInt(ucreditPerCredit-1)).Div(uhip, big.NewInt(ucreditPerCredit))
-	if !uhip.IsUint64() {
-		return usagef("%s credits are more than can be bought at once", credits(ucredit))
+	uhip, err := credit.Cost(ucredit, p.Credits.GetUhipPerCredit())
+	if err != nil {
+		return usagef("%s credits are more than can be bought at once", credit.Format(ucredit))
 	}
-	_, err = s.sender.Buy(ctx, s.address, uhip.Uint64(), reference)
+	_, err = s.sender.Buy(ctx, s.address, uhip, reference)
 	return err
 }
 

@@ -27,12 +27,11 @@ const (
 
 // maker makes the secret bundles of one VM's instances.
 type maker struct {
-	vmID, name  string
-	addr        netip.Addr
-	mesh        *ca.Authority
-	host        *hostkey.CA
-	userDataKey []byte
-	now         time.Time
+	vmID, name string
+	addr       netip.Addr
+	mesh       *ca.Authority
+	host       *hostkey.CA
+	now        time.Time
 }
 
 // bundle makes instance seq: its keys are random, its certificates the tenant's.
@@ -69,7 +68,6 @@ func (m maker) bundle(seq uint32) (instance.Bundle, deal.Public, error) {
 		SSHHostKey:  host.Key,
 		SSHHostCert: host.Cert,
 		DiskKey:     randomKey(), CheckpointKey: randomKey(),
-		UserDataKey: m.userDataKey,
 	}
 	return b, deal.Public{GuestKey: guestKey, MeshFingerprint: fingerprint}, nil
 }

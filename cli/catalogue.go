@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	"github.com/hippius/compute/core/credit"
 )
 
 type planView struct {
@@ -71,7 +72,7 @@ func (c *command) plan() *cobra.Command {
 					for _, v := range views {
 						w.row(v.Name, fmt.Sprint(v.VCPUs), mib(v.MemoryMiB), fmt.Sprintf("%d GiB", v.DiskGiB), fmt.Sprint(v.IOPS),
 							fmt.Sprintf("%d MB/s", v.DiskBytesPerSecond/1_000_000), fmt.Sprintf("%d Mbit/s", v.NetworkBitsPerSec/1_000_000),
-							credits(v.RunningPerHour), credits(v.StoppedPerHour))
+							credit.Format(v.RunningPerHour), credit.Format(v.StoppedPerHour))
 					}
 				})
 			}))

@@ -50,7 +50,7 @@ func (c *command) ensureDevice(ctx context.Context, s *session) error {
 	if err == nil && d.ChainID == s.chain.ChainID() && d.Account == s.address && d.NotAfter.Sub(c.env.Now()) > deviceRenewAt {
 		return nil
 	}
-	sign, err := c.openSigning()
+	sign, err := c.openSigning(ctx)
 	if err != nil {
 		return fmt.Errorf("this device needs an identity in your mesh: %w", err)
 	}

@@ -28,6 +28,8 @@ type Env struct {
 	Now func() time.Time
 	// Self is the path of this program, started again for the device's mesh process and as ssh's proxy.
 	Self string
+	// WorkFactor of a new wallet's encryption, as wallet.File has it; 0 for the default.
+	WorkFactor int
 	// Version of this program.
 	Version string
 	// Log takes what is for debugging, not for the tenant.

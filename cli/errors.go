@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/hippius/compute/chain/client"
 )
 
 // hintError is an error with what to do about it.
@@ -35,6 +37,26 @@ type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
+// interrupted says what an interruption at this place leaves behind.
+type interrupted struct {
+	err  error
+	left string
+}
+
+func (e *interrupted) Error() string { return e.err.Error() }
+func (e *interrupted) Unwrap() error { return e.err }
+
+// ifInterrupted adds the words to be said if err comes from an interruption.
+func ifInterrupted(err error, left string) error {
+	if err == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if _, said := errors.AsType[*interrupted](err); said {
+		return err
+	}
+	return &interrupted{err: err, left: left}
+}
+
 func exitCode(ctx context.Context, w io.Writer, err error) int {
 	if err == nil {
 		return 0
@@ -43,15 +65,71 @@ func exitCode(ctx context.Context, w io.Writer, err error) int {
 		return int(status)
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		_, _ = fmt.Fprintln(w, "interrupted")
+		_, _ = fmt.Fprintln(w, "interrupted"+interruption(err))
 		return 130
 	}
 	_, _ = fmt.Fprintf(w, "error: %s\n", err)
-	if h, ok := errors.AsType[*hintError](err); ok {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", h.hint)
+	if h := hint(err); h != "" {
+		_, _ = fmt.Fprintf(w, "hint: %s\n", h)
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return 2
 	}
 	return 1
+}
+
+func interruption(err error) string {
+	switch i, ok := errors.AsType[*interrupted](err); {
+	case ok:
+		return "; " + i.left
+	case errors.Is(err, client.ErrInDoubt):
+		return " while it was on its way to the chain; it may still be carried out"
+	default:
+		return ""
+	}
+}
+
+// hint says what to do about an error: what came with it, else what fits its kind.
+func hint(err error) string {
+	if h, ok := errors.AsType[*hintError](err); ok {
+		return h.hint
+	}
+	switch {
+	case errors.Is(err, client.ErrInDoubt):
+		return "look before you repeat it: it may still be carried out"
+	case errors.Is(err, client.ErrNoAccount):
+		return "buy credits: 'hippius billing buy 20'"
+	case errors.Is(err, client.ErrUnavailable):
+		return "is the network up, and is its profile the newest? 'hippius login --network FILE' takes another"
+	}
+	if refused, ok := errors.AsType[*client.Error](err); ok {
+		return refusalHint(refused.Codespace, refused.Code)
+	}
+	return ""
+}
+
+// refusalHint is what to do about a refusal of the chain, whose sentence says
+// what is wrong. The numbers are the modules' own and never change their meaning.
+func refusalHint(module string, code uint32) string {
+	type refusal struct {
+		module string
+		code   uint32
+	}
+	return map[refusal]string{
+		{"marketplace", 3}: "see 'hippius plan ls'",  // unknown plan
+		{"marketplace", 4}: "see 'hippius image ls'", // unknown image
+		{"marketplace", 5}: "see 'hippius app ls'",   // unknown application
+		{"compute", 8}:     "see 'hippius key ls'",   // key exists
+		{"compute", 9}:     "see 'hippius key ls'",   // unknown key
+		{"compute", 10}:    "see 'hippius vm ls'",    // key in use
+		{"compute", 12}:    "see 'hippius vm ls'",    // name taken
+		{"compute", 13}:    "see 'hippius miner ls'", // unknown region
+		{"compute", 14}:    "see 'hippius plan ls'",  // image larger than the disk
+		{"compute", 16}:    "see 'hippius miner ls'", // unknown miner
+		{"compute", 18}:    "see 'hippius vm ls'",    // too many VMs
+		{"compute", 27}:    "see 'hippius vm ls'",    // wrong phase
+		{"credits", 3}:     "buy credits: 'hippius billing buy 20'",
+		{"credits", 4}:     "buy credits: 'hippius billing buy 20'", // no such account
+		{"credits", 8}:     "buy from the on-ramp instead: without --with-uhip",
+	}[refusal{module, code}]
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hippius/compute/internal/sshkey"
 )
 
 // maxKeyFile bounds a public key file, in bytes.
@@ -32,17 +33,24 @@ ssh-rsa from 2048 bits, ecdsa and security keys (sk-*). New machines accept all
 of the account's keys unless told otherwise.`,
 		Example: "  hippius key add laptop ~/.ssh/id_ed25519.pub\n  ssh-add -L | head -1 | hippius key add agent -",
 		Args:    cobra.ExactArgs(2),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return []string{"pub"}, cobra.ShellCompDirectiveFilterFileExt
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
 			line, err := c.readPublicKey(args[1])
 			if err != nil {
 				return err
 			}
-			s, err := c.openSigning()
+			s, err := c.openSigning(ctx)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			fingerprint, err := s.sender.AddSSHKey(cmd.Context(), args[0], line)
+			fingerprint, err := s.sender.AddSSHKey(ctx, args[0], line)
 			if err != nil {
 				return err
 			}
@@ -52,7 +60,7 @@ of the account's keys unless told otherwise.`,
 	}
 }
 
-// readPublicKey reads one line; a private key never leaves this machine.
+// readPublicKey reads one line and judges it as the chain will; a private key never leaves this machine.
 func (c *command) readPublicKey(path string) (string, error) {
 	r := c.env.In
 	if path != "-" {
@@ -67,19 +75,18 @@ func (c *command) readPublicKey(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read public key: %w", err)
 	}
-	text := strings.TrimSpace(string(data))
-	switch {
-	case len(data) > maxKeyFile:
+	if len(data) > maxKeyFile {
 		return "", fmt.Errorf("%s has more than %d bytes; that is no SSH public key", path, maxKeyFile)
-	case strings.Contains(text, "PRIVATE KEY"):
-		return "", withHint(errors.New("that is a private key; it was not sent anywhere"),
-			"give the public one, which ends in .pub")
-	case text == "":
-		return "", fmt.Errorf("%s is empty", path)
-	case strings.ContainsAny(text, "\r\n"):
-		return "", withHint(fmt.Errorf("%s holds more than one line", path), "add one key at a time")
 	}
-	return text, nil
+	key, err := sshkey.Parse(string(data))
+	switch {
+	case errors.Is(err, sshkey.ErrPrivate):
+		return "", withHint(fmt.Errorf("%s is a private key; it was not sent anywhere", path),
+			"give the public key, the file that ends in .pub")
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return key.Line, nil
 }
 
 type keyView struct {
@@ -125,13 +132,20 @@ func (c *command) keyRm() *cobra.Command {
 	return &cobra.Command{
 		Use: "rm NAME", Aliases: []string{"remove"}, Short: "Remove an SSH key that no machine uses",
 		Example: "  hippius key rm laptop", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return c.completions(func(s *session) []string { return keyNames(cmd.Context(), s) })
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := c.openSigning()
+			ctx := cmd.Context()
+			s, err := c.openSigning(ctx)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			if err := s.sender.RemoveSSHKey(cmd.Context(), args[0]); err != nil {
+			if err := s.sender.RemoveSSHKey(ctx, args[0]); err != nil {
 				return err
 			}
 			return c.print(keyView{Name: args[0]}, func(w *tableWriter) { w.row("Key " + args[0] + " removed") })

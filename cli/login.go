@@ -8,12 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/internal/wallet"
 )
 
@@ -41,6 +42,9 @@ phrase has the account, so keep it on paper.`,
 	cmd.Flags().StringVar(&f.network, "network", "", "the network: a profile `FILE`, or a name of one in the networks folder")
 	cmd.Flags().StringVar(&f.importing, "import", "", "import the wallet of the seed phrase in `FILE`; - asks for it")
 	cmd.Flags().StringVar(&f.backup, "backup", "", "write the seed phrase to a new `FILE` of mode 0600")
+	must(cmd.MarkFlagFilename("network", "json"))
+	must(cmd.MarkFlagFilename("import"))
+	must(cmd.MarkFlagFilename("backup"))
 	return cmd
 }
 
@@ -55,7 +59,7 @@ func (c *command) runLogin(ctx context.Context, f loginFlags) error {
 	} else if _, err := os.Stat(c.path(profileFile)); errors.Is(err, fs.ErrNotExist) {
 		return withHint(usagef("which network?"), "give its profile: 'hippius login --network FILE'")
 	}
-	if err := c.useWallet(f); err != nil {
+	if err := c.useWallet(ctx, f); err != nil {
 		return err
 	}
 	return c.printWhoami(ctx)
@@ -79,10 +83,7 @@ func (c *command) useNetwork(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(c.path(profileFile), data, 0o600); err != nil {
-		return fmt.Errorf("write network profile: %w", err)
-	}
-	return nil
+	return c.writeFile(profileFile, data)
 }
 
 func (c *command) findNetwork(name string) (client.Network, error) {
@@ -99,7 +100,7 @@ func (c *command) findNetwork(name string) (client.Network, error) {
 	return n, err
 }
 
-func (c *command) useWallet(f loginFlags) error {
+func (c *command) useWallet(ctx context.Context, f loginFlags) error {
 	file := c.walletFile()
 	_, err := file.Address()
 	have := err == nil
@@ -114,17 +115,17 @@ func (c *command) useWallet(f loginFlags) error {
 		if f.backup == "" {
 			return nil
 		}
-		w, err := c.openWallet()
+		w, err := c.openWallet(ctx)
 		if err != nil {
 			return err
 		}
 		return c.backup(w, f.backup)
 	}
-	w, err := c.makeWallet(f.importing)
+	w, err := c.makeWallet(ctx, f.importing)
 	if err != nil {
 		return err
 	}
-	pass, err := c.newPassphrase()
+	pass, err := c.newPassphrase(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,14 +136,23 @@ func (c *command) useWallet(f loginFlags) error {
 	case f.backup != "":
 		return c.backup(w, f.backup)
 	case f.importing == "" && c.env.Interactive:
-		_, _ = fmt.Fprintf(c.env.Err, "\nYour seed phrase. Write it on paper now; it is the only way back to the account:\n\n  %s\n\n", w.Phrase())
+		_, _ = fmt.Fprintf(c.env.Err, "\nYour seed phrase. Write it on paper now; it is the only way back to the account:\n\n%s\n", phraseLines(w.Phrase()))
 	case f.importing == "":
 		_, _ = fmt.Fprintln(c.env.Err, "A new wallet was made. Keep its seed phrase: 'hippius login --backup FILE'")
 	}
 	return nil
 }
 
-func (c *command) makeWallet(importing string) (*wallet.Wallet, error) {
+// phraseLines is a seed phrase as it fits a terminal and a sheet of paper.
+func phraseLines(phrase string) string {
+	var b strings.Builder
+	for line := range slices.Chunk(strings.Fields(phrase), 6) {
+		b.WriteString("  " + strings.Join(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+func (c *command) makeWallet(ctx context.Context, importing string) (*wallet.Wallet, error) {
 	switch importing {
 	case "":
 		phrase, err := wallet.NewPhrase(rand.Reader)
@@ -151,18 +161,13 @@ func (c *command) makeWallet(importing string) (*wallet.Wallet, error) {
 		}
 		return wallet.FromPhrase(phrase)
 	case "-":
-		phrase, err := c.readSecret("Seed phrase: ")
+		phrase, err := c.readSecret(ctx, "Seed phrase: ")
 		if err != nil {
 			return nil, err
 		}
 		return wallet.FromPhrase(phrase)
 	default:
-		file, err := os.Open(importing)
-		if err != nil {
-			return nil, fmt.Errorf("import wallet: %w", err)
-		}
-		defer func() { _ = file.Close() }()
-		phrase, err := firstLine(file, "seed phrase in "+importing)
+		phrase, err := readPhrase(importing)
 		if err != nil {
 			return nil, err
 		}
@@ -219,6 +224,6 @@ func (c *command) printWhoami(ctx context.Context) error {
 	return c.print(v, func(w *tableWriter) {
 		w.field("Account", v.Address)
 		w.field("Network", v.Network+" ("+v.ChainID+")")
-		w.field("Balance", credits(v.Ucredit)+" credits")
+		w.field("Balance", credit.Format(v.Ucredit)+" credits")
 	})
 }

@@ -14,7 +14,7 @@ func (c *command) miner() *cobra.Command {
 }
 
 func (c *command) minerLs() *cobra.Command {
-	return c.lister("List miners with their room", "  hippius miner ls", func(ctx context.Context, s *session) error {
+	return c.lister("List miners with their room", "  hippius miner ls\n  hippius miner ls -o json      # with operators and endpoints", func(ctx context.Context, s *session) error {
 		miners, err := s.chain.Miners(ctx)
 		if err != nil {
 			return err
@@ -24,11 +24,11 @@ func (c *command) minerLs() *cobra.Command {
 			views = append(views, viewMiner(m))
 		}
 		return c.print(views, func(w *tableWriter) {
-			w.row("MINER", "REGION", "STATUS", "VMS", "VCPU", "MEMORY", "DISK", "ACCEL", "SEEN", "OPERATOR")
+			w.row("MINER", "REGION", "STATUS", "VMS", "VCPU", "MEMORY", "DISK", "ACCEL", "SEEN")
 			for _, v := range views {
-				w.row(v.Name, v.Region, v.Status, fmt.Sprint(v.VMs), fmt.Sprintf("%d of %d cores", v.UsedVCPUs, v.Cores),
-					fmt.Sprintf("%d of %d MiB", v.UsedMemory, v.MemoryMiB), fmt.Sprintf("%d of %d GiB", v.UsedDisk, v.DiskGiB),
-					v.Acceleration, c.ago(v.LastSeen), v.Operator)
+				w.row(v.Name, v.Region, v.Status, fmt.Sprint(v.VMs), fmt.Sprintf("%d of %d", v.UsedVCPUs, v.Cores),
+					gibOf(v.UsedMemory, v.MemoryMiB), fmt.Sprintf("%d of %d GiB", v.UsedDisk, v.DiskGiB),
+					v.Acceleration, c.ago(v.LastSeen))
 			}
 		})
 	})
@@ -37,7 +37,7 @@ func (c *command) minerLs() *cobra.Command {
 func (c *command) minerShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show MINER", Short: "Show one miner, by name or operator's address",
-		Example: "  hippius miner show rack-1", Args: cobra.ExactArgs(1),
+		Example: "  hippius miner show rack-1", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeMiner,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := c.open()
 			if err != nil {
@@ -56,7 +56,7 @@ func (c *command) minerShow() *cobra.Command {
 				w.field("Region", v.Region)
 				w.field("Endpoint", v.Endpoint)
 				w.field("CPU", fmt.Sprintf("%d cores, %s, %s", v.Cores, v.CPUModel, v.Acceleration))
-				w.field("Memory", fmt.Sprintf("%d of %d MiB used", v.UsedMemory, v.MemoryMiB))
+				w.field("Memory", gibOf(v.UsedMemory, v.MemoryMiB)+" used")
 				w.field("Disk", fmt.Sprintf("%d of %d GiB used", v.UsedDisk, v.DiskGiB))
 				w.field("VMs", fmt.Sprint(v.VMs))
 				w.field("Bond", fmt.Sprintf("%d uhip", v.BondUhip))
@@ -88,6 +88,20 @@ func (s *session) findMiner(ctx context.Context, ref string) (*registryv1.Miner,
 	case 0:
 		return nil, withHint(fmt.Errorf("there is no miner %q", ref), "see 'hippius miner ls'")
 	default:
-		return nil, fmt.Errorf("%d miners are called %q; give the operator's address", len(found), ref)
+		return nil, withHint(fmt.Errorf("%d miners are called %q; give the operator's address", len(found), ref), "hippius miner ls -o json")
 	}
+}
+
+// completeMiner completes the first argument with the miners' names.
+func (c *command) completeMiner(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c.completions(func(s *session) (names []string) {
+		miners, _ := s.chain.Miners(cmd.Context()) // no completions without a chain
+		for _, m := range miners {
+			names = append(names, m.GetName())
+		}
+		return names
+	})
 }

@@ -72,6 +72,11 @@ func blockStyle(n *yaml.Node) {
 	}
 }
 
+// warn tells what did not keep the command from being done.
+func (c *command) warn(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.env.Err, "warning: %s\n", clean(fmt.Sprintf(format, args...)))
+}
+
 // tableWriter aligns columns; cells are cleaned of control characters, for names come from strangers.
 type tableWriter struct{ w *tabwriter.Writer }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,59 +14,119 @@ import (
 	"github.com/hippius/compute/internal/wallet"
 )
 
-// maxSecretLine bounds a passphrase or a seed phrase, in bytes.
-const maxSecretLine = 1024
+const (
+	// maxSecretFile bounds a file with a seed phrase, in bytes.
+	maxSecretFile = 1024
+	// askAgain is how often a person may mistype a passphrase.
+	askAgain = 3
+)
 
 // passphrase reads the wallet's passphrase: from --passphrase-file, else from
 // the terminal without echo. It never comes from the command line's arguments.
-func (c *command) passphrase(prompt string) (string, error) {
+func (c *command) passphrase(ctx context.Context, prompt string) (string, error) {
 	if c.passphraseFile != "" {
 		return wallet.ReadPassphrase(c.passphraseFile)
 	}
-	return c.readSecret(prompt)
+	return c.readSecret(ctx, prompt)
 }
 
-// newPassphrase asks twice.
-func (c *command) newPassphrase() (string, error) {
-	p, err := c.passphrase("New passphrase for the wallet: ")
-	if err != nil || c.passphraseFile != "" {
-		return p, err
+// newPassphrase asks twice, and again if it is too short or mistyped.
+func (c *command) newPassphrase(ctx context.Context) (string, error) {
+	for attempt := 1; ; attempt++ {
+		p, err := c.passphrase(ctx, "New passphrase for the wallet: ")
+		if err != nil {
+			return "", err
+		}
+		problem := error(nil)
+		if len(p) < wallet.MinPassphrase {
+			problem = fmt.Errorf("the passphrase has %d characters; at least %d are accepted", len(p), wallet.MinPassphrase)
+		}
+		if c.passphraseFile != "" {
+			return p, problem
+		}
+		if problem == nil {
+			again, err := c.passphrase(ctx, "Once more: ")
+			if err != nil {
+				return "", err
+			}
+			if p == again {
+				return p, nil
+			}
+			problem = errors.New("the two passphrases differ; no wallet was written")
+		}
+		if attempt == askAgain {
+			return "", problem
+		}
+		_, _ = fmt.Fprintf(c.env.Err, "%s. Try again.\n", problem)
 	}
-	again, err := c.passphrase("Once more: ")
-	if err != nil {
-		return "", err
-	}
-	if p != again {
-		return "", errors.New("the two passphrases differ; nothing was written")
-	}
-	return p, nil
 }
 
-// readSecret reads a line from the terminal without echo.
-func (c *command) readSecret(prompt string) (string, error) {
+// terminal is the input, if a person may be asked on it.
+func (c *command) terminal() (*os.File, bool) {
 	f, ok := c.env.In.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
+// readSecret reads a line from the terminal without echo, until ctx ends.
+func (c *command) readSecret(ctx context.Context, prompt string) (string, error) {
+	f, ok := c.terminal()
+	if !ok {
 		return "", withHint(errors.New("a passphrase is needed and there is no terminal to ask on"),
 			"put it into a file of mode 0600 and give --passphrase-file FILE, or set HIPPIUS_PASSPHRASE_FILE")
 	}
-	_, _ = fmt.Fprint(c.env.Err, prompt)
-	b, err := term.ReadPassword(int(f.Fd()))
-	_, _ = fmt.Fprintln(c.env.Err)
+	state, err := term.GetState(int(f.Fd()))
 	if err != nil {
 		return "", fmt.Errorf("read from the terminal: %w", err)
 	}
-	return string(b), nil
+	_, _ = fmt.Fprint(c.env.Err, prompt)
+	secret, err := await(ctx, func() (string, error) {
+		b, err := term.ReadPassword(int(f.Fd()))
+		return string(b), err
+	})
+	_, _ = fmt.Fprintln(c.env.Err)
+	switch {
+	case ctx.Err() != nil:
+		_ = term.Restore(int(f.Fd()), state) // nothing else can be done
+		return "", ctx.Err()
+	case errors.Is(err, io.EOF):
+		return "", errors.New("nothing was typed")
+	case err != nil:
+		return "", fmt.Errorf("read from the terminal: %w", err)
+	}
+	return secret, nil
+}
+
+// await runs a read that cannot be interrupted, but not beyond ctx. A read
+// that is left alone ends with the program, which ctx's end means.
+func await(ctx context.Context, read func() (string, error)) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		text, err := read()
+		got <- answer{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case a := <-got:
+		return a.text, a.err
+	}
 }
 
 // confirm asks a yes/no question; without a terminal the answer is no.
-func (c *command) confirm(question string) (bool, error) {
+func (c *command) confirm(ctx context.Context, question string) (bool, error) {
 	if !c.env.Interactive {
 		return false, nil
 	}
 	_, _ = fmt.Fprintf(c.env.Err, "%s [y/N] ", question)
-	line, err := bufio.NewReader(io.LimitReader(c.env.In, 64)).ReadString('\n')
+	line, err := await(ctx, func() (string, error) {
+		return bufio.NewReader(io.LimitReader(c.env.In, 64)).ReadString('\n')
+	})
 	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("read answer: %w", err)
+		return false, err
 	}
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":
@@ -75,18 +136,19 @@ func (c *command) confirm(question string) (bool, error) {
 	}
 }
 
-// firstLine reads one bounded line, without its newline.
-func firstLine(r io.Reader, what string) (string, error) {
-	line, err := bufio.NewReaderSize(io.LimitReader(r, maxSecretLine+1), maxSecretLine+1).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read %s: %w", what, err)
+// readPhrase reads a seed phrase, over as many lines as it was written on.
+func readPhrase(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read seed phrase: %w", err)
 	}
-	line = strings.TrimRight(line, "\r\n")
-	if len(line) > maxSecretLine {
-		return "", fmt.Errorf("%s is longer than %d bytes", what, maxSecretLine)
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err != nil {
+		return "", fmt.Errorf("read seed phrase: %w", err)
 	}
-	if line == "" {
-		return "", fmt.Errorf("%s is empty", what)
+	if len(data) > maxSecretFile {
+		return "", fmt.Errorf("%s has more than %d bytes; that is no seed phrase", path, maxSecretFile)
 	}
-	return line, nil
+	return string(data), nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 )
@@ -30,9 +31,12 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 		Version:       env.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(_ *cobra.Command, _ []string) error {
-			f, err := parseFormat(output)
-			c.format = f
+		PersistentPreRunE: func(_ *cobra.Command, _ []string) (err error) {
+			// Programs started for us may work elsewhere.
+			if c.env.Home, err = filepath.Abs(c.env.Home); err != nil {
+				return fmt.Errorf("find the settings folder: %w", err)
+			}
+			c.format, err = parseFormat(output)
 			return err
 		},
 	}
@@ -52,13 +56,62 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 		&cobra.Group{ID: groupMachines, Title: "Machines:"},
 		&cobra.Group{ID: groupCatalogue, Title: "Catalogue:"},
 		&cobra.Group{ID: groupAccount, Title: "Account:"},
+		&cobra.Group{ID: groupTool, Title: "This tool:"},
 	)
 	root.AddCommand(
 		c.vm(), c.ssh(), c.sshProxy(), c.meshServe(),
 		c.plan(), c.image(), c.app(), c.miner(),
 		c.login(), c.whoami(), c.key(), c.billing(),
+		c.completion(),
 	)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.SetHelpCommandGroupID(groupTool)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
+	root.SetUsageFunc(func(cmd *cobra.Command) error { printHelp(cmd.OutOrStderr(), cmd); return nil })
+	strict(root)
 	return root
+}
+
+// strict makes every wrong call a usage error with a hint, also an unknown
+// subcommand, which would else only show the help.
+func strict(cmd *cobra.Command) {
+	accepted := cmd.Args
+	if cmd.RunE == nil && cmd.Run == nil {
+		accepted = cobra.NoArgs
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		cmd.Annotations = map[string]string{onlyGroup: "yes"}
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if accepted == nil || accepted(cmd, args) == nil {
+			return nil
+		}
+		if cmd.HasSubCommands() {
+			return withHint(usagef("%s: there is no command %q", cmd.CommandPath(), args[0]), "%s", commandHint(cmd, args[0]))
+		}
+		return withHint(usagef("%s: %s", cmd.CommandPath(), wrongCount(len(args))), "write: %s", cmd.UseLine())
+	}
+	for _, sub := range cmd.Commands() {
+		strict(sub)
+	}
+}
+
+func commandHint(cmd *cobra.Command, word string) string {
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return fmt.Sprintf("did you mean '%s %s'?", cmd.CommandPath(), near[0])
+	}
+	return fmt.Sprintf("see '%s --help'", cmd.CommandPath())
+}
+
+func wrongCount(n int) string {
+	switch n {
+	case 0:
+		return "something is missing"
+	case 1:
+		return "1 argument does not fit"
+	default:
+		return fmt.Sprintf("%d arguments do not fit", n)
+	}
 }
 
 // Groups of commands in the help.
@@ -66,6 +119,9 @@ const (
 	groupMachines  = "machines"
 	groupCatalogue = "catalogue"
 	groupAccount   = "account"
+	groupTool      = "tool"
+	// onlyGroup marks a command that does nothing itself.
+	onlyGroup = "only_group"
 )
 
 // must stops a build of the command tree that is wrong in itself, such as a completion for a flag that is not there.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/spf13/cobra"
+
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
@@ -29,7 +31,7 @@ func (c *command) open() (*session, error) {
 		return nil, withHint(errors.New("no network is chosen"), "run 'hippius login --network FILE'")
 	}
 	if err != nil {
-		return nil, err
+		return nil, withHint(err, "take the network's profile again: 'hippius login --network FILE'")
 	}
 	cl, err := client.New(client.Config{Network: n})
 	if err != nil {
@@ -48,13 +50,14 @@ type signing struct {
 }
 
 // openSigning asks for the passphrase too.
-func (c *command) openSigning() (*signing, error) {
-	w, err := c.openWallet()
+func (c *command) openSigning(ctx context.Context) (*signing, error) {
+	s, err := c.open()
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.open()
+	w, err := c.openWallet(ctx)
 	if err != nil {
+		s.close()
 		return nil, err
 	}
 	return &signing{session: s, wallet: w, sender: s.chain.NewSender(w)}, nil
@@ -89,24 +92,16 @@ func (s *session) findVM(ctx context.Context, ref string) (*computev1.VM, error)
 	case 0:
 		return nil, withHint(fmt.Errorf("you have no machine %q", ref), "see 'hippius vm ls'")
 	default:
-		return nil, fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found))
+		return nil, withHint(fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found)), "see 'hippius vm ls'")
 	}
 }
 
-// vmNames completes the account's machines.
-func (c *command) vmNames(ctx context.Context) []string {
+// completions are words from the chain; none without one.
+func (c *command) completions(list func(s *session) []string) ([]string, cobra.ShellCompDirective) {
 	s, err := c.open()
 	if err != nil {
-		return nil
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	defer s.close()
-	vms, err := s.chain.VMs(ctx, s.address, false)
-	if err != nil {
-		return nil
-	}
-	names := make([]string, 0, len(vms))
-	for _, v := range vms {
-		names = append(names, v.GetSpec().GetName())
-	}
-	return names
+	return list(s), cobra.ShellCompDirectiveNoFileComp
 }

@@ -94,7 +94,7 @@ func (c *command) untilReachable(ctx context.Context, s *session, vm *computev1.
 
 // sshArgs are ssh's arguments up to and with the destination.
 func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
-	addr, err := meshAddr(vm)
+	addr, err := meshAddr(vm.GetSpec())
 	if err != nil {
 		return nil, err
 	}
@@ -129,15 +129,14 @@ func (c *command) writeKnownHosts(vm *computev1.VM) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := c.path("known_hosts.d")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := c.ensureHome(); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(c.path("known_hosts.d"), 0o700); err != nil {
 		return "", fmt.Errorf("write known hosts: %w", err)
 	}
-	file := filepath.Join(dir, vm.GetId())
-	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
-		return "", fmt.Errorf("write known hosts: %w", err)
-	}
-	return file, nil
+	name := filepath.Join("known_hosts.d", vm.GetId())
+	return c.path(name), c.writeFile(name, []byte(line))
 }
 
 // execSSH runs ssh on this terminal and gives its exit status.
@@ -166,7 +165,7 @@ func (c *command) execSSH(ctx context.Context, args []string) error {
 func (c *command) sshProxy() *cobra.Command {
 	return &cobra.Command{
 		Use:     "ssh-proxy ADDRESS PORT",
-		GroupID: groupMachines,
+		GroupID: groupTool,
 		Short:   "Join standard input and output to a machine's port (for ssh's ProxyCommand)",
 		Example: "  ssh -o ProxyCommand='hippius ssh-proxy %h %p' hippius@100.64.0.2",
 		Args:    cobra.ExactArgs(2),

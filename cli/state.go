@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,13 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
-
+	"github.com/hippius/compute/internal/privatefile"
 	"github.com/hippius/compute/internal/wallet"
 )
-
-// maxStateFile bounds a file of the home folder that is read whole, in bytes.
-const maxStateFile = 1 << 20
 
 func (c *command) path(name string) string { return filepath.Join(c.env.Home, name) }
 
@@ -28,7 +25,7 @@ const (
 )
 
 func (c *command) walletFile() wallet.File {
-	return wallet.File{Path: c.path(walletFile)}
+	return wallet.File{Path: c.path(walletFile), WorkFactor: c.env.WorkFactor}
 }
 
 // address of the logged-in account; needs no passphrase.
@@ -40,20 +37,25 @@ func (c *command) address() (string, error) {
 	return addr, err
 }
 
-// openWallet asks for the passphrase and opens the wallet.
-func (c *command) openWallet() (*wallet.Wallet, error) {
+// openWallet asks for the passphrase and opens the wallet. A person may mistype it.
+func (c *command) openWallet(ctx context.Context) (*wallet.Wallet, error) {
 	if _, err := c.address(); err != nil {
 		return nil, err
 	}
-	pass, err := c.passphrase("Passphrase of the wallet: ")
-	if err != nil {
-		return nil, err
+	for attempt := 1; ; attempt++ {
+		pass, err := c.passphrase(ctx, "Passphrase of the wallet: ")
+		if err != nil {
+			return nil, err
+		}
+		w, err := c.walletFile().Open(pass)
+		if !errors.Is(err, wallet.ErrPassphrase) {
+			return w, err
+		}
+		if c.passphraseFile != "" || attempt == askAgain {
+			return nil, withHint(err, "if it is lost, move the file away and import the wallet from its seed phrase: 'hippius login --import -'")
+		}
+		_, _ = fmt.Fprintln(c.env.Err, "The passphrase is wrong. Try again.")
 	}
-	w, err := c.walletFile().Open(pass)
-	if errors.Is(err, wallet.ErrPassphrase) {
-		return nil, withHint(err, "try again, or import the wallet from its seed phrase with 'hippius login --import'")
-	}
-	return w, err
 }
 
 // ensureHome makes the home folder, private to the user.
@@ -74,34 +76,32 @@ func (c *command) ensureHome() error {
 
 // writeState writes v as JSON, mode 0600; the old content or the new survives a crash.
 func (c *command) writeState(name string, v any) error {
-	if err := c.ensureHome(); err != nil {
-		return err
-	}
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	if err := renameio.WriteFile(c.path(name), append(data, '\n'), 0o600, renameio.WithExistingPermissions()); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	return c.writeFile(name, append(data, '\n'))
+}
+
+// writeFile writes a file of the home folder, mode 0600.
+func (c *command) writeFile(name string, data []byte) error {
+	if err := c.ensureHome(); err != nil {
+		return err
+	}
+	if err := privatefile.Replace(c.path(name), data); err != nil {
+		return fmt.Errorf("write %s: %w", c.path(name), err)
 	}
 	return nil
 }
 
 // readState reads what writeState wrote; fs.ErrNotExist if there is none.
 func (c *command) readState(name string, v any) error {
-	info, err := os.Stat(c.path(name))
+	data, err := privatefile.Read(c.path(name))
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	if info.Size() > maxStateFile {
-		return fmt.Errorf("read %s: %d bytes are more than the %d accepted", c.path(name), info.Size(), maxStateFile)
-	}
-	data, err := os.ReadFile(c.path(name))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("read %s: %w", c.path(name), err)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("read %s: %w", c.path(name), err)
+		return withHint(fmt.Errorf("%s is damaged: %w", c.path(name), err), "remove the file; it is made anew when needed")
 	}
 	return nil
 }

@@ -5,18 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hippius/compute/core/credit"
 )
-
-const ucreditPerCredit = 1_000_000
-
-// credits shows ucredit as credits, exactly: "9.993", "12".
-func credits(u uint64) string {
-	s := strconv.FormatUint(u/ucreditPerCredit, 10)
-	if rest := u % ucreditPerCredit; rest != 0 {
-		s += "." + strings.TrimRight(fmt.Sprintf("%06d", rest), "0")
-	}
-	return s
-}
 
 // parseCredits reads credits with up to six decimals, exactly.
 func parseCredits(s string) (uint64, error) {
@@ -32,7 +23,7 @@ func parseCredits(s string) (uint64, error) {
 	if err != nil {
 		return 0, usagef("%q is no amount of credits; write 10 or 2.5", s)
 	}
-	return w*ucreditPerCredit + f, nil
+	return w*credit.PerCredit + f, nil
 }
 
 // duration shows the two largest units: "6d 22h", "3m 5s".
@@ -74,6 +65,15 @@ func mib(n uint64) string {
 		return fmt.Sprintf("%d GiB", n/1024)
 	}
 	return fmt.Sprintf("%d MiB", n)
+}
+
+// gibOf shows a part of a size, both given in MiB, in GiB.
+func gibOf(part, whole uint64) string {
+	return gibText(part) + " of " + gibText(whole) + " GiB"
+}
+
+func gibText(mib uint64) string {
+	return strings.TrimSuffix(strconv.FormatFloat(float64(mib)/1024, 'f', 1, 64), ".0")
 }
 
 // ago shows how long a unix second is past; "never" for 0.

@@ -8,6 +8,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
+	core "github.com/hippius/compute/core/vm"
 )
 
 func (c *command) vm() *cobra.Command {
@@ -28,7 +29,13 @@ func (c *command) completeVM(cmd *cobra.Command, args []string, _ string) ([]str
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return c.vmNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+	return c.completions(func(s *session) (names []string) {
+		vms, _ := s.chain.VMs(cmd.Context(), s.address, false) // no completions without a chain
+		for _, vm := range vms {
+			names = append(names, vm.GetSpec().GetName())
+		}
+		return names
+	})
 }
 
 // action is a change of one machine: what is sent, what is waited for, and what is said.
@@ -46,38 +53,53 @@ func (c *command) actionCommand(a action) *cobra.Command {
 		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			s, err := c.openSigning()
+			if err := w.check(); err != nil {
+				return err
+			}
+			vm, err := c.lookUp(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			s, err := c.openSigning(ctx)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			vm, err := s.findVM(ctx, args[0])
-			if err != nil {
-				return err
-			}
 			if err := a.send(ctx, s.sender, vm.GetId()); err != nil {
 				return err
 			}
-			return c.afterChange(ctx, s.session, vm, w, a.done, a.said)
+			return c.afterChange(ctx, s, vm, w, a.done, a.said)
 		},
 	}
 	w.register(cmd)
 	return cmd
 }
 
-// afterChange waits if asked to and prints the machine.
-func (c *command) afterChange(ctx context.Context, s *session, vm *computev1.VM, w waitFlags, done func(*computev1.VM) bool, said string) error {
-	id, name := vm.GetId(), vm.GetSpec().GetName()
-	var err error
-	if w.wait {
-		vm, err = c.waitVM(ctx, s, id, w.timeout, done)
-	} else {
-		vm, err = s.chain.VM(ctx, id)
+// lookUp finds a machine without asking for a passphrase.
+func (c *command) lookUp(ctx context.Context, ref string) (*computev1.VM, error) {
+	s, err := c.open()
+	if err != nil {
+		return nil, err
 	}
+	defer s.close()
+	return s.findVM(ctx, ref)
+}
+
+// afterChange deals further instances if few are left, waits if asked to and prints the machine.
+func (c *command) afterChange(ctx context.Context, s *signing, old *computev1.VM, w waitFlags, done func(*computev1.VM) bool, said string) error {
+	id, name := old.GetId(), old.GetSpec().GetName()
+	now, err := s.chain.VM(ctx, id)
 	if err != nil {
 		return err
 	}
-	return c.print(viewVM(vm), func(t *tableWriter) { t.row(fmt.Sprintf("%s %s", name, said)) })
+	c.topUp(ctx, s, now)
+	if w.wait {
+		if now, err = c.waitVM(ctx, s.session, id, w.timeout, done); err != nil {
+			return err
+		}
+		said = "is " + phaseText(viewVM(now))
+	}
+	return c.print(viewVM(now), func(t *tableWriter) { t.row(fmt.Sprintf("%s %s", name, said)) })
 }
 
 func (c *command) vmStart() *cobra.Command {
@@ -124,19 +146,22 @@ func (c *command) vmRename() *cobra.Command {
 		Example: "  hippius vm rename web-1 web-old", Args: cobra.ExactArgs(2), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			s, err := c.openSigning()
+			if err := core.ValidName("machine name", args[1]); err != nil {
+				return usageError{err}
+			}
+			vm, err := c.lookUp(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			s, err := c.openSigning(ctx)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			vm, err := s.findVM(ctx, args[0])
-			if err != nil {
-				return err
-			}
 			if err := s.sender.RenameVM(ctx, vm.GetId(), args[1]); err != nil {
 				return err
 			}
-			return c.afterChange(ctx, s.session, vm, waitFlags{}, nil, "is now called "+args[1])
+			return c.afterChange(ctx, s, vm, waitFlags{}, nil, "is now called "+args[1])
 		},
 	}
 }
@@ -150,11 +175,14 @@ func (c *command) vmRm() *cobra.Command {
 		Example: "  hippius vm rm web-1\n  hippius vm rm web-1 --yes --wait", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			if err := w.check(); err != nil {
+				return err
+			}
 			found, err := c.confirmRm(ctx, args[0], yes)
 			if err != nil || found == nil {
 				return err
 			}
-			s, err := c.openSigning()
+			s, err := c.openSigning(ctx)
 			if err != nil {
 				return err
 			}
@@ -162,7 +190,7 @@ func (c *command) vmRm() *cobra.Command {
 			if err := s.sender.TerminateVM(ctx, found.GetId()); err != nil {
 				return err
 			}
-			return c.afterChange(ctx, s.session, found, w, isPhase(computev1.Phase_PHASE_TERMINATED), "terminates")
+			return c.afterChange(ctx, s, found, w, isPhase(computev1.Phase_PHASE_TERMINATED), "terminates")
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -172,19 +200,14 @@ func (c *command) vmRm() *cobra.Command {
 
 // confirmRm finds the machine and asks whether it is meant; nil without an error is a no.
 func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (*computev1.VM, error) {
-	s, err := c.open()
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	vm, err := s.findVM(ctx, ref)
+	vm, err := c.lookUp(ctx, ref)
 	if err != nil || yes {
 		return vm, err
 	}
 	if !c.env.Interactive {
 		return nil, withHint(usagef("terminating gives up the disk of %s; that wants a yes", vm.GetSpec().GetName()), "add --yes")
 	}
-	ok, err := c.confirm(fmt.Sprintf("Terminate %s (%s) and give up its disk?", vm.GetSpec().GetName(), vm.GetSpec().GetMeshAddress()))
+	ok, err := c.confirm(ctx, fmt.Sprintf("Terminate %s (%s) and give up its disk?", vm.GetSpec().GetName(), vm.GetSpec().GetMeshAddress()))
 	if err != nil || !ok {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -22,7 +23,7 @@ import (
 )
 
 const (
-	grantLife = 10 * grant.MaxLife / 60
+	grantLife = 10 * time.Minute
 	// escape ends a console session: Ctrl-].
 	escape       = 0x1d
 	consoleChunk = 4 << 10
@@ -81,7 +82,7 @@ type atMiner struct {
 // atMiner connects to the host that holds the machine, which must prove the
 // identity it has on chain, with a grant that the wallet signs for it.
 func (c *command) atMiner(ctx context.Context, ref string, use func(context.Context, *atMiner) error) error {
-	s, err := c.openSigning()
+	s, err := c.openSigning(ctx)
 	if err != nil {
 		return err
 	}

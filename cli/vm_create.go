@@ -13,6 +13,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/instance"
 )
 
@@ -40,34 +41,35 @@ only to that host. It is charged from its first proof of life on.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.runCreate(cmd.Context(), args[0], f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.plan, "plan", "", "size, see 'hippius plan ls'")
-	flags.StringVar(&f.image, "image", "", "operating system, see 'hippius image ls'")
-	flags.StringArrayVar(&f.apps, "app", nil, "start with an application, see 'hippius app ls'; repeatable")
+	flags.StringVar(&f.plan, "plan", "", "rent this `PLAN`, see 'hippius plan ls'")
+	flags.StringVar(&f.image, "image", "", "start from this `IMAGE`, see 'hippius image ls'")
+	flags.StringArrayVar(&f.apps, "app", nil, "with this `APP` installed, see 'hippius app ls'; repeatable")
 	flags.StringArrayVar(&f.keys, "ssh-key", nil, "let in this `KEY` of the account; repeatable (default all of them)")
-	flags.StringVar(&f.region, "region", "", "only miners of this region")
+	flags.StringVar(&f.region, "region", "", "only miners of this `REGION`, see 'hippius miner ls'")
 	flags.StringVar(&f.spread, "spread-group", "", "keep machines of one `GROUP` on different operators")
-	flags.StringArrayVar(&f.miners, "miner", nil, "only this `OPERATOR`; repeatable")
+	flags.StringArrayVar(&f.miners, "miner", nil, "only the miner of this `OPERATOR`, an address; repeatable")
 	flags.StringVar(&f.userData, "user-data", "", "cloud-init user data in `FILE`, at most 32 KiB")
-	flags.Uint32Var(&f.priority, "priority", 0, "when credit runs out, machines of lower priority stop first")
+	flags.Uint32Var(&f.priority, "priority", 0, "`NUMBER`; when credit runs out, machines of lower ones stop first")
 	flags.BoolVar(&f.noAgent, "no-agent", false, "charge on the host's word; for images the guest agent cannot run on")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only show what it would cost")
 	f.register(cmd)
-	must(cmd.MarkFlagRequired("plan"))
-	must(cmd.MarkFlagRequired("image"))
 	must(cmd.MarkFlagFilename("user-data"))
 	c.completeCreate(cmd)
 	return cmd
 }
 
 func (c *command) runCreate(ctx context.Context, name string, f createFlags) error {
-	if done, err := c.quote(ctx, f); err != nil || done {
+	if err := f.check(); err != nil {
 		return err
 	}
 	userData, err := readUserData(f.userData)
 	if err != nil {
 		return err
 	}
-	s, err := c.openSigning()
+	if done, err := c.checkFirst(ctx, name, f); err != nil || done {
+		return err
+	}
+	s, err := c.openSigning(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,7 +87,13 @@ func (c *command) runCreate(ctx context.Context, name string, f createFlags) err
 			return err
 		}
 	}
-	return c.printVM(viewVM(vm))
+	if err := c.printVM(viewVM(vm)); err != nil {
+		return err
+	}
+	if !f.wait && c.env.Interactive && c.format == formatTable {
+		_, _ = fmt.Fprintf(c.env.Err, "\n'hippius ssh %s' waits for it and logs in.\n", name)
+	}
+	return nil
 }
 
 type quoteView struct {
@@ -98,24 +106,28 @@ type quoteView struct {
 	RunwaySeconds uint64 `json:"runway_seconds"`
 }
 
-// quote asks the price first: with --dry-run it is printed and all is done.
-func (c *command) quote(ctx context.Context, f createFlags) (done bool, err error) {
+// checkFirst does what needs no passphrase: it looks the order over and asks
+// the price. With --dry-run that is printed and all is done.
+func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (done bool, err error) {
 	s, err := c.open()
 	if err != nil {
 		return false, err
 	}
 	defer s.close()
+	if err := s.checkOrder(ctx, name, f); err != nil {
+		return false, err
+	}
 	q, err := s.chain.Quote(ctx, s.address, f.plan)
 	if err != nil {
-		return false, withHint(err, "see 'hippius plan ls'")
+		return false, err
 	}
 	if f.dryRun {
 		return true, c.printQuote(f.plan, q)
 	}
 	if q.GetMissingUcredit() > 0 {
 		return false, withHint(fmt.Errorf("creating a machine needs a balance of %s credits; %s are missing",
-			credits(q.GetMinCreateUcredit()), credits(q.GetMissingUcredit())),
-			"hippius billing buy %s", credits(roundUp(q.GetMissingUcredit(), ucreditPerCredit)))
+			credit.Format(q.GetMinCreateUcredit()), credit.Format(q.GetMissingUcredit())),
+			"hippius billing buy %s", credit.Format(roundUp(q.GetMissingUcredit(), credit.PerCredit)))
 	}
 	return false, nil
 }
@@ -129,13 +141,13 @@ func (c *command) printQuote(plan string, q *marketplacev1.QueryQuoteResponse) e
 		RunwaySeconds: q.GetRunwaySeconds(),
 	}
 	return c.print(v, func(w *tableWriter) {
-		w.field("Running", credits(v.RunningRate)+" credits an hour, charged by the second")
-		w.field("A 30-day month", credits(v.RunningRate*24*30)+" credits")
-		w.field("Stopped", credits(v.StoppedRate)+" credits an hour, for the disk")
-		w.field("Hold-back", credits(v.Holdback)+" credits of the balance keep the disk when the rest is spent")
+		w.field("Running", credit.Format(v.RunningRate)+" credits an hour, charged by the second")
+		w.field("A 30-day month", credit.Format(v.RunningRate*24*30)+" credits")
+		w.field("Stopped", credit.Format(v.StoppedRate)+" credits an hour, for the disk")
+		w.field("Hold-back", credit.Format(v.Holdback)+" credits of the balance keep the disk when the rest is spent")
 		w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second)+" with this machine, at the present balance")
 		if v.Missing > 0 {
-			w.field("Missing", credits(v.Missing)+" credits, to reach the "+credits(v.MinBalance)+" a creation needs")
+			w.field("Missing", credit.Format(v.Missing)+" credits, to reach the "+credit.Format(v.MinBalance)+" a creation needs")
 		}
 	})
 }
@@ -154,7 +166,7 @@ func readUserData(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read user data: %w", err)
 	}
 	if len(data) > instance.MaxUserData {
-		return nil, fmt.Errorf("user data in %s has more than %d bytes", path, instance.MaxUserData)
+		return nil, fmt.Errorf("user data in %s has more than %d bytes; put less into it, and let it fetch the rest", path, instance.MaxUserData)
 	}
 	return data, nil
 }
@@ -191,47 +203,4 @@ func newNonce() []byte {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails
 	return b
-}
-
-// completeCreate completes flags from the chain's catalogue.
-func (c *command) completeCreate(cmd *cobra.Command) {
-	for flag, list := range map[string]func(ctx context.Context, s *session) []string{
-		"plan": func(ctx context.Context, s *session) (names []string) {
-			plans, _ := s.chain.Plans(ctx) // no completions without a chain
-			for _, p := range plans {
-				names = append(names, p.GetPlan().GetName())
-			}
-			return names
-		},
-		"image": func(ctx context.Context, s *session) (names []string) {
-			images, _ := s.chain.Images(ctx)
-			for _, i := range images {
-				names = append(names, i.GetName())
-			}
-			return names
-		},
-		"app": func(ctx context.Context, s *session) (names []string) {
-			apps, _ := s.chain.Apps(ctx)
-			for _, a := range apps {
-				names = append(names, a.GetName())
-			}
-			return names
-		},
-		"ssh-key": func(ctx context.Context, s *session) (names []string) {
-			keys, _ := s.chain.SSHKeys(ctx, s.address)
-			for _, k := range keys {
-				names = append(names, k.GetName())
-			}
-			return names
-		},
-	} {
-		must(cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			s, err := c.open()
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			defer s.close()
-			return list(cmd.Context(), s), cobra.ShellCompDirectiveNoFileComp
-		}))
-	}
 }

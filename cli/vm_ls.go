@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hippius/compute/core/credit"
 )
 
 func (c *command) vmLs() *cobra.Command {
@@ -29,7 +31,7 @@ func (c *command) vmLs() *cobra.Command {
 			return c.print(views, func(w *tableWriter) {
 				w.row("NAME", "PHASE", "ADDRESS", "PLAN", "IMAGE", "CREDITS/H", "ID")
 				for _, v := range views {
-					w.row(v.Name, phaseText(v), v.MeshAddress, v.Plan, v.Image, credits(v.UcreditPerHour), v.ID[:min(len(v.ID), 12)])
+					w.row(v.Name, phaseText(v), v.MeshAddress, v.Plan, v.Image, credit.Format(v.UcreditPerHour), v.ID[:min(len(v.ID), 12)])
 				}
 			})
 		},
@@ -84,7 +86,7 @@ func (c *command) printVM(v vmView) error {
 		w.field("Instance", fmt.Sprint(v.Instance))
 		w.field("Created", when(v.CreatedAt))
 		w.field("Ready", when(v.ReadyAt))
-		w.field("Price", fmt.Sprintf("%s credits an hour running, %s stopped", credits(v.RunningRate), credits(v.StoppedRate)))
+		w.field("Price", fmt.Sprintf("%s credits an hour running, %s stopped", credit.Format(v.RunningRate), credit.Format(v.StoppedRate)))
 		w.field("Attested", fmt.Sprintf("%d s running, %d s stopped", v.RunningSeconds, v.StoppedSeconds))
 	})
 }

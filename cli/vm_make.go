@@ -8,16 +8,33 @@ import (
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/cli/deal"
 	"github.com/hippius/compute/cli/hostkey"
-	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/mesh/ca"
 )
 
 // createVM gives the machine its address and identity, hands its secrets to the
 // keepers and orders it on chain. Until the last step nothing is ordered and
 // nothing costs: keepers drop what is not on chain in ten minutes.
 func (c *command) createVM(ctx context.Context, s *signing, spec *computev1.VMSpec, userData []byte) (*computev1.VM, error) {
-	now := c.env.Now()
-	tenant, authority, err := s.ensureTenant(ctx, now)
+	nonce := newNonce()
+	id, err := vm.ID(s.address, nonce)
+	if err != nil {
+		return nil, err
+	}
+	instances, err := c.prepareVM(ctx, s, id, nonce, spec, userData)
+	if err != nil {
+		return nil, ifInterrupted(err, "nothing was ordered, and nothing costs")
+	}
+	if _, err := s.sender.CreateVM(ctx, nonce, spec, instances); err != nil {
+		return nil, ifInterrupted(err, "the order may have reached the chain: 'hippius vm ls' tells")
+	}
+	made, err := s.chain.VM(ctx, id)
+	return made, ifInterrupted(err, spec.GetName()+" is ordered: 'hippius vm show "+spec.GetName()+"' tells how it goes")
+}
+
+// prepareVM fills in the spec and deals the first instances.
+func (c *command) prepareVM(ctx context.Context, s *signing, id string, nonce []byte, spec *computev1.VMSpec, userData []byte) ([]*computev1.Instance, error) {
+	tenant, authority, err := s.ensureTenant(ctx, c.env.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -29,61 +46,115 @@ func (c *command) createVM(ctx context.Context, s *signing, spec *computev1.VMSp
 	if err != nil {
 		return nil, err
 	}
-	nonce := newNonce()
-	id, err := vm.ID(s.address, nonce)
+	spec.MeshAddress = addr.String()
+	m, err := c.maker(s, id, spec, authority)
 	if err != nil {
 		return nil, err
+	}
+	key, err := s.wallet.UserDataKey(id)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := deal.SealUserData(s.chain.ChainID(), s.address, id, key, userData)
+	if err != nil {
+		return nil, err
+	}
+	spec.HostCa, spec.UserDataHash = m.host.Public(), sealed.Hash()
+	return c.deal(ctx, s, m, deal.Order{Nonce: nonce, First: 1, Count: deal.FirstDeal, UserData: sealed})
+}
+
+// maker makes the bundles of a machine of this spec.
+func (c *command) maker(s *signing, id string, spec *computev1.VMSpec, authority *ca.Authority) (maker, error) {
+	addr, err := meshAddr(spec)
+	if err != nil {
+		return maker{}, err
 	}
 	seed, err := s.wallet.HostCASeed(id)
 	if err != nil {
-		return nil, err
+		return maker{}, err
 	}
 	host, err := hostkey.NewCA(seed)
 	if err != nil {
-		return nil, err
+		return maker{}, err
 	}
-	sealed, err := deal.SealUserData(s.chain.ChainID(), s.address, id, userData)
-	if err != nil {
-		return nil, err
-	}
-	spec.MeshAddress, spec.HostCa, spec.UserDataHash = addr.String(), host.Public(), sealed.Hash()
-	m := maker{vmID: id, name: spec.GetName(), addr: addr, mesh: authority, host: host, userDataKey: sealed.Key, now: now}
-	instances, err := c.deal(ctx, s, nonce, m, sealed)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := s.sender.CreateVM(ctx, nonce, spec, instances); err != nil {
-		return nil, err
-	}
-	return s.chain.VM(ctx, id)
+	return maker{vmID: id, name: spec.GetName(), addr: addr, mesh: authority, host: host, now: c.env.Now()}, nil
 }
 
-// deal hands the secrets of the first instances to the committee.
-func (c *command) deal(ctx context.Context, s *signing, nonce []byte, m maker, userData deal.UserData) ([]*computev1.Instance, error) {
-	committee, err := s.chain.Committee(ctx)
-	if err != nil {
+// deal hands the secrets of the order's instances to the present committee.
+func (c *command) deal(ctx context.Context, s *signing, m maker, o deal.Order) ([]*computev1.Instance, error) {
+	var err error
+	if o.Committee, err = s.chain.Committee(ctx); err != nil {
 		return nil, err
 	}
 	peers, err := deal.NewPeers()
 	if err != nil {
 		return nil, err
 	}
-	dealt, err := deal.New(s.chain.ChainID(), s.wallet, peers, c.env.Now).Deal(ctx, deal.Order{
-		Nonce: nonce, First: 1, Count: deal.FirstDeal, Committee: committee, UserData: userData,
-		Bundle: func(seq uint32) (instance.Bundle, deal.Public, error) { return m.bundle(seq) },
-	})
+	o.Bundle = m.bundle
+	dealt, err := deal.New(s.chain.ChainID(), s.wallet, peers, c.env.Now).Deal(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("hand the machine's secrets to the keepers: %w", err)
 	}
 	for _, missing := range dealt.Missing {
-		_, _ = fmt.Fprintf(c.env.Err, "warning: %s; the machine can lose one keeper less\n", clean(missing.Error()))
+		c.warn("%s; %s can lose one keeper less", missing, m.name)
 	}
 	return dealt.Instances, nil
 }
 
+// topUp deals further instances of a machine that has few left: it needs one
+// each time it is moved. Whether it can is no condition of what was asked for,
+// so that a failure is only told.
+func (c *command) topUp(ctx context.Context, s *signing, v *computev1.VM) {
+	first, count := missingInstances(v)
+	if count == 0 {
+		return
+	}
+	if err := c.dealMore(ctx, s, v, first, count); err != nil && ctx.Err() == nil {
+		c.warn("%s can be moved only %d more times, for no further secrets could be dealt: %v",
+			v.GetSpec().GetName(), first-1-min(first-1, v.GetStatus().GetInstanceSeq()), err)
+	}
+}
+
+// missingInstances says which instances are to be dealt now; none if enough are ahead.
+func missingInstances(v *computev1.VM) (first uint32, count int) {
+	if phase := v.GetStatus().GetPhase(); phase == computev1.Phase_PHASE_TERMINATING || phase == computev1.Phase_PHASE_TERMINATED {
+		return 0, 0
+	}
+	last := uint32(0)
+	for _, i := range v.GetInstances() {
+		last = max(last, i.GetSeq())
+	}
+	if last >= v.GetStatus().GetInstanceSeq()+deal.TopUpBelow {
+		return 0, 0
+	}
+	return last + 1, deal.FirstDeal
+}
+
+func (c *command) dealMore(ctx context.Context, s *signing, v *computev1.VM, first uint32, count int) error {
+	_, authority, err := s.ensureTenant(ctx, c.env.Now())
+	if err != nil {
+		return err
+	}
+	m, err := c.maker(s, v.GetId(), v.GetSpec(), authority)
+	if err != nil {
+		return err
+	}
+	o := deal.Order{Nonce: v.GetNonce(), First: first, Count: count}
+	if len(v.GetSpec().GetUserDataHash()) > 0 {
+		if o.UserData.Key, err = s.wallet.UserDataKey(v.GetId()); err != nil {
+			return err
+		}
+	}
+	more, err := c.deal(ctx, s, m, o)
+	if err != nil {
+		return err
+	}
+	return s.sender.DealInstances(ctx, v.GetId(), more)
+}
+
 // meshAddr is a machine's address in the mesh.
-func meshAddr(v *computev1.VM) (netip.Addr, error) {
-	addr, err := netip.ParseAddr(v.GetSpec().GetMeshAddress())
+func meshAddr(spec *computev1.VMSpec) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(spec.GetMeshAddress())
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("mesh address on chain: %w", err)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
@@ -15,6 +17,8 @@ import (
 const (
 	waitPoll    = 250 * time.Millisecond
 	waitDefault = 20 * time.Minute
+	// terminalWidth is assumed where it cannot be asked for.
+	terminalWidth = 80
 )
 
 type waitFlags struct {
@@ -27,22 +31,32 @@ func (w *waitFlags) register(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&w.timeout, "timeout", waitDefault, "wait at most this `LONG`")
 }
 
-// waitVM follows a machine until done, printing each change of phase with its
-// seconds. It ends early when the machine fails. Interrupting it only ends the
-// waiting.
-func (c *command) waitVM(ctx context.Context, s *session, id string, timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
-	if timeout <= 0 {
-		return nil, usagef("--timeout %s: give a time above zero", timeout)
+// check refuses a wait that could not succeed, before anything is ordered.
+func (w *waitFlags) check() error {
+	if w.wait && w.timeout <= 0 {
+		return usagef("--timeout %s: give a time above zero, such as 5m", w.timeout)
 	}
+	return nil
+}
+
+// waitVM follows a machine until done, showing each phase with its seconds.
+func (c *command) waitVM(ctx context.Context, s *session, id string, timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
+	return c.follow(ctx, func(ctx context.Context) (*computev1.VM, error) { return s.chain.VM(ctx, id) }, timeout, done)
+}
+
+// follow asks again and again until done. It ends early when the machine fails.
+// Nodes that do not answer are waited for. Interrupting it only ends the waiting.
+func (c *command) follow(ctx context.Context, get func(context.Context) (*computev1.VM, error), timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p := progress{c: c, start: c.env.Now()}
+	p := newProgress(c)
+	defer p.end()
+	var last *computev1.VM
 	for {
-		vm, err := s.chain.VM(waiting, id)
-		if err != nil && !errors.Is(err, client.ErrUnavailable) && waiting.Err() == nil {
-			return nil, err
-		}
-		if err == nil {
+		vm, err := get(waiting)
+		switch {
+		case err == nil:
+			last = vm
 			p.show(vm)
 			if done(vm) {
 				return vm, nil
@@ -50,18 +64,31 @@ func (c *command) waitVM(ctx context.Context, s *session, id string, timeout tim
 			if err := hopeless(vm); err != nil {
 				return nil, err
 			}
+		case !errors.Is(err, client.ErrUnavailable) && waiting.Err() == nil:
+			return nil, err
 		}
 		select {
 		case <-waiting.Done():
-			if ctx.Err() != nil {
-				_, _ = fmt.Fprintf(c.env.Err, "stopped waiting; the machine goes on: hippius vm show %s\n", id[:12])
-				return nil, ctx.Err()
-			}
-			return nil, withHint(fmt.Errorf("not done after %s; the machine is still %s", timeout, phaseText(viewVM(vm))),
-				"it goes on by itself: 'hippius vm show %s'", id[:12])
+			return nil, waitEnded(ctx, last, timeout, err)
 		case <-time.After(waitPoll):
 		}
 	}
+}
+
+// waitEnded says how far the machine has come when the waiting ends before it is done.
+func waitEnded(ctx context.Context, last *computev1.VM, timeout time.Duration, cause error) error {
+	if last == nil {
+		if ctx.Err() != nil {
+			return ifInterrupted(ctx.Err(), "the machine goes on by itself: 'hippius vm ls'")
+		}
+		return fmt.Errorf("not done after %s: %w", timeout, cause)
+	}
+	v := viewVM(last)
+	if ctx.Err() != nil {
+		return ifInterrupted(ctx.Err(), fmt.Sprintf("%s is %s and goes on by itself: 'hippius vm show %s'", v.Name, phaseText(v), v.Name))
+	}
+	return withHint(fmt.Errorf("not done after %s: %s is %s", timeout, v.Name, phaseText(v)),
+		"it goes on by itself: 'hippius vm show %s'", v.Name)
 }
 
 // hopeless says that a machine will not get where it is wanted by itself.
@@ -74,21 +101,60 @@ func hopeless(vm *computev1.VM) error {
 	if v.Message != "" {
 		err = fmt.Errorf("%w: %s", err, clean(v.Message))
 	}
-	return withHint(err, "remove it with 'hippius vm rm %s' and create it again", v.Name)
+	return withHint(err, "try again with 'hippius vm start %s', or give it up with 'hippius vm rm %s'", v.Name, v.Name)
 }
 
-// progress prints a line for each phase or reason that is new.
+// progress tells people each phase or reason that is new, with the seconds
+// since the start; on a terminal the seconds of the last line run on.
 type progress struct {
 	c     *command
 	start time.Time
 	last  string
+	live  bool
+	width int
+}
+
+func newProgress(c *command) *progress {
+	p := &progress{c: c, start: c.env.Now(), live: c.env.Interactive, width: terminalWidth}
+	if f, ok := c.env.Err.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			p.width = width
+		}
+	}
+	return p
 }
 
 func (p *progress) show(vm *computev1.VM) {
 	if p.c.format != formatTable {
 		return
 	}
-	v := viewVM(vm)
+	text := progressText(viewVM(vm))
+	fresh := text != p.last
+	if !fresh && !p.live {
+		return
+	}
+	if fresh {
+		p.end()
+	}
+	p.last = text
+	line := fmt.Sprintf("%7.1fs  %s", p.c.env.Now().Sub(p.start).Seconds(), text)
+	if p.live {
+		// A line that wraps cannot be written over.
+		_, _ = fmt.Fprintf(p.c.env.Err, "\r%s\x1b[K", cut(line, p.width-1))
+		return
+	}
+	_, _ = fmt.Fprintln(p.c.env.Err, line)
+}
+
+// end leaves the line that is written over.
+func (p *progress) end() {
+	if p.live && p.last != "" {
+		_, _ = fmt.Fprintln(p.c.env.Err)
+		p.last = ""
+	}
+}
+
+func progressText(v vmView) string {
 	text := phaseText(v)
 	if v.QueuePlace > 0 {
 		text += fmt.Sprintf(", place %d in line", v.QueuePlace)
@@ -96,9 +162,14 @@ func (p *progress) show(vm *computev1.VM) {
 	if v.Message != "" {
 		text += ": " + v.Message
 	}
-	if text == p.last {
-		return
+	return clean(text)
+}
+
+// cut shortens s to n characters.
+func cut(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n || n < 1 {
+		return s
 	}
-	p.last = text
-	_, _ = fmt.Fprintf(p.c.env.Err, "%7.1fs  %s\n", p.c.env.Now().Sub(p.start).Seconds(), clean(text))
+	return string(r[:n-1]) + "…"
 }

@@ -121,17 +121,13 @@ func (u UserData) Hash() []byte {
 	return sum[:]
 }
 
-// SealUserData seals user data, at most 32 KiB, for one VM; empty data gives the zero value.
-func SealUserData(chainID, owner, vmID string, data []byte) (UserData, error) {
+// SealUserData seals user data, at most 32 KiB, for one VM under its key of 32 bytes; empty data gives the zero value.
+func SealUserData(chainID, owner, vmID string, key, data []byte) (UserData, error) {
 	switch {
 	case len(data) == 0:
 		return UserData{}, nil
 	case len(data) > instance.MaxUserData:
 		return UserData{}, fmt.Errorf("user data has %d bytes; at most %d are accepted", len(data), instance.MaxUserData)
-	}
-	key := make([]byte, instance.KeySize)
-	if _, err := rand.Read(key); err != nil {
-		return UserData{}, fmt.Errorf("make user data key: %w", err)
 	}
 	sealed, err := instance.Seal(rand.Reader, key, instance.LabelUserData, instance.UserDataAAD(chainID, owner, vmID), data)
 	if err != nil {

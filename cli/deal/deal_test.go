@@ -179,7 +179,7 @@ func TestDealAndCollect(t *testing.T) {
 			peers, err := NewPeers()
 			require.NoError(t, err)
 			a := newTenant(t, peers)
-			u, err := SealUserData(chainID, a.wallet.Address(), a.vmID, []byte("#cloud-config\n"))
+			u, err := SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
 			require.NoError(t, err)
 			d, err := a.dealer.Deal(t.Context(), a.order(n, 1, FirstDeal, u))
 			require.NoError(t, err)
@@ -368,9 +368,9 @@ func TestDealRefuses(t *testing.T) {
 		_, err := a.dealer.Deal(t.Context(), o)
 		require.ErrorContains(t, err, want)
 	}
-	_, err = SealUserData(chainID, "o", "v", make([]byte, instance.MaxUserData+1))
+	_, err = SealUserData(chainID, "o", "v", random(32), make([]byte, instance.MaxUserData+1))
 	require.Error(t, err)
-	u, err := SealUserData(chainID, "o", "v", nil)
+	u, err := SealUserData(chainID, "o", "v", random(32), nil)
 	require.NoError(t, err)
 	require.Nil(t, u.Hash())
 }

@@ -19,6 +19,11 @@ func (w *Wallet) HostCASeed(vmID string) ([]byte, error) {
 	return w.subSeed("hippius ssh host ca v1 " + vmID)
 }
 
+// UserDataKey is the key that the cloud-init user data of one VM is sealed under.
+func (w *Wallet) UserDataKey(vmID string) ([]byte, error) {
+	return w.subSeed("hippius user data v1 " + vmID)
+}
+
 // subSeed is HKDF-SHA256 of the BIP-39 seed; seeds of different labels tell nothing of each other.
 func (w *Wallet) subSeed(label string) ([]byte, error) {
 	if w.seed == nil {

@@ -163,6 +163,10 @@ func TestSeeds(t *testing.T) {
 	require.Equal(t, a, again)
 	require.NotEqual(t, a, b)
 	require.NotEqual(t, mesh, a)
+	userData, err := w.UserDataKey("a")
+	require.NoError(t, err)
+	require.Len(t, userData, SeedSize)
+	require.NotEqual(t, a, userData)
 	// A seed that changes with a release would lock tenants out of their networks.
 	require.Equal(t, meshSeedOfAbandon, hex.EncodeToString(mesh))
 

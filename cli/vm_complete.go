@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+// completeCreate completes flags from the chain's catalogue.
+func (c *command) completeCreate(cmd *cobra.Command) {
+	for flag, list := range map[string]func(ctx context.Context, s *session) []string{
+		"plan": planNames, "image": imageNames, "app": appNames, "ssh-key": keyNames,
+	} {
+		must(cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return c.completions(func(s *session) []string { return list(cmd.Context(), s) })
+		}))
+	}
+}
+
+// Without an answer of the chain there is nothing to complete with, and no place to say so.
+
+func planNames(ctx context.Context, s *session) (names []string) {
+	plans, _ := s.chain.Plans(ctx)
+	for _, p := range plans {
+		names = append(names, p.GetPlan().GetName())
+	}
+	return names
+}
+
+func imageNames(ctx context.Context, s *session) (names []string) {
+	images, _ := s.chain.Images(ctx)
+	for _, i := range images {
+		names = append(names, i.GetName())
+	}
+	return names
+}
+
+func appNames(ctx context.Context, s *session) (names []string) {
+	apps, _ := s.chain.Apps(ctx)
+	for _, a := range apps {
+		names = append(names, a.GetName())
+	}
+	return names
+}
+
+func keyNames(ctx context.Context, s *session) (names []string) {
+	keys, _ := s.chain.SSHKeys(ctx, s.address)
+	for _, k := range keys {
+		names = append(names, k.GetName())
+	}
+	return names
+}
