@@ -117,9 +117,11 @@ func (a *Agent) changed(id string) {
 	if err != nil {
 		a.Log.Error("read VM", "vm_id", id, "error", err)
 	} else if ok {
+		w := r.want()
+		a.reporter.outdated(id, w.generation)
 		a.mu.Lock()
-		if w, busy := a.working[id]; busy && w.aim != r.want().aim() {
-			w.cancel()
+		if now, busy := a.working[id]; busy && now.aim != w.aim() {
+			now.cancel()
 		}
 		a.mu.Unlock()
 	}

@@ -27,8 +27,8 @@ type word struct {
 	statement
 	// proof gives the guest's newest one; nil without a guest.
 	proof func() *proof
-	// news: the chain has not heard it.
-	news bool
+	// news: the chain has not heard it. hushed: it is not to hear it any more.
+	news, hushed bool
 	// provenTo is the height of the last proof the chain took.
 	provenTo int64
 }
@@ -56,7 +56,8 @@ type reporter struct {
 const (
 	messagesPerMinute = 100
 	messageBurst      = 10
-	maxReportPause    = 5 * time.Second
+	// Pauses after an error.
+	minReportPause, maxReportPause = 100 * time.Millisecond, 5 * time.Second
 	// maxProofAge of a proof that is sent: the chain refuses older ones, and
 	// the report with them.
 	maxProofAge = 40 * time.Second
@@ -78,15 +79,34 @@ func (r *reporter) say(id string, s statement, proof func() *proof) {
 	if w == nil {
 		w = &word{news: true}
 		r.words[id] = w
-	} else if w.statement == s {
+	} else if w.statement == s && !w.hushed {
 		w.proof = proof
 		return
 	}
-	w.statement, w.proof, w.news = s, proof, true
+	w.statement, w.proof, w.news, w.hushed = s, proof, true, false
 	select {
 	case r.poke <- struct{}{}:
 	default:
 	}
+}
+
+// outdated takes back what was said of a VM before it came to this generation:
+// sent again, it would undo what the tenant has asked for since. What is true
+// now is to be said anew.
+func (r *reporter) outdated(id string, generation uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w := r.words[id]; w != nil && w.generation != generation {
+		w.hushed = true
+	}
+}
+
+// silent tells whether nothing that holds was said of a VM.
+func (r *reporter) silent(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.words[id]
+	return w == nil || w.hushed
 }
 
 // forget a VM: nothing more is said of it.
@@ -114,19 +134,21 @@ func (r *reporter) run(ctx context.Context) error {
 				return nil
 			}
 		}
-		if err := r.send(ctx, all); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		sent, err := r.send(ctx, all)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
 			r.log.Warn("report", "error", err)
-			pause = min(max(2*pause, 100*time.Millisecond), maxReportPause)
+			pause = min(max(2*pause, minReportPause), maxReportPause)
 			if all {
-				full.Reset(pause)
+				full.Reset(min(pause, r.every))
+			} else {
+				r.wake()
 			}
-			r.wake()
-			continue
+		case sent:
+			pause = r.gather
 		}
-		pause = r.gather
 	}
 }
 
@@ -154,16 +176,16 @@ type sent struct {
 }
 
 // send reports the news, or everything, in as many messages as it takes; with
-// nothing to say, everything is one empty message.
-func (r *reporter) send(ctx context.Context, all bool) error {
+// nothing to say, everything is one empty message. It tells whether it sent.
+func (r *reporter) send(ctx context.Context, all bool) (bool, error) {
 	reports, out := r.batch(all)
 	if len(reports) == 0 && !all {
-		return nil
+		return false, nil
 	}
 	for first := true; first || len(reports) > 0; first = false {
 		n := min(len(reports), MaxBatch)
 		if err := r.limit.Wait(ctx); err != nil {
-			return err
+			return true, err
 		}
 		results, err := r.chain.Report(ctx, reports[:n])
 		if err != nil {
@@ -171,12 +193,12 @@ func (r *reporter) send(ctx context.Context, all bool) error {
 			for _, s := range out[:n] {
 				r.answered(s.id, false)
 			}
-			return err
+			return true, err
 		}
 		r.settle(out[:n], results)
 		reports, out = reports[n:], out[n:]
 	}
-	return nil
+	return true, nil
 }
 
 // batch makes the reports to send.
@@ -186,7 +208,7 @@ func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
 	var reports []*computev1.VMReport
 	var out []sent
 	for id, w := range r.words {
-		if !all && !w.news {
+		if w.hushed || !all && !w.news {
 			continue
 		}
 		s := sent{id: id, statement: w.statement, provenTo: w.provenTo}

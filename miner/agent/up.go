@@ -28,6 +28,9 @@ func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	id := vm.ID(r.vm.GetId())
 	seq := r.vm.GetStatus().GetInstanceSeq()
+	if a.reporter.silent(string(id)) {
+		a.say(u, r, upPhase(r.want().phase), "", "") // the order was heard
+	}
 	var own opened
 	var b built
 	g, both := errgroup.WithContext(ctx)
