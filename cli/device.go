@@ -17,6 +17,7 @@ import (
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/device"
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/nebula/netstack"
 )
 
 const (
@@ -159,8 +160,8 @@ func (c *command) serveDevice(ctx context.Context) error {
 		SocketPath: c.path(deviceSock), LockPath: c.path(deviceLock), IdleTimeout: deviceIdle,
 		Open: func(ctx context.Context) (device.Session, error) {
 			return nebula.Start(ctx, nebula.Config{
-				Mode: nebula.ModeUserspace,
-				CAs:  [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
+				Mode: nebula.ModeUserspace, Stack: netstack.New,
+				CAs: [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
 				Lighthouses: lighthouses, UseRelays: true, Firewall: nebula.AllowOut(),
 			}, c.env.Log)
 		},

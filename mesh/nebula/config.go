@@ -58,6 +58,8 @@ type Lighthouse struct {
 // Config describes a node. Certificates may be PEM or raw, each entry one.
 type Config struct {
 	Mode Mode `json:"mode"`
+	// Stack is the network of ModeUserspace: netstack.New. Otherwise nil.
+	Stack StackFactory `json:"-"`
 
 	// CAs are the authorities of this node's own network: its tenant's, and
 	// for a while two of them when the tenant renews. A lighthouse puts every
@@ -108,6 +110,9 @@ func (c Config) check() error {
 	case ModeTun, ModeUserspace, ModeNone:
 	default:
 		return invalid("mode %q", c.Mode)
+	}
+	if (c.Mode == ModeUserspace) != (c.Stack != nil) {
+		return invalid("mode %q: a stack is for %q, which cannot do without", c.Mode, ModeUserspace)
 	}
 	if c.AmLighthouse && len(c.SelfCA) == 0 {
 		return invalid("a lighthouse needs its own authority")

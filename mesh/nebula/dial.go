@@ -33,7 +33,7 @@ func (n *Node) DialContext(ctx context.Context, network, address string) (net.Co
 	if err != nil {
 		return nil, fmt.Errorf("dial %q: %w", address, err)
 	}
-	if n.device == nil {
+	if n.stack == nil {
 		return nil, ErrNotUserspace
 	}
 	if n.life.Err() != nil {
@@ -46,7 +46,7 @@ func (n *Node) DialContext(ctx context.Context, network, address string) (net.Co
 	case "tcp", "tcp4", "tcp6":
 		return n.dialTCP(ctx, to)
 	case "udp", "udp4", "udp6":
-		return n.device.dialUDP(to)
+		return n.stack.DialUDP(to)
 	}
 	return nil, fmt.Errorf("dial %s: %w", to, net.UnknownNetworkError(network))
 }
@@ -56,7 +56,7 @@ func (n *Node) dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	defer cancel()
 	for {
 		attempt, end := context.WithTimeout(ctx, attemptTime)
-		conn, err := n.device.dialTCP(attempt, to)
+		conn, err := n.stack.DialTCP(attempt, to)
 		timedOut := attempt.Err() != nil
 		end()
 		switch {
@@ -95,7 +95,7 @@ func (n *Node) explain(ctx context.Context, to netip.AddrPort) error {
 // Listen accepts TCP connections to "ip:port" or ":port" inside the mesh, in
 // ModeUserspace. The firewall decides who may connect.
 func (n *Node) Listen(network, address string) (net.Listener, error) {
-	if n.device == nil {
+	if n.stack == nil {
 		return nil, ErrNotUserspace
 	}
 	if network != "tcp" && network != "tcp4" && network != "tcp6" {
@@ -112,7 +112,7 @@ func (n *Node) Listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", address, err)
 	}
-	return n.device.listenTCP(on)
+	return n.stack.ListenTCP(on)
 }
 
 func (n *Node) contains(a netip.Addr) bool {

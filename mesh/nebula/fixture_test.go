@@ -15,6 +15,7 @@ import (
 
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/nebula/netstack"
 )
 
 // logger shows the node's log with HIPT_LOG=1.
@@ -80,7 +81,7 @@ func (p *party) memberAt(t testing.TB, addr netip.Addr, groups ...string) nebula
 	}, time.Now())
 	require.NoError(t, err)
 	return nebula.Config{
-		Mode: nebula.ModeUserspace, CAs: [][]byte{p.bytes()}, Cert: c.Raw(), Key: private,
+		Mode: nebula.ModeUserspace, Stack: netstack.New, CAs: [][]byte{p.bytes()}, Cert: c.Raw(), Key: private,
 		Firewall: nebula.AllowAll(),
 	}
 }
@@ -89,7 +90,7 @@ func (p *party) memberAt(t testing.TB, addr netip.Addr, groups ...string) nebula
 func (p *party) lighthouseConfig(t testing.TB, at netip.Addr, tenants ...*party) nebula.Config {
 	t.Helper()
 	c := p.memberAt(t, p.block.Addr())
-	c.Mode, c.Firewall = nebula.ModeNone, nebula.Firewall{}
+	c.Mode, c.Stack, c.Firewall = nebula.ModeNone, nil, nebula.Firewall{}
 	c.AmLighthouse, c.AmRelay = true, true
 	c.SelfCA, c.CAs = c.CAs[0], nil
 	for _, tn := range tenants {

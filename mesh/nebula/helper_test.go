@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/nebula/netstack"
 )
 
 // The tests over network namespaces start this very binary again inside each
@@ -83,7 +84,9 @@ func help(who string) {
 func (h *helper) do(o order) (out outcome, err error) {
 	switch o.Op {
 	case "start":
-		h.mode = o.Config.Mode
+		if h.mode = o.Config.Mode; h.mode == nebula.ModeUserspace {
+			o.Config.Stack = netstack.New
+		}
 		if h.node, err = nebula.Start(context.Background(), *o.Config, h.log); err != nil {
 			return out, err
 		}

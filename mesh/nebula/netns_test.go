@@ -184,7 +184,7 @@ func (s *site) peer(t *testing.T, addr netip.Addr) nebula.Peer {
 
 // tun completes a member as a virtual machine runs it.
 func tun(c nebula.Config, lighthouses ...nebula.Lighthouse) nebula.Config {
-	c.Mode, c.TunName, c.Lighthouses, c.UseRelays = nebula.ModeTun, "hipt-tun", lighthouses, true
+	c.Mode, c.Stack, c.TunName, c.Lighthouses, c.UseRelays = nebula.ModeTun, nil, "hipt-tun", lighthouses, true
 	c.Listen = netip.AddrPortFrom(netip.IPv4Unspecified(), 4242)
 	return c
 }

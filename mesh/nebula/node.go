@@ -27,7 +27,7 @@ const (
 type Node struct {
 	log      *slog.Logger
 	control  *nebulalib.Control
-	device   *userspace // nil unless ModeUserspace
+	stack    Stack // nil unless ModeUserspace
 	networks []netip.Prefix
 	port     uint16
 	stopCtx  func() bool
@@ -114,6 +114,10 @@ func freePort(ctx context.Context, addr netip.Addr) (uint16, error) {
 }
 
 func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
+	return startWith(c.settings(t), asked, c, t, log)
+}
+
+func startWith(settings map[string]any, asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 	n := &Node{
 		log:      log,
 		networks: t.host.Networks(),
@@ -127,7 +131,7 @@ func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 	n.life, n.end = context.WithCancelCause(context.Background())
 	liblog := newLibraryLog(log)
 	n.settings = config.NewC(liblog)
-	n.settings.Settings = c.settings(t)
+	n.settings.Settings = settings
 	// Registered first, it runs first: see Reload.
 	n.settings.RegisterReloadCallback(func(s *config.C) { s.Settings = n.next })
 
@@ -136,20 +140,20 @@ func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 	case ModeTun:
 	case ModeUserspace:
 		var err error
-		if n.device, err = newUserspace(n.networks, c.mtu()); err != nil {
+		if n.stack, err = c.Stack(n.networks, c.mtu()); err != nil {
 			return nil, err
 		}
-		factory = given(n.device)
+		factory = newDevice(n.networks, n.stack).factory()
 	case ModeNone:
-		factory = given(newNowhere(n.networks))
+		factory = newDevice(n.networks, nil).factory()
 	}
 	control, err := nebulalib.Main(n.settings, false, "", liblog, factory)
 	if err == nil {
 		err = control.Start()
 	}
 	if err != nil {
-		if n.device != nil {
-			n.device.destroy()
+		if n.stack != nil {
+			n.stack.Wait()
 		}
 		return nil, err
 	}
@@ -163,18 +167,13 @@ func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
 	return n, nil
 }
 
-// given makes the library take a device that exists already.
-func given(d overlay.Device) overlay.DeviceFactory {
-	return func(*config.C, *slog.Logger, []netip.Prefix, int) (overlay.Device, error) { return d, nil }
-}
-
 // wait owns the end of the node: it is over when the library's readers are.
 func (n *Node) wait() {
 	n.fatal = n.control.Wait()
 	n.end(ErrClosed)
 	<-n.mended
-	if n.device != nil {
-		n.device.destroy()
+	if n.stack != nil {
+		n.stack.Wait()
 	}
 	close(n.done)
 }
@@ -203,8 +202,8 @@ func (n *Node) Close() error {
 		n.stopCtx()
 		n.end(ErrClosed)
 		<-n.mended
-		if n.device != nil {
-			n.device.abort()
+		if n.stack != nil {
+			n.stack.Abort()
 		}
 		n.control.Stop()
 		select {

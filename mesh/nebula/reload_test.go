@@ -153,7 +153,7 @@ func TestCertificateReload(t *testing.T) {
 		require.ErrorIs(t, laptop.Reload(mismatch), nebula.ErrKeyMismatch)
 
 		restart := next
-		restart.Mode = nebula.ModeTun
+		restart.Mode, restart.Stack = nebula.ModeTun, nil
 		require.ErrorIs(t, laptop.Reload(restart), nebula.ErrNeedsRestart)
 
 		poisoned := next

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/nebula/netstack"
 )
 
 // clocked is a member whose certificate is valid from and to, seen from now.
@@ -34,7 +35,7 @@ func clocked(t *testing.T, from, to time.Duration) nebula.Config {
 		NotBefore: now.Add(from), NotAfter: now.Add(to),
 	}, authority, key)
 	require.NoError(t, err)
-	return nebula.Config{Mode: nebula.ModeUserspace, CAs: [][]byte{authority.PEM()}, Cert: host.PEM(), Key: private}
+	return nebula.Config{Mode: nebula.ModeUserspace, Stack: netstack.New, CAs: [][]byte{authority.PEM()}, Cert: host.PEM(), Key: private}
 }
 
 func TestWrongClockIsNamed(t *testing.T) {
