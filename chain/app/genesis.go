@@ -9,6 +9,7 @@ import (
 
 	cmttypes "github.com/cometbft/cometbft/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
 	"github.com/hippius/compute/core/plan"
 )
@@ -90,6 +91,9 @@ func (g Genesis) Build() ([]byte, error) {
 	params := cmttypes.DefaultConsensusParams()
 	params.Block.MaxBytes = maxBlockBytes
 	params.Block.MaxGas = maxBlockGas
+	// Evidence counts for as long as the stake behind it can be slashed.
+	params.Evidence.MaxAgeDuration = stakingtypes.DefaultUnbondingTime
+	params.Evidence.MaxAgeNumBlocks = int64(stakingtypes.DefaultUnbondingTime / time.Second)
 	doc := genutiltypes.AppGenesis{
 		AppName: Name, ChainID: g.ChainID, GenesisTime: g.Time.UTC(), InitialHeight: 1, AppState: bz,
 		Consensus: &genutiltypes.ConsensusGenesis{Params: params},

@@ -17,6 +17,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/module"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	"github.com/cosmos/gogoproto/proto"
 
@@ -33,7 +34,11 @@ func (g Genesis) state() (map[string]json.RawMessage, error) {
 		return nil, err
 	}
 	state := basics.DefaultGenesis(enc.codec)
-	// Overrides come first: what follows depends on some of them, as the price of a credit.
+	b := genesisBuilder{Genesis: g, enc: enc, state: state}
+	if err := b.rules(); err != nil {
+		return nil, err
+	}
+	// Overrides come before the rest, which depends on some of them, as on the price of a credit.
 	for name, over := range g.Overrides {
 		if state[name] == nil {
 			return nil, fmt.Errorf("override of module %q, which is not there", name)
@@ -42,7 +47,6 @@ func (g Genesis) state() (map[string]json.RawMessage, error) {
 			return nil, fmt.Errorf("override of module %q: %w", name, err)
 		}
 	}
-	b := genesisBuilder{Genesis: g, enc: enc, state: state}
 	for _, step := range []func() error{b.catalogue, b.committee, b.credits, b.staking, b.accounts} {
 		if err := step(); err != nil {
 			return nil, err
@@ -75,6 +79,24 @@ func (b *genesisBuilder) hold(address string, uhip uint64) {
 		}
 	}
 	b.balances = append(b.balances, banktypes.Balance{Address: address, Coins: sdk.NewCoins(amount)})
+}
+
+// rules sets what this network wants of the SDK's modules other than their defaults.
+func (b *genesisBuilder) rules() error {
+	err := edit(b, stakingtypes.ModuleName, &stakingtypes.GenesisState{}, func(gs *stakingtypes.GenesisState) error {
+		gs.Params.BondDenom = Denom
+		gs.Params.HistoricalEntries = 0 // a record a block that only other chains would read
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return edit(b, slashingtypes.ModuleName, &slashingtypes.GenesisState{}, func(gs *slashingtypes.GenesisState) error {
+		// Hours at a second a block: a restart is no reason to be jailed.
+		gs.Params.SignedBlocksWindow = 10_000
+		gs.Params.MinSignedPerWindow = sdkmath.LegacyNewDecWithPrec(5, 1)
+		return nil
+	})
 }
 
 // catalogue fills the marketplace; what is nil stays at its default.
@@ -135,7 +157,6 @@ func (b *genesisBuilder) credits() error {
 
 func (b *genesisBuilder) staking() error {
 	return edit(b, stakingtypes.ModuleName, &stakingtypes.GenesisState{}, func(gs *stakingtypes.GenesisState) error {
-		gs.Params.BondDenom = Denom
 		for _, v := range b.Validators {
 			operator, err := sdk.AccAddressFromBech32(v.Operator)
 			if err != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	cfg "github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/node"
@@ -28,6 +30,8 @@ type Node struct {
 	config NodeConfig
 	info   NodeInfo
 	log    *slog.Logger
+	// closing makes the SDK and CometBFT log errors a level lower: what ends is reported as broken.
+	closing atomic.Bool
 
 	grpcAddr, plainAddr, observeAddr string
 
@@ -101,7 +105,7 @@ func (n *Node) openApp(chainID string) error {
 		pruning = pruningtypes.NewCustomPruningOptions(keep, pruneInterval)
 	}
 	n.app, err = New(Options{
-		Logger: quiet{n.log}.sdk(), DB: db, ChainID: chainID, Home: n.config.Home, CheckInvariants: n.config.CheckInvariants,
+		Logger: quiet{n.log, &n.closing}.sdk(), DB: db, ChainID: chainID, Home: n.config.Home, CheckInvariants: n.config.CheckInvariants,
 		BaseApp: []func(*baseapp.BaseApp){
 			baseapp.SetPruning(pruning), baseapp.SetQueryGasLimit(queryGas), baseapp.SetIAVLCacheSize(stateCache),
 		},
@@ -125,7 +129,7 @@ func (n *Node) openComet(ctx context.Context, keys nodeKeys, genesis *genutiltyp
 	watched := watchedApp{Application: cometApp(n.app), failed: n.fail}
 	comet, err := node.NewNodeWithContext(ctx, n.cometConfig(), keys.consensus, keys.p2p, proxy.NewLocalClientCreator(watched),
 		func() (*cmttypes.GenesisDoc, error) { return genesis.ToGenesisDoc() },
-		dbs.open, node.DefaultMetricsProvider(cfg.DefaultInstrumentationConfig()), quiet{n.log})
+		dbs.open, node.DefaultMetricsProvider(cfg.DefaultInstrumentationConfig()), quiet{n.log, &n.closing})
 	if err != nil {
 		return fmt.Errorf("prepare consensus: %w", err)
 	}
@@ -168,6 +172,7 @@ func (n *Node) onClose(f func(context.Context) error) { n.closers = append(n.clo
 // Close stops the node and returns when it holds no file and no port any more. It may be called twice.
 func (n *Node) Close(ctx context.Context) error {
 	n.once.Do(func() {
+		n.closing.Store(true)
 		var errs []error
 		for _, f := range slices.Backward(n.closers) {
 			errs = append(errs, f(ctx))
@@ -200,7 +205,9 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) Info() NodeInfo { return n.info }
 
 // PeerAddr is id@host:port for other nodes' Peers.
-func (n *Node) PeerAddr() string { return n.info.PeerID + "@" + n.config.P2P }
+func (n *Node) PeerAddr() string {
+	return n.info.PeerID + "@" + cmp.Or(n.config.External, n.config.P2P)
+}
 
 // GRPCAddr is where programs connect over TLS, or empty.
 func (n *Node) GRPCAddr() string { return n.grpcAddr }

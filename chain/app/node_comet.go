@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 
-	"cosmossdk.io/log/v2"
-	sdkslog "cosmossdk.io/log/v2/slog"
 	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	cfg "github.com/cometbft/cometbft/config"
-	cmtlog "github.com/cometbft/cometbft/libs/log"
 	"github.com/cosmos/cosmos-sdk/server"
 )
 
@@ -92,40 +88,6 @@ func (w watchedApp) watch(height int64) {
 		w.failed(fmt.Errorf("block %d: %v", height, r))
 		panic(r)
 	}
-}
-
-// quiet lets the SDK and CometBFT log with theirs a level lower: what they call
-// information, several lines for each block, is of use when looking for a fault.
-type quiet struct{ *slog.Logger }
-
-var _ cmtlog.Logger = quiet{}
-
-// Info is logged as Debug.
-func (q quiet) Info(msg string, keyvals ...any) {
-	q.Debug(msg, keyvals...) //nolint:sloglint // passes on what others say
-}
-
-// With adds fields to each line.
-func (q quiet) With(keyvals ...any) cmtlog.Logger { return quiet{q.Logger.With(keyvals...)} }
-
-// sdk is the same for the SDK.
-func (q quiet) sdk() log.Logger { return quietSDK{sdkslog.NewCustomLogger(q.Logger)} }
-
-type quietSDK struct{ sdkslog.Logger }
-
-// Info is logged as Debug.
-func (q quietSDK) Info(msg string, keyvals ...any) {
-	q.Debug(msg, keyvals...) //nolint:sloglint // passes on what others say
-}
-
-// InfoContext is logged as Debug.
-func (q quietSDK) InfoContext(ctx context.Context, msg string, keyvals ...any) {
-	q.DebugContext(ctx, msg, keyvals...) //nolint:sloglint // passes on what others say
-}
-
-// With adds fields to each line.
-func (q quietSDK) With(keyvals ...any) log.Logger {
-	return quietSDK{sdkslog.Logger{Logger: q.Logger.Logger.With(keyvals...)}}
 }
 
 func joinComma(list []string) string { return strings.Join(list, ",") }
