@@ -48,8 +48,8 @@ func Start(ctx context.Context, set Config) (_ *Net, err error) {
 	if set.Dir, err = filepath.Abs(set.Dir); err != nil {
 		return nil, fmt.Errorf("devnet: %w", err)
 	}
-	if err := os.MkdirAll(set.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("devnet: %w", err)
+	if err := openFolder(set.Dir); err != nil {
+		return nil, err
 	}
 	n := &Net{set: set, addr: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	defer func() {
@@ -65,6 +65,18 @@ func Start(ctx context.Context, set Config) (_ *Net, err error) {
 		}
 	}
 	return n, nil
+}
+
+// openFolder makes the folder, which QEMU's user must be able to pass through;
+// what is private in it is so by its own mode.
+func openFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fmt.Errorf("devnet: %w", err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // passing through shows nothing
+		return fmt.Errorf("devnet: %w", err)
+	}
+	return nil
 }
 
 // plugIn makes the network's own network, with libvirt.

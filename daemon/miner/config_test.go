@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -18,8 +19,6 @@ import (
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/vm"
-
-	"time"
 )
 
 // The sample says what the defaults are, all of them.

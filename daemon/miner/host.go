@@ -61,7 +61,7 @@ func groupOf(name string) (int, error) {
 func (m *miner) openDriver(ctx context.Context) (err error) {
 	c := m.set
 	if c.Driver == Fake {
-		m.driver, err = fake.New(fake.Config{
+		m.driver, err = fake.New(fake.Config{ //nolint:contextcheck // its machines outlive the start
 			Dir: filepath.Join(c.Data, vmsDir), Boot: c.Timing.FakeBoot, Guest: m.fakeGuest, Log: m.log,
 		})
 		return err

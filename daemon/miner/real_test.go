@@ -427,18 +427,17 @@ func (s *stage) ssh(command string) (string, error) {
 }
 
 // until waits for something real machines do.
-func (s *stage) until(what string, within time.Duration, ok func() bool) time.Duration {
+func (s *stage) until(what string, within time.Duration, ok func() bool) {
 	s.t.Helper()
 	began := time.Now()
 	for time.Since(began) < within {
 		if ok() {
 			s.t.Logf("%s after %.1f s", what, time.Since(began).Seconds())
-			return time.Since(began)
+			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	s.t.Fatalf("not within %s: %s\n%s\nconsole:\n%s", within, what, s.chain.Account(), s.console())
-	return 0
 }
 
 func (s *stage) console() string {
