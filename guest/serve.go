@@ -157,7 +157,7 @@ func (s *session) write(ctx context.Context, conn io.Writer) error {
 // ended drops an error that only says that the conversation was ended.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // told to end
 	}
 	return err
 }

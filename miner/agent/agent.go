@@ -54,10 +54,17 @@ func (c *Config) defaults() {
 		v  *time.Duration
 		or time.Duration
 	}{
-		{&c.Poll, 500 * time.Millisecond}, {&c.ReportEvery, 30 * time.Second}, {&c.Gather, 150 * time.Millisecond},
-		{&c.ProofEvery, 5 * time.Second}, {&c.BootTimeout, 10 * time.Minute}, {&c.StopTimeout, 90 * time.Second},
-		{&c.GiveUp, 3 * time.Minute}, {&c.MeshEvery, 5 * time.Second}, {&c.TidyEvery, 10 * time.Minute},
-		{&c.Resync, 30 * time.Second}, {&c.Retry, 200 * time.Millisecond},
+		{&c.Poll, 500 * time.Millisecond},
+		{&c.ReportEvery, 30 * time.Second},
+		{&c.Gather, 150 * time.Millisecond},
+		{&c.ProofEvery, 5 * time.Second},
+		{&c.BootTimeout, 10 * time.Minute},
+		{&c.StopTimeout, 90 * time.Second},
+		{&c.GiveUp, 3 * time.Minute},
+		{&c.MeshEvery, 5 * time.Second},
+		{&c.TidyEvery, 10 * time.Minute},
+		{&c.Resync, 30 * time.Second},
+		{&c.Retry, 200 * time.Millisecond},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.or

@@ -38,7 +38,7 @@ func (a *Agent) keepFollowing(ctx context.Context) error {
 		}
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // told to end
 			}
 			a.Log.Warn("follow chain", "error", err)
 			wait = min(max(2*wait, a.c.Poll), 16*a.c.Poll)

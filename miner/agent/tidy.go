@@ -38,7 +38,7 @@ func (a *Agent) tidy(ctx context.Context) {
 		}
 	}
 	a.tidyMachines(ctx, known)
-	a.tidySeeds(known)
+	a.tidySeeds(ctx, known)
 	before := time.Now().Add(-vm.TrashPeriod)
 	if n, err := a.Driver.SweepTrash(ctx, before); err != nil {
 		a.Log.Warn("sweep trash", "error", err)
@@ -84,7 +84,7 @@ func (a *Agent) tidyMachines(ctx context.Context, known map[string]bool) {
 }
 
 // tidySeeds removes seeds of VMs nobody knows: they hold secrets.
-func (a *Agent) tidySeeds(known map[string]bool) {
+func (a *Agent) tidySeeds(ctx context.Context, known map[string]bool) {
 	seeds, err := a.Seeds.List()
 	if err != nil {
 		a.Log.Warn("list seeds", "error", err)
@@ -95,7 +95,7 @@ func (a *Agent) tidySeeds(known map[string]bool) {
 			continue
 		}
 		// A machine that is left alone keeps its seed.
-		if info, err := a.Driver.Inspect(context.Background(), vm.ID(id)); err != nil || info.State != vm.StateAbsent {
+		if info, err := a.Driver.Inspect(ctx, vm.ID(id)); err != nil || info.State != vm.StateAbsent {
 			continue
 		}
 		if err := a.Seeds.Remove(id); err != nil {

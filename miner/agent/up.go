@@ -112,7 +112,7 @@ func (a *Agent) started(ctx context.Context, u *unit, r record) error {
 	if err != nil {
 		return err
 	}
-	a.keepLink(u, r, info)
+	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
 	a.Log.Info("machine started", "vm_id", r.vm.GetId(), "instance_seq", w.seq, "generation", w.generation)
 	if !w.proofs {
 		a.loop.Poke(r.vm.GetId())
@@ -209,7 +209,7 @@ func (a *Agent) adopt(ctx context.Context, u *unit, r record, info vm.Info) {
 			a.Log.Info("machine adopted", "vm_id", r.vm.GetId(), "instance_seq", info.InstanceSeq)
 		}
 	}
-	a.keepLink(u, r, info)
+	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
 }
 
 // await the guest: a VM on its way up is given time, one that was up is

@@ -165,7 +165,7 @@ func readSeed(path string) (wire.Config, error) {
 }
 
 // startAgent starts one on what an earlier one left.
-func (w *world) startAgent() *agent.Agent {
+func (w *world) startAgent() {
 	w.t.Helper()
 	p := agent.Parts{
 		Chain: w.chain, Catalogue: w.catalogue, Secrets: w.keepers, Images: w.images, Network: w.network,
@@ -190,7 +190,6 @@ func (w *world) startAgent() *agent.Agent {
 			w.t.Error("the agent does not end")
 		}
 	}
-	return a
 }
 
 func (w *world) log() *slog.Logger {

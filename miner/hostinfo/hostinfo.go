@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,12 +38,7 @@ type Info struct {
 
 // HasFlag tells whether the CPU has a flag.
 func (i Info) HasFlag(flag string) bool {
-	for _, f := range i.CPUFlags {
-		if f == flag {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(i.CPUFlags, flag)
 }
 
 // Config of a measurement.

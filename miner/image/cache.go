@@ -103,7 +103,7 @@ func (c *Cache) Get(ctx context.Context, im Image) (string, error) {
 		if c.have(path, im) {
 			return path, nil
 		}
-		f, err := c.join(im)
+		f, err := c.join(im) //nolint:contextcheck // a download is all waiters', not this one's
 		if err != nil {
 			return "", err
 		}

@@ -46,7 +46,6 @@ func open(t *testing.T, dir string) *image.Cache {
 // mirror serves data and counts what it sent.
 type mirror struct {
 	data   []byte
-	sent   atomic.Int64
 	asked  atomic.Int64
 	ranged atomic.Int64
 	serve  func(m *mirror, w http.ResponseWriter, r *http.Request)

@@ -63,4 +63,4 @@ func (e *ChecksumError) Error() string {
 }
 
 // Is makes it an ErrChecksum.
-func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum } //nolint:errorlint // the last step of errors.Is
+func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }

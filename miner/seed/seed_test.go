@@ -322,7 +322,7 @@ func TestStoreWantsTmpfs(t *testing.T) {
 	if _, err := os.Stat(tmpfs); err != nil {
 		t.Skipf("no %s here: %v", tmpfs, err)
 	}
-	dir, err := os.MkdirTemp(tmpfs, "seed-test-*")
+	dir, err := os.MkdirTemp(tmpfs, "seed-test-*") //nolint:usetesting // has to be on a tmpfs
 	if err != nil {
 		t.Fatal(err)
 	}
