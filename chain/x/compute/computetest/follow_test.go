@@ -119,6 +119,46 @@ func TestCursorMissesNothing(t *testing.T) {
 	}
 }
 
+// Released ids come with the page that spans their height, and with no other.
+func TestReleasedAreCutWithThePages(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0")
+	a := w.tenant("tenant")
+	var ids []string
+	for i := range 4 {
+		ids = append(ids, w.create(a, fmt.Sprint("vm-", i)))
+	}
+	end := func(id string) {
+		w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: id})
+		w.report(w.says(id, vm.Terminated))
+	}
+	start := w.Height()
+	end(ids[0])
+	w.report(w.says(ids[1], vm.Provisioning))
+	w.report(w.says(ids[2], vm.Provisioning))
+	end(ids[3])
+	page := func(r *computetypes.QueryMinerVMsRequest) *computetypes.QueryMinerVMsResponse {
+		out, err := w.compute.MinerVMs(w.Ctx(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	one := page(&computetypes.QueryMinerVMsRequest{Miner: m.Address, AfterHeight: start, Limit: 1})
+	if !one.More || one.Vms[0].Id != ids[1] || !slices.Equal(one.Released, []string{ids[0]}) {
+		t.Fatalf("%v, %v, %t", one.Vms[0].Id, one.Released, one.More)
+	}
+	two := page(&computetypes.QueryMinerVMsRequest{Miner: m.Address, AfterHeight: one.Vms[0].ChangedHeight, AfterId: ids[1], Limit: 1})
+	if two.More || two.Vms[0].Id != ids[2] || !slices.Equal(two.Released, []string{ids[3]}) {
+		t.Fatalf("%v, %v, %t", two.Vms[0].Id, two.Released, two.More)
+	}
+	for _, bad := range []*computetypes.QueryMinerVMsRequest{{Miner: "x"}, {Miner: m.Address, AfterHeight: -1}, {Miner: m.Address, AfterId: "x"}} {
+		if _, err := w.compute.MinerVMs(w.Ctx(), bad); err == nil {
+			t.Errorf("%+v answered", bad)
+		}
+	}
+}
+
 func TestOwnersList(t *testing.T) {
 	w := newWorld(t, nil)
 	w.miner("miner0")

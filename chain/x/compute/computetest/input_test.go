@@ -8,13 +8,19 @@ import (
 	"strings"
 	"testing"
 
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
+	computekeeper "github.com/hippius/compute/chain/x/compute/keeper"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
+	meshkeeper "github.com/hippius/compute/chain/x/mesh/keeper"
 	meshtypes "github.com/hippius/compute/chain/x/mesh/types"
+	registrykeeper "github.com/hippius/compute/chain/x/registry/keeper"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -219,8 +225,36 @@ func TestWrongPhasesAndOwners(t *testing.T) {
 func TestOnlyGovernanceChangesParams(t *testing.T) {
 	w := newWorld(t, nil)
 	a := apptest.Named("tenant")
-	w.refused(computetypes.ErrUnauthorized, a, &computetypes.MsgUpdateParams{Authority: a.Address, Params: computetypes.DefaultParams()})
 	p := computetypes.DefaultParams()
+	w.refused(computetypes.ErrUnauthorized, a, &computetypes.MsgUpdateParams{Authority: a.Address, Params: p})
 	p.MaxCandidates = 0
 	w.refused(computetypes.ErrInvalid, a, &computetypes.MsgUpdateParams{Authority: a.Address, Params: p})
+
+	k, gov := w.App.Keepers, authtypes.NewModuleAddress(govtypes.ModuleName).String()
+	p.MaxCandidates = 7
+	if _, err := computekeeper.NewMsgServer(k.Compute).UpdateParams(w.Ctx(), &computetypes.MsgUpdateParams{Authority: gov, Params: p}); err != nil {
+		t.Fatal(err)
+	}
+	mp := meshtypes.Params{MaxDevices: 3, MaxRevocations: 4, ReleaseSeconds: 5}
+	if _, err := meshkeeper.NewMsgServer(k.Mesh).UpdateParams(w.Ctx(), &meshtypes.MsgUpdateParams{Authority: gov, Params: mp}); err != nil {
+		t.Fatal(err)
+	}
+	rp := registrytypes.DefaultParams()
+	rp.MaxCommittee = 1
+	if _, err := registrykeeper.NewMsgServer(k.Registry).UpdateParams(w.Ctx(), &registrytypes.MsgUpdateParams{Authority: gov, Params: rp}); err != nil {
+		t.Fatal(err)
+	}
+	w.NextBlock(1)
+	c, err := w.compute.Params(w.Ctx(), &computetypes.QueryParamsRequest{})
+	if err != nil || c.Params != p {
+		t.Errorf("%+v, %v", c, err)
+	}
+	m, err := w.mesh.Params(w.Ctx(), &meshtypes.QueryParamsRequest{})
+	if err != nil || m.Params != mp {
+		t.Errorf("%+v, %v", m, err)
+	}
+	r, err := w.registry.Params(w.Ctx(), &registrytypes.QueryParamsRequest{})
+	if err != nil || r.Params != rp {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

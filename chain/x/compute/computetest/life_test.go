@@ -162,6 +162,23 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	w.refused(computetypes.ErrWrongPhase, a, &computetypes.MsgStopVM{Owner: a.Address, VmId: id})
 }
 
+func TestAStaleReportIsNoShutdown(t *testing.T) {
+	w := newWorld(t, nil)
+	w.miner("miner0")
+	a := w.tenant("tenant")
+	id := w.running(a, "web-1")
+	w.MustDeliver(a, &computetypes.MsgStopVM{Owner: a.Address, VmId: id})
+	w.report(w.says(id, vm.Stopped))
+	stale := w.says(id, vm.Stopped)
+	w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id})
+	w.report(stale) // from before the miner saw the wish
+	if v := w.is(id, vm.Provisioning, vm.ReasonTenant); v.Spec.Power != computetypes.Power_POWER_ON {
+		t.Fatalf("%+v", v.Spec)
+	}
+	w.report(w.says(id, vm.Stopped)) // and after
+	w.is(id, vm.Stopped, vm.ReasonGuestShutdown)
+}
+
 func TestProcessDiesAndIsStartedAgain(t *testing.T) {
 	w := newWorld(t, nil)
 	w.miner("miner0")

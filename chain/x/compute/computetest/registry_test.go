@@ -8,6 +8,7 @@ import (
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
+	registrykeeper "github.com/hippius/compute/chain/x/registry/keeper"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
@@ -148,5 +149,13 @@ func TestKeepers(t *testing.T) {
 	w.MustDeliver(v, moved)
 	if c := committee(); c.Epoch != epoch+2 {
 		t.Fatalf("%+v", c)
+	}
+}
+
+func TestThreshold(t *testing.T) {
+	for n, want := range map[int]uint32{0: 0, 1: 1, 2: 2, 3: 2, 4: 3, 6: 4, 7: 5, 20: 14, 21: 14} {
+		if got := registrykeeper.Threshold(n); got != want {
+			t.Errorf("of %d keepers %d open a secret, want %d", n, got, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package computetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	errorsmod "cosmossdk.io/errors"
@@ -183,5 +184,27 @@ func TestHeadIsTheNewestBlock(t *testing.T) {
 	r, err := w.compute.Head(w.Ctx(), &computetypes.QueryHeadRequest{})
 	if err != nil || r.Head.Height != w.Height() || r.Head.Time != w.Now() || string(r.Head.Hash) != string(apptest.BlockHash(w.Height())) {
 		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// The gas of a full batch must fit a transaction: 256 reports, each with a proof.
+func TestGasOfReports(t *testing.T) {
+	w := newWorld(t, nil)
+	w.miner("miner0")
+	a := w.tenant("tenant")
+	id := w.running(a, "web-1")
+	m := w.holder(id)
+	gas := func(n int) int64 {
+		w.NextBlock(30)
+		r := w.MustDeliver(m, &computetypes.MsgReportVM{Miner: m.Address, Reports: slices.Repeat([]computetypes.VMReport{w.says(id, vm.Running)}, n)})
+		return r.GasUsed
+	}
+	one, many := gas(1), gas(64)
+	each := (many - one) / 63
+	w.NextBlock(30)
+	proven := w.MustDeliver(m, &computetypes.MsgReportVM{Miner: m.Address, Reports: []computetypes.VMReport{w.proven(w.says(id, vm.Running))}}).GasUsed
+	t.Logf("gas: %d for a batch of one, %d with a proof, %d for each further report", one, proven, each)
+	if 256*(each+proven-one)+one > 50_000_000 {
+		t.Errorf("256 reports take %d gas", 256*(each+proven-one)+one)
 	}
 }
