@@ -76,7 +76,7 @@ func (s *story) turn() {
 	case n == 2:
 		m := s.miners[s.rnd.IntN(len(s.miners))]
 		// Refused as often as not: that must change nothing either.
-		_, _ = s.Deliver(m, &registrytypes.MsgDrainMiner{Operator: m.Address, Undo: s.rnd.IntN(2) == 0}) //nolint:errcheck // any outcome will do
+		_, _ = s.Deliver(m, &registrytypes.MsgDrainMiner{Operator: m.Address, Undo: s.rnd.IntN(2) == 0})
 	case n == 3:
 		s.NextBlock(s.rnd.Int64N(90))
 	case n == 4:
