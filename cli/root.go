@@ -76,6 +76,7 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 // strict makes every wrong call a usage error with a hint, also an unknown
 // subcommand, which would else only show the help.
 func strict(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
 	accepted := cmd.Args
 	if cmd.RunE == nil && cmd.Run == nil {
 		accepted = cobra.NoArgs

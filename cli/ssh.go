@@ -102,6 +102,9 @@ func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.Contains(known, "${") {
+		return nil, withHint(fmt.Errorf("ssh cannot use a settings folder with ${ in its name: %s", c.env.Home), "choose another with --home DIR")
+	}
 	user := f.user
 	if user == "" {
 		user = defaultUser

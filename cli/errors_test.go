@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/hippius/compute/chain/client"
+)
+
+func TestExitStatusAndWords(t *testing.T) {
+	refused := &client.Error{Codespace: "compute", Code: 10, Sentence: `SSH key "laptop" is named by 2 VMs; terminate them first`}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	doubt := &client.InDoubtError{TxHash: "AB", Cause: context.Canceled}
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		err  error
+		code int
+		said string
+	}{
+		"done":         {t.Context(), nil, 0, ""},
+		"of a program": {t.Context(), statusError(7), 7, ""},
+		"plain":        {t.Context(), errors.New("it is broken"), 1, "error: it is broken\n"},
+		"with a hint":  {t.Context(), withHint(errors.New("a"), "do %s", "b"), 1, "error: a\nhint: do b\n"},
+		"wrong use":    {t.Context(), usagef("no"), 2, "error: no\n"},
+		"wrapped use":  {t.Context(), withHint(usagef("no"), "yes"), 2, "error: no\nhint: yes\n"},
+		"the chain's":  {t.Context(), refused, 1, "error: " + refused.Sentence + "\nhint: see 'hippius vm ls'\n"},
+		"wrapped":      {t.Context(), fmt.Errorf("publish mesh CA: %w", refused), 1, "error: publish mesh CA: " + refused.Sentence + "\nhint: see 'hippius vm ls'\n"},
+		"no account": {
+			t.Context(), client.ErrNoAccount, 1,
+			"error: the account does not exist yet; its first credits create it\nhint: buy credits: 'hippius billing buy 20'\n",
+		},
+		"interrupted":       {ended, fmt.Errorf("x: %w", context.Canceled), 130, "interrupted\n"},
+		"interrupted early": {ended, ifInterrupted(fmt.Errorf("x: %w", context.Canceled), "nothing was ordered"), 130, "interrupted; nothing was ordered\n"},
+		"in flight":         {ended, doubt, 130, "interrupted while it was on its way to the chain; it may still be carried out\n"},
+		"said once":         {ended, ifInterrupted(ifInterrupted(context.Canceled, "first"), "second"), 130, "interrupted; first\n"},
+		"not by us":         {t.Context(), context.Canceled, 1, "error: context canceled\n"},
+	} {
+		var said strings.Builder
+		if code := exitCode(c.ctx, &said, c.err); code != c.code || said.String() != c.said {
+			t.Errorf("%s: status %d, said %q; want %d, %q", name, code, said.String(), c.code, c.said)
+		}
+	}
+	if ifInterrupted(nil, "x") != nil {
+		t.Error("no error became one")
+	}
+	if err := errors.New("x"); ifInterrupted(err, "y") != err { //nolint:errorlint // the very same
+		t.Error("an error that is no interruption was changed")
+	}
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/chain/client"
+)
+
+// life is a machine that goes through its phases as time passes.
+type life []struct {
+	at     time.Duration
+	status *computev1.VMStatus
+	err    error
+}
+
+func (l life) get(start time.Time) func(context.Context) (*computev1.VM, error) {
+	return func(ctx context.Context) (*computev1.VM, error) {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		now := l[0]
+		for _, step := range l {
+			if time.Since(start) >= step.at {
+				now = step
+			}
+		}
+		return &computev1.VM{Spec: &computev1.VMSpec{Name: "web-1"}, Status: now.status}, now.err
+	}
+}
+
+func status(phase computev1.Phase, reason string) *computev1.VMStatus {
+	return &computev1.VMStatus{Phase: phase, Reason: reason}
+}
+
+var (
+	pending      = &computev1.VMStatus{Phase: computev1.Phase_PHASE_PENDING, QueuePlace: 2}
+	provisioning = status(computev1.Phase_PHASE_PROVISIONING, "image_fetching")
+	running      = &computev1.VMStatus{Phase: computev1.Phase_PHASE_RUNNING, ReadyAt: 1}
+	failed       = &computev1.VMStatus{Phase: computev1.Phase_PHASE_FAILED, Reason: "no_space", Message: "disk \x1b[31mfull"}
+)
+
+// waiting runs a wait on a clock that jumps, and gives what was said.
+func waiting(t *testing.T, l life, timeout time.Duration, change func(d *desk)) (said string, err error) {
+	t.Helper()
+	d := newDesk(t)
+	if change != nil {
+		change(d)
+	}
+	_, err = d.follow(t.Context(), l.get(time.Now()), timeout, isRunning)
+	return d.err.String(), err
+}
+
+func TestWaitShowsEachPhaseOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := life{
+			{0, pending, nil},
+			{2 * time.Second, nil, client.ErrUnavailable}, // a node that is away is waited for
+			{3 * time.Second, provisioning, nil},
+			{9500 * time.Millisecond, running, nil},
+		}
+		said, err := waiting(t, l, time.Minute, nil)
+		want := "    0.0s  pending, place 2 in line\n    3.0s  provisioning (image fetching)\n    9.5s  running\n"
+		if err != nil || said != want {
+			t.Errorf("%v, said\n%s, want\n%s", err, said, want)
+		}
+		if said, err := waiting(t, l, time.Minute, func(d *desk) { d.format = formatJSON }); err != nil || said != "" {
+			t.Errorf("with -o json: %v, said %q", err, said)
+		}
+	})
+}
+
+// On a terminal the last line is written over, so that a person sees the seconds run.
+func TestWaitOnATerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said, err := waiting(t, life{{0, pending, nil}, {500 * time.Millisecond, running, nil}}, time.Minute, func(d *desk) { d.env.Interactive = true })
+		want := "\r    0.0s  pending, place 2 in line\x1b[K\r    0.2s  pending, place 2 in line\x1b[K\n\r    0.5s  running\x1b[K\n"
+		if err != nil || said != want {
+			t.Errorf("%v, said %q, want %q", err, said, want)
+		}
+	})
+}
+
+func TestWaitEndsWithAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := waiting(t, life{{0, provisioning, nil}, {time.Second, failed, nil}}, time.Minute, nil)
+		if err == nil || err.Error() != "web-1 failed: no_space: disk [31mfull" || !strings.Contains(hint(err), "hippius vm start web-1") {
+			t.Errorf("%v, hint %q", err, hint(err))
+		}
+		_, err = waiting(t, life{{0, pending, nil}, {time.Second, nil, client.ErrNotFound}}, time.Minute, nil)
+		if !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestWaitEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		_, err := waiting(t, life{{0, provisioning, nil}}, 5*time.Second, nil)
+		if err == nil || err.Error() != "not done after 5s: web-1 is provisioning (image fetching)" || !strings.Contains(hint(err), "it goes on by itself") {
+			t.Errorf("%v, hint %q", err, hint(err))
+		}
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		_, err = waiting(t, life{{0, nil, client.ErrUnavailable}}, time.Second, nil)
+		if !errors.Is(err, client.ErrUnavailable) {
+			t.Errorf("nobody answers: %v", err)
+		}
+	})
+}
+
+// Ctrl-C ends the waiting, not the machine, and says so.
+func TestWaitInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		d := newDesk(t)
+		_, err := d.follow(ctx, life{{0, provisioning, nil}}.get(time.Now()), time.Minute, isRunning)
+		d.err.Reset()
+		if code := exitCode(ctx, &d.err, err); code != 130 {
+			t.Errorf("exit status %d", code)
+		}
+		if want := "interrupted; web-1 is provisioning (image fetching) and goes on by itself: 'hippius vm show web-1'\n"; d.err.String() != want {
+			t.Errorf("said %q, want %q", d.err.String(), want)
+		}
+	})
+}
+
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		s    string
+		n    int
+		want string
+	}{{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"äöü", 2, "ä…"}, {"abc", 0, "abc"}} {
+		if got := cut(c.s, c.n); got != c.want {
+			t.Errorf("%q to %d: %q, want %q", c.s, c.n, got, c.want)
+		}
+	}
+}
