@@ -73,7 +73,7 @@ func Next(s State, ev Event, by Actor) (Phase, error) {
 // next returns 0 where there is no arrow.
 func next(s State, ev Event) Phase {
 	// The tenant may end a VM in any phase but the two where it has already.
-	if ev == Terminate && s.Phase != Terminating && s.Phase != Terminated {
+	if ev == Terminate && s.Phase >= Pending && s.Phase < Terminating {
 		return choose(s.Held, Terminating, Terminated)
 	}
 	switch s.Phase {

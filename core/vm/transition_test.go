@@ -225,6 +225,7 @@ func TestNamesOfPhases(t *testing.T) {
 func FuzzNext(f *testing.F) {
 	f.Add(uint8(1), uint8(5), uint8(3), true, false, true)
 	f.Add(uint8(200), uint8(99), uint8(0), true, true, true)
+	f.Add(uint8(200), uint8(4), uint8(1), true, true, true) // no phase is not to be left
 	f.Fuzz(func(t *testing.T, p, ev, by uint8, held, data, on bool) {
 		s := State{Phase: Phase(p), Held: held, HasData: data, On: on}
 		to, err := Next(s, Event(ev), Actor(by))
