@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	wire "github.com/hippius/compute/core/guest"
@@ -55,6 +56,7 @@ func (a *Agent) beMember(ctx context.Context, cfg wire.Config) error {
 			a.c.Log.Warn("close mesh", "error", err)
 		}
 	}()
+	told := cfg.Mesh
 	a.setMesh(true, nil)
 	a.c.Log.Info("mesh is up", "interface", TunName)
 	for {
@@ -65,12 +67,16 @@ func (a *Agent) beMember(ctx context.Context, cfg wire.Config) error {
 			return errMeshStopped
 		case <-a.poke:
 		case next := <-a.updates:
+			if reflect.DeepEqual(next, told) {
+				continue // the miner says on each connection what the seed said
+			}
 			err := m.Update(next)
 			a.problem("mesh", err)
 			if err != nil {
 				a.c.Log.Error("update mesh", "error", err)
 				continue
 			}
+			told = next
 			a.c.Log.Info("mesh updated", "lighthouses", len(next.Lighthouses), "blocked", len(next.Blocklist))
 		}
 	}

@@ -27,7 +27,7 @@ type Config struct {
 
 	// Poll the chain this often (500 ms).
 	Poll time.Duration
-	// ReportEvery is the time between full batches (30 s); news waits Gather (150 ms).
+	// ReportEvery is the time between full batches (30 s); news waits Gather (50 ms).
 	ReportEvery, Gather time.Duration
 	// ProofEvery is how often a guest is challenged (5 s).
 	ProofEvery time.Duration
@@ -56,7 +56,7 @@ func (c *Config) defaults() {
 	}{
 		{&c.Poll, 500 * time.Millisecond},
 		{&c.ReportEvery, 30 * time.Second},
-		{&c.Gather, 150 * time.Millisecond},
+		{&c.Gather, 50 * time.Millisecond},
 		{&c.ProofEvery, 5 * time.Second},
 		{&c.BootTimeout, 10 * time.Minute},
 		{&c.StopTimeout, 90 * time.Second},

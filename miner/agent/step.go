@@ -33,7 +33,7 @@ func (a *Agent) reconcile(ctx context.Context, id string) (time.Duration, error)
 	}()
 
 	again, err := a.next(ctx, r)
-	if err != nil && ended(ctx, err) {
+	if err != nil && ctx.Err() != nil {
 		return 0, nil // interrupted: poked already
 	}
 	return again, err
@@ -84,7 +84,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 	case replace:
 		return time.Millisecond, a.cut(ctx, u, r)
 	case resume:
-		return time.Millisecond, a.resume(ctx, r, info)
+		return time.Second, a.resume(ctx, r, info)
 	case await:
 		return awaitPoll, a.await(u, r, info)
 	case sayRunning:
@@ -127,8 +127,8 @@ func (a *Agent) say(u *unit, r record, phase corevm.Phase, reason, message strin
 // in, and returned so that the step is tried again; a VM without data that
 // cannot be brought up here is given back. An interruption is only returned.
 func (a *Agent) hinder(ctx context.Context, u *unit, r record, err error) error {
-	if ended(ctx, err) {
-		return err
+	if ctx.Err() != nil {
+		return err // whatever it says
 	}
 	t := diagnose(err)
 	w := r.want()

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +24,7 @@ const (
 	ReasonUserData         = "user_data_invalid"
 	ReasonDiskKey          = "disk_key"
 	ReasonNetwork          = "network_failed"
+	ReasonDisk             = "disk_failed"
 	ReasonStartFailed      = "start_failed"
 	ReasonBootTimeout      = "boot_timeout"
 	ReasonInternal         = "internal_error"
@@ -37,6 +37,7 @@ var (
 	errSecrets   = errors.New("collect secrets")
 	errNetwork   = errors.New("attach network")
 	errStart     = errors.New("start machine")
+	errDisk      = errors.New("the host's disk failed")
 	errBoot      = errors.New("the guest's agent has not been heard")
 )
 
@@ -73,6 +74,7 @@ func diagnose(err error) trouble {
 		{seed.ErrUserData, ReasonUserData, true, false},
 		{vm.ErrWrongKey, ReasonDiskKey, true, false},
 		{errNetwork, ReasonNetwork, false, false},
+		{errDisk, ReasonDisk, false, false},
 		{errBoot, ReasonBootTimeout, true, false},
 		{errStart, ReasonStartFailed, false, false},
 		{vm.ErrInvalid, ReasonInternal, true, false},
@@ -106,11 +108,6 @@ func sentence(err error) string {
 		s = s[:len(s)-size]
 	}
 	return s
-}
-
-// ended tells that an error only says that the work was interrupted.
-func ended(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
 }
 
 func stage(kind, err error) error { return fmt.Errorf("%w: %w", kind, err) }

@@ -155,6 +155,25 @@ func TestHypervisorDownWhileRunning(t *testing.T) {
 	w.untilPhase(id, corevm.Stopped)
 }
 
+// A machine that the host's full disk paused goes on when there is room.
+func TestPausedForSpace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	pid := w.inspect(id).PID
+	if err := w.driver.PauseForSpace(vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.until("it runs", func() bool { return w.inspect(id).State == vm.StateRunning })
+	proofs := w.chain.Proven(id)
+	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+1 })
+	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
+		t.Errorf("machine %+v, want process %d running", got, pid)
+	}
+}
+
 func TestNoAgentInGuest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -231,12 +231,20 @@ func (a *Agent) await(u *unit, r record, info vm.Info) error {
 	return nil
 }
 
-// resume lets a paused machine run.
+// resume lets a paused machine run. One that the host's disk paused may pause
+// again at once: that is told, and tried later and later.
 func (a *Agent) resume(ctx context.Context, r record, info vm.Info) error {
-	if info.PauseReason == vm.PauseNoSpace {
-		a.Log.Warn("machine was paused for want of space", "vm_id", r.vm.GetId())
+	if err := a.Driver.Resume(ctx, vm.ID(r.vm.GetId())); err != nil {
+		return err
 	}
-	return a.Driver.Resume(ctx, vm.ID(r.vm.GetId()))
+	switch info.PauseReason {
+	case vm.PauseNoSpace:
+		return fmt.Errorf("machine was paused: %w", vm.ErrNoSpace)
+	case vm.PauseIOError:
+		return fmt.Errorf("machine was paused: %w", errDisk)
+	case vm.PauseNone, vm.PauseRequested, vm.PauseOther:
+	}
+	return nil
 }
 
 // reboot restarts the guest, and hears it anew.

@@ -57,7 +57,7 @@ func (c *Chain) block() {
 	c.height++
 	sum := sha256.Sum256(fmt.Appendf(nil, "block %d", c.height))
 	c.heads[c.height] = sum[:]
-	delete(c.heads, c.height-100)
+	delete(c.heads, c.height-6000) // a minute
 }
 
 // Run makes a hundred blocks a second until ctx ends.
