@@ -43,8 +43,7 @@ type deviceIdentity struct {
 // ensureDevice sees to this device having an identity. At first use, and when
 // the certificate nears its end, it needs the wallet to make one.
 func (c *command) ensureDevice(ctx context.Context, s *session) error {
-	var d deviceIdentity
-	err := c.readState(deviceFile, &d)
+	d, err := c.readDevice()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -89,7 +88,7 @@ func (c *command) makeDevice(ctx context.Context, s *signing) error {
 		Key:      string(pem.EncodeToMemory(&pem.Block{Type: meshKeyType, Bytes: private})),
 		NotAfter: cert.NotAfter(),
 	}
-	return c.writeState(deviceFile, d)
+	return c.writeDevice(d)
 }
 
 // registerDevice takes this device's address on chain, the one it has if it has one.
@@ -109,8 +108,7 @@ func (c *command) registerDevice(ctx context.Context, s *signing, tenant *meshv1
 
 // deviceName is kept from the first time on: another home folder is another device.
 func (c *command) deviceName() string {
-	var old deviceIdentity
-	if err := c.readState(deviceFile, &old); err == nil && old.Name != "" {
+	if old, err := c.readDevice(); err == nil && old.Name != "" {
 		return old.Name
 	}
 	host, err := os.Hostname()
@@ -148,8 +146,8 @@ func (c *command) serveDevice(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	var d deviceIdentity
-	if err := c.readState(deviceFile, &d); err != nil {
+	d, err := c.readDevice()
+	if err != nil {
 		return err
 	}
 	lighthouses, err := s.lighthouses(ctx, c.env.Now())

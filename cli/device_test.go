@@ -30,7 +30,7 @@ func TestDeviceIdentityIsRenewed(t *testing.T) {
 		"another account's":   {with(func(d *deviceIdentity) { d.Account = "hip1other" }), true},
 		"of an empty file {}": {deviceIdentity{}, true},
 	} {
-		if err := d.writeState(deviceFile, c.state); err != nil {
+		if err := d.writeDevice(c.state); err != nil {
 			t.Fatal(err)
 		}
 		s, err := d.open()
@@ -64,7 +64,7 @@ func TestDeviceNameIsKept(t *testing.T) {
 	if a == b || !strings.HasPrefix(a, "device-") || len(a) > 63 {
 		t.Errorf("two new names %q and %q", a, b)
 	}
-	if err := d.writeState(deviceFile, deviceIdentity{Name: a}); err != nil {
+	if err := d.writeDevice(deviceIdentity{Name: a}); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.deviceName(); got != a {

@@ -27,9 +27,15 @@ func TestParseFormat(t *testing.T) {
 func TestJSONAndYAMLHaveTheSameFields(t *testing.T) {
 	for _, view := range []any{
 		vmView{ID: "ab", Name: "yes", Apps: []string{"docker"}, Message: "a: b\n# c", RunningSeconds: 1 << 62, SSHKeys: []string{"1.0"}},
-		minerView{Name: "0x10", Region: "no", MemoryMiB: 7}, planView{Name: "null"}, imageView{Name: "debian-12", SHA256: "1e5"},
-		appView{Name: "docker", Recipe: "#cloud-config\nruncmd: [\"a\"]\n"}, billingView{Balance: 1 << 63}, quoteView{Plan: "on"},
-		whoamiView{Address: "hip1"}, keyView{Name: "~"}, []planView{},
+		minerView{Name: "0x10", Region: "no", MemoryMiB: 7},
+		planView{Name: "null"},
+		imageView{Name: "debian-12", SHA256: "1e5"},
+		appView{Name: "docker", Recipe: "#cloud-config\nruncmd: [\"a\"]\n"},
+		billingView{Balance: 1 << 63},
+		quoteView{Plan: "on"},
+		whoamiView{Address: "hip1"},
+		keyView{Name: "~"},
+		[]planView{},
 	} {
 		read := map[format]any{}
 		for f, decode := range map[format]func([]byte, any) error{formatJSON: json.Unmarshal, formatYAML: yaml.Unmarshal} {

@@ -28,7 +28,7 @@ func TestPassphraseFromAFile(t *testing.T) {
 	if _, err := d.newPassphrase(t.Context()); err == nil || !strings.Contains(err.Error(), "has 5 characters; at least 8") {
 		t.Errorf("short: %v", err)
 	}
-	if err := os.Chmod(d.passphraseFile, 0o644); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(d.passphraseFile, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.passphrase(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "others can read it (mode 0644): make it 0600") {

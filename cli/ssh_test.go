@@ -39,7 +39,7 @@ func oddDesk(t *testing.T, dir string) (d *desk, called string) {
 		t.Fatal(err)
 	}
 	script := "#!/bin/sh\nfor a; do printf '%s\\0' \"$a\"; done > " + shellQuotePlain(called) + "\nexit 3\n"
-	if err := os.WriteFile(d.env.Self, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(d.env.Self, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return d, called

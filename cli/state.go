@@ -74,15 +74,6 @@ func (c *command) ensureHome() error {
 	return nil
 }
 
-// writeState writes v as JSON, mode 0600; the old content or the new survives a crash.
-func (c *command) writeState(name string, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", name, err)
-	}
-	return c.writeFile(name, append(data, '\n'))
-}
-
 // writeFile writes a file of the home folder, mode 0600.
 func (c *command) writeFile(name string, data []byte) error {
 	if err := c.ensureHome(); err != nil {
@@ -94,14 +85,23 @@ func (c *command) writeFile(name string, data []byte) error {
 	return nil
 }
 
-// readState reads what writeState wrote; fs.ErrNotExist if there is none.
-func (c *command) readState(name string, v any) error {
-	data, err := privatefile.Read(c.path(name))
+// writeDevice keeps this device's identity; the old one or the new survives a crash.
+func (c *command) writeDevice(d deviceIdentity) error {
+	data, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
-		return fmt.Errorf("read %s: %w", c.path(name), err)
+		return fmt.Errorf("encode %s: %w", deviceFile, err)
 	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return withHint(fmt.Errorf("%s is damaged: %w", c.path(name), err), "remove the file; it is made anew when needed")
+	return c.writeFile(deviceFile, append(data, '\n'))
+}
+
+// readDevice reads what writeDevice wrote; fs.ErrNotExist if there is none.
+func (c *command) readDevice() (d deviceIdentity, err error) {
+	data, err := privatefile.Read(c.path(deviceFile))
+	if err != nil {
+		return d, fmt.Errorf("read %s: %w", c.path(deviceFile), err)
 	}
-	return nil
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, withHint(fmt.Errorf("%s is damaged: %w", c.path(deviceFile), err), "remove the file; it is made anew when needed")
+	}
+	return d, nil
 }
