@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"bytes"
+	"math/rand/v2"
 	"testing"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -13,36 +15,72 @@ import (
 	"github.com/hippius/compute/core/plan"
 )
 
-// FuzzTransaction throws bytes at the way in: whatever comes, the node answers, and the books are as before.
-func FuzzTransaction(f *testing.F) {
-	h := apptest.New(f, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 100 * credit, Ucredit: 10 * credit}}})
-	a := apptest.Named("a")
+// seeds are transactions of every kind of message of these modules.
+func seeds(h *apptest.Harness, a apptest.Account) [][]byte {
+	var out [][]byte
 	for _, m := range []sdk.Msg{
 		buy(a, a, credit, "seed"),
 		&rankingtypes.MsgClaimEarnings{Operator: a.Address},
 		&markettypes.MsgSetPlan{Authority: a.Address, Plan: markettypes.PlanOf(plan.Defaults()[0])},
+		&markettypes.MsgSetApp{Authority: a.Address, App: markettypes.AppOf(plan.DefaultApps()[0])},
+		&markettypes.MsgSetImage{Authority: a.Address, Image: markettypes.Image{Name: "x", Urls: []string{"https://example.org/x"}}},
 		&markettypes.MsgUpdateParams{Authority: a.Address, Params: markettypes.DefaultParams()},
 		&creditstypes.MsgUpdateParams{Authority: a.Address, Params: creditstypes.DefaultParams()},
 		&computetypes.MsgReportVM{Miner: a.Address},
 	} {
-		f.Add(h.Sign(a, m))
+		out = append(out, h.Sign(a, m))
 	}
-	before := totals(f, h)
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		_ = h.Check(raw) // no answer but an answer
-		tx, err := h.App.TxConfig().TxDecoder()(raw)
-		if err != nil {
-			return
+	return out
+}
+
+// throwIn lets a node check bytes: whatever comes it answers, and the books are as before.
+func throwIn(t *testing.T, h *apptest.Harness, raw []byte) {
+	t.Helper()
+	before := totals(t, h)
+	_ = h.Check(raw) // any answer will do
+	tx, err := h.App.TxConfig().TxDecoder()(raw)
+	if err != nil {
+		return
+	}
+	for _, m := range tx.GetMsgs() {
+		if v, ok := m.(sdk.HasValidateBasic); ok {
+			_ = v.ValidateBasic()
 		}
-		for _, m := range tx.GetMsgs() {
-			if v, ok := m.(sdk.HasValidateBasic); ok {
-				_ = v.ValidateBasic()
+	}
+	if after := totals(t, h); after != before {
+		t.Fatalf("a first check changed the books from %+v to %+v", before, after)
+	}
+}
+
+func FuzzTransaction(f *testing.F) {
+	h := apptest.New(f, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 100 * credit, Ucredit: 10 * credit}}})
+	for _, s := range seeds(h, apptest.Named("a")) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) { throwIn(t, h, raw) })
+}
+
+// The same with changes by chance, in every run of the tests.
+func TestDamagedTransactions(t *testing.T) {
+	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 100 * credit, Ucredit: 10 * credit}}})
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, s := range seeds(h, apptest.Named("a")) {
+		for range 300 {
+			raw := bytes.Clone(s)
+			for range 1 + rng.IntN(4) {
+				i := rng.IntN(len(raw))
+				switch rng.IntN(4) {
+				case 0:
+					raw = raw[:i+1]
+				case 1:
+					raw = append(raw[:i:i], s[rng.IntN(len(s)):]...)
+				default:
+					raw[i] = byte(rng.Uint32())
+				}
 			}
+			throwIn(t, h, raw)
 		}
-		if after := totals(t, h); after != before {
-			t.Fatalf("a first check changed the books from %+v to %+v", before, after)
-		}
-	})
+	}
 }
 
 // A report is free for registered miners only.

@@ -11,7 +11,7 @@ import (
 )
 
 // version is set by the build.
-var version = "dev" //nolint:gochecknoglobals // the linker sets it
+var version = "dev"
 
 func main() {
 	ctx, stop := run.Signals(context.Background())

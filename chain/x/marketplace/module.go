@@ -61,7 +61,9 @@ func (m Module) RegisterServices(c module.Configurator) {
 }
 
 // EndBlock looks at the meters that are due.
-func (m Module) EndBlock(ctx context.Context) error { return m.k.EndBlock(sdk.UnwrapSDKContext(ctx)) }
+func (m Module) EndBlock(ctx context.Context) error {
+	return m.k.EndBlock(sdk.UnwrapSDKContext(ctx)) //nolint:contextcheck // a branch of the state is a new context
+}
 
 // DefaultGenesis of a new network.
 func (Module) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {

@@ -44,7 +44,7 @@ func (k *Keeper) EndBlock(ctx sdk.Context) error {
 	}
 	for _, name := range names {
 		branch, write := ctx.CacheContext()
-		if err := k.look(branch, name); err != nil { //nolint:contextcheck // a branch of the state is a new context
+		if err := k.look(branch, name); err != nil {
 			if err := k.postpone(ctx, name, err); err != nil {
 				return err
 			}
