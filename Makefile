@@ -12,6 +12,8 @@ TOOL     := go tool -modfile=tools/go.mod
 # The same for programs, tests and lint, or the chain's framework is compiled once for each: minutes.
 export CGO_ENABLED := 0
 export GOFLAGS     := $(GOFLAGS) -trimpath
+# What lint remembers holds this folder's path.
+export GOLANGCI_LINT_CACHE := $(CURDIR)/build/lint
 
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')
@@ -50,7 +52,7 @@ race-fast: build ## the tests that do not link the chain's framework, under the 
 	GORACE="suppressions=$(CURDIR)/mesh/nebula/race.supp" CGO_ENABLED=1 go test -race -short -timeout 20m -p 2 $(SDK_FREE)
 
 lint: ## vet and lint
-	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run --allow-serial-runners ./...
 
 gen: ## generate code from proto/
 	tools/proto/gen.sh

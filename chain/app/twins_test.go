@@ -39,7 +39,7 @@ func TestTwinTypes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		twin, ok := reflect.New(kind.Elem()).Interface().(gogoproto.Message)
+		twin, ok := reflect.TypeAssert[gogoproto.Message](reflect.New(kind.Elem()))
 		if !ok {
 			t.Fatalf("%s: %v is no message", name, kind)
 		}
