@@ -1,49 +1,47 @@
 package devnet
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hippius/compute/core/plan"
 )
 
-// maxApps bounds the list of applications that images carry packages for.
-const maxApps = 64
-
-// LoadApps reads dir/apps.json, a list of applications with their recipes'
-// files, which stands beside the images that carry their packages. No list is
-// no application.
-func LoadApps(dir string) ([]plan.App, error) {
-	data, err := os.ReadFile(filepath.Join(dir, "apps.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// LoadApps reads the recipes in dir, NAME.yaml each, whose second line says
+// `# NAME: what it is.` They install on the images that carry their packages.
+func LoadApps(dir string, images ...string) ([]plan.App, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("applications: %w", err)
 	}
-	var list []struct {
-		Name        string   `json:"name"`
-		Description string   `json:"description"`
-		Recipe      string   `json:"recipe"`
-		Images      []string `json:"images"`
-	}
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, fmt.Errorf("applications in %s: %w", dir, err)
-	}
-	if len(list) > maxApps {
-		return nil, fmt.Errorf("applications in %s: %d of them; at most %d", dir, len(list), maxApps)
-	}
-	out := make([]plan.App, 0, len(list))
-	for _, a := range list {
-		recipe, err := os.ReadFile(filepath.Join(dir, filepath.Base(a.Recipe)))
+	out := make([]plan.App, 0, len(files))
+	for _, file := range files {
+		recipe, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("application %s: %w", a.Name, err)
+			return nil, fmt.Errorf("applications: %w", err)
 		}
-		out = append(out, plan.App{Name: a.Name, Description: a.Description, Recipe: string(recipe), Images: a.Images})
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		_, rest, _ := strings.Cut(string(recipe), "# "+name+": ")
+		description, _, _ := strings.Cut(rest, ".")
+		description = strings.ReplaceAll(strings.TrimSpace(description), "\n# ", " ")
+		out = append(out, plan.App{Name: name, Description: description, Recipe: string(recipe), Images: images})
 	}
 	return out, nil
+}
+
+// withApps lays own over the default applications, by name.
+func withApps(own []plan.App) []plan.App {
+	have := map[string]bool{}
+	for _, a := range own {
+		have[a.Name] = true
+	}
+	all := own
+	for _, a := range plan.DefaultApps() {
+		if !have[a.Name] {
+			all = append(all, a)
+		}
+	}
+	return all
 }

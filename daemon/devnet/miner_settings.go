@@ -2,8 +2,12 @@ package devnet
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/hippius/compute/daemon/miner"
 )
@@ -12,17 +16,37 @@ import (
 const (
 	offerCores     = 2
 	offerMemoryMiB = 6 << 10
-	offerDiskGiB   = 60
+	// maxOfferGiB of disk, or what is free: overlays are thin, so the miners may promise the same room.
+	maxOfferGiB = 60
+	minOfferGiB = 20
 )
+
+// diskOffer is what each miner offers of the disk that dir is on.
+func diskOffer(dir string) (uint64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("room in %s: %w", dir, err)
+	}
+	free := fs.Bavail * uint64(fs.Bsize) >> 30 //nolint:gosec // a block size is not negative
+	if free < minOfferGiB {
+		return 0, fmt.Errorf("%s has %d GiB free; the network needs at least %d", dir, free, minOfferGiB)
+	}
+	return min(free*9/10, maxOfferGiB), nil
+}
 
 // minerSettings are those of a miner's daemon in this network.
 func (n *Net) minerSettings(ctx context.Context, m *minerHost) (miner.Config, error) {
 	c := miner.Default()
 	c.Name, c.Network, c.Wallet = m.name, n.Profile(), m.operator.file
-	c.Data, c.Run = n.path(m.name), filepath.Join(n.set.Dir, m.name+"-run")
+	// sockets lie in the run folder, and their paths must be short
+	c.Data, c.Run = n.path(m.name), filepath.Join(n.set.Dir, "r"+strings.TrimPrefix(m.name, "miner"))
 	c.Agent = filepath.Join(n.set.Bin, "hippius-guest")
 	c.Region = "devnet"
-	c.Offer = miner.Offer{Cores: offerCores, MemoryMiB: offerMemoryMiB, DiskGiB: offerDiskGiB}
+	disk, err := diskOffer(n.set.Dir)
+	if err != nil {
+		return c, err
+	}
+	c.Offer = miner.Offer{Cores: offerCores, MemoryMiB: offerMemoryMiB, DiskGiB: disk}
 	c.Taps.DNS = nil // there is no Internet behind a development network
 	c.Images.AllowFile = true
 	c.Timing.Poll, c.Timing.MeshEvery = 250*time.Millisecond, time.Second
@@ -35,7 +59,6 @@ func (n *Net) minerSettings(ctx context.Context, m *minerHost) (miner.Config, er
 	} else {
 		c.Timing.FakeBoot, c.Timing.ProofEvery, c.Timing.ReportEvery = 50*time.Millisecond, 200*time.Millisecond, time.Second
 	}
-	var err error
 	if c.Listen, err = m.freeTCP(ctx, listen); err != nil {
 		return c, err
 	}

@@ -36,7 +36,7 @@ func TestLifeOfAMachine(t *testing.T) {
 	u.ok("billing", "buy", "20")
 	u.refused("no SSH key", "vm", "create", "web-1", "--plan", "spark", "--image", "debian-12")
 	u.ok("key", "add", "laptop", u.publicKey())
-	u.ok("vm", "create", "web-1", "--plan", "spark", "--image", "debian-12", "--app", "web", "--wait", "--timeout", "60s")
+	u.ok("vm", "create", "web-1", "--plan", "spark", "--image", "debian-12", "--app", "nginx", "--wait", "--timeout", "60s")
 
 	var before, after vmView
 	u.read(&before, "vm", "show", "web-1")

@@ -31,7 +31,7 @@ func fakeNetwork(t *testing.T, change func(*devnet.Config)) *devnet.Net {
 	c.BlockTime = 100 * time.Millisecond
 	c.Log = testkit.Logger(t)
 	c.Images = fakeImages(t)
-	c.Apps = []plan.App{{Name: "web", Description: "a web server", Recipe: "#cloud-config\npackages: [nginx]\n"}}
+	c.Apps = []plan.App{{Name: "nginx", Description: "a web server", Recipe: "#cloud-config\npackages: [nginx]\n"}}
 	if change != nil {
 		change(&c)
 	}

@@ -21,6 +21,7 @@ import (
 // flags of every subcommand.
 type flags struct {
 	dir, images string
+	apps        string
 	verbose     bool
 	miners      int
 	validators  int
@@ -38,6 +39,7 @@ func New(version string) *cobra.Command {
 	p := root.PersistentFlags()
 	p.StringVar(&f.dir, "dir", "", "keep the network's files in `DIR` (default a new folder, removed at the end)")
 	p.StringVar(&f.images, "images", "build/images", "offer the images built in `DIR`")
+	p.StringVar(&f.apps, "apps", "tools/images/apps", "offer the applications whose recipes are in `DIR`")
 	p.IntVar(&f.miners, "miners", d.Miners, "miners")
 	p.IntVar(&f.validators, "validators", d.Validators, "validators, each with a sentinel")
 	p.BoolVarP(&f.verbose, "verbose", "v", false, "say what the network does")
@@ -51,7 +53,7 @@ func (f *flags) settings(errOut io.Writer) (set devnet.Config, cleanup func() er
 	set.Miners, set.Validators = f.miners, f.validators
 	cleanup = func() error { return nil }
 	if set.Dir = f.dir; set.Dir == "" {
-		if set.Dir, err = os.MkdirTemp("", "hippius-devnet-"); err != nil {
+		if set.Dir, err = os.MkdirTemp("", "hipd-"); err != nil {
 			return set, nil, fmt.Errorf("folder of the network: %w", err)
 		}
 		dir := set.Dir
@@ -65,7 +67,7 @@ func (f *flags) settings(errOut io.Writer) (set devnet.Config, cleanup func() er
 		return set, nil, fmt.Errorf("folder of programs: %w", err)
 	}
 	set.Bin = filepath.Dir(self)
-	if set.Apps, err = devnet.LoadApps(filepath.Join(filepath.Dir(set.Images), "apps")); err != nil {
+	if set.Apps, err = devnet.LoadApps(f.apps, "debian-12"); err != nil {
 		return set, nil, err
 	}
 	level := slog.LevelWarn
@@ -118,7 +120,7 @@ func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx co
 		return err
 	}
 	if left := now.Since(before); len(left) > 0 {
-		return fmt.Errorf("the network has left behind: %q", left)
+		return fmt.Errorf("left behind, by the network or by something else on this machine: %q", left)
 	}
 	_, _ = fmt.Fprintf(out, "   nothing is left behind\n   %.1f s\n", time.Since(start).Seconds())
 	failed = false

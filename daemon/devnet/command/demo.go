@@ -39,7 +39,7 @@ func demonstrate(f *flags) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "debian-12", "image of the first machine")
-	cmd.Flags().StringVar(&app, "app", "web", "application the first machine starts with")
+	cmd.Flags().StringVar(&app, "app", "nginx", "application the first machine starts with")
 	cmd.Flags().StringVar(&check, "check", "curl -sS --max-time 10 http://localhost/ | head -n 3", "command that shows the application")
 	return cmd
 }
