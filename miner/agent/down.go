@@ -140,5 +140,5 @@ func (a *Agent) dismantle(ctx context.Context, u *unit, id string) error {
 	if err := a.Seeds.Remove(id); err != nil {
 		return err
 	}
-	return a.State.note(id, func(l *local) { l.DiskSeq, l.Built, l.Started = 0, nil, 0 })
+	return a.State.note(id, func(l *local) { l.DiskSeq, l.Built, l.Started, l.Ran = 0, nil, 0, false })
 }

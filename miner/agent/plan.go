@@ -94,7 +94,7 @@ func (a *Agent) apps(ctx context.Context, r record) ([]seed.App, error) {
 		switch {
 		case i >= 0:
 			out = append(out, seed.App{Name: name, Recipe: listed[i].GetRecipe()})
-		case !r.vm.GetStatus().GetHasData():
+		case !r.hasData():
 			return nil, fmt.Errorf("application %q: %w", name, errUnlisted)
 		}
 	}

@@ -101,12 +101,14 @@ func (r *reporter) outdated(id string, generation uint64) {
 	}
 }
 
-// silent tells whether nothing that holds was said of a VM.
-func (r *reporter) silent(id string) bool {
+// said gives what was last said of a VM and still holds.
+func (r *reporter) said(id string) (statement, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := r.words[id]
-	return w == nil || w.hushed
+	if w := r.words[id]; w != nil && !w.hushed {
+		return w.statement, true
+	}
+	return statement{}, false
 }
 
 // forget a VM: nothing more is said of it.

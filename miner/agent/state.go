@@ -25,6 +25,8 @@ type local struct {
 	Rebooted uint64 `json:"rebooted"`
 	// Started is the newest generation that was started.
 	Started uint64 `json:"started"`
+	// Ran: it was up, so its disk holds what the tenant must not lose.
+	Ran bool `json:"ran"`
 	// DiskSeq is the instance whose key encrypts the disk; 0 while there is none.
 	DiskSeq uint32 `json:"disk_seq"`
 	// Built is what the disk was made for; nil while there is none.
@@ -39,6 +41,10 @@ type record struct {
 }
 
 const cursorKey = "height"
+
+// hasData tells whether the VM was ever up, as far as the chain or this machine
+// knows: its disk is never given up for a trouble.
+func (r record) hasData() bool { return r.vm.GetStatus().GetHasData() || r.local.Ran }
 
 // NewState keeps the agent's state in db, in buckets of its own.
 func NewState(db *store.DB) *State {

@@ -88,9 +88,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 	case await:
 		return awaitPoll, a.await(u, r, info)
 	case sayRunning:
-		u.troubleSince = time.Time{}
-		a.say(u, r, corevm.Running, "", "")
-		return 0, nil
+		return 0, a.up(u, r)
 	case reboot:
 		return time.Millisecond, a.reboot(ctx, u, r)
 	case shutDown:
@@ -107,6 +105,19 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 	default:
 		return 0, fmt.Errorf("step %d is unknown", s)
 	}
+}
+
+// up says that a VM runs. From the first time on its disk is worth keeping: that
+// is noted here before the chain can say so.
+func (a *Agent) up(u *unit, r record) error {
+	if !r.hasData() {
+		if err := a.State.note(r.vm.GetId(), func(l *local) { l.Ran = true }); err != nil {
+			return err
+		}
+	}
+	u.troubleSince = time.Time{}
+	a.say(u, r, corevm.Running, "", "")
+	return nil
 }
 
 // say states a VM's phase to the chain, with proofs if it is up.
@@ -138,10 +149,10 @@ func (a *Agent) hinder(ctx context.Context, u *unit, r record, err error) error 
 	switch w.aim() {
 	case aimUp:
 		tired := !t.patient && time.Since(u.troubleSince) > a.c.GiveUp
-		if !r.vm.GetStatus().GetHasData() && (t.hopeless || tired) {
+		if !r.hasData() && (t.hopeless || tired) {
 			return a.fail(ctx, u, r, t)
 		}
-		a.say(u, r, upPhase(w.phase), t.reason, t.message)
+		a.say(u, r, a.phaseNow(r), t.reason, t.message)
 	case aimDown:
 		if w.phase == corevm.Stopping {
 			a.say(u, r, corevm.Stopping, t.reason, t.message)
@@ -153,6 +164,19 @@ func (a *Agent) hinder(ctx context.Context, u *unit, r record, err error) error 
 	case aimNone:
 	}
 	return err
+}
+
+// phaseNow is the phase that a trouble is told with: what was last said, as the
+// chain may not have answered yet, and a trouble alone is no step back.
+func (a *Agent) phaseNow(r record) corevm.Phase {
+	w := r.want()
+	if last, ok := a.reporter.said(r.vm.GetId()); ok && last.seq == w.seq && last.generation == w.generation {
+		switch last.phase { //nolint:exhaustive // the others lead elsewhere
+		case corevm.Provisioning, corevm.Running, corevm.Rebooting:
+			return last.phase
+		}
+	}
+	return upPhase(w.phase)
 }
 
 // upPhase is the phase to report with a trouble on the way up.

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -153,6 +154,50 @@ func TestHypervisorDownWhileRunning(t *testing.T) {
 	w.until("told", func() bool { return w.chain.Saw(id, "stopping "+agent.ReasonHypervisorDown) })
 	w.driver.SetHypervisorDown(false)
 	w.untilPhase(id, corevm.Stopped)
+}
+
+// hardOfHearing never takes the news that a VM runs.
+type hardOfHearing struct {
+	agent.Chain
+	told chan struct{}
+}
+
+func (c hardOfHearing) Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	for _, r := range reports {
+		if r.GetPhase() == computev1.Phase_PHASE_RUNNING {
+			select {
+			case c.told <- struct{}{}:
+			default:
+			}
+			return nil, errors.New("no node answers")
+		}
+	}
+	return c.Chain.Report(ctx, reports)
+}
+
+// From the moment it runs a VM's disk is kept, although the chain does not know
+// yet that there is anything on it.
+func TestDataStaysBeforeTheChainKnows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	told := make(chan struct{}, 1)
+	w.parts = func(p *agent.Parts) { p.Chain = hardOfHearing{p.Chain, told} }
+	w.config.GiveUp = time.Millisecond
+	w.startAgent()
+	id := w.newVM()
+	<-told
+	if err := w.driver.PauseForSpace(vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.until("it runs", func() bool { return w.inspect(id).State == vm.StateRunning })
+	w.driver.SetNoSpace(true)
+	if err := w.driver.KillProcess(vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || !has {
+		t.Error("its disk is gone")
+	}
 }
 
 // A machine that the host's full disk paused goes on when there is room.

@@ -28,7 +28,7 @@ func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	id := vm.ID(r.vm.GetId())
 	seq := r.vm.GetStatus().GetInstanceSeq()
-	if a.reporter.silent(string(id)) {
+	if _, said := a.reporter.said(string(id)); !said {
 		a.say(u, r, upPhase(r.want().phase), "", "") // the order was heard
 	}
 	var own opened
