@@ -25,6 +25,7 @@ const (
 	ReasonDiskKey          = "disk_key"
 	ReasonNetwork          = "network_failed"
 	ReasonDisk             = "disk_failed"
+	ReasonDiskMissing      = "disk_missing"
 	ReasonStartFailed      = "start_failed"
 	ReasonBootTimeout      = "boot_timeout"
 	ReasonInternal         = "internal_error"
@@ -37,6 +38,7 @@ var (
 	errSecrets   = errors.New("collect secrets")
 	errNetwork   = errors.New("attach network")
 	errStart     = errors.New("start machine")
+	errNoDisk    = errors.New("the VM's disk is not on this host")
 	errDisk      = errors.New("the host's disk failed")
 	errBoot      = errors.New("the guest's agent has not been heard")
 )
@@ -75,6 +77,7 @@ func diagnose(err error) trouble {
 		{vm.ErrWrongKey, ReasonDiskKey, true, false},
 		{errNetwork, ReasonNetwork, false, false},
 		{errDisk, ReasonDisk, false, false},
+		{errNoDisk, ReasonDiskMissing, true, false},
 		{errBoot, ReasonBootTimeout, true, false},
 		{errStart, ReasonStartFailed, false, false},
 		{vm.ErrInvalid, ReasonInternal, true, false},

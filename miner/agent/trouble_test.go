@@ -140,6 +140,29 @@ func TestDataStays(t *testing.T) {
 	}
 }
 
+// A VM that had data is never started on a blank disk.
+func TestNeverBlank(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	if err := w.driver.TrashDisk(t.Context(), vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.order(id, corevm.Start)
+	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonDiskMissing) })
+	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || has {
+		t.Errorf("it has a disk again: %v, %v", has, err)
+	}
+	if err := w.driver.RestoreDisk(t.Context(), vm.ID(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.until("running", func() bool { return w.runs(id) })
+}
+
 func TestHypervisorDownWhileRunning(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -135,6 +135,9 @@ func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b bui
 	if has {
 		return m.DiskKey, nil
 	}
+	if r.hasData() {
+		return nil, fmt.Errorf("%w; a blank one is never started in its place", errNoDisk)
+	}
 	// Noted first: a disk whose making and maker's number are out of step
 	// could not be opened.
 	err = a.State.note(string(m.ID), func(l *local) { l.DiskSeq, l.Built = m.InstanceSeq, &b })
