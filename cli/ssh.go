@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ import (
 const (
 	// dialWait is how long a machine that is running may take to answer in the mesh.
 	dialWait    = 90 * time.Second
+	dialAgain   = 300 * time.Millisecond
 	defaultUser = "hippius"
 )
 
@@ -199,14 +201,32 @@ func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	dialing, cancel := context.WithTimeout(ctx, dialWait)
-	defer cancel()
-	conn, err := device.DialOrSpawn(dialing, c.path(deviceSock), target, c.spawnDevice)
+	conn, err := c.dialMesh(ctx, target)
 	if err != nil {
 		return withHint(fmt.Errorf("reach %s over the mesh: %w", target, err),
 			"is the machine running? see 'hippius vm ls' and 'hippius vm logs'")
 	}
 	return device.Proxy(ctx, conn, c.env.In, c.env.Out)
+}
+
+// dialMesh connects through this device's mesh process, again and again for as
+// long as a machine that has only just started may need: its proof of life
+// comes before its sshd.
+func (c *command) dialMesh(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWait)
+	defer cancel()
+	for {
+		conn, err := device.DialOrSpawn(ctx, c.path(deviceSock), target, c.spawnDevice)
+		refused, ok := errors.AsType[*device.RefusedError](err)
+		if !ok || refused.Kind == device.KindStart {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(dialAgain):
+		}
+	}
 }
 
 // spawnDevice starts this program again as the device's mesh process, apart from this terminal.
