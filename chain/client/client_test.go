@@ -39,7 +39,7 @@ func TestSend(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.ErrorIs(t, err, Code("compute", 7))
 	require.NotErrorIs(t, err, Code("compute", 8))
-	require.Equal(t, "the name laptop is taken: choose another", refused.Error())
+	require.Equal(t, "the name laptop is taken; choose another", refused.Error())
 	require.NotEmpty(t, refused.TxHash)
 
 	// A refused transaction used its number: the next goes on.

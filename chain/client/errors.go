@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -79,17 +80,26 @@ func refusal(codespace string, code uint32, log, hash string) *Error {
 	return &Error{Codespace: codespace, Code: code, Sentence: sentence(log, codespace, code), TxHash: hash}
 }
 
-// sentence strips what the framework puts before the module's own words.
+// sentence strips what the framework puts around the module's own words: which
+// message it was, and the registered name of the error, which the code stands for.
 func sentence(log, codespace string, code uint32) string {
 	if rest, ok := strings.CutPrefix(log, "failed to execute message; message index: "); ok {
 		if _, rest, ok := strings.Cut(rest, ": "); ok {
 			log = rest
 		}
 	}
+	if end := strings.LastIndex(log, ": "); end > 0 && ours(codespace) {
+		log = log[:end]
+	}
 	if log == "" {
 		return fmt.Sprintf("the chain refused it: %s error %d", codespace, code)
 	}
 	return log
+}
+
+// ours are the modules whose every refusal is a sentence followed by the error's name.
+func ours(codespace string) bool {
+	return slices.Contains([]string{"compute", "credits", "marketplace", "mesh", "ranking", "registry"}, codespace)
 }
 
 // queryError gives a failed call its kind and keeps the node's sentence.

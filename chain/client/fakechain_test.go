@@ -183,7 +183,7 @@ func (c *chain) execute(addr string, body *txv1beta1.TxBody, res *abciv1beta1.Tx
 		for _, k := range c.keys[addr] {
 			if k.GetName() == add.GetName() {
 				res.Codespace, res.Code = "compute", 7
-				res.RawLog = fmt.Sprintf("failed to execute message; message index: %d: the name %s is taken: choose another", i, add.GetName())
+				res.RawLog = fmt.Sprintf("failed to execute message; message index: %d: the name %s is taken; choose another: name taken", i, add.GetName())
 				return
 			}
 		}
