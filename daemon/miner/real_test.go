@@ -452,7 +452,7 @@ func (s *stage) console() string {
 	return string(log[max(0, len(log)-6000):])
 }
 
-func (s *stage) reach(what string, within time.Duration) {
+func (s *stage) reach(what string) {
 	s.t.Helper()
 	var last error
 	defer func() {
@@ -460,7 +460,7 @@ func (s *stage) reach(what string, within time.Duration) {
 			s.t.Logf("last attempt: %v", last)
 		}
 	}()
-	s.until(what, within, func() bool {
+	s.until(what, time.Minute, func() bool {
 		_, last = s.ssh("true")
 		return last == nil
 	})
@@ -479,9 +479,9 @@ func (s *stage) order(id string, ev corevm.Event) {
 	check(s.t, s.chain.Order(id, ev))
 }
 
-func (s *stage) phase(id string, p corevm.Phase, within time.Duration) {
+func (s *stage) phase(id string, p corevm.Phase) {
 	s.t.Helper()
-	s.until("phase "+p.String(), within, func() bool { return s.chain.Phase(id) == p })
+	s.until("phase "+p.String(), 2*time.Minute, func() bool { return s.chain.Phase(id) == p })
 }
 
 func (s *stage) inspect(id string) vm.Info {
@@ -518,8 +518,8 @@ func TestRealMachine(t *testing.T) {
 	s := newStage(t, "tiny")
 	before := s.state()
 	id := s.create()
-	s.phase(id, corevm.Running, time.Minute)
-	s.reach("first SSH over the mesh", 30*time.Second)
+	s.phase(id, corevm.Running)
+	s.reach("first SSH over the mesh")
 	if s.chain.Proven(id) == 0 {
 		t.Error("it runs without a proof")
 	}
@@ -541,13 +541,13 @@ func TestRealMachine(t *testing.T) {
 	}
 
 	s.order(id, corevm.Reboot)
-	s.until("rebooted", time.Minute, func() bool {
+	s.until("rebooted", 2*time.Minute, func() bool {
 		return s.chain.Get(id).GetStatus().GetObservedRebootSeq() == 1 && s.chain.Phase(id) == corevm.Running
 	})
-	s.reach("SSH after the reboot", 30*time.Second)
+	s.reach("SSH after the reboot")
 
 	s.order(id, corevm.Stop)
-	s.phase(id, corevm.Stopped, time.Minute)
+	s.phase(id, corevm.Stopped)
 	if info := s.inspect(id); info.StopReason != vm.StopGuest {
 		t.Errorf("stopped by %s, want a clean shutdown", info.StopReason)
 	}
@@ -555,27 +555,27 @@ func TestRealMachine(t *testing.T) {
 		t.Errorf("a stopped machine keeps its seed: %v, %v", seeds, err)
 	}
 	s.order(id, corevm.Start)
-	s.phase(id, corevm.Running, time.Minute)
-	s.reach("SSH after stop and start", 30*time.Second)
+	s.phase(id, corevm.Running)
+	s.reach("SSH after stop and start")
 	s.run("sudo cat /root/file", "kept")
 
 	// The process dies: it is started again, and the chain is told.
 	check(t, s.host.Command(t.Context(), "kill", "-KILL", strconv.Itoa(s.inspect(id).PID)).Run())
 	s.until("told of the death", 30*time.Second, func() bool { return s.chain.Saw(id, "provisioning "+corevm.ReasonHostProcessDied) })
-	s.phase(id, corevm.Running, time.Minute)
-	s.reach("SSH after the death of the process", 30*time.Second)
+	s.phase(id, corevm.Running)
+	s.reach("SSH after the death of the process")
 
 	// The guest shuts itself down: that is a wish.
 	if _, err := s.ssh("sudo sh -c 'sleep 1; kill -USR2 1' >/dev/null 2>&1 &"); err != nil {
 		t.Error(err)
 	}
-	s.phase(id, corevm.Stopped, time.Minute)
+	s.phase(id, corevm.Stopped)
 	if r := s.chain.Get(id).GetStatus().GetReason(); r != corevm.ReasonGuestShutdown {
 		t.Errorf("reason %q, want %q", r, corevm.ReasonGuestShutdown)
 	}
 
 	s.order(id, corevm.Terminate)
-	s.phase(id, corevm.Terminated, time.Minute)
+	s.phase(id, corevm.Terminated)
 	if after := strip(s.state()); after != strip(before) {
 		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}
