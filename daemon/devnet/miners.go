@@ -85,3 +85,14 @@ func (m *minerHost) freeTCP(ctx context.Context, addr netip.Addr) (port netip.Ad
 	})
 	return port, err
 }
+
+// Lab is the i-th miner's server; nil with the fake driver, or if there is no such miner.
+func (n *Net) Lab(i int) *netlab.Lab {
+	if i < 0 || i >= len(n.miners) {
+		return nil
+	}
+	return n.miners[i].lab
+}
+
+// Dir is the network's folder.
+func (n *Net) Dir() string { return n.set.Dir }

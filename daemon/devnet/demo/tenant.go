@@ -83,9 +83,13 @@ func (t *Tenant) Run(ctx context.Context, args ...string) (string, error) {
 	var stdout bytes.Buffer
 	show := &indent{w: t.Out}
 	cmd := t.command(ctx, args...)
-	cmd.Stdout = io.MultiWriter(&stdout, show)
-	cmd.Stderr = show
-	if err := cmd.Run(); err != nil {
+	// Progress is shown as it comes, the result after it.
+	cmd.Stdout, cmd.Stderr = &stdout, show
+	err := cmd.Run()
+	if _, werr := show.Write(stdout.Bytes()); werr != nil {
+		return "", fmt.Errorf("show what hippius printed: %w", werr)
+	}
+	if err != nil {
 		return stdout.String(), fmt.Errorf("hippius %s: %w", words(args), err)
 	}
 	return stdout.String(), nil
