@@ -91,7 +91,8 @@ func (c *command) billingBuy() *cobra.Command {
 		Use:   "buy CREDITS",
 		Short: "Buy credits",
 		Long: `Buy credits from the network's on-ramp, or with --with-uhip from the account's own
-coins. One credit is one US dollar's worth.`,
+coins. One credit is one US dollar's worth. The purchase's own transaction, a
+thousandth of a credit, is paid out of it.`,
 		Example: "  hippius billing buy 20\n  hippius billing buy 100 --with-uhip",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

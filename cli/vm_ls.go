@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/core/credit"
+	core "github.com/hippius/compute/core/vm"
 )
 
 func (c *command) vmLs() *cobra.Command {
@@ -40,9 +41,9 @@ func (c *command) vmLs() *cobra.Command {
 	return cmd
 }
 
-// phaseText is the phase with its reason.
+// phaseText is the phase with its reason, unless that is that the tenant asked for it.
 func phaseText(v vmView) string {
-	if v.Reason == "" {
+	if v.Reason == "" || v.Reason == core.ReasonTenant {
 		return v.Phase
 	}
 	return v.Phase + " (" + strings.ReplaceAll(v.Reason, "_", " ") + ")"
