@@ -3,6 +3,7 @@ package clock
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,30 +11,30 @@ import (
 
 func TestBothClocks(t *testing.T) {
 	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	for name, make := range map[string]func() (Clock, func(time.Duration)){
+	for name, build := range map[string]func() (Clock, func(time.Duration)){
 		"real": func() (Clock, func(time.Duration)) { return Real{}, time.Sleep },
 		"fake": func() (Clock, func(time.Duration)) { f := NewFake(start); return f, f.Advance },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, pass := make()
+				c, pass := build()
 				began := c.Now()
-				done := false
+				var done atomic.Bool
 				go func() {
 					if err := c.Sleep(t.Context(), time.Minute); err != nil {
 						t.Error(err)
 					}
-					done = true
+					done.Store(true)
 				}()
 				synctest.Wait()
 				pass(59 * time.Second)
 				synctest.Wait()
-				if done {
+				if done.Load() {
 					t.Error("woke early")
 				}
 				pass(time.Second)
 				synctest.Wait()
-				if !done {
+				if !done.Load() {
 					t.Error("still asleep")
 				}
 				if got := c.Now().Sub(began); got != time.Minute {
@@ -41,13 +42,12 @@ func TestBothClocks(t *testing.T) {
 				}
 
 				ctx, cancel := context.WithCancel(t.Context())
-				ended := error(nil)
-				go func() { ended = c.Sleep(ctx, time.Hour) }()
+				ended := make(chan error, 1)
+				go func() { ended <- c.Sleep(ctx, time.Hour) }()
 				synctest.Wait()
 				cancel()
-				synctest.Wait()
-				if !errors.Is(ended, context.Canceled) {
-					t.Errorf("cancelled sleep returned %v", ended)
+				if err := <-ended; !errors.Is(err, context.Canceled) {
+					t.Errorf("cancelled sleep returned %v", err)
 				}
 				if err := c.Sleep(ctx, 0); !errors.Is(err, context.Canceled) {
 					t.Errorf("no sleep under an ended context returned %v", err)

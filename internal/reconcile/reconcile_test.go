@@ -50,6 +50,8 @@ func TestPokesMerge(t *testing.T) {
 		if n := calls.Load(); n != 2 {
 			t.Errorf("%d calls, want 2", n)
 		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		if len(l.keys) != 0 {
 			t.Errorf("still remembers %d keys", len(l.keys))
 		}
@@ -86,51 +88,70 @@ func TestSerialPerKeyBoundedInAll(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
 		if most != 3 || calls < 10 {
 			t.Errorf("%d at once in %d calls, want 3 at once", most, calls)
 		}
 	})
 }
 
+// times notes when something happened.
+type times struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+// add returns how often it was called.
+func (n *times) add() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.at = append(n.at, time.Now())
+	return len(n.at)
+}
+
+func (n *times) all() []time.Time {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.at)
+}
+
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var at []time.Time
+		var calls times
 		var broken atomic.Bool
 		broken.Store(true)
 		l := start(t, func(context.Context, string) (time.Duration, error) {
-			at = append(at, time.Now())
-			if len(at)%3 == 0 && broken.Load() {
+			n := calls.add()
+			if !broken.Load() {
+				return 0, nil
+			}
+			if n%3 == 0 {
 				panic("a defect is an error like others")
 			}
-			if broken.Load() {
-				return 0, errors.New("not yet")
-			}
-			return 0, nil
+			return 0, errors.New("not yet")
 		}, Options[string]{
 			MinBackoff: time.Second, MaxBackoff: 10 * time.Second, Resync: 100 * time.Millisecond,
 			List: func(context.Context) ([]string, error) { return []string{"a"}, nil },
 		})
 		time.Sleep(2 * time.Minute)
-		synctest.Wait()
+		at := calls.all()
 		for i, seconds := range []int{1, 2, 4, 8, 10, 10, 10, 10} {
 			limit := time.Duration(seconds) * time.Second
 			if gap := at[i+1].Sub(at[i]); gap < limit/2 || gap > limit {
 				t.Errorf("delay %d is %v, want %v to %v", i, gap, limit/2, limit)
 			}
 		}
-		n := len(at)
 		l.Poke("a")
-		synctest.Wait()
-		if len(at) != n+1 {
+		if len(calls.all()) != len(at)+1 {
 			t.Error("a poke waits for the backoff")
 		}
 		broken.Store(false)
 		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		n = len(at)
+		n := len(calls.all())
 		time.Sleep(time.Second)
-		synctest.Wait()
-		if got := len(at) - n; got < 9 || got > 11 {
+		if got := len(calls.all()) - n; got < 9 || got > 11 {
 			t.Errorf("%d calls in the second after it was mended, want one each resync", got)
 		}
 	})
@@ -153,17 +174,20 @@ func TestBackoffSpreads(t *testing.T) {
 
 func TestAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var at []time.Duration
+		var calls times
 		began := time.Now()
 		l := start(t, func(context.Context, string) (time.Duration, error) {
-			at = append(at, time.Since(began))
+			calls.add()
 			return time.Minute, nil
 		}, Options[string]{})
 		l.Poke("a")
 		time.Sleep(90 * time.Second)
 		l.Poke("a") // moves what comes after
 		time.Sleep(70 * time.Second)
-		synctest.Wait()
+		var at []time.Duration
+		for _, when := range calls.all() {
+			at = append(at, when.Sub(began))
+		}
 		want := []time.Duration{0, 60 * time.Second, 90 * time.Second, 150 * time.Second}
 		if !slices.Equal(at, want) {
 			t.Errorf("called at %v, want %v", at, want)

@@ -47,10 +47,11 @@ func TestAnyThresholdRecovers(t *testing.T) {
 }
 
 func TestLargest(t *testing.T) {
-	secret, shares, c := mustDeal(t, MaxShares, MaxShares)
-	got, _, err := Recover(MaxShares, shares, c)
-	if err != nil || got != secret {
-		t.Errorf("%d of %d: %v", MaxShares, MaxShares, err)
+	const threshold = 10 // work grows with threshold times shares
+	secret, shares, c := mustDeal(t, threshold, MaxShares)
+	got, _, err := Recover(threshold, shares, c)
+	if err != nil || got != secret || shares[MaxShares-1].ID() != MaxShares {
+		t.Errorf("%d of %d: %v", threshold, MaxShares, err)
 	}
 }
 
