@@ -13,10 +13,10 @@ import (
 )
 
 func demonstrate(f *flags) *cobra.Command {
-	var image, app, check string
+	var image, app, check, hello, word string
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Bring a network up, do the main job on it as a tenant would, take it down",
-		Example: "  hippius-devnet demo\n  hippius-devnet demo --image tiny --app ''", Args: cobra.NoArgs,
+		Example: "  hippius-devnet demo\n  hippius-devnet demo --image tiny --app '' --hello id --hello-word hippius", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			start := time.Now()
@@ -28,6 +28,7 @@ func demonstrate(f *flags) *cobra.Command {
 				defer tenant.Close()
 				return demo.Run(ctx, demo.Options{
 					Tenant: tenant, Profile: n.Profile(), Image: image, Plan: "spark", App: app, Check: check, Second: "tiny",
+					Hello: hello, HelloWord: word,
 					Audit: n.Audit, Out: out,
 				})
 			})
@@ -39,6 +40,8 @@ func demonstrate(f *flags) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "debian-12", "image of the first machine")
+	cmd.Flags().StringVar(&hello, "hello", "uname -a; cloud-init status --wait | tail -n 1; id", "first command on the first machine")
+	cmd.Flags().StringVar(&word, "hello-word", "status: done", "what that must print")
 	cmd.Flags().StringVar(&app, "app", "nginx", "application the first machine starts with")
 	cmd.Flags().StringVar(&check, "check", "curl -sS --max-time 10 http://localhost/ | head -n 3", "command that shows the application")
 	return cmd

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,8 +17,12 @@ type Options struct {
 	Tenant *Tenant
 	// Profile of the network.
 	Profile string
-	// Image and Plan of the first machine, App it starts with and Check, a command that proves the app is there.
-	Image, Plan, App, Check string
+	// Image and Plan of the first machine.
+	Image, Plan string
+	// Hello is the first command on it, HelloWord what it must print.
+	Hello, HelloWord string
+	// App it starts with, empty for none, and Check, a command that proves the app is there.
+	App, Check string
 	// Second is the image of the second machine.
 	Second string
 	// Audit checks the books of the whole network once all machines are gone.
@@ -37,7 +42,7 @@ func Run(ctx context.Context, o Options) error {
 	for _, s := range []step{
 		{"a wallet on the network", d.wallet},
 		{"credits bought, an SSH key added", d.account},
-		{"web-1: " + o.Image + " with " + o.App + " on plan " + o.Plan, d.create},
+		{"web-1: " + o.Image + " on plan " + o.Plan, d.create},
 		{"SSH over the mesh", d.login},
 		{"a file is written, the machine reboots", d.reboot},
 		{"stop and start: the file, the address and the host key are still there", d.stopStart},
@@ -91,10 +96,12 @@ func (d *demo) account(ctx context.Context) error {
 }
 
 func (d *demo) create(ctx context.Context) error {
-	return d.all(ctx,
-		[]string{"vm", "create", "web-1", "--plan", d.Plan, "--image", d.Image, "--dry-run"},
-		[]string{"vm", "create", "web-1", "--plan", d.Plan, "--image", d.Image, "--app", d.App, "--wait"},
-	)
+	create := []string{"vm", "create", "web-1", "--plan", d.Plan, "--image", d.Image}
+	order := append(slices.Clone(create), "--wait")
+	if d.App != "" {
+		order = append(order, "--app", d.App)
+	}
+	return d.all(ctx, append(create, "--dry-run"), order)
 }
 
 // expect runs a command on a machine and looks for a word in what it prints.
@@ -110,8 +117,11 @@ func (d *demo) expect(ctx context.Context, vm, command, word string) error {
 }
 
 func (d *demo) login(ctx context.Context) error {
-	if err := d.expect(ctx, "web-1", "uname -a; cloud-init status --wait; id", "status: done"); err != nil {
+	if err := d.expect(ctx, "web-1", d.Hello, d.HelloWord); err != nil {
 		return err
+	}
+	if d.App == "" {
+		return nil
 	}
 	_, err := d.Tenant.SSH(ctx, "web-1", d.Check)
 	return err
