@@ -9,6 +9,7 @@ import (
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/vm"
 )
+
 func TestRealMachine(t *testing.T) {
 	s := newStage(t, "tiny")
 	before := s.state()

@@ -348,4 +348,3 @@ func (s *stage) Collect(_ context.Context, _ string, seq uint32) (instance.Bundl
 	}
 	return b, []byte("#!/bin/sh\ntouch /var/lib/marker-user\n"), nil
 }
-

@@ -24,6 +24,7 @@ import (
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/vm"
 )
+
 // create orders a VM as a tenant's client would.
 func (s *stage) create() string {
 	s.t.Helper()
@@ -181,4 +182,3 @@ func (s *stage) state() string {
 	}
 	return all.String()
 }
-
