@@ -208,8 +208,12 @@ func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (*compute
 		return nil, withHint(usagef("terminating gives up the disk of %s; that wants a yes", vm.GetSpec().GetName()), "add --yes")
 	}
 	ok, err := c.confirm(ctx, fmt.Sprintf("Terminate %s (%s) and give up its disk?", vm.GetSpec().GetName(), vm.GetSpec().GetMeshAddress()))
-	if err != nil || !ok {
+	if err != nil {
 		return nil, err
+	}
+	if !ok {
+		_, _ = fmt.Fprintln(c.env.Err, "Nothing was done.")
+		return nil, nil //nolint:nilnil // a no is an answer
 	}
 	return vm, nil
 }

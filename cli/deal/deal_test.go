@@ -247,18 +247,22 @@ func TestTopUp(t *testing.T) {
 	peers, err := NewPeers()
 	require.NoError(t, err)
 	a := newTenant(t, peers)
-	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	u, err := SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
 	require.NoError(t, err)
-	n.order(a.wallet, d, UserData{}, 3)
-	more, err := a.dealer.Deal(t.Context(), a.order(n, 3, 4, UserData{}))
+	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, u))
+	require.NoError(t, err)
+	n.order(a.wallet, d, u, 3)
+	// The key alone is enough: keepers have the user data.
+	more, err := a.dealer.Deal(t.Context(), a.order(n, 3, 4, UserData{Key: u.Key}))
 	require.NoError(t, err)
 	require.Equal(t, uint32(3), more.Instances[0].GetSeq())
 	n.mu.Lock()
 	n.vms[a.vmID].Instances = append(n.vms[a.vmID].Instances, more.Instances...)
 	n.mu.Unlock()
-	got, _, err := n.collector(miner).Collect(t.Context(), a.vmID, 3)
+	got, userData, err := n.collector(miner).Collect(t.Context(), a.vmID, 3)
 	require.NoError(t, err)
 	require.Equal(t, a.made.made[3].DiskKey, got.DiskKey)
+	require.Equal(t, "#cloud-config\n", string(userData))
 }
 
 func TestDealWithKeepersMissing(t *testing.T) {
