@@ -126,7 +126,7 @@ func (n *Net) startValidators(ctx context.Context) error {
 		if err := os.WriteFile(filepath.Join(v.home, "hippiusd.yaml"), data, 0o600); err != nil {
 			return fmt.Errorf("settings of %s: %w", v.name, err)
 		}
-		err = n.launch(program{
+		err = n.launch(program{ //nolint:contextcheck // a program lives until Close
 			name: v.name, binary: "hippiusd", args: []string{"start", "--home", v.home},
 			inside: func(ctx context.Context, log *slog.Logger) error { return runNode(ctx, v.config, log) },
 		})

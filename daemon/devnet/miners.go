@@ -63,7 +63,7 @@ func (n *Net) startMiners(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = n.launch(program{
+		err = n.launch(program{ //nolint:contextcheck // a program lives until Close
 			name: m.name, binary: "hippius-miner", args: []string{"--config", path}, lab: m.lab,
 			inside: func(ctx context.Context, log *slog.Logger) error { return miner.Run(ctx, c, log) },
 		})

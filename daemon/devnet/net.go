@@ -101,7 +101,7 @@ func (n *Net) makePeople(ctx context.Context) (err error) {
 }
 
 func (n *Net) begin(ctx context.Context) error {
-	if err := n.genesis(); err != nil {
+	if err := n.genesis(); err != nil { //nolint:contextcheck // the chain's application takes no context
 		return err
 	}
 	return n.startValidators(ctx)

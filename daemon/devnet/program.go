@@ -109,8 +109,7 @@ func (r *running) end(ctx context.Context, p *os.Process) error {
 	}
 	select {
 	case <-r.ended:
-		var exit *exec.ExitError
-		if errors.As(r.err, &exit) {
+		if _, ok := errors.AsType[*exec.ExitError](r.err); ok {
 			return fmt.Errorf("%s ended with %w", r.name, r.err)
 		}
 		return nil

@@ -55,7 +55,7 @@ func (n *Net) startSentinels(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = n.launch(program{
+		err = n.launch(program{ //nolint:contextcheck // a program lives until Close
 			name: c.Name, binary: "hippius-sentinel", args: []string{"--config", path},
 			inside: func(ctx context.Context, log *slog.Logger) error { return sentinel.Run(ctx, c, log) },
 		})
@@ -89,7 +89,7 @@ func (n *Net) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.launch(program{
+	err = n.launch(program{ //nolint:contextcheck // a program lives until Close
 		name: c.Name, binary: "hippius-gateway", args: []string{"--config", path},
 		inside: func(ctx context.Context, log *slog.Logger) error { return gateway.Run(ctx, c, log) },
 	})

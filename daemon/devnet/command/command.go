@@ -78,9 +78,10 @@ func (f *flags) settings(errOut io.Writer) (set devnet.Config, cleanup func() er
 	return set, cleanup, nil
 }
 
-// watched are the programs that must not be left running.
+// watched are the programs that must not be left running. A tenant's own
+// command line may go on: its mesh process ends by itself when idle.
 func watched() []string {
-	return []string{"hippius", "libvirtd", "virtlogd", "qemu"}
+	return []string{"hippius-", "hippiusd", "libvirtd", "virtlogd", "qemu"}
 }
 
 // with runs use on a network, ends the network whatever happens, and fails if anything is left of it.

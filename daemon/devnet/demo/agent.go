@@ -6,51 +6,56 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"sync"
-
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
+	"time"
 )
 
-// serveAgent is an ssh-agent with one key, on a socket in dir, until stop.
-func serveAgent(ctx context.Context, keyFile, dir string) (stop func(), socket string, err error) {
-	data, err := os.ReadFile(keyFile)
-	if err != nil {
-		return nil, "", fmt.Errorf("agent's key: %w", err)
-	}
-	key, err := ssh.ParseRawPrivateKey(data)
-	if err != nil {
-		return nil, "", fmt.Errorf("agent's key: %w", err)
-	}
-	ring := agent.NewKeyring()
-	if err := ring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
-		return nil, "", fmt.Errorf("agent's key: %w", err)
-	}
+const agentWithin = 10 * time.Second
+
+// startAgent runs OpenSSH's agent with one key, on a socket in dir, until stop.
+func startAgent(ctx context.Context, keyFile, dir string) (stop func(), socket string, err error) {
 	socket = filepath.Join(dir, "agent.sock")
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, "", fmt.Errorf("agent's socket: %w", err)
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", socket)
-	if err != nil {
-		return nil, "", fmt.Errorf("agent's socket: %w", err)
+	agent := exec.CommandContext(ctx, "ssh-agent", "-D", "-a", socket)
+	if err := agent.Start(); err != nil {
+		return nil, "", fmt.Errorf("start ssh-agent: %w", err)
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer conn.Close()               //nolint:errcheck // its stream has ended
-				_ = agent.ServeAgent(ring, conn) // ends with the connection
-			})
+	stop = func() {
+		_ = agent.Process.Kill() // it may have ended by itself
+		_ = agent.Wait()         // killed
+		_ = os.Remove(socket)    // the folder goes too
+	}
+	if err := addKey(ctx, keyFile, socket); err != nil {
+		stop()
+		return nil, "", err
+	}
+	return stop, socket, nil
+}
+
+// addKey waits for the agent and gives it the key.
+func addKey(ctx context.Context, keyFile, socket string) error {
+	ctx, cancel := context.WithTimeout(ctx, agentWithin)
+	defer cancel()
+	for {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "unix", socket)
+		if err == nil {
+			_ = conn.Close() // nothing was asked
+			break
 		}
-	})
-	return func() {
-		_ = l.Close() // nothing is written through it
-		serving.Wait()
-	}, socket, nil
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ssh-agent: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	add := exec.CommandContext(ctx, "ssh-add", "-q", keyFile)
+	add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+socket)
+	if out, err := add.CombinedOutput(); err != nil {
+		return fmt.Errorf("give the key to ssh-agent: %w: %s", err, out)
+	}
+	return nil
 }

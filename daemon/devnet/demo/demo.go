@@ -184,7 +184,7 @@ func (d *demo) neighbour(ctx context.Context) error {
 
 // forwarded logs in to the second machine from the first with the tenant's forwarded agent.
 func (d *demo) forwarded(ctx context.Context, addr string) error {
-	stop, sock, err := serveAgent(ctx, d.Tenant.Key(), d.Tenant.Dir)
+	stop, sock, err := startAgent(ctx, d.Tenant.Key(), d.Tenant.Dir)
 	if err != nil {
 		return err
 	}

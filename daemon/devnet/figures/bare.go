@@ -2,6 +2,7 @@ package figures
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"os"
@@ -9,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"libvirt.org/go/libvirtxml"
 
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/miner/seed"
@@ -33,7 +32,6 @@ const (
 	barePort    = "2222"
 	bareMemory  = 2048
 	bareTimeout = 5 * time.Minute
-	tbCacheMiB  = 128
 )
 
 func newBare(ctx context.Context, o Options) (*bare, error) {
@@ -69,12 +67,12 @@ func (b *bare) prepare(ctx context.Context) error {
 	if err = errors.Join(err, iso.Close()); err != nil {
 		return fmt.Errorf("bare start: %w", err)
 	}
-	xml, err := b.domain().Marshal()
+	text, err := b.domain()
 	if err != nil {
-		return fmt.Errorf("bare start: %w", err)
+		return err
 	}
 	file := filepath.Join(b.dir, "domain.xml")
-	if err := os.WriteFile(file, []byte(xml), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("bare start: %w", err)
 	}
 	return b.virsh(ctx, "define", file)
@@ -105,44 +103,41 @@ ethernets:
     gateway4: 10.0.2.2
 `
 
-func (b *bare) domain() *libvirtxml.Domain {
-	disk := func(file, format, dev string, readonly bool) libvirtxml.DomainDisk {
-		d := libvirtxml.DomainDisk{
-			Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: format},
-			Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: filepath.Join(b.dir, file)}},
-			Target: &libvirtxml.DomainDiskTarget{Dev: dev, Bus: "virtio"},
-		}
-		if readonly {
-			d.ReadOnly = &libvirtxml.DomainDiskReadOnly{}
-		} else {
-			d.Boot = &libvirtxml.DomainDeviceBoot{Order: 1}
-		}
-		return d
+// bareDomain is what the driver's domains are, without what protects and
+// limits them: folder, memory, folder, port and MAC are filled in.
+const bareDomain = `<domain type="qemu" xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0">
+  <name>` + bareName + `</name>
+  <memory unit="MiB">%[2]d</memory>
+  <vcpu>1</vcpu>
+  <os><type arch="x86_64" machine="q35">hvm</type></os>
+  <features><acpi/><tcg><tb-cache unit="MiB">128</tb-cache></tcg></features>
+  <cpu mode="maximum"/>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <disk type="file" device="disk">
+      <driver name="qemu" type="qcow2"/><source file="%[1]s/disk.qcow2"/><target dev="vda" bus="virtio"/><boot order="1"/>
+    </disk>
+    <disk type="file" device="disk">
+      <driver name="qemu" type="raw"/><source file="%[1]s/seed.iso"/><target dev="vdb" bus="virtio"/><readonly/>
+    </disk>
+    <serial type="null"/>
+    <memballoon model="none"/>
+    <rng model="virtio"><backend model="random">/dev/urandom</backend></rng>
+  </devices>
+  <qemu:commandline>
+    <qemu:arg value="-netdev"/><qemu:arg value="user,id=bare,hostfwd=tcp:127.0.0.1:` + barePort + `-10.0.2.15:22"/>
+    <qemu:arg value="-device"/><qemu:arg value="virtio-net-pci,netdev=bare,romfile=,addr=0x1e,mac=` + bareMAC + `"/>
+  </qemu:commandline>
+</domain>
+`
+
+// domain describes the machine to libvirt.
+func (b *bare) domain() (string, error) {
+	var dir strings.Builder
+	if err := xml.EscapeText(&dir, []byte(b.dir)); err != nil {
+		return "", fmt.Errorf("bare start: %w", err)
 	}
-	return &libvirtxml.Domain{
-		Type: "qemu", Name: bareName,
-		Memory: &libvirtxml.DomainMemory{Value: b.memory, Unit: "MiB"},
-		VCPU:   &libvirtxml.DomainVCPU{Value: 1},
-		CPU:    &libvirtxml.DomainCPU{Mode: "maximum"},
-		OS:     &libvirtxml.DomainOS{Type: &libvirtxml.DomainOSType{Arch: "x86_64", Machine: "q35", Type: "hvm"}},
-		Features: &libvirtxml.DomainFeatureList{
-			ACPI: &libvirtxml.DomainFeature{},
-			TCG:  &libvirtxml.DomainFeatureTCG{TBCache: &libvirtxml.DomainFeatureTCGTBCache{Unit: "MiB", Size: tbCacheMiB}},
-		},
-		Devices: &libvirtxml.DomainDeviceList{
-			Emulator:   "/usr/bin/qemu-system-x86_64",
-			Disks:      []libvirtxml.DomainDisk{disk("disk.qcow2", "qcow2", "vda", false), disk("seed.iso", "raw", "vdb", true)},
-			Serials:    []libvirtxml.DomainSerial{{Source: &libvirtxml.DomainChardevSource{Null: &libvirtxml.DomainChardevSourceNull{}}}},
-			MemBalloon: &libvirtxml.DomainMemBalloon{Model: "none"},
-			RNGs: []libvirtxml.DomainRNG{{Model: "virtio", Backend: &libvirtxml.DomainRNGBackend{
-				Random: &libvirtxml.DomainRNGBackendRandom{Device: "/dev/urandom"},
-			}}},
-		},
-		QEMUCommandline: &libvirtxml.DomainQEMUCommandline{Args: []libvirtxml.DomainQEMUCommandlineArg{
-			{Value: "-netdev"}, {Value: "user,id=bare,hostfwd=tcp:127.0.0.1:" + barePort + "-10.0.2.15:22"},
-			{Value: "-device"}, {Value: "virtio-net-pci,netdev=bare,romfile=,addr=0x1e,mac=" + bareMAC},
-		}},
-	}
+	return fmt.Sprintf(bareDomain, dir.String(), b.memory), nil
 }
 
 // run measures `virsh start` to the first SSH command on a fresh overlay.
