@@ -43,13 +43,13 @@ devnet: setup build image ## keep a network up to play with; Ctrl-C ends it (roo
 	$(BIN)/hippius-devnet up
 
 test: setup build image-tiny ## all tests, with real machines where this user is root
-	go test -timeout 20m -p 2 ./...
+	go test -count=1 -timeout 20m -p 2 ./...
 
 race: setup build image-tiny ## all tests under the race detector
 	GORACE="suppressions=$(CURDIR)/mesh/nebula/race.supp" CGO_ENABLED=1 go test -race -timeout 40m -p 2 ./...
 
 race-fast: build ## the tests that do not link the chain's framework, under the race detector
-	GORACE="suppressions=$(CURDIR)/mesh/nebula/race.supp" CGO_ENABLED=1 go test -race -short -timeout 20m -p 2 $(SDK_FREE)
+	GORACE="suppressions=$(CURDIR)/mesh/nebula/race.supp" CGO_ENABLED=1 go test -count=1 -race -short -timeout 20m -p 2 $(SDK_FREE)
 
 lint: ## vet and lint
 	$(TOOL) golangci-lint run --allow-serial-runners ./...

@@ -50,8 +50,13 @@ type state struct {
 	running  bool
 	again    bool // poked while running
 	failures int
+	failed   time.Time   // when the last of failures was
 	timer    *time.Timer // due later; nil if not
+	due      time.Time   // when timer fires
 }
+
+// pokedAfter is how soon after a failure a poke may bring the next attempt.
+const pokedAfter = time.Second
 
 // New returns a loop that calls step.
 func New[K comparable](step Step[K], opts Options[K]) *Loop[K] {
@@ -149,6 +154,9 @@ func (l *Loop[K]) enqueue(key K) {
 		s = &state{}
 		l.keys[key] = s
 	}
+	if s.timer != nil && s.failures > 0 && l.held(s) {
+		return
+	}
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
@@ -161,6 +169,21 @@ func (l *Loop[K]) enqueue(key K) {
 		l.queue = append(l.queue, key)
 		l.work.Signal()
 	}
+}
+
+// held brings a failing key's next attempt forward, but not to before
+// pokedAfter its failure: what fails often pokes itself, by the events of its
+// own attempts.
+func (l *Loop[K]) held(s *state) bool {
+	soonest := s.failed.Add(pokedAfter)
+	if time.Until(soonest) <= 0 {
+		return false
+	}
+	if s.due.After(soonest) {
+		s.due = soonest
+		s.timer.Reset(time.Until(soonest))
+	}
+	return true
 }
 
 func (l *Loop[K]) worker(ctx context.Context) {
@@ -208,7 +231,11 @@ func (l *Loop[K]) finish(ctx context.Context, key K, again time.Duration, err er
 	s.again = false
 	if err != nil {
 		s.failures++
+		s.failed = time.Now()
 		again = l.backoff(s.failures)
+		if poked {
+			poked, again = false, min(again, pokedAfter)
+		}
 		if ctx.Err() == nil {
 			l.opts.Log.Warn("step failed", "key", key, "attempt", s.failures, "again_in", again, "err", err)
 		}
@@ -220,6 +247,7 @@ func (l *Loop[K]) finish(ctx context.Context, key K, again time.Duration, err er
 	case poked:
 		l.enqueue(key)
 	case again > 0:
+		s.due = time.Now().Add(again)
 		s.timer = time.AfterFunc(again, func() { l.due(key, s) })
 	default:
 		delete(l.keys, key)
@@ -231,6 +259,7 @@ func (l *Loop[K]) due(key K, s *state) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.keys[key] == s && s.timer != nil {
+		s.timer = nil
 		l.enqueue(key)
 	}
 }

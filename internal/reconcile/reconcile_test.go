@@ -248,3 +248,28 @@ func TestEndWaitsForSteps(t *testing.T) {
 		}
 	})
 }
+
+// A step whose own attempts poke it, as a hypervisor's events do, must not spin.
+func TestFailingStepThatPokesItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		var l *Loop[string]
+		ready := make(chan struct{})
+		l = start(t, func(context.Context, string) (time.Duration, error) {
+			<-ready
+			calls.Add(1)
+			l.Poke("a")
+			go func() {
+				time.Sleep(10 * time.Millisecond)
+				l.Poke("a")
+			}()
+			return 0, errors.New("no")
+		}, Options[string]{})
+		close(ready)
+		l.Poke("a")
+		time.Sleep(30 * time.Second)
+		if n := calls.Load(); n < 5 || n > 35 {
+			t.Errorf("%d attempts in 30 s; want about one a second", n)
+		}
+	})
+}
