@@ -189,8 +189,10 @@ func (d *demo) forwarded(ctx context.Context, addr string) error {
 		return err
 	}
 	defer stop()
+	d.Tenant.Agent = sock
+	defer func() { d.Tenant.Agent = "" }()
 	inner := "ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes " + addr + " hostname"
-	out, err := d.Tenant.Run(ctx, "ssh", "-i", d.Tenant.Key(), "--option", "ForwardAgent="+sock, "web-1", inner)
+	out, err := d.Tenant.Run(ctx, "ssh", "-i", d.Tenant.Key(), "--option", "ForwardAgent=yes", "web-1", inner)
 	if err != nil {
 		return err
 	}

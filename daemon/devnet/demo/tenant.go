@@ -25,6 +25,8 @@ type Tenant struct {
 	Program string
 	// Dir holds the wallet and keys.
 	Dir string
+	// Agent is the socket of an ssh-agent; empty for none.
+	Agent string
 	// Out shows commands and what they print.
 	Out io.Writer
 }
@@ -71,7 +73,7 @@ func (t *Tenant) makeKey() error {
 func (t *Tenant) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, t.Program, args...)
 	cmd.Env = append(os.Environ(),
-		"HIPPIUS_HOME="+t.path("home"), "HIPPIUS_PASSPHRASE_FILE="+t.path("passphrase"))
+		"HIPPIUS_HOME="+t.path("home"), "HIPPIUS_PASSPHRASE_FILE="+t.path("passphrase"), "SSH_AUTH_SOCK="+t.Agent)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
