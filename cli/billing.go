@@ -27,6 +27,7 @@ type billingView struct {
 	Rate           uint64 `json:"ucredit_per_hour"`
 	Holdback       uint64 `json:"holdback_ucredit"`
 	Consumed       uint64 `json:"consumed_ucredit"`
+	Fees           uint64 `json:"fees_since_purchase_ucredit"`
 	RunwaySeconds  uint64 `json:"runway_seconds,omitempty"`
 	Charged        bool   `json:"charged"`
 	RanOutAt       int64  `json:"ran_out_at,omitempty"`
@@ -59,9 +60,13 @@ func (c *command) printBilling(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	account, err := s.chain.Balance(ctx, s.address)
+	if err != nil {
+		return err
+	}
 	v := billingView{
 		AccountAddress: s.address, Balance: m.GetBalanceUcredit(), Accrued: m.GetAccruedUcredit(),
-		Rate: m.GetUcreditPerHour(), Holdback: m.GetHoldbackUcredit(), Consumed: m.GetMeter().GetConsumed(),
+		Rate: m.GetUcreditPerHour(), Holdback: m.GetHoldbackUcredit(), Consumed: m.GetMeter().GetConsumed(), Fees: account.GetFeesSincePurchase(),
 		RunwaySeconds: m.GetRunwaySeconds(), Charged: m.GetHasRunway(), RanOutAt: m.GetMeter().GetRanOutAt(), AsOfBlock: m.GetBlockTime(),
 	}
 	if owed := v.Accrued + v.Holdback; v.Balance > owed {
@@ -77,7 +82,8 @@ func (c *command) printBilling(ctx context.Context) error {
 		} else {
 			w.field("Runway", "nothing is charged")
 		}
-		w.field("Spent so far", credit.Format(v.Consumed)+" credits")
+		w.field("Spent so far", credit.Format(v.Consumed)+" credits on machines")
+		w.field("Fees", credit.Format(v.Fees)+" credits for transactions since the last purchase")
 		if v.RanOutAt != 0 {
 			w.field("Ran out", when(v.RanOutAt)+"; machines are stopped, disks are kept. Buy credits, then start them")
 		}

@@ -46,15 +46,16 @@ type interrupted struct {
 func (e *interrupted) Error() string { return e.err.Error() }
 func (e *interrupted) Unwrap() error { return e.err }
 
-// ifInterrupted adds the words to be said if err comes from an interruption.
-func ifInterrupted(err error, left string) error {
-	if err == nil || !errors.Is(err, context.Canceled) {
+// ifInterrupted adds the words to be said if err came with an interruption,
+// however deep below its cause was lost.
+func ifInterrupted(ctx context.Context, err error, left string) error {
+	if err == nil || ctx.Err() == nil {
 		return err
 	}
 	if _, said := errors.AsType[*interrupted](err); said {
 		return err
 	}
-	return &interrupted{err: err, left: left}
+	return &interrupted{err: errors.Join(ctx.Err(), err), left: left}
 }
 
 func exitCode(ctx context.Context, w io.Writer, err error) int {

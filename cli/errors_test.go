@@ -34,9 +34,9 @@ func TestExitStatusAndWords(t *testing.T) {
 			"error: the account does not exist yet; its first credits create it\nhint: buy credits: 'hippius billing buy 20'\n",
 		},
 		"interrupted":       {ended, fmt.Errorf("x: %w", context.Canceled), 130, "interrupted\n"},
-		"interrupted early": {ended, ifInterrupted(fmt.Errorf("x: %w", context.Canceled), "nothing was ordered"), 130, "interrupted; nothing was ordered\n"},
+		"interrupted early": {ended, ifInterrupted(ended, errors.New("too few keepers"), "nothing was ordered"), 130, "interrupted; nothing was ordered\n"},
 		"in flight":         {ended, doubt, 130, "interrupted while it was on its way to the chain; it may still be carried out\n"},
-		"said once":         {ended, ifInterrupted(ifInterrupted(context.Canceled, "first"), "second"), 130, "interrupted; first\n"},
+		"said once":         {ended, ifInterrupted(ended, ifInterrupted(ended, context.Canceled, "first"), "second"), 130, "interrupted; first\n"},
 		"not by us":         {t.Context(), context.Canceled, 1, "error: context canceled\n"},
 	} {
 		var said strings.Builder
@@ -44,10 +44,10 @@ func TestExitStatusAndWords(t *testing.T) {
 			t.Errorf("%s: status %d, said %q; want %d, %q", name, code, said.String(), c.code, c.said)
 		}
 	}
-	if ifInterrupted(nil, "x") != nil {
+	if ifInterrupted(ended, nil, "x") != nil {
 		t.Error("no error became one")
 	}
-	if err := errors.New("x"); ifInterrupted(err, "y") != err { //nolint:errorlint // the very same
-		t.Error("an error that is no interruption was changed")
+	if err := errors.New("x"); ifInterrupted(t.Context(), err, "y") != err { //nolint:errorlint // the very same
+		t.Error("an error without an interruption was changed")
 	}
 }

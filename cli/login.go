@@ -62,7 +62,13 @@ func (c *command) runLogin(ctx context.Context, f loginFlags) error {
 	if err := c.useWallet(ctx, f); err != nil {
 		return err
 	}
-	return c.printWhoami(ctx)
+	if err := c.printWhoami(ctx); err != nil {
+		return err
+	}
+	if c.env.Interactive && c.format == formatTable {
+		_, _ = fmt.Fprint(c.env.Err, "\nNext: buy credits with 'hippius billing buy 20', and add an SSH key with 'hippius key add'.\n")
+	}
+	return nil
 }
 
 // useNetwork copies a profile into the home folder after asking its nodes which chain they are of.

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +25,9 @@ func (c *command) minerLs() *cobra.Command {
 		for _, m := range miners {
 			views = append(views, viewMiner(m))
 		}
+		slices.SortFunc(views, func(a, b minerView) int {
+			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Operator, b.Operator))
+		})
 		return c.print(views, func(w *tableWriter) {
 			w.row("MINER", "REGION", "STATUS", "VMS", "VCPU", "MEMORY", "DISK", "ACCEL", "SEEN")
 			for _, v := range views {

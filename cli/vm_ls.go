@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,9 @@ func (c *command) vmLs() *cobra.Command {
 			for _, vm := range vms {
 				views = append(views, viewVM(vm))
 			}
+			slices.SortFunc(views, func(a, b vmView) int {
+				return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
+			})
 			return c.print(views, func(w *tableWriter) {
 				w.row("NAME", "PHASE", "ADDRESS", "PLAN", "IMAGE", "CREDITS/H", "ID")
 				for _, v := range views {

@@ -23,13 +23,13 @@ func (c *command) createVM(ctx context.Context, s *signing, spec *computev1.VMSp
 	}
 	instances, err := c.prepareVM(ctx, s, id, nonce, spec, userData)
 	if err != nil {
-		return nil, ifInterrupted(err, "nothing was ordered, and nothing costs")
+		return nil, ifInterrupted(ctx, err, "nothing was ordered, and nothing costs")
 	}
 	if _, err := s.sender.CreateVM(ctx, nonce, spec, instances); err != nil {
-		return nil, ifInterrupted(err, "the order may have reached the chain: 'hippius vm ls' tells")
+		return nil, ifInterrupted(ctx, err, "the order may have reached the chain: 'hippius vm ls' tells")
 	}
 	made, err := s.chain.VM(ctx, id)
-	return made, ifInterrupted(err, spec.GetName()+" is ordered: 'hippius vm show "+spec.GetName()+"' tells how it goes")
+	return made, ifInterrupted(ctx, err, spec.GetName()+" is ordered: 'hippius vm show "+spec.GetName()+"' tells how it goes")
 }
 
 // prepareVM fills in the spec and deals the first instances.

@@ -79,13 +79,13 @@ func (c *command) follow(ctx context.Context, get func(context.Context) (*comput
 func waitEnded(ctx context.Context, last *computev1.VM, timeout time.Duration, cause error) error {
 	if last == nil {
 		if ctx.Err() != nil {
-			return ifInterrupted(ctx.Err(), "the machine goes on by itself: 'hippius vm ls'")
+			return ifInterrupted(ctx, ctx.Err(), "the machine goes on by itself: 'hippius vm ls'")
 		}
 		return fmt.Errorf("not done after %s: %w", timeout, cause)
 	}
 	v := viewVM(last)
 	if ctx.Err() != nil {
-		return ifInterrupted(ctx.Err(), fmt.Sprintf("%s is %s and goes on by itself: 'hippius vm show %s'", v.Name, phaseText(v), v.Name))
+		return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s is %s and goes on by itself: 'hippius vm show %s'", v.Name, phaseText(v), v.Name))
 	}
 	return withHint(fmt.Errorf("not done after %s: %s is %s", timeout, v.Name, phaseText(v)),
 		"it goes on by itself: 'hippius vm show %s'", v.Name)

@@ -165,7 +165,7 @@ func TestAtATerminal(t *testing.T) {
 	p.sees("Write it on paper now")
 	p.sees("Account:")
 	shown := p.ends(0)
-	if strings.Contains(shown, "horse") {
+	if strings.Contains(shown, "horse battery") {
 		t.Errorf("a passphrase was shown:\n%s", shown)
 	}
 	if lines := regexp.MustCompile(`(?m)^  ([a-z]+ ){5}[a-z]+\r$`).FindAllString(shown, -1); len(lines) != 4 {
