@@ -152,7 +152,7 @@ func (d *demo) stopStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.expect(ctx, "web-1", "cat note; ip -brief address", note); err != nil {
+	if err := d.expect(ctx, "web-1", "cat note; ip -4 -o address | grep 100.64", note); err != nil {
 		return err
 	}
 	var v vmView
@@ -176,7 +176,7 @@ func (d *demo) neighbour(ctx context.Context) error {
 	if err := d.expect(ctx, "small-1", "hostname", "small-1"); err != nil {
 		return err
 	}
-	if err := d.expect(ctx, "web-1", "ping -c 3 -w 30 "+v.MeshAddress, "bytes from "+v.MeshAddress); err != nil {
+	if err := d.expect(ctx, "web-1", "sudo ping -c 3 -w 30 "+v.MeshAddress, "bytes from "+v.MeshAddress); err != nil {
 		return err
 	}
 	return d.forwarded(ctx, v.MeshAddress)
