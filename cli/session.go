@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -71,8 +72,11 @@ func (s *session) findVM(ctx context.Context, ref string) (*computev1.VM, error)
 	}
 	if _, err := vm.ParseID(ref); err == nil {
 		v, err := s.chain.VM(ctx, ref)
+		if errors.Is(err, client.ErrNotFound) {
+			return nil, noMachine(ref)
+		}
 		if err == nil && v.GetOwner() != s.address {
-			return nil, fmt.Errorf("machine %s belongs to another account", ref)
+			return nil, withHint(fmt.Errorf("machine %s belongs to another account", ref), "yours are in 'hippius vm ls'; 'hippius whoami' tells who you are")
 		}
 		return v, err
 	}
@@ -80,9 +84,17 @@ func (s *session) findVM(ctx context.Context, ref string) (*computev1.VM, error)
 	if err != nil {
 		return nil, err
 	}
+	return byPrefix(vms, ref)
+}
+
+// minPrefix is how much of an id must be given, in characters.
+const minPrefix = 4
+
+// byPrefix is the one machine whose id begins with ref.
+func byPrefix(vms []*computev1.VM, ref string) (*computev1.VM, error) {
 	var found []*computev1.VM
 	for _, v := range vms {
-		if len(ref) >= 4 && len(v.GetId()) > len(ref) && v.GetId()[:len(ref)] == ref {
+		if len(ref) >= minPrefix && strings.HasPrefix(v.GetId(), ref) {
 			found = append(found, v)
 		}
 	}
@@ -90,10 +102,14 @@ func (s *session) findVM(ctx context.Context, ref string) (*computev1.VM, error)
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, withHint(fmt.Errorf("you have no machine %q", ref), "see 'hippius vm ls'")
+		return nil, noMachine(ref)
 	default:
 		return nil, withHint(fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found)), "see 'hippius vm ls'")
 	}
+}
+
+func noMachine(ref string) error {
+	return withHint(fmt.Errorf("you have no machine %q", ref), "see 'hippius vm ls'")
 }
 
 // completions are words from the chain; none without one.

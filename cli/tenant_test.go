@@ -43,6 +43,24 @@ func TestFreeAddressIsTheLowest(t *testing.T) {
 	}
 }
 
+// A machine is found by the start of its id where that is long enough and only one's.
+func TestMachineByTheStartOfItsID(t *testing.T) {
+	vms := []*computev1.VM{{Id: "abcd1111"}, {Id: "abcd2222"}, {Id: "ef010203"}}
+	for ref, want := range map[string]string{"ef01": "ef010203", "abcd1": "abcd1111", "abcd2222": "abcd2222"} {
+		if v, err := byPrefix(vms, ref); err != nil || v.GetId() != want {
+			t.Errorf("%s: got %s, %v", ref, v.GetId(), err)
+		}
+	}
+	for ref, words := range map[string]string{
+		"abcd": `"abcd" is the start of 2 machines' ids; give more of it`, "ef0": `you have no machine "ef0"`, "": `you have no machine ""`,
+		"1111": `you have no machine "1111"`, "ef0102030": `you have no machine`,
+	} {
+		if _, err := byPrefix(vms, ref); err == nil || !strings.Contains(err.Error(), words) || hint(err) == "" {
+			t.Errorf("%q: %v, hint %q", ref, err, hint(err))
+		}
+	}
+}
+
 func TestInstancesAreDealtWhenFewAreLeft(t *testing.T) {
 	vm := func(phase computev1.Phase, dealt, present uint32) *computev1.VM {
 		v := &computev1.VM{Status: &computev1.VMStatus{Phase: phase, InstanceSeq: present}}

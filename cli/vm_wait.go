@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ func (c *command) follow(ctx context.Context, get func(context.Context) (*comput
 	p := newProgress(c)
 	defer p.end()
 	var last *computev1.VM
+	var away error
 	for {
 		vm, err := get(waiting)
 		switch {
@@ -64,12 +66,15 @@ func (c *command) follow(ctx context.Context, get func(context.Context) (*comput
 			if err := hopeless(vm); err != nil {
 				return nil, err
 			}
-		case !errors.Is(err, client.ErrUnavailable) && waiting.Err() == nil:
+		case waiting.Err() != nil: // the wait is over
+		case errors.Is(err, client.ErrUnavailable):
+			away = err
+		default:
 			return nil, err
 		}
 		select {
 		case <-waiting.Done():
-			return nil, waitEnded(ctx, last, timeout, err)
+			return nil, waitEnded(ctx, last, timeout, away)
 		case <-time.After(waitPoll):
 		}
 	}
@@ -81,7 +86,7 @@ func waitEnded(ctx context.Context, last *computev1.VM, timeout time.Duration, c
 		if ctx.Err() != nil {
 			return ifInterrupted(ctx, ctx.Err(), "the machine goes on by itself: 'hippius vm ls'")
 		}
-		return fmt.Errorf("not done after %s: %w", timeout, cause)
+		return fmt.Errorf("not done after %s: %w", timeout, cmp.Or(cause, context.DeadlineExceeded))
 	}
 	v := viewVM(last)
 	if ctx.Err() != nil {

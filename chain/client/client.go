@@ -121,7 +121,7 @@ func (c *Client) Check(ctx context.Context) error {
 	for _, one := range c.each() {
 		info, err := one.node.GetNodeInfo(ctx, &cmtv1beta1.GetNodeInfoRequest{})
 		if err != nil {
-			down = append(down, fmt.Errorf("ask chain node %s: %w", one.conn.ends[0].name, err))
+			down = append(down, queryError("chain "+c.ChainID(), err))
 			continue
 		}
 		if got := info.GetDefaultNodeInfo().GetNetwork(); got != c.ChainID() {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -69,9 +70,18 @@ func (f *failover) Invoke(ctx context.Context, method string, args, reply any, o
 			f.last.Store(int32(at))
 			return err
 		}
-		causes = append(causes, fmt.Errorf("chain node %s: %s", f.ends[at].name, status.Convert(err).Message()))
+		causes = append(causes, fmt.Errorf("chain node %s: %s", f.ends[at].name, why(err)))
 	}
 	return status.Error(codes.Unavailable, errors.Join(causes...).Error())
+}
+
+// why a call failed, for people: of a connection that was not made, what the system said.
+func why(err error) string {
+	text := status.Convert(err).Message()
+	if at := strings.LastIndex(text, "dial tcp "); at >= 0 {
+		return strings.TrimSuffix(text[at:], `"`)
+	}
+	return text
 }
 
 func (f *failover) invokeOne(ctx context.Context, e end, method string, args, reply any, opts []grpc.CallOption) error {

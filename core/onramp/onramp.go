@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/hippius/compute/core/credit"
 )
 
 // Path of the request, below the on-ramp's URL; POST, JSON.
@@ -52,7 +54,7 @@ func (o Order) Check(maxUcredit uint64) error {
 	case o.Recipient == "" || len(o.Recipient) > 128:
 		return errors.New("recipient: give a bech32 address")
 	case o.Ucredit == 0 || o.Ucredit > maxUcredit:
-		return fmt.Errorf("ucredit %d: accepted are 1 to %d", o.Ucredit, maxUcredit)
+		return fmt.Errorf("%s credits are ordered; accepted are %s to %s at once", credit.Format(o.Ucredit), credit.Format(1), credit.Format(maxUcredit))
 	case o.Reference == "" || len(o.Reference) > 128:
 		return errors.New("reference: give 1 to 128 characters, new for each purchase")
 	}
