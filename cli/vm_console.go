@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/api/node/grants"
@@ -27,6 +29,7 @@ const (
 	// escape ends a console session: Ctrl-].
 	escape       = 0x1d
 	consoleChunk = 4 << 10
+	lastWords    = time.Second
 )
 
 func (c *command) vmConsole() *cobra.Command {
@@ -51,7 +54,7 @@ func (c *command) vmLogs() *cobra.Command {
 			return c.atMiner(cmd.Context(), args[0], func(ctx context.Context, m *atMiner) error {
 				stream, err := m.client.Logs(ctx, &minerv1.LogsRequest{Grant: m.grant, VmId: m.vmID, Follow: follow})
 				if err != nil {
-					return err
+					return hostError(ctx, "read log", err)
 				}
 				for {
 					part, err := stream.Recv()
@@ -59,7 +62,7 @@ func (c *command) vmLogs() *cobra.Command {
 						return nil
 					}
 					if err != nil {
-						return fmt.Errorf("read log: %w", err)
+						return hostError(ctx, "read log", err)
 					}
 					if _, err := c.env.Out.Write(part.GetOutput()); err != nil {
 						return fmt.Errorf("write log: %w", err)
@@ -106,6 +109,14 @@ func (c *command) atMiner(ctx context.Context, ref string, use func(context.Cont
 	return use(ctx, &atMiner{client: minerv1.NewMinerClient(conn), grant: g, vmID: vm.GetId()})
 }
 
+// hostError is a host's refusal in its own words.
+func hostError(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%s: %s", what, status.Convert(err).Message())
+}
+
 func (s *signing) dialHost(ctx context.Context, vm *computev1.VM) (*grpc.ClientConn, ed25519.PublicKey, ed25519.PrivateKey, error) {
 	host := vm.GetStatus().GetMiner()
 	if host == "" {
@@ -132,11 +143,12 @@ func (c *command) console(ctx context.Context, m *atMiner) error {
 	defer cancel()
 	stream, err := m.client.Console(ctx)
 	if err != nil {
-		return fmt.Errorf("open console: %w", err)
+		return hostError(ctx, "open console", err)
 	}
 	open := &minerv1.ConsoleOpen{Grant: m.grant, VmId: m.vmID}
-	if err := stream.Send(&minerv1.ConsoleRequest{Message: &minerv1.ConsoleRequest_Open{Open: open}}); err != nil {
-		return fmt.Errorf("open console: %w", err)
+	// Of a refusal, Recv tells why.
+	if err := stream.Send(&minerv1.ConsoleRequest{Message: &minerv1.ConsoleRequest_Open{Open: open}}); err != nil && !errors.Is(err, io.EOF) {
+		return hostError(ctx, "open console", err)
 	}
 	restore, err := c.rawTerminal()
 	if err != nil {
@@ -144,8 +156,9 @@ func (c *command) console(ctx context.Context, m *atMiner) error {
 	}
 	defer restore()
 	go func() {
-		defer cancel()
-		c.consoleInput(stream)
+		if c.consoleInput(stream) {
+			cancel()
+		}
 	}()
 	for {
 		part, err := stream.Recv()
@@ -153,7 +166,7 @@ func (c *command) console(ctx context.Context, m *atMiner) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("console: %w", err)
+			return hostError(ctx, "console", err)
 		}
 		if _, err := c.env.Out.Write(part.GetOutput()); err != nil {
 			return fmt.Errorf("write console: %w", err)
@@ -161,24 +174,24 @@ func (c *command) console(ctx context.Context, m *atMiner) error {
 	}
 }
 
-// consoleInput sends what is typed until Ctrl-] or the end of input.
-func (c *command) consoleInput(stream grpc.BidiStreamingClient[minerv1.ConsoleRequest, minerv1.ConsoleResponse]) {
+// consoleInput sends what is typed until Ctrl-], which leaves at once, or the
+// end of input, of which the host is told.
+func (c *command) consoleInput(stream grpc.BidiStreamingClient[minerv1.ConsoleRequest, minerv1.ConsoleResponse]) (left bool) {
 	buf := make([]byte, consoleChunk)
 	for {
 		n, err := c.env.In.Read(buf)
-		input := buf[:n]
-		left := false
-		for i, b := range input {
-			if b == escape {
-				input, left = input[:i], true
-				break
-			}
-		}
+		input, _, left := bytes.Cut(buf[:n], []byte{escape})
 		if len(input) > 0 && stream.Send(&minerv1.ConsoleRequest{Message: &minerv1.ConsoleRequest_Input{Input: input}}) != nil {
-			return
+			return false // the reader knows why
 		}
-		if left || err != nil {
-			return
+		switch {
+		case left:
+			return true
+		case err != nil:
+			// The host hangs up then, so what the machine says to the last line is waited for.
+			time.Sleep(lastWords)
+			_ = stream.CloseSend() // it never fails
+			return false
 		}
 	}
 }

@@ -34,13 +34,13 @@ func (l life) get(start time.Time) func(context.Context) (*computev1.VM, error) 
 	}
 }
 
-func status(phase computev1.Phase, reason string) *computev1.VMStatus {
+func phaseStatus(phase computev1.Phase, reason string) *computev1.VMStatus {
 	return &computev1.VMStatus{Phase: phase, Reason: reason}
 }
 
 var (
 	pending      = &computev1.VMStatus{Phase: computev1.Phase_PHASE_PENDING, QueuePlace: 2}
-	provisioning = status(computev1.Phase_PHASE_PROVISIONING, "image_fetching")
+	provisioning = phaseStatus(computev1.Phase_PHASE_PROVISIONING, "image_fetching")
 	running      = &computev1.VMStatus{Phase: computev1.Phase_PHASE_RUNNING, ReadyAt: 1}
 	failed       = &computev1.VMStatus{Phase: computev1.Phase_PHASE_FAILED, Reason: "no_space", Message: "disk \x1b[31mfull"}
 )
