@@ -11,6 +11,11 @@ import (
 // looked for that started before it, and so may not know it.
 const reloadWatch = 3 * time.Minute
 
+// readMargin is how much younger than the key's arrival a listener must be to
+// have surely read it: sshd reads its keys first and becomes the process that
+// listens only then, a second or more later on a slow machine.
+const readMargin = 10 * time.Second
+
 // keepHostKey puts the instance's host key in place and has an sshd that
 // started earlier read it.
 func (a *Agent) keepHostKey(ctx context.Context, cfg wire.Config) error {
@@ -29,7 +34,7 @@ func (a *Agent) keepHostKey(ctx context.Context, cfg wire.Config) error {
 	defer t.Stop()
 	for a.c.Machine.Uptime() < placed+reloadWatch {
 		if l, ok := a.c.Machine.SSHListener(); ok {
-			if l.Started > placed {
+			if l.Started > placed+readMargin {
 				return nil // it has read the key
 			}
 			err := a.c.Machine.ReloadSSH(l)
