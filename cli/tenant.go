@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -70,23 +71,34 @@ func prefixes(cidrs []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// freeAddress is the lowest VM address of the tenant's block that no machine has.
+// freeAddress is the VM address of the tenant's block that no machine has and
+// that has been free the longest, the lowest of equals. vms are the terminated
+// ones too: whoever spoke to a machine keeps its tunnel for a while, and would
+// not find another at its address until it has given that one up.
 func freeAddress(tenant *meshv1.Tenant, vms []*computev1.VM) (netip.Addr, error) {
-	taken := map[string]bool{}
+	const taken = math.MaxInt64
+	since := map[string]int64{}
 	for _, vm := range vms {
-		if vm.GetStatus().GetPhase() != computev1.Phase_PHASE_TERMINATED {
-			taken[vm.GetSpec().GetMeshAddress()] = true
+		at := int64(taken)
+		if vm.GetStatus().GetPhase() == computev1.Phase_PHASE_TERMINATED {
+			at = vm.GetTerminatedAt()
 		}
+		addr := vm.GetSpec().GetMeshAddress()
+		since[addr] = max(since[addr], at)
 	}
+	best, bestSince := netip.Addr{}, int64(taken)
 	for host := uint32(mesh.FirstVM); host <= mesh.LastVM; host++ {
 		addr, err := mesh.Block(tenant.GetIndex()).Addr(host)
 		if err != nil {
 			return netip.Addr{}, err
 		}
-		if !taken[addr.String()] {
-			return addr, nil
+		if at := since[addr.String()]; at < bestSince {
+			best, bestSince = addr, at
 		}
 	}
-	return netip.Addr{}, withHint(fmt.Errorf("all %d addresses of your mesh block are taken", mesh.LastVM-mesh.FirstVM+1),
-		"terminate a machine you no longer need")
+	if !best.IsValid() {
+		return best, withHint(fmt.Errorf("all %d addresses of your mesh block are taken", mesh.LastVM-mesh.FirstVM+1),
+			"terminate a machine you no longer need")
+	}
+	return best, nil
 }

@@ -27,6 +27,7 @@ func TestFreeAddressIsTheLowest(t *testing.T) {
 		"a gap":                     {[]*computev1.VM{vmAt(at(2), running), vmAt(at(4), running)}, 3},
 		"one that ends holds it":    {[]*computev1.VM{vmAt(at(2), terminating)}, 3},
 		"one that ended gives back": {[]*computev1.VM{vmAt(at(2), terminated)}, 2},
+		"one freed lately waits":    {[]*computev1.VM{endedAt(vmAt(at(2), terminated), 50)}, 3},
 		"another block's":           {[]*computev1.VM{vmAt("100.64.9.2", running)}, 2},
 	} {
 		got, err := freeAddress(tenant, c.vms)
@@ -38,9 +39,21 @@ func TestFreeAddressIsTheLowest(t *testing.T) {
 	for host := uint32(mesh.FirstVM); host <= mesh.LastVM; host++ {
 		all = append(all, vmAt(at(host), running))
 	}
+	var ended []*computev1.VM
+	for host := uint32(mesh.FirstVM); host <= mesh.LastVM; host++ {
+		ended = append(ended, endedAt(vmAt(at(host), terminated), 100-int64(host)))
+	}
+	if got, err := freeAddress(tenant, ended); err != nil || got.String() != at(mesh.LastVM) {
+		t.Errorf("all were used: %s, %v; want the one free the longest, %s", got, err, at(mesh.LastVM))
+	}
 	if _, err := freeAddress(tenant, all); err == nil || !strings.Contains(err.Error(), "all 46 addresses") {
 		t.Errorf("a full block: %v", err)
 	}
+}
+
+func endedAt(vm *computev1.VM, at int64) *computev1.VM {
+	vm.TerminatedAt = at
+	return vm
 }
 
 // A machine is found by the start of its id where that is long enough and only one's.

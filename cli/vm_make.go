@@ -38,7 +38,7 @@ func (c *command) prepareVM(ctx context.Context, s *signing, id string, nonce []
 	if err != nil {
 		return nil, err
 	}
-	vms, err := s.chain.VMs(ctx, s.address, false)
+	vms, err := s.chain.VMs(ctx, s.address, true)
 	if err != nil {
 		return nil, err
 	}
