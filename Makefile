@@ -6,7 +6,6 @@ SHELL       := bash
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BIN      := build/bin
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
-PROGRAMS := $(notdir $(wildcard cmd/*))
 TOOL     := go tool -modfile=tools/go.mod
 
 # The same for programs, tests and lint, or the chain's framework is compiled once for each: minutes.
