@@ -257,7 +257,9 @@ func TestFailingStepThatPokesItself(t *testing.T) {
 		ready := make(chan struct{})
 		l = start(t, func(context.Context, string) (time.Duration, error) {
 			<-ready
-			calls.Add(1)
+			if calls.Add(1) > 1000 {
+				return 0, nil // it spins: enough seen
+			}
 			l.Poke("a")
 			go func() {
 				time.Sleep(10 * time.Millisecond)

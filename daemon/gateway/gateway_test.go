@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"bytes"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/mesh/admit"
+	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/nebula"
+)
+
+func TestConfigSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	good := func() Config {
+		c := Default()
+		c.Network, c.Wallet = "network.json", "wallet.json"
+		c.Public = []netip.AddrPort{netip.MustParseAddrPort("198.51.100.1:4242")}
+		return c
+	}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		says   string
+	}{
+		"good":                {change: func(*Config) {}},
+		"no network":          {change: func(c *Config) { c.Network = "" }, says: "network: give"},
+		"no wallet":           {change: func(c *Config) { c.Wallet = "" }, says: "wallet: give"},
+		"no listen":           {change: func(c *Config) { c.Listen = netip.AddrPort{} }, says: "listen: give"},
+		"no observer":         {change: func(c *Config) { c.Observe = netip.AddrPort{} }, says: "observe: give"},
+		"no public":           {change: func(c *Config) { c.Public = nil }, says: "public: give 1 to 8"},
+		"too many public":     {change: func(c *Config) { c.Public = make([]netip.AddrPort, 9) }, says: "public: give 1 to 8"},
+		"an unreachable one":  {change: func(c *Config) { c.Public[0] = netip.MustParseAddrPort("0.0.0.0:4242") }, says: "public[0] 0.0.0.0:4242"},
+		"one without a port":  {change: func(c *Config) { c.Public[0] = netip.MustParseAddrPort("198.51.100.1:0") }, says: "public[0]"},
+		"asks too often":      {change: func(c *Config) { c.FollowEvery = time.Millisecond }, says: "accepted are 50ms to 2s"},
+		"asks too seldom":     {change: func(c *Config) { c.FollowEvery = time.Minute }, says: "accepted are 50ms to 2s"},
+		"the bounds are good": {change: func(c *Config) { c.FollowEvery = 2 * time.Second }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := good()
+			c.change(&set)
+			switch err := set.Validate(); {
+			case c.says == "" && err != nil:
+				t.Error(err)
+			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+				t.Errorf("said %v, want %q", err, c.says)
+			}
+		})
+	}
+}
+
+// A restarted gateway keeps the authority that members already trust, and makes another only when it must.
+func TestAuthorityIsKept(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	addr, other := netip.MustParseAddr("100.127.255.1"), netip.MustParseAddr("100.127.255.2")
+	seed, stranger := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	make1 := func(seed []byte, addr netip.Addr, from, to time.Time) []byte {
+		t.Helper()
+		a, err := ca.NewLighthouse(seed, addr, "gw", from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Certificate().Raw()
+	}
+	for name, c := range map[string]struct {
+		onChain []byte
+		kept    bool
+	}{
+		"good":                {onChain: make1(seed, addr, now.Add(-time.Hour), now.Add(ca.DefaultLifetime)), kept: true},
+		"none yet":            {},
+		"another's key":       {onChain: make1(stranger, addr, now.Add(-time.Hour), now.Add(ca.DefaultLifetime))},
+		"another's address":   {onChain: make1(seed, other, now.Add(-time.Hour), now.Add(ca.DefaultLifetime))},
+		"to be renewed":       {onChain: make1(seed, addr, now.Add(-time.Hour), now.Add(ca.RenewBefore-time.Hour))},
+		"over":                {onChain: make1(seed, addr, now.Add(-2*time.Hour), now.Add(-time.Hour))},
+		"not one certificate": {onChain: []byte("not a certificate")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, err := openAuthority(seed, c.onChain, addr, "gw", now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw := a.Certificate().Raw()
+			if kept := bytes.Equal(raw, c.onChain); kept != c.kept {
+				t.Errorf("kept is %v, want %v", kept, c.kept)
+			}
+			if _, err := admit.Lighthouse(raw, addr, now); err != nil {
+				t.Errorf("members would refuse it: %v", err)
+			}
+			id, err := issue(a, addr, "gw", now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			node, err := nebula.Start(t.Context(), nebula.Config{
+				Mode: nebula.ModeNone, SelfCA: id.authority, Cert: id.cert, Key: id.key,
+				AmLighthouse: true, Listen: netip.MustParseAddrPort("127.0.0.1:0"),
+			}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatalf("the lighthouse does not start with it: %v", err)
+			}
+			defer node.Close() //nolint:errcheck // it only ends
+			if node.Addr() != addr {
+				t.Errorf("stands at %s, want %s", node.Addr(), addr)
+			}
+		})
+	}
+}
+
+func TestSameSeesEveryDifference(t *testing.T) {
+	t.Parallel()
+	on := &meshv1.Lighthouse{Name: "gw", Relay: true, CaCertificate: []byte{1}, Endpoints: []string{"198.51.100.1:4242"}}
+	want := func() *meshv1.MsgRegisterLighthouse {
+		return &meshv1.MsgRegisterLighthouse{Name: "gw", Relay: true, CaCertificate: []byte{1}, Endpoints: []string{"198.51.100.1:4242"}}
+	}
+	if !same(on, want()) {
+		t.Error("the same is sent again")
+	}
+	for name, change := range map[string]func(*meshv1.MsgRegisterLighthouse){
+		"name":      func(m *meshv1.MsgRegisterLighthouse) { m.Name = "gw2" },
+		"relay":     func(m *meshv1.MsgRegisterLighthouse) { m.Relay = false },
+		"authority": func(m *meshv1.MsgRegisterLighthouse) { m.CaCertificate = []byte{2} },
+		"endpoints": func(m *meshv1.MsgRegisterLighthouse) { m.Endpoints = append(m.Endpoints, "[2001:db8::1]:4242") },
+	} {
+		m := want()
+		change(m)
+		if same(on, m) {
+			t.Errorf("another %s is not seen", name)
+		}
+	}
+}
+
+// What a lighthouse trusts comes from strangers by way of the chain.
+func TestTenantAuthorityIsChecked(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	block, foreign := netip.MustParsePrefix("100.64.0.0/26"), netip.MustParsePrefix("100.64.0.64/26")
+	a, err := ca.NewTenant(bytes.Repeat([]byte{3}, 32), []netip.Prefix{block}, "t", now.Add(-time.Hour), now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admitTenant(a.Certificate().Raw(), []netip.Prefix{block}); err != nil {
+		t.Error(err)
+	}
+	if admitTenant(a.Certificate().Raw(), []netip.Prefix{foreign}) == nil {
+		t.Error("an authority over another tenant's block is trusted")
+	}
+	if admitTenant([]byte("x"), []netip.Prefix{block}) == nil {
+		t.Error("what is no certificate is trusted")
+	}
+}
