@@ -18,6 +18,11 @@ import (
 // TunName is the mesh's interface inside the guest.
 const TunName = "hippius0"
 
+// proveLatest is how long after its start the agent waits for an sshd that
+// answers before it proves the machine alive: so long it is not charged, and
+// "running" means that its tenant can log in. An image may have none.
+const proveLatest = time.Minute
+
 // Member is a running member of the mesh.
 type Member interface {
 	// Update takes changed lighthouses and revocations.
@@ -51,6 +56,7 @@ type Agent struct {
 	updates chan wire.Mesh // holds the newest only
 	poke    chan struct{}  // wakes a mesh that waits to be tried again
 	skew    skew
+	ready   chan struct{} // closed when sshd answers with its key, or is no longer waited for
 
 	mu       sync.Mutex
 	meshUp   bool
@@ -73,7 +79,8 @@ func New(c Config) *Agent {
 		c.Pause = time.Second
 	}
 	return &Agent{
-		c: c, updates: make(chan wire.Mesh, 1), poke: make(chan struct{}, 1), problems: map[string]string{},
+		c: c, updates: make(chan wire.Mesh, 1), poke: make(chan struct{}, 1),
+		ready: make(chan struct{}), problems: map[string]string{},
 	}
 }
 
@@ -87,7 +94,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.c.Log.Info("seed read", "vm_id", cfg.VMID, "seq", cfg.Seq)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.keepChannel(ctx, cfg) })
-	g.Go(func() error { return a.keepHostKey(ctx, cfg) })
+	settled, done := context.WithTimeout(ctx, proveLatest)
+	defer done()
+	context.AfterFunc(settled, sync.OnceFunc(func() { close(a.ready) }))
+	g.Go(func() error {
+		defer done()
+		return a.keepHostKey(ctx, cfg)
+	})
 	g.Go(func() error { return a.keepMesh(ctx, cfg) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -153,7 +166,7 @@ func (a *Agent) keepChannel(ctx context.Context, cfg wire.Config) error {
 	opts := Options{
 		Version: a.c.Version, Status: a.status, Metrics: a.c.Machine.Metrics,
 		Mesh: a.takeMesh, Shutdown: a.shutdown, Clock: a.clock,
-		Every: 5 * time.Second, Log: a.c.Log,
+		Ready: a.ready, Every: 5 * time.Second, Log: a.c.Log,
 	}
 	last := ""
 	for {

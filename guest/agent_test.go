@@ -3,6 +3,7 @@ package guest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -153,6 +154,38 @@ func TestAgent(t *testing.T) {
 	close(b.last.Load().done)
 	if got := get(t, "join again", b.joins); len(got.Mesh.Blocklist) != 1 {
 		t.Errorf("joined again with %+v", got.Mesh)
+	}
+}
+
+func TestAgentProvesOnceSSHAnswers(t *testing.T) {
+	t.Parallel()
+	b := startAgent(t)
+	cfg, _ := testConfig(t)
+	writeSeed(t, filepath.Join(b.root, "dev/disk/by-label/CIDATA"), "CIDATA", cfg)
+	host := get(t, "channel", b.hosts)
+	if err := host.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	in := wire.NewReader(host)
+	next(t, in)
+	ask := func(height int64) {
+		t.Helper()
+		if err := wire.WriteMessage(host, wire.ToGuest{Challenge: &wire.Challenge{Height: height, Hash: []byte{1}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(1)
+	ask(2)
+	began := (&guest.Machine{Root: b.root}).Uptime() + time.Hour // it has surely read its keys
+	write(t, b.root, "proc/4242/stat", fmt.Sprintf("4242 (sshd) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 0 0\n", began.Milliseconds()/10))
+	write(t, b.root, "run/sshd.pid", "4242\n")
+	for m := next(t, in); m.Hello == nil; m = next(t, in) {
+		if m.Proof != nil && m.Proof.Height == 1 {
+			t.Fatal("proven alive before an sshd was seen")
+		}
+	}
+	ask(3)
+	for m := next(t, in); m.Proof == nil || m.Proof.Height != 3; m = next(t, in) {
 	}
 }
 

@@ -35,6 +35,9 @@ type Options struct {
 	Shutdown func(r wire.Shutdown, sent time.Time)
 	// Clock gets the miner's time of sending of every message.
 	Clock func(sent time.Time)
+	// Ready is closed when the machine is fit for its tenant: a Hello says so at
+	// once, and no Challenge is answered before. Nil: it is fit.
+	Ready <-chan struct{}
 	// Every is the pause between Hellos; 0 means 10 seconds.
 	Every time.Duration
 	Log   *slog.Logger
@@ -108,13 +111,25 @@ func (s *session) read(conn io.Reader) error {
 			s.opts.Clock(sent)
 		}
 		switch {
-		case m.Challenge != nil:
+		case m.Challenge != nil && s.ready():
 			s.say(wire.ToHost{Proof: s.prove(*m.Challenge)})
 		case m.Mesh != nil && s.opts.Mesh != nil:
 			s.opts.Mesh(*m.Mesh)
 		case m.Shutdown != nil && s.opts.Shutdown != nil:
 			s.opts.Shutdown(*m.Shutdown, sent)
 		}
+	}
+}
+
+func (s *session) ready() bool {
+	if s.opts.Ready == nil {
+		return true
+	}
+	select {
+	case <-s.opts.Ready:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -138,10 +153,16 @@ func (s *session) write(ctx context.Context, conn io.Writer) error {
 	if err := s.greet(conn); err != nil {
 		return ended(ctx, err)
 	}
+	ready := s.opts.Ready
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-ready:
+			ready = nil
+			if err := s.greet(conn); err != nil {
+				return ended(ctx, err)
+			}
 		case m := <-s.out:
 			if err := wire.WriteMessage(conn, m); err != nil {
 				return ended(ctx, err)

@@ -73,6 +73,43 @@ func TestServeProves(t *testing.T) {
 	}
 }
 
+// A machine that its tenant cannot log in to yet is not proven alive, so not charged.
+func TestServeProvesNothingBeforeItIsReady(t *testing.T) {
+	t.Parallel()
+	ready := make(chan struct{})
+	host, _ := talk(t, guest.Options{Ready: ready, Every: time.Hour})
+	in := wire.NewReader(host)
+	if next(t, in).Hello == nil {
+		t.Fatal("no hello")
+	}
+	ask := func(height int64) {
+		t.Helper()
+		if err := wire.WriteMessage(host, wire.ToGuest{Challenge: &wire.Challenge{Height: height, Hash: []byte{1}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(1)
+	ask(2) // by now the first was read, and dropped
+	close(ready)
+	ask(3)
+	helloAndProof(t, in)
+}
+
+// helloAndProof waits for a hello and the proof of height 3; the second question
+// may have been read only when the machine was ready, the first cannot.
+func helloAndProof(t *testing.T, in *wire.Reader) {
+	t.Helper()
+	var hello, proven bool
+	for !hello || !proven {
+		m := next(t, in)
+		hello = hello || m.Hello != nil
+		if m.Proof != nil && m.Proof.Height == 1 {
+			t.Fatal("proven alive before it was ready")
+		}
+		proven = proven || m.Proof != nil && m.Proof.Height == 3
+	}
+}
+
 func TestServeHooks(t *testing.T) {
 	t.Parallel()
 	meshes, ends, clocks := make(chan wire.Mesh, 1), make(chan time.Time, 1), make(chan time.Time, 9)
