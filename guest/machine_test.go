@@ -72,6 +72,39 @@ func TestReadConfigSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What is attached may be half written, or anything: an agent that dies of it says nothing.
+func TestReadConfigOutlivesBrokenMedia(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	seed := filepath.Join(root, "dev/disk/by-label/CIDATA")
+	cfg, _ := testConfig(t)
+	writeSeed(t, seed, "CIDATA", cfg)
+	whole, err := os.ReadFile(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &guest.Machine{Root: root}
+	if _, err := m.ReadConfig(); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for at := 16 * 2048; at < len(whole); at += 512 {
+		blank := append([]byte(nil), whole...)
+		clear(blank[at:min(at+2048, len(blank))])
+		for _, broken := range [][]byte{whole[:at], blank} {
+			if err := os.WriteFile(seed, broken, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.ReadConfig(); err != nil {
+				refused++
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("every broken medium was read")
+	}
+}
+
 func TestInstallHostKey(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

@@ -88,7 +88,13 @@ func mediumLabel(path string) (string, error) {
 }
 
 // readMediumFile reads a file at the root of an ISO, at most wire.MaxConfig bytes.
-func readMediumFile(path, name string) ([]byte, error) {
+func readMediumFile(path, name string) (data []byte, err error) {
+	defer func() {
+		// The library panics on some media that are no sound ISO, or not yet.
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("read seed on %s: not a sound ISO: %v", path, cause)
+		}
+	}()
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open seed: %w", err)
@@ -113,7 +119,7 @@ func readMediumFile(path, name string) ([]byte, error) {
 	if size := files[i].Size(); size > wire.MaxConfig {
 		return nil, fmt.Errorf("%s on the seed has %d bytes; at most %d are accepted", name, size, wire.MaxConfig)
 	}
-	data, err := io.ReadAll(io.LimitReader(files[i].Reader(), wire.MaxConfig))
+	data, err = io.ReadAll(io.LimitReader(files[i].Reader(), wire.MaxConfig))
 	if err != nil {
 		return nil, fmt.Errorf("read %s from the seed: %w", name, err)
 	}
