@@ -12,6 +12,7 @@ import (
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	cfg "github.com/cometbft/cometbft/config"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 )
 
@@ -167,5 +168,34 @@ func TestGenesisRefused(t *testing.T) {
 		if _, err := g.Build(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", says, err)
 		}
+	}
+}
+
+// CometBFT's peers are answered from the block store until they are gone, which may be after it was closed.
+func TestClosedDatabaseDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	dbs := &databases{}
+	c := cfg.DefaultConfig()
+	c.SetRoot(t.TempDir())
+	db, err := dbs.open(&cfg.DBContext{ID: "blockstore", Config: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.SetSync([]byte("a"), []byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := db.Get([]byte("a")); err != nil || string(v) != "b" {
+		t.Fatalf("%q: %v", v, err)
+	}
+	if err := errors.Join(db.Close(), dbs.close()); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 2)
+	go func() { _, err := db.Get([]byte("a")); answered <- err }()
+	go func() { _, err := db.Has([]byte("a")); answered <- err }()
+	select {
+	case err := <-answered:
+		t.Errorf("a closed database answered: %v", err)
+	case <-time.After(50 * time.Millisecond):
 	}
 }

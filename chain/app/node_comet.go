@@ -41,17 +41,48 @@ func (d *databases) close() error {
 	return errors.Join(errs...)
 }
 
-// onceClosed may be closed again without harm.
+// onceClosed may be closed again without harm. Who reads after that waits for
+// ever: CometBFT closes its databases while it still talks to peers, and panics
+// on what a closed one answers.
 type onceClosed struct {
 	dbm.DB
 
-	once sync.Once
-	err  error
+	using  sync.RWMutex
+	closed bool
+	err    error
 }
 
 func (o *onceClosed) Close() error {
-	o.once.Do(func() { o.err = o.DB.Close() })
+	o.using.Lock()
+	defer o.using.Unlock()
+	if !o.closed {
+		o.closed = true
+		o.err = o.DB.Close()
+	}
 	return o.err
+}
+
+// enter lets a reader in until leave.
+func (o *onceClosed) enter() {
+	o.using.RLock()
+	if o.closed {
+		o.using.RUnlock()
+		select {}
+	}
+}
+
+func (o *onceClosed) leave() { o.using.RUnlock() }
+
+func (o *onceClosed) Get(key []byte) ([]byte, error) {
+	o.enter()
+	defer o.leave()
+	return o.DB.Get(key)
+}
+
+func (o *onceClosed) Has(key []byte) (bool, error) {
+	o.enter()
+	defer o.leave()
+	return o.DB.Has(key)
 }
 
 func cometApp(a *App) abci.Application { return server.NewCometABCIWrapper(a) }
