@@ -27,8 +27,10 @@ func (a *Agent) shutDown(ctx context.Context, u *unit, r record) error {
 func (a *Agent) cut(ctx context.Context, u *unit, r record) error {
 	a.Log.Info("machine runs an earlier instance", "vm_id", r.vm.GetId())
 	u.dropLink()
-	_, err := a.Driver.Shutdown(ctx, vm.ID(r.vm.GetId()), 0)
-	return err
+	if _, err := a.Driver.Shutdown(ctx, vm.ID(r.vm.GetId()), 0); err != nil {
+		return err
+	}
+	return fault.Point("agent.cut")
 }
 
 // rest leaves nothing of a VM that is off but its disk and its definition.
@@ -41,7 +43,13 @@ func (a *Agent) rest(ctx context.Context, u *unit, r record) error {
 	if err := a.Network.Detach(ctx, vm.ID(id)); err != nil {
 		return stage(errNetwork, err)
 	}
+	if err := fault.Point("agent.detached"); err != nil {
+		return err
+	}
 	if err := a.Seeds.Remove(id); err != nil {
+		return err
+	}
+	if err := fault.Point("agent.unseeded"); err != nil {
 		return err
 	}
 	u.mu.Lock()
@@ -82,6 +90,9 @@ func (a *Agent) destroy(ctx context.Context, u *unit, r record) error {
 	if err := a.confirm(ctx, id); err != nil {
 		return fmt.Errorf("let go of VM %s: %w", id, err)
 	}
+	if err := fault.Point("agent.confirmed"); err != nil {
+		return err
+	}
 	if err := a.dismantle(ctx, u, id); err != nil {
 		return err
 	}
@@ -92,7 +103,7 @@ func (a *Agent) destroy(ctx context.Context, u *unit, r record) error {
 	a.Log.Info("let go of VM", "vm_id", id, "phase", w.phase.String(), "released", w.released)
 	a.reporter.forget(id)
 	a.dropUnit(id)
-	return a.State.forget(id)
+	return a.forget(id)
 }
 
 // confirm asks every endpoint whether this miner is to let go of a VM.
@@ -137,8 +148,26 @@ func (a *Agent) dismantle(ctx context.Context, u *unit, id string) error {
 	if err := a.Network.Detach(ctx, vm.ID(id)); err != nil {
 		return stage(errNetwork, err)
 	}
+	if err := fault.Point("agent.cleared_network"); err != nil {
+		return err
+	}
 	if err := a.Seeds.Remove(id); err != nil {
 		return err
 	}
-	return a.State.note(id, func(l *local) { l.DiskSeq, l.Built, l.Started, l.Ran = 0, nil, 0, false })
+	if err := fault.Point("agent.cleared_seed"); err != nil {
+		return err
+	}
+	err := a.State.note(id, func(l *local) { l.DiskSeq, l.Built, l.Started, l.Ran = 0, nil, 0, false })
+	if err != nil {
+		return err
+	}
+	return fault.Point("agent.cleared")
+}
+
+// forget a VM of which nothing is left here.
+func (a *Agent) forget(id string) error {
+	if err := a.State.forget(id); err != nil {
+		return err
+	}
+	return fault.Point("agent.forgotten")
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/fault"
 )
 
 // keepFollowing asks the chain what changed, stores it with the cursor, and
@@ -61,8 +62,14 @@ func (a *Agent) take(c Changes, stored int64) (int64, error) {
 	if len(c.VMs) == 0 && len(c.Released) == 0 && !c.Full && c.Height < stored+blocksUnstored {
 		return stored, nil
 	}
+	if err := fault.Point("agent.heard"); err != nil {
+		return stored, err
+	}
 	touched, err := a.State.apply(c)
 	if err != nil {
+		return stored, err
+	}
+	if err := fault.Point("agent.stored"); err != nil {
 		return stored, err
 	}
 	for _, id := range touched {

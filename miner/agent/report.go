@@ -10,6 +10,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/fault"
 )
 
 // statement is what this miner says of a VM, without proof.
@@ -189,7 +190,7 @@ func (r *reporter) send(ctx context.Context, all bool) (bool, error) {
 		if err := r.limit.Wait(ctx); err != nil {
 			return true, err
 		}
-		results, err := r.chain.Report(ctx, reports[:n])
+		results, err := r.report(ctx, reports[:n])
 		if err != nil {
 			// Perhaps all were refused, for what the chain knows and we do not.
 			for _, s := range out[:n] {
@@ -201,6 +202,17 @@ func (r *reporter) send(ctx context.Context, all bool) (bool, error) {
 		reports, out = reports[n:], out[n:]
 	}
 	return true, nil
+}
+
+func (r *reporter) report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	if err := fault.Point("agent.reporting"); err != nil {
+		return nil, err
+	}
+	results, err := r.chain.Report(ctx, reports)
+	if err != nil {
+		return nil, err
+	}
+	return results, fault.Point("agent.reported")
 }
 
 // batch makes the reports to send.

@@ -174,11 +174,14 @@ func (s *State) all() ([]record, error) {
 // note changes what is remembered of this machine's doings for a VM.
 func (s *State) note(id string, change func(l *local)) error {
 	err := s.db.Update(func(tx *store.Tx) error {
-		l, _, err := s.local.Get(tx, id)
+		l, known, err := s.local.Get(tx, id)
 		if err != nil {
 			return err
 		}
 		change(&l)
+		if !known && l == (local{}) {
+			return nil // nothing to remember of a VM that may be unknown
+		}
 		return s.local.Put(tx, id, l)
 	})
 	if err != nil {

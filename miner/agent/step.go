@@ -114,6 +114,9 @@ func (a *Agent) up(u *unit, r record) error {
 		if err := a.State.note(r.vm.GetId(), func(l *local) { l.Ran = true }); err != nil {
 			return err
 		}
+		if err := fault.Point("agent.run_noted"); err != nil {
+			return err
+		}
 	}
 	u.troubleSince = time.Time{}
 	a.say(u, r, corevm.Running, "", "")

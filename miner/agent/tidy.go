@@ -5,6 +5,7 @@ import (
 	"time"
 
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/vm"
 )
 
@@ -77,7 +78,7 @@ func (a *Agent) tidyMachines(ctx context.Context, known map[string]bool) {
 			continue
 		}
 		a.dropUnit(id)
-		if err := a.State.forget(id); err != nil {
+		if err := a.forget(id); err != nil {
 			a.Log.Error("forget machine", "vm_id", id, "error", err)
 		}
 	}
@@ -100,6 +101,9 @@ func (a *Agent) tidySeeds(ctx context.Context, known map[string]bool) {
 		}
 		if err := a.Seeds.Remove(id); err != nil {
 			a.Log.Warn("remove seed", "vm_id", id, "error", err)
+		}
+		if err := fault.Point("agent.tidied_seed"); err != nil {
+			return
 		}
 	}
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,8 +20,10 @@ import (
 // then. The image is fetched meanwhile.
 func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 	a.say(u, r, corevm.Provisioning, "", "")
-	_, err := a.plan(ctx, r)
-	return err
+	if _, err := a.plan(ctx, r); err != nil {
+		return err
+	}
+	return fault.Point("agent.planned")
 }
 
 // bringUp starts a machine that does not run, making what it lacks. What it
@@ -54,7 +57,9 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	if err != nil {
 		return stage(errNetwork, err)
 	}
-	taken.Add("detach network", func(ctx context.Context) error { return a.Network.Detach(ctx, id) })
+	taken.Add("detach network", func(ctx context.Context) error {
+		return errors.Join(a.Network.Detach(ctx, id), fault.Point("agent.undone_network"))
+	})
 	if err := fault.Point("agent.attached"); err != nil {
 		return err
 	}
@@ -62,7 +67,9 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	if err != nil {
 		return err
 	}
-	taken.Add("remove seed", func(context.Context) error { return a.Seeds.Remove(string(id)) })
+	taken.Add("remove seed", func(context.Context) error {
+		return errors.Join(a.Seeds.Remove(string(id)), fault.Point("agent.undone_seed"))
+	})
 	if err := fault.Point("agent.seeded"); err != nil {
 		return err
 	}
@@ -72,12 +79,12 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	if err := a.Driver.Define(ctx, m); err != nil {
 		return stage(errStart, err)
 	}
+	if err := fault.Point("agent.defined"); err != nil {
+		return err
+	}
 	key, err := a.disk(ctx, u, r, m, b, own)
 	if err != nil {
 		return stage(errStart, err)
-	}
-	if err := fault.Point("agent.defined"); err != nil {
-		return err
 	}
 	err = a.Driver.Start(ctx, id, key)
 	if err == nil || a.mayRun(ctx, id) {
@@ -104,6 +111,9 @@ func (a *Agent) started(ctx context.Context, u *unit, r record) error {
 	w := r.want()
 	err := a.State.note(r.vm.GetId(), func(l *local) { l.Started, l.Rebooted = w.generation, w.rebootSeq })
 	if err != nil {
+		return err
+	}
+	if err := fault.Point("agent.start_noted"); err != nil {
 		return err
 	}
 	u.dropLink() // of an earlier process
@@ -144,7 +154,13 @@ func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b bui
 	if err != nil {
 		return nil, err
 	}
-	return m.DiskKey, a.Driver.CreateDisk(ctx, m)
+	if err := fault.Point("agent.disk_noted"); err != nil {
+		return nil, err
+	}
+	if err := a.Driver.CreateDisk(ctx, m); err != nil {
+		return nil, err
+	}
+	return m.DiskKey, fault.Point("agent.disk_made")
 }
 
 // collect gives the secrets of an instance, asking the keepers once.
@@ -204,7 +220,11 @@ func (a *Agent) revive(ctx context.Context, u *unit, r record, info vm.Info) err
 func (a *Agent) adopt(ctx context.Context, u *unit, r record, info vm.Info) {
 	u.resting = false
 	if !u.adopted && r.local.Built != nil {
-		if _, err := a.Network.Attach(ctx, a.port(r, r.local.Built.Limits)); err != nil {
+		_, err := a.Network.Attach(ctx, a.port(r, r.local.Built.Limits))
+		if err == nil {
+			err = fault.Point("agent.adopted")
+		}
+		if err != nil {
 			// It runs: that is worth more than its rules being looked at now.
 			a.Log.Error("attach network of adopted machine", "vm_id", r.vm.GetId(), "error", err)
 		} else {
@@ -240,6 +260,9 @@ func (a *Agent) resume(ctx context.Context, r record, info vm.Info) error {
 	if err := a.Driver.Resume(ctx, vm.ID(r.vm.GetId())); err != nil {
 		return err
 	}
+	if err := fault.Point("agent.resumed"); err != nil {
+		return err
+	}
 	switch info.PauseReason {
 	case vm.PauseNoSpace:
 		return fmt.Errorf("machine was paused: %w", vm.ErrNoSpace)
@@ -262,5 +285,8 @@ func (a *Agent) reboot(ctx context.Context, u *unit, r record) error {
 		return err
 	}
 	u.dropLink()
-	return a.State.note(r.vm.GetId(), func(l *local) { l.Rebooted = seq })
+	if err := a.State.note(r.vm.GetId(), func(l *local) { l.Rebooted = seq }); err != nil {
+		return err
+	}
+	return fault.Point("agent.reboot_noted")
 }

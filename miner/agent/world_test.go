@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/kdomanski/iso9660"
+	"golang.org/x/sys/unix"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
@@ -54,18 +55,23 @@ type world struct {
 	stop func()
 }
 
+// testConfig has an agent do in milliseconds what takes seconds.
+func testConfig() agent.Config {
+	return agent.Config{
+		ChainID: agenttest.ChainID, Miner: agenttest.Miner, Poll: 10 * time.Millisecond, ReportEvery: 100 * time.Millisecond,
+		Gather: 5 * time.Millisecond, ProofEvery: 20 * time.Millisecond, BootTimeout: 20 * time.Second,
+		StopTimeout: 2 * time.Second, GiveUp: 20 * time.Second, MeshEvery: 20 * time.Millisecond,
+		TidyEvery: 50 * time.Millisecond, Resync: 200 * time.Millisecond, Retry: 10 * time.Millisecond,
+	}
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, dir: t.TempDir(), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
+		t: t, dir: shortDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
 		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
-		config: agent.Config{
-			ChainID: agenttest.ChainID, Miner: agenttest.Miner, Poll: 10 * time.Millisecond, ReportEvery: 100 * time.Millisecond,
-			Gather: 5 * time.Millisecond, ProofEvery: 20 * time.Millisecond, BootTimeout: 20 * time.Second,
-			StopTimeout: 2 * time.Second, GiveUp: 20 * time.Second, MeshEvery: 20 * time.Millisecond,
-			TidyEvery: 50 * time.Millisecond, Resync: 200 * time.Millisecond, Retry: 10 * time.Millisecond,
-		},
-		parts: func(*agent.Parts) {},
+		config: testConfig(),
+		parts:  func(*agent.Parts) {},
 	}
 	w.catalogue = newCatalogue(t, w.dir)
 	var err error
@@ -92,6 +98,26 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	return w
+}
+
+// shortDir is a folder with a path short enough for sockets, in memory where that is possible: what a process that was
+// killed wrote is there in any case, and disks of test machines are slow to sync.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	parent := "/dev/shm"
+	if unix.Access(parent, unix.W_OK) != nil {
+		parent = ""
+	}
+	dir, err := os.MkdirTemp(parent, "agent-test-") //nolint:usetesting // TempDir's are long, and on a disk
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func (w *world) openDriver() {
@@ -206,7 +232,7 @@ func (w *world) stopAgent() {
 	}
 }
 
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // until waits for something to become true.
 func (w *world) until(what string, ok func() bool) {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hippius/compute/internal/fault"
 )
 
 // Config of a Cache.
@@ -220,6 +222,9 @@ func (c *Cache) Trim(inUse func(sum string) bool, since time.Time) (uint64, erro
 		total -= uint64(f.info.Size())
 		freed += uint64(f.info.Size())
 		c.c.Log.Info("image removed from the cache", "sha256", sum, "bytes", f.info.Size())
+		if err := fault.Point("image.trimmed"); err != nil {
+			return freed, err
+		}
 	}
 	return freed, nil
 }

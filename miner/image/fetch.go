@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/fault"
 )
 
 // fetch puts the image in place, trying its URLs in order.
@@ -95,6 +97,9 @@ func (c *Cache) download(ctx context.Context, im Image, from string) (continued 
 	if got := hex.EncodeToString(h.Sum(nil)); got != im.sum() {
 		return continued, errors.Join(&ChecksumError{Name: im.Name, Want: im.sum(), Got: got}, os.Remove(path))
 	}
+	if err := fault.Point("image.checked"); err != nil {
+		return continued, err
+	}
 	return continued, c.publish(f, path)
 }
 
@@ -116,7 +121,7 @@ func (c *Cache) continueAt(ctx context.Context, im Image, from string, f *os.Fil
 	}
 	// One byte more than there should be tells that there is too much.
 	limit := int64(im.Size) - at + 1
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(body, limit))
+	n, err := io.Copy(io.MultiWriter(f, h, part{}), io.LimitReader(body, limit))
 	if err != nil {
 		return space(im, fmt.Errorf("fetch image %s from %s: %w: %w", im.Name, from, ErrUnavailable, err))
 	}
@@ -128,6 +133,11 @@ func (c *Cache) continueAt(ctx context.Context, im Image, from string, f *os.Fil
 	}
 	return nil // too little shows in the checksum
 }
+
+// part is a fault point at each piece of a download.
+type part struct{}
+
+func (part) Write(p []byte) (int, error) { return len(p), fault.Point("image.writing") }
 
 // open gives the URL's content from some offset on, which is have or 0.
 func (c *Cache) open(ctx context.Context, im Image, from string, have int64) (io.ReadCloser, int64, error) {
@@ -189,8 +199,14 @@ func (c *Cache) publish(f *os.File, path string) error {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("publish image: %w", err)
 	}
+	if err := fault.Point("image.synced"); err != nil {
+		return err
+	}
 	if err := os.Rename(path, path[:len(path)-len(partial)]); err != nil {
 		return fmt.Errorf("publish image: %w", err)
+	}
+	if err := fault.Point("image.named"); err != nil {
+		return err
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

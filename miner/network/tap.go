@@ -16,6 +16,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/fault"
 )
 
 // minBits keeps caps above what one burst of a network card is.
@@ -141,6 +143,9 @@ func (n *Network) create(t Tap) error {
 	for _, fd := range tap.Fds {
 		_ = fd.Close() // the tap stays without it
 	}
+	if err := fault.Point("network.made"); err != nil {
+		return err
+	}
 	return n.finish(t)
 }
 
@@ -164,6 +169,9 @@ func (n *Network) finish(t Tap) error {
 	if err := n.layTap(t); err != nil {
 		return err
 	}
+	if err := fault.Point("network.filtered"); err != nil {
+		return err
+	}
 	if err := shape(link, t.BitsPerSec); err != nil {
 		return fmt.Errorf("cap tap %s: %w", t.Name, err)
 	}
@@ -175,16 +183,19 @@ func (n *Network) finish(t Tap) error {
 	if err := netlink.LinkSetAlias(link, t.alias()); err != nil {
 		return fmt.Errorf("name tap %s: %w", t.Name, err)
 	}
+	if err := fault.Point("network.named"); err != nil {
+		return err
+	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("switch tap %s on: %w", t.Name, err)
 	}
-	return nil
+	return fault.Point("network.up")
 }
 
 // remove takes the tap and all that mentions it away. The flows go last: while
 // the tap is there, packets would bring them back.
 func (n *Network) remove(t Tap) error {
-	errs := []error{n.liftTap(t)}
+	errs := []error{n.liftTap(t), fault.Point("network.lifted")}
 	link, err := netlink.LinkByName(t.Name)
 	var absent netlink.LinkNotFoundError
 	switch {
@@ -195,6 +206,7 @@ func (n *Network) remove(t Tap) error {
 		if err := netlink.LinkDel(link); err != nil {
 			errs = append(errs, fmt.Errorf("delete tap %s: %w", t.Name, err))
 		}
+		errs = append(errs, fault.Point("network.deleted"))
 	}
 	return errors.Join(append(errs, forgetFlows(t.Guest.Addr()))...)
 }

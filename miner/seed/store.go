@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/internal/fault"
 )
 
 // ErrNotTmpfs says that the folder for seeds lies on a disk.
@@ -91,7 +92,7 @@ func (s *Store) Remove(vmID string) error {
 	if err := os.Remove(s.path(vmID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove seed of VM %s: %w", vmID, err)
 	}
-	return nil
+	return fault.Point("seed.removed")
 }
 
 // List gives the VMs that have a seed.
@@ -168,7 +169,13 @@ func (s *Store) write(path string, data []byte) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := fault.Point("seed.written"); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return fault.Point("seed.named")
 }
 
 func spaceError(err error) error {

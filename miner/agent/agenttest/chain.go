@@ -185,8 +185,8 @@ func (c *Chain) apply(r *computev1.VMReport) error {
 		s.HasData = true
 	}
 	c.history[v.GetId()] = append(c.history[v.GetId()], fmt.Sprintf("%s %s", corevm.Phase(r.GetPhase()), r.GetReason()))
-	if s.GetPhase() == computev1.Phase_PHASE_FAILED && !s.GetHasData() {
-		c.release(v) // to be placed elsewhere
+	if s.GetPhase() == computev1.Phase_PHASE_TERMINATED || s.GetPhase() == computev1.Phase_PHASE_FAILED && !s.GetHasData() {
+		c.release(v) // for ever, or to be placed elsewhere
 	}
 	return nil
 }

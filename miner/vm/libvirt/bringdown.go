@@ -8,6 +8,7 @@ import (
 
 	lv "github.com/digitalocean/go-libvirt"
 
+	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/vm"
 )
 
@@ -47,6 +48,9 @@ func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration)
 		}); err != nil {
 			return vm.MannerNone, fmt.Errorf("shut down vm %s: %w", id, err)
 		}
+		if err := fault.Point("libvirt.asked_off"); err != nil {
+			return vm.MannerNone, err
+		}
 		asked = true
 		if err := await(ctx, id, changed, min(askEvery, time.Until(end))); err != nil {
 			return vm.MannerNone, fmt.Errorf("shut down vm %s: %w", id, err)
@@ -59,6 +63,9 @@ func (d *Driver) cut(ctx context.Context, id vm.ID, domain lv.Domain) error {
 	err := do(ctx, d.link, func(l *lv.Libvirt) error { return l.DomainDestroy(domain) })
 	if err != nil && !isInactive(err) {
 		return fmt.Errorf("force vm %s off: %w", id, err)
+	}
+	if err := fault.Point("libvirt.forced"); err != nil {
+		return err
 	}
 	_, err = d.Inspect(ctx, id) // remember it
 	return err
@@ -127,12 +134,15 @@ func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (
 			if err := do(ctx, d.link, func(l *lv.Libvirt) error { return l.DomainReset(s.domain, 0) }); err != nil {
 				return vm.MannerNone, fmt.Errorf("reset vm %s: %w", id, err)
 			}
-			return vm.MannerForced, nil
+			return vm.MannerForced, fault.Point("libvirt.reset")
 		}
 		if err := d.ask(ctx, s, func(l *lv.Libvirt) error {
 			return l.DomainReboot(s.domain, lv.DomainRebootAcpiPowerBtn)
 		}); err != nil {
 			return vm.MannerNone, fmt.Errorf("reboot vm %s: %w", id, err)
+		}
+		if err := fault.Point("libvirt.asked_reboot"); err != nil {
+			return vm.MannerNone, err
 		}
 		rebooted, err := heardOf(ctx, id, reboots, min(askEvery, time.Until(end)))
 		if err != nil {

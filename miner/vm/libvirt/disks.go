@@ -11,6 +11,7 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 	"golang.org/x/sys/unix"
 
+	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/vm"
 	"github.com/hippius/compute/miner/vm/libvirt/overlay"
 )
@@ -75,12 +76,21 @@ func (d *Driver) makeDisk(m vm.Machine) (err error) {
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := fault.Point("libvirt.disk_begun"); err != nil {
+		return err
+	}
 	if err := overlay.Create(part, overlay.Spec{
 		Bytes: m.DiskBytes, Base: m.BaseImage, BaseFormat: m.BaseFormat, Passphrase: m.DiskKey.Passphrase(),
 	}); err != nil {
 		return err
 	}
+	if err := fault.Point("libvirt.disk_written"); err != nil {
+		return err
+	}
 	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	if err := fault.Point("libvirt.disk_named"); err != nil {
 		return err
 	}
 	return errors.Join(syncFile(dir), syncFile(filepath.Dir(dir)))

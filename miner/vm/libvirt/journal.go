@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/vm"
 )
 
@@ -97,6 +98,9 @@ func (j *journal) write(id vm.ID, m moment) error {
 			return nil
 		}
 		return fmt.Errorf("remember vm %s: %w", id, err)
+	}
+	if err := fault.Point("libvirt.seen_written"); err != nil {
+		return err
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
 		return fmt.Errorf("remember vm %s: %w", id, err)

@@ -10,6 +10,7 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/vm"
 )
 
@@ -30,6 +31,9 @@ func (d *Driver) Define(ctx context.Context, m vm.Machine) error {
 	if err := os.MkdirAll(d.machineDir(m.ID), 0o711); err != nil { //nolint:gosec // nothing in it is readable
 		return fmt.Errorf("define vm %s: %w", m.ID, err)
 	}
+	if err := fault.Point("libvirt.dir_made"); err != nil {
+		return err
+	}
 	err = do(ctx, d.link, func(l *lv.Libvirt) error {
 		_, err := l.DomainDefineXMLFlags(text, lv.DomainDefineValidate)
 		return err
@@ -37,7 +41,7 @@ func (d *Driver) Define(ctx context.Context, m vm.Machine) error {
 	if err != nil {
 		return fmt.Errorf("define vm %s: %w", m.ID, err)
 	}
-	return nil
+	return fault.Point("libvirt.defined")
 }
 
 // Start implements vm.Lifecycle.
@@ -67,7 +71,7 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
 				return err
 			}
 			s.domain = domain // by now it has a number
-			return nil
+			return fault.Point("libvirt.created")
 		})
 	})
 	if err == nil {
@@ -94,7 +98,13 @@ func (d *Driver) run(l *lv.Libvirt, s sight) error {
 	if err := l.DomainSetMemoryParameters(s.domain, []lv.TypedParam{limit}, uint32(lv.DomainAffectLive)); err != nil {
 		return fmt.Errorf("limit memory: %w", err)
 	}
-	return l.DomainResume(s.domain)
+	if err := fault.Point("libvirt.limited"); err != nil {
+		return err
+	}
+	if err := l.DomainResume(s.domain); err != nil {
+		return err
+	}
+	return fault.Point("libvirt.resumed")
 }
 
 // explainStart recognizes the failures callers act upon. QEMU has only words
@@ -134,7 +144,9 @@ func (d *Driver) withSecret(ctx context.Context, id vm.ID, key vm.DiskKey, f fun
 	if err != nil {
 		return fmt.Errorf("hand over the disk key: %w", err)
 	}
-	err = f(ctx)
+	if err = fault.Point("libvirt.secret_set"); err == nil {
+		err = f(ctx)
+	}
 	// The caller giving up is no reason to leave the key behind.
 	return errors.Join(err, do(context.WithoutCancel(ctx), d.link, func(l *lv.Libvirt) error {
 		return l.SecretUndefine(secret)
@@ -191,6 +203,9 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 				if err := l.DomainDestroy(s.domain); err != nil && !isInactive(err) {
 					return err
 				}
+				if err := fault.Point("libvirt.killed"); err != nil {
+					return err
+				}
 			}
 			return l.DomainUndefineFlags(s.domain, lv.DomainUndefineNvram|lv.DomainUndefineManagedSave|
 				lv.DomainUndefineSnapshotsMetadata|lv.DomainUndefineCheckpointsMetadata)
@@ -199,12 +214,15 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 			return fmt.Errorf("destroy vm %s: %w", id, err)
 		}
 	}
+	if err := fault.Point("libvirt.undefined"); err != nil {
+		return err
+	}
 	d.seen.forget(id)
 	if err := errors.Join(d.trash(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
 		return fmt.Errorf("destroy vm %s: %w", id, err)
 	}
 	d.pokes.poke(id)
-	return nil
+	return fault.Point("libvirt.removed")
 }
 
 // isInactive recognizes libvirt's answer to killing what does not run.

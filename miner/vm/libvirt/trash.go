@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/vm"
 )
 
@@ -41,6 +42,9 @@ func (d *Driver) trash(id vm.ID) error {
 	}
 	if err != nil {
 		return fmt.Errorf("trash disk of vm %s: %w", id, err)
+	}
+	if err := fault.Point("libvirt.trashed"); err != nil {
+		return err
 	}
 	return errors.Join(syncFile(d.trashDir()), syncFile(d.disksDir()))
 }
@@ -105,6 +109,9 @@ func (d *Driver) RestoreDisk(ctx context.Context, id vm.ID) error {
 	if err := os.Rename(newest.path, dir); err != nil {
 		return fmt.Errorf("restore disk of vm %s: %w", id, err)
 	}
+	if err := fault.Point("libvirt.restored"); err != nil {
+		return err
+	}
 	return errors.Join(syncFile(d.trashDir()), syncFile(d.disksDir()))
 }
 
@@ -126,6 +133,9 @@ func (d *Driver) SweepTrash(ctx context.Context, before time.Time) (int, error) 
 			return swept, fmt.Errorf("sweep trash: %w", err)
 		}
 		swept++
+		if err := fault.Point("libvirt.swept"); err != nil {
+			return swept, err
+		}
 	}
 	return swept, nil
 }

@@ -1,0 +1,484 @@
+package agent_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/rpc"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// host offers a world to an agent in another process: its machines, taps, chain and keepers outlive the agent, as they
+// do for a real one. A call that was begun is carried out, though its caller may be dead by then.
+type host struct {
+	w      *world
+	listen net.Listener
+	server *rpc.Server
+	wg     sync.WaitGroup
+	ctx    context.Context //nolint:containedctx // of calls that outlive their caller
+
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	starts map[uint64]int // processes begun, by generation
+	disks  int            // made
+}
+
+const socketName = "host.sock"
+
+func newHost(w *world) *host {
+	w.t.Helper()
+	l, err := new(net.ListenConfig).Listen(w.t.Context(), "unix", filepath.Join(w.dir, socketName))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &host{w: w, listen: l, server: rpc.NewServer(), ctx: ctx, conns: map[net.Conn]bool{}, starts: map[uint64]int{}}
+	for name, service := range map[string]any{"Hypervisor": &hypervisor{h}, "Host": &surroundings{h}} {
+		if err := h.server.RegisterName(name, service); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	h.wg.Go(h.accept)
+	w.t.Cleanup(func() {
+		cancel()
+		_ = l.Close()
+		h.mu.Lock()
+		for c := range h.conns {
+			_ = c.Close()
+		}
+		h.mu.Unlock()
+		h.wg.Wait()
+	})
+	return h
+}
+
+func (h *host) accept() {
+	for {
+		conn, err := h.listen.Accept()
+		if err != nil {
+			return
+		}
+		h.mu.Lock()
+		h.conns[conn] = true
+		h.mu.Unlock()
+		h.wg.Go(func() {
+			h.serve(conn)
+			_ = conn.Close()
+			h.mu.Lock()
+			delete(h.conns, conn)
+			h.mu.Unlock()
+		})
+	}
+}
+
+// serve does what a connection's first line asks for: calls, pokes, or a machine's channel.
+func (h *host) serve(conn net.Conn) {
+	in := bufio.NewReader(conn)
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return
+	}
+	switch what, id, _ := strings.Cut(strings.TrimSpace(line), " "); what {
+	case "calls":
+		h.server.ServeConn(buffered{conn, in})
+	case "pokes":
+		ctx, cancel := context.WithCancel(h.ctx)
+		defer cancel()
+		h.wg.Go(func() {
+			_, _ = io.Copy(io.Discard, conn)
+			cancel()
+		})
+		for id := range h.w.driver.Pokes(ctx) {
+			if _, err := fmt.Fprintln(conn, id); err != nil {
+				return
+			}
+		}
+	case "channel":
+		machine, err := h.w.driver.DialChannel(h.ctx, vm.ID(id))
+		if err != nil {
+			_, _ = fmt.Fprintln(conn, err)
+			return
+		}
+		if _, err := fmt.Fprintln(conn, "ok"); err == nil {
+			h.wg.Go(func() {
+				_, _ = io.Copy(machine, in)
+				_ = machine.Close()
+			})
+			_, _ = io.Copy(conn, machine)
+		}
+		_ = machine.Close()
+	}
+}
+
+// hypervisor is the fake driver's calls.
+type hypervisor struct{ h *host }
+
+// The arguments below are exported as net/rpc wants them.
+
+// done is an answer without content.
+type done = bool
+
+type BringDown struct {
+	ID       vm.ID
+	Deadline time.Duration
+}
+
+type StartCall struct {
+	ID  vm.ID
+	Key []byte
+}
+
+func (s *hypervisor) Define(m vm.Machine, _ *done) error { return s.h.w.driver.Define(s.h.ctx, m) }
+
+// Start counts the processes that were begun for each generation.
+func (s *hypervisor) Start(r StartCall, _ *done) error {
+	d := s.h.w.driver
+	before, err := d.Inspect(s.h.ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	if err := d.Start(s.h.ctx, r.ID, r.Key); err != nil {
+		return err
+	}
+	if !before.State.Alive() {
+		s.h.mu.Lock()
+		defer s.h.mu.Unlock()
+		s.h.starts[before.Generation]++
+	}
+	return nil
+}
+
+func (s *hypervisor) Shutdown(r BringDown, m *vm.Manner) (err error) {
+	*m, err = s.h.w.driver.Shutdown(s.h.ctx, r.ID, r.Deadline)
+	return err
+}
+
+func (s *hypervisor) Reboot(r BringDown, m *vm.Manner) (err error) {
+	*m, err = s.h.w.driver.Reboot(s.h.ctx, r.ID, r.Deadline)
+	return err
+}
+
+func (s *hypervisor) Resume(id vm.ID, _ *done) error { return s.h.w.driver.Resume(s.h.ctx, id) }
+
+func (s *hypervisor) Destroy(id vm.ID, _ *done) error { return s.h.w.driver.Destroy(s.h.ctx, id) }
+
+func (s *hypervisor) Inspect(id vm.ID, i *vm.Info) (err error) {
+	*i, err = s.h.w.driver.Inspect(s.h.ctx, id)
+	return err
+}
+
+func (s *hypervisor) List(_ done, list *[]vm.Info) (err error) {
+	*list, err = s.h.w.driver.List(s.h.ctx)
+	return err
+}
+
+// CreateDisk counts the disks that were made.
+func (s *hypervisor) CreateDisk(m vm.Machine, _ *done) error {
+	d := s.h.w.driver
+	had, err := d.HasDisk(s.h.ctx, m.ID)
+	if err != nil {
+		return err
+	}
+	if err := d.CreateDisk(s.h.ctx, m); err != nil {
+		return err
+	}
+	if !had {
+		s.h.mu.Lock()
+		defer s.h.mu.Unlock()
+		s.h.disks++
+	}
+	return nil
+}
+
+func (s *hypervisor) HasDisk(id vm.ID, has *bool) (err error) {
+	*has, err = s.h.w.driver.HasDisk(s.h.ctx, id)
+	return err
+}
+
+func (s *hypervisor) SweepTrash(before time.Time, n *int) (err error) {
+	*n, err = s.h.w.driver.SweepTrash(s.h.ctx, before)
+	return err
+}
+
+// surroundings are the chain, the keepers, the catalogue, the mesh and the network.
+type surroundings struct{ h *host }
+
+type AskCall struct {
+	ID  string
+	Seq uint32
+}
+
+type Gift struct {
+	Bundle   instance.Bundle
+	UserData []byte
+}
+
+func (s *surroundings) Changes(after int64, c *agent.Changes) (err error) {
+	*c, err = s.h.w.chain.Changes(s.h.ctx, after)
+	return err
+}
+
+// everywhere carries what endpoints say: one that does not know a VM says an empty one.
+func (s *surroundings) Everywhere(id string, all *[]*computev1.VM) (err error) {
+	*all, err = s.h.w.chain.Everywhere(s.h.ctx, id)
+	for i, v := range *all {
+		if v == nil {
+			(*all)[i] = &computev1.VM{}
+		}
+	}
+	return err
+}
+
+func (s *surroundings) Report(r []*computev1.VMReport, out *[]*computev1.ReportResult) (err error) {
+	*out, err = s.h.w.chain.Report(s.h.ctx, r)
+	return err
+}
+
+func (s *surroundings) Plans(_ done, out *[]*marketplacev1.PlanPrice) (err error) {
+	*out, err = s.h.w.catalogue.Plans(s.h.ctx)
+	return err
+}
+
+func (s *surroundings) Images(_ done, out *[]*marketplacev1.Image) (err error) {
+	*out, err = s.h.w.catalogue.Images(s.h.ctx)
+	return err
+}
+
+func (s *surroundings) Apps(_ done, out *[]*marketplacev1.App) (err error) {
+	*out, err = s.h.w.catalogue.Apps(s.h.ctx)
+	return err
+}
+
+func (s *surroundings) Collect(r AskCall, out *Gift) (err error) {
+	out.Bundle, out.UserData, err = s.h.w.keepers.Collect(s.h.ctx, r.ID, r.Seq)
+	return err
+}
+
+func (s *surroundings) View(owner string, m *wire.Mesh) (err error) {
+	*m, err = s.h.w.mesh.View(s.h.ctx, owner)
+	return err
+}
+
+func (s *surroundings) Attach(p agent.Port, nic *agent.NIC) (err error) {
+	*nic, err = s.h.w.network.Attach(s.h.ctx, p)
+	return err
+}
+
+func (s *surroundings) Detach(id vm.ID, _ *done) error { return s.h.w.network.Detach(s.h.ctx, id) }
+
+// far is the host as the agent's process sees it.
+type far struct {
+	socket string
+	calls  *rpc.Client
+}
+
+func dialFar(socket string) (*far, error) {
+	f := &far{socket: socket}
+	conn, _, err := f.dial("calls", "")
+	if err != nil {
+		return nil, err
+	}
+	f.calls = rpc.NewClient(conn)
+	return f, nil
+}
+
+func (f *far) dial(what, id string) (net.Conn, *bufio.Reader, error) {
+	conn, err := new(net.Dialer).DialContext(context.Background(), "unix", f.socket)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := fmt.Fprintln(conn, what, id); err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, bufio.NewReader(conn), nil
+}
+
+// kinds of errors that an agent acts upon, told from their words as words are all that comes through.
+func kinds() []error {
+	return []error{vm.ErrNotFound, vm.ErrState, vm.ErrHypervisorDown, vm.ErrNoSpace, vm.ErrNoDisk, vm.ErrWrongKey, vm.ErrBusy}
+}
+
+func (f *far) call(ctx context.Context, method string, in, out any) error {
+	c := f.calls.Go(method, in, out, make(chan *rpc.Call, 1))
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.Done:
+	}
+	if c.Error == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(kinds(), func(k error) bool { return strings.Contains(c.Error.Error(), k.Error()) }); i >= 0 {
+		return fmt.Errorf("%w: %w", kinds()[i], c.Error)
+	}
+	return c.Error
+}
+
+func asked[T any](ctx context.Context, f *far, method string, in any) (out T, err error) {
+	err = f.call(ctx, method, in, &out)
+	return out, err
+}
+
+// farDriver is the part of a driver that an agent uses.
+type farDriver struct {
+	vm.Driver // of what is not here nothing may be called
+	f         *far
+}
+
+func (d farDriver) Define(ctx context.Context, m vm.Machine) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.Define", m)
+	return err
+}
+
+func (d farDriver) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.Start", StartCall{id, key})
+	return err
+}
+
+func (d farDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (vm.Manner, error) {
+	return asked[vm.Manner](ctx, d.f, "Hypervisor.Shutdown", BringDown{id, deadline})
+}
+
+func (d farDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (vm.Manner, error) {
+	return asked[vm.Manner](ctx, d.f, "Hypervisor.Reboot", BringDown{id, deadline})
+}
+
+func (d farDriver) Resume(ctx context.Context, id vm.ID) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.Resume", id)
+	return err
+}
+
+func (d farDriver) Destroy(ctx context.Context, id vm.ID) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.Destroy", id)
+	return err
+}
+
+func (d farDriver) Inspect(ctx context.Context, id vm.ID) (vm.Info, error) {
+	return asked[vm.Info](ctx, d.f, "Hypervisor.Inspect", id)
+}
+
+func (d farDriver) List(ctx context.Context) ([]vm.Info, error) {
+	return asked[[]vm.Info](ctx, d.f, "Hypervisor.List", true)
+}
+
+func (d farDriver) CreateDisk(ctx context.Context, m vm.Machine) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.CreateDisk", m)
+	return err
+}
+
+func (d farDriver) HasDisk(ctx context.Context, id vm.ID) (bool, error) {
+	return asked[bool](ctx, d.f, "Hypervisor.HasDisk", id)
+}
+
+func (d farDriver) SweepTrash(ctx context.Context, before time.Time) (int, error) {
+	return asked[int](ctx, d.f, "Hypervisor.SweepTrash", before)
+}
+
+func (d farDriver) DialChannel(_ context.Context, id vm.ID) (net.Conn, error) {
+	conn, in, err := d.f.dial("channel", string(id))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := in.ReadString('\n')
+	if err == nil && answer != "ok\n" {
+		err = errors.New(strings.TrimSpace(answer))
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return buffered{conn, in}, nil
+}
+
+// buffered is a connection of which a line was read.
+type buffered struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (c buffered) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+func (d farDriver) Pokes(ctx context.Context) <-chan vm.ID {
+	out := make(chan vm.ID)
+	go func() {
+		defer close(out)
+		conn, in, err := d.f.dial("pokes", "")
+		if err != nil {
+			return
+		}
+		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		defer stop()
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			out <- vm.ID(strings.TrimSpace(line))
+		}
+	}()
+	return out
+}
+
+// farSurroundings implements the agent's other parts.
+type farSurroundings struct{ *far }
+
+func (f farSurroundings) Changes(ctx context.Context, after int64) (agent.Changes, error) {
+	return asked[agent.Changes](ctx, f.far, "Host.Changes", after)
+}
+
+func (f farSurroundings) Everywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
+	all, err := asked[[]*computev1.VM](ctx, f.far, "Host.Everywhere", id)
+	for i, v := range all {
+		if v.GetId() == "" {
+			all[i] = nil
+		}
+	}
+	return all, err
+}
+
+func (f farSurroundings) Report(ctx context.Context, r []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	return asked[[]*computev1.ReportResult](ctx, f.far, "Host.Report", r)
+}
+
+func (f farSurroundings) Plans(ctx context.Context) ([]*marketplacev1.PlanPrice, error) {
+	return asked[[]*marketplacev1.PlanPrice](ctx, f.far, "Host.Plans", true)
+}
+
+func (f farSurroundings) Images(ctx context.Context) ([]*marketplacev1.Image, error) {
+	return asked[[]*marketplacev1.Image](ctx, f.far, "Host.Images", true)
+}
+
+func (f farSurroundings) Apps(ctx context.Context) ([]*marketplacev1.App, error) {
+	return asked[[]*marketplacev1.App](ctx, f.far, "Host.Apps", true)
+}
+
+func (f farSurroundings) Collect(ctx context.Context, id string, seq uint32) (instance.Bundle, []byte, error) {
+	g, err := asked[Gift](ctx, f.far, "Host.Collect", AskCall{id, seq})
+	return g.Bundle, g.UserData, err
+}
+
+func (f farSurroundings) View(ctx context.Context, owner string) (wire.Mesh, error) {
+	return asked[wire.Mesh](ctx, f.far, "Host.View", owner)
+}
+
+func (f farSurroundings) Attach(ctx context.Context, p agent.Port) (agent.NIC, error) {
+	return asked[agent.NIC](ctx, f.far, "Host.Attach", p)
+}
+
+func (f farSurroundings) Detach(ctx context.Context, id vm.ID) error {
+	_, err := asked[done](ctx, f.far, "Host.Detach", id)
+	return err
+}

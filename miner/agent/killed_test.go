@@ -1,0 +1,341 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/crashpoint"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// A work is something that an agent has to get done, in the order of a VM's life.
+type work struct {
+	name string
+	// order it while there is no agent: the next one finds it.
+	order func(c *crash)
+	// done tells that it is done, with nothing too much.
+	done func(c *crash) bool
+}
+
+// crash is a VM's life under an agent that is killed, each time at the same point.
+type crash struct {
+	*world
+	host  *host
+	agent *process
+	point string
+	id    string
+	hit   map[string]bool // works in which the point was reached
+	// As it was when the present work was ordered.
+	pid, proofs int
+}
+
+// works of a life. The first five are what tenants ask for; the others are what befalls a host.
+func works() []work {
+	running := func(c *crash) bool {
+		return c.runs(c.id) && c.inspect(c.id).InstanceSeq == 1 && c.chain.Proven(c.id) > c.proofs
+	}
+	return []work{
+		{"provision", func(c *crash) { c.id = c.newVM() }, running},
+		{"reboot", func(c *crash) {
+			c.pid = c.inspect(c.id).PID
+			c.order(c.id, corevm.Reboot)
+		}, func(c *crash) bool {
+			return running(c) && c.chain.Get(c.id).GetStatus().GetObservedRebootSeq() == 1 && c.inspect(c.id).PID == c.pid
+		}},
+		{"stop", func(c *crash) { c.order(c.id, corevm.Stop) }, func(c *crash) bool {
+			return c.chain.Phase(c.id) == corevm.Stopped && len(c.runtime(c.id)) == 0 && c.inspect(c.id).State == vm.StateStopped
+		}},
+		{"start", func(c *crash) { c.order(c.id, corevm.Start) }, running},
+		{"start fails once", func(c *crash) {
+			// As after a start, but from a machine that died, and whose next start fails.
+			if err := c.driver.KillProcess(vm.ID(c.id)); err != nil {
+				c.t.Fatal(err)
+			}
+			c.driver.FailStarts(vm.ID(c.id), 1)
+			c.forgetStarts()
+		}, func(c *crash) bool {
+			return running(c) && c.chain.Saw(c.id, "provisioning "+corevm.ReasonHostProcessDied)
+		}},
+		{"paused by a full disk", func(c *crash) {
+			if err := c.driver.PauseForSpace(vm.ID(c.id)); err != nil {
+				c.t.Fatal(err)
+			}
+		}, running},
+		{"next instance", func(c *crash) {
+			c.forgetStarts()
+			c.chain.Change(c.id, func(v *computev1.VM) {
+				v.Status.InstanceSeq, v.Status.Phase = 2, computev1.Phase_PHASE_ASSIGNED
+			})
+		}, func(c *crash) bool { return c.runs(c.id) && c.inspect(c.id).InstanceSeq == 2 }},
+		{"terminate", func(c *crash) { c.order(c.id, corevm.Terminate) }, func(c *crash) bool {
+			return c.chain.Phase(c.id) == corevm.Terminated && c.nothingLeft(c.id)
+		}},
+		{"leftovers of a lost database", leftovers, func(c *crash) bool { return c.nothingLeft(c.id) && c.imageCount() == 0 }},
+	}
+}
+
+// leftovers puts a VM that has ended here as it would be if the agent's database had been lost meanwhile: its machine,
+// and a seed without a machine, whose owner is unknown too; and its image, which nobody needs any more.
+func leftovers(c *crash) {
+	if err := os.Remove(filepath.Join(c.dir, stateName)); err != nil {
+		c.t.Fatal(err)
+	}
+	m := vm.Machine{
+		ID: vm.ID(c.id), InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
+		DiskKey: make([]byte, vm.DiskKeyBytes),
+	}
+	if err := errors.Join(c.driver.Define(c.t.Context(), m), c.driver.CreateDisk(c.t.Context(), m)); err != nil {
+		c.t.Fatal(err)
+	}
+	stranger := filepath.Join(c.dir, "seeds", fmt.Sprintf("%032x.iso", 0xfeed))
+	if err := os.WriteFile(stranger, []byte("secrets"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	long := time.Now().Add(-48 * time.Hour)
+	for _, path := range c.imageFiles() {
+		if err := os.Chtimes(path, long, long); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+func (c *crash) imageFiles() []string {
+	files, err := filepath.Glob(filepath.Join(c.dir, "images", "*"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return files
+}
+
+func (c *crash) imageCount() int { return len(c.imageFiles()) }
+
+// forgetStarts counts anew: a machine that died may be started again in the same generation.
+func (c *crash) forgetStarts() {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	clear(c.host.starts)
+}
+
+// nothingLeft of a VM, on this machine or in the agent's memory.
+func (c *crash) nothingLeft(id string) bool {
+	return len(c.leftovers(id)) == 0 && c.records() == 0
+}
+
+// records counts what the agent remembers, in a copy of its database: the process has it open.
+func (c *crash) records() int {
+	const unknown = -1
+	data, err := os.ReadFile(filepath.Join(c.dir, stateName))
+	if err != nil {
+		return unknown
+	}
+	path := filepath.Join(c.dir, "copy.db")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	db, err := store.Open(path)
+	if err != nil {
+		return unknown // copied while it was written
+	}
+	ids, err := agent.NewState(db).Records()
+	if err := errors.Join(err, db.Close()); err != nil {
+		return unknown
+	}
+	return len(ids)
+}
+
+// settle is how long an agent whose work shows has to come to the point after it.
+const settle = 50 * time.Millisecond
+
+// get a work done by an agent that is killed when it comes to the point, and by the next one.
+func (c *crash) get(w work) {
+	c.t.Helper()
+	if err := c.agent.kill(); err != nil {
+		c.t.Fatal(err)
+	}
+	if c.id != "" {
+		c.proofs = c.chain.Proven(c.id)
+	}
+	w.order(c)
+	c.agent = c.host.spawn(c.t, c.point+"=kill")
+	c.until(w.name+", or dead", func() bool { return c.agent.ended() || w.done(c) })
+	if c.agent.ended() {
+		if err := c.agent.killed(); err != nil {
+			c.t.Fatal(err)
+		}
+		c.hit[w.name] = true
+		c.agent = c.host.spawn(c.t, "")
+	}
+	c.until(w.name, func() bool { return w.done(c) })
+	if !c.hit[w.name] && c.agent.dies(settle) { // it came to the point when all was done
+		if err := c.agent.killed(); err != nil {
+			c.t.Fatal(err)
+		}
+		c.hit[w.name] = true
+		c.agent = c.host.spawn(c.t, "")
+		c.until(w.name, func() bool { return w.done(c) })
+	}
+	c.once(w.name)
+}
+
+// once looks that nothing was done twice.
+func (c *crash) once(name string) {
+	c.t.Helper()
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	for generation, n := range c.host.starts {
+		if n != 1 {
+			c.t.Errorf("%s: generation %d was started %d times", name, generation, n)
+		}
+	}
+	if c.host.disks > 1 {
+		c.t.Errorf("%s: %d disks were made", name, c.host.disks)
+	}
+	if machines, err := c.driver.List(c.t.Context()); err != nil || len(machines) > 1 {
+		c.t.Errorf("%s: machines %v, %v", name, machines, err)
+	}
+	if c.chain.Phase(c.id) == corevm.Failed {
+		c.t.Errorf("%s: the VM failed: %s", name, c.chain.Account())
+	}
+}
+
+// live a life with an agent that is killed at one point, and give the works in which it came there.
+func (c *crash) live() {
+	c.t.Helper()
+	c.agent = c.host.spawn(c.t, "")
+	for _, w := range works() {
+		c.get(w)
+		if c.t.Failed() {
+			return
+		}
+	}
+	if err := c.agent.kill(); err != nil {
+		c.t.Error(err)
+	}
+	c.wantClean()
+}
+
+// tell what the last agent said, if something is wrong.
+func (c *crash) tell() {
+	if err := c.agent.kill(); err != nil {
+		c.t.Log(err)
+	} else if c.t.Failed() {
+		c.t.Logf("the agent said:\n%s", c.agent.said.String())
+	}
+}
+
+// wantClean looks at what a whole life leaves: the VM's disk, and that of the leftovers, in the trash.
+func (c *crash) wantClean() {
+	c.t.Helper()
+	list := func(parts ...string) (names []string) {
+		entries, err := os.ReadDir(filepath.Join(append([]string{c.dir}, parts...)...))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	trash := list("vms", "trash")
+	if len(trash) != 2 || !strings.HasPrefix(trash[0], c.id) {
+		c.t.Errorf("in the trash: %v", trash)
+		return
+	}
+	var disk struct{ Boots int }
+	text, err := os.ReadFile(filepath.Join(c.dir, "vms", "trash", trash[0]))
+	if err == nil {
+		err = json.Unmarshal(text, &disk)
+	}
+	// Created, rebooted, started, died, moved. A reboot of which the agent did not live to take note is asked again.
+	most := 5
+	if c.hit["reboot"] {
+		most++
+	}
+	if err != nil || disk.Boots < 5 || disk.Boots > most {
+		c.t.Errorf("the disk was booted %d times, %v", disk.Boots, err)
+	}
+	for _, dir := range []string{"seeds", "images", "vms/disks"} {
+		// What was being written when the agent was killed goes when the next one starts.
+		if left := list(dir); len(left) != 0 {
+			c.t.Errorf("left in %s: %v", dir, left)
+		}
+	}
+	c.network.mu.Lock()
+	defer c.network.mu.Unlock()
+	if len(c.network.ports) != 0 {
+		c.t.Errorf("taps left: %v", c.network.ports)
+	}
+}
+
+// atOnce is how many lives are lived at the same time: they wait more than they work.
+const atOnce = 8
+
+// An agent's process is killed with -9 at every point that it comes to, in each work of a VM's life. The next process
+// gets the work done; nothing is done twice and nothing stays behind.
+func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
+	points := crashpoint.Of("agent", "seed", "image")
+	var mu sync.Mutex
+	hits := map[string][]string{}
+	jobs := make(chan string)
+	var pool sync.WaitGroup
+	for range atOnce {
+		pool.Go(func() {
+			for point := range jobs {
+				t.Run(point, func(t *testing.T) {
+					c := &crash{world: newWorld(t), point: point, hit: map[string]bool{}}
+					c.host = newHost(c.world)
+					t.Cleanup(c.tell)
+					c.live()
+					mu.Lock()
+					defer mu.Unlock()
+					for _, w := range works() {
+						if c.hit[w.name] {
+							hits[point] = append(hits[point], w.name)
+						}
+					}
+				})
+			}
+		})
+	}
+	for _, point := range points {
+		jobs <- point
+	}
+	close(jobs)
+	pool.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, point := range points {
+		t.Logf("%-24s killed in: %s", point, strings.Join(hits[point], ", "))
+		if len(hits[point]) == 0 {
+			t.Errorf("no agent ever came to %s", point)
+		}
+	}
+	for _, w := range works() {
+		n := 0
+		for _, names := range hits {
+			if slices.Contains(names, w.name) {
+				n++
+			}
+		}
+		t.Logf("%s: killed at %d points", w.name, n)
+	}
+	// A mistyped point would never be reached: the kit is asked, too.
+	if os.Getenv(fault.Env) != "" {
+		t.Errorf("%s is set for the tests themselves", fault.Env)
+	}
+}
