@@ -21,7 +21,7 @@ import (
 // flags of every subcommand.
 type flags struct {
 	dir, images string
-	apps        string
+	apps, tag   string
 	verbose     bool
 	miners      int
 	validators  int
@@ -40,6 +40,7 @@ func New(version string) *cobra.Command {
 	p.StringVar(&f.dir, "dir", "", "keep the network's files in `DIR` (default a new folder, removed at the end)")
 	p.StringVar(&f.images, "images", "build/images", "offer the images built in `DIR`")
 	p.StringVar(&f.apps, "apps", "tools/images/apps", "offer the applications whose recipes are in `DIR`")
+	p.StringVar(&f.tag, "tag", d.Tag, "begin the names of namespaces and interfaces with `TAG`, 1 to 6 lower-case letters; one network of a tag at a time")
 	p.IntVar(&f.miners, "miners", d.Miners, "miners")
 	p.IntVar(&f.validators, "validators", d.Validators, "validators, each with a sentinel")
 	p.BoolVarP(&f.verbose, "verbose", "v", false, "say what the network does")
@@ -50,7 +51,7 @@ func New(version string) *cobra.Command {
 // settings of the network that the flags ask for, in a folder that is there.
 func (f *flags) settings(errOut io.Writer) (set devnet.Config, cleanup func() error, err error) {
 	set = devnet.Default()
-	set.Miners, set.Validators = f.miners, f.validators
+	set.Miners, set.Validators, set.Tag = f.miners, f.validators, f.tag
 	cleanup = func() error { return nil }
 	if set.Dir = f.dir; set.Dir == "" {
 		if set.Dir, err = os.MkdirTemp("", "hipd-"); err != nil {
