@@ -105,6 +105,8 @@ type TapConfig struct {
 	DNS []netip.Addr `yaml:"dns"`
 	// MTU of the taps as VMs are told.
 	MTU int `yaml:"mtu"`
+	// Connections a VM may have open at once.
+	Connections uint32 `yaml:"connections"`
 }
 
 // ImageConfig bounds the image cache.
@@ -139,7 +141,7 @@ func Default() Config {
 			Socket: "/run/libvirt/libvirt-sock", RunDir: "/run/libvirt", User: "libvirt-qemu", Accel: "auto", Tag: "hip",
 		},
 		Taps: TapConfig{
-			Pool: netip.MustParsePrefix("10.90.0.0/16"), MTU: 1500,
+			Pool: netip.MustParsePrefix("10.90.0.0/16"), MTU: 1500, Connections: 8192,
 			DNS: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("1.1.1.1")},
 		},
 		Images: ImageConfig{MaxGiB: 50},
@@ -154,6 +156,8 @@ const (
 	minPoll = 50 * time.Millisecond
 	// maxReportEvery keeps two proofs within the minute that counts as one interval.
 	maxReportEvery = 50 * time.Second
+	// A VM with fewer connections could hardly update itself.
+	minConnections, maxConnections = 64, 1 << 20
 )
 
 // Validate says what is wrong, or nil.
@@ -177,6 +181,8 @@ func (c *Config) Validate() error {
 		return errors.New("images.max_gib: give at least 1")
 	case len(c.Taps.DNS) > 8 || c.Taps.MTU < 576 || c.Taps.MTU > 9000:
 		return errors.New("taps: accepted are up to 8 name servers and an MTU of 576 to 9000")
+	case c.Taps.Connections < minConnections || c.Taps.Connections > maxConnections:
+		return fmt.Errorf("taps.connections %d: accepted are %d to %d", c.Taps.Connections, minConnections, maxConnections)
 	case c.Timing.Poll < minPoll || c.Timing.Poll > time.Minute:
 		return fmt.Errorf("timing.poll %s: accepted are %s to 1m", c.Timing.Poll, minPoll)
 	case c.Timing.ReportEvery < time.Second || c.Timing.ReportEvery > maxReportEvery:

@@ -92,6 +92,7 @@ func TestValidate(t *testing.T) {
 		"agent":        func(c *Config) { c.Agent = "" },
 		"max_gib":      func(c *Config) { c.Images.MaxGiB = 0 },
 		"taps":         func(c *Config) { c.Taps.MTU = 100 },
+		"connections":  func(c *Config) { c.Taps.Connections = 1 },
 		"poll":         func(c *Config) { c.Timing.Poll = 0 },
 		"report_every": func(c *Config) { c.Timing.ReportEvery = time.Minute },
 		"proof_every":  func(c *Config) { c.Timing.ProofEvery = time.Hour },

@@ -16,6 +16,7 @@ import (
 
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/guest/install"
 	"github.com/hippius/compute/internal/observe"
 	"github.com/hippius/compute/internal/peer"
@@ -79,6 +80,7 @@ type miner struct {
 	private    net.Listener
 	public     net.Listener
 	registered atomic.Pointer[error]
+	offer      atomic.Pointer[node.Capacity] // as it stands on chain; nil before
 }
 
 // open reads what is on disk; the identity is made here at the first start.
@@ -149,7 +151,7 @@ func (m *miner) openAgent(context.Context) error {
 	m.agent, err = agent.New(agent.Config{
 		ChainID: m.chain.ChainID(), Miner: m.sender.Address(), AgentISO: iso,
 		Poll: t.Poll, ReportEvery: t.ReportEvery, ProofEvery: t.ProofEvery, BootTimeout: t.BootTimeout,
-		StopTimeout: t.StopTimeout, GiveUp: t.GiveUp, MeshEvery: t.MeshEvery,
+		StopTimeout: t.StopTimeout, GiveUp: t.GiveUp, MeshEvery: t.MeshEvery, Offer: m.offered,
 	}, agent.Parts{
 		Chain: chain{Client: m.chain, sender: m.sender}, Catalogue: m.chain,
 		Secrets: secrets.New(secrets.Config{ChainID: m.chain.ChainID(), Chain: m.chain, Dial: secrets.NewPeers(m.identity), Log: m.log}),

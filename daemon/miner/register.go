@@ -14,6 +14,7 @@ import (
 
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/miner/hostinfo"
 )
 
@@ -74,16 +75,27 @@ func (m *miner) registerOnce(ctx context.Context) error {
 		return err
 	}
 	want.BondUhip = m.set.BondUhip - min(m.set.BondUhip, have.GetBondUhip())
+	offer := node.Capacity{Cores: capacity.GetCores(), MemoryMiB: capacity.GetMemoryMib(), DiskGiB: capacity.GetDiskGib()}
 	if want.BondUhip == 0 && says(have, want) {
+		m.offer.Store(&offer)
 		m.log.Info("miner is registered as it is", "name", m.set.Name)
 		return nil
 	}
 	if err := m.sender.RegisterMiner(ctx, want); err != nil {
 		return err
 	}
+	m.offer.Store(&offer)
 	m.log.Info("miner registered", "name", m.set.Name, "cores", capacity.GetCores(), "memory_mib", capacity.GetMemoryMib(),
 		"disk_gib", capacity.GetDiskGib(), "acceleration", capacity.GetAcceleration())
 	return nil
+}
+
+// offered is the capacity that stands on chain, false before it does.
+func (m *miner) offered() (node.Capacity, bool) {
+	if c := m.offer.Load(); c != nil {
+		return *c, true
+	}
+	return node.Capacity{}, false
 }
 
 // says tells whether the chain has what is wanted already. Measured speed

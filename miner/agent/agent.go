@@ -13,6 +13,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/internal/reconcile"
 	"github.com/hippius/compute/miner/vm"
 )
@@ -45,6 +46,9 @@ type Config struct {
 	Resync time.Duration
 	// Retry is the delay after a first error (200 ms); it doubles up to 30 times itself.
 	Retry time.Duration
+	// Offer gives the capacity that is registered, false before it is. New VMs
+	// beyond it are refused; nil refuses none.
+	Offer func() (node.Capacity, bool)
 	// Workers is how many VMs are worked on at once (32).
 	Workers int
 }
@@ -104,7 +108,8 @@ type Agent struct {
 	units    map[string]*unit
 	meshes   map[string]*wire.Mesh // by owner
 	working  map[string]work
-	puzzling map[string]bool // machines that are left alone, already told of
+	admitted map[string]node.Demand // what new VMs take, until a disk says so
+	puzzling map[string]bool        // machines that are left alone, already told of
 }
 
 // New makes an agent; Run starts it.
@@ -116,6 +121,7 @@ func New(c Config, p Parts) (*Agent, error) {
 	a := &Agent{
 		Parts: p, c: c, follow: make(chan struct{}, 1),
 		units: map[string]*unit{}, meshes: map[string]*wire.Mesh{}, working: map[string]work{}, puzzling: map[string]bool{},
+		admitted: map[string]node.Demand{},
 	}
 	a.reporter = newReporter(p.Chain, c.ReportEvery, c.Gather, a.answered, p.Log)
 	a.loop = reconcile.New(a.reconcile, reconcile.Options[string]{

@@ -157,6 +157,7 @@ func (a *Agent) dismantle(ctx context.Context, u *unit, id string) error {
 	if err := fault.Point("agent.cleared_seed"); err != nil {
 		return err
 	}
+	a.discharge(id)
 	err := a.State.note(id, func(l *local) { l.DiskSeq, l.Built, l.Started, l.Ran = 0, nil, 0, false })
 	if err != nil {
 		return err

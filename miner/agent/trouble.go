@@ -19,6 +19,7 @@ const (
 	ReasonImageUnavailable = "image_unavailable"
 	ReasonCatalogue        = "catalogue"
 	ReasonNoSpace          = "no_space"
+	ReasonNoRoom           = "no_room"
 	ReasonHypervisorDown   = "hypervisor_down"
 	ReasonSecrets          = "secrets_unavailable"
 	ReasonUserData         = "user_data_invalid"
@@ -65,6 +66,7 @@ func diagnose(err error) trouble {
 	}{
 		{vm.ErrHypervisorDown, ReasonHypervisorDown, false, true},
 		{image.ErrChecksum, ReasonImageChecksum, true, false},
+		{errNoRoom, ReasonNoRoom, true, false},
 		{image.ErrNoSpace, ReasonNoSpace, true, false},
 		{vm.ErrNoSpace, ReasonNoSpace, true, false},
 		{seed.ErrNoSpace, ReasonNoSpace, true, false},

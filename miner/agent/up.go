@@ -20,7 +20,11 @@ import (
 // then. The image is fetched meanwhile.
 func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 	a.say(u, r, corevm.Provisioning, "", "")
-	if _, err := a.plan(ctx, r); err != nil {
+	b, err := a.plan(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := a.admit(r, b); err != nil {
 		return err
 	}
 	return fault.Point("agent.planned")
@@ -40,6 +44,9 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	g.Go(func() (err error) { own, err = a.collect(both, u, r, seq); return err })
 	g.Go(func() (err error) { b, err = a.plan(both, r); return err })
 	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := a.admit(r, b); err != nil {
 		return err
 	}
 	apps, err := a.apps(ctx, r)

@@ -65,6 +65,31 @@ func answers() []expr.Any {
 	}
 }
 
+// isNew matches packets of connections that nothing was heard of before, or
+// that were not answered yet.
+func isNew() []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: reg1},
+		&expr.Bitwise{
+			SourceRegister: reg1, DestRegister: reg1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitNEW), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, 4)},
+	}
+}
+
+// openBySource notes a connection under its source, and matches if that has
+// more than so many.
+func openBySource(set string, most uint32) []expr.Any {
+	return join(ipv4(), []expr.Any{
+		networkHeader(sourceAt, 4),
+		&expr.Dynset{
+			SrcRegKey: reg1, SetName: set, Operation: unix.NFT_DYNSET_OP_ADD,
+			Exprs: []expr.Any{&expr.Connlimit{Count: most, Flags: expr.NFT_CONNLIMIT_F_INV}},
+		},
+	})
+}
+
 func protocol(p byte) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1}, equals([]byte{p})}
 }

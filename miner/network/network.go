@@ -7,6 +7,8 @@
 //     of one tenant; never to this host; never to private networks, save the
 //     mesh's lighthouses; never to TCP port 25.
 //   - To everything else masqueraded, and only answers come back.
+//   - With a bounded number of connections at once: the host's table of them is
+//     shared by all, and full for one it is full for everybody.
 //   - Within its bandwidth. libvirt could cap that too, but polices what
 //     leaves a machine with a kernel module that not every host has; here it
 //     is nft's limit for what leaves and a token bucket for what arrives.
@@ -41,6 +43,8 @@ type Config struct {
 	Pool netip.Prefix
 	// Private is where machines may not go. Keep the defaults in it.
 	Private []netip.Prefix
+	// Connections a machine may have open at once through this host, 1 to 2^20.
+	Connections uint32
 	// TapUser may open the taps besides root: who QEMU runs as.
 	TapUser string
 	// Log may be nil.
@@ -50,9 +54,10 @@ type Config struct {
 // DefaultConfig needs only a Tag.
 func DefaultConfig() Config {
 	return Config{
-		Pool:    netip.MustParsePrefix("10.90.0.0/16"),
-		Private: DefaultPrivate(),
-		TapUser: "libvirt-qemu",
+		Pool:        netip.MustParsePrefix("10.90.0.0/16"),
+		Private:     DefaultPrivate(),
+		Connections: 8192,
+		TapUser:     "libvirt-qemu",
 	}
 }
 
@@ -70,6 +75,9 @@ func DefaultPrivate() []netip.Prefix {
 	return all
 }
 
+// maxConnections is more than any host's table has room for.
+const maxConnections = 1 << 20
+
 // Validate reports the first setting that cannot work.
 func (c Config) Validate() error {
 	switch {
@@ -77,6 +85,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("tag %.20q is not 1 to 8 lower-case letters and digits", c.Tag)
 	case !c.Pool.IsValid() || !c.Pool.Addr().Is4() || c.Pool.Bits() < 8 || c.Pool.Bits() > 30 || c.Pool != c.Pool.Masked():
 		return fmt.Errorf("pool %s is not an IPv4 network of /8 to /30", c.Pool)
+	case c.Connections < 1 || c.Connections > maxConnections:
+		return fmt.Errorf("%d connections a machine: accepted are 1 to %d", c.Connections, maxConnections)
 	case len(c.Private) > 1024:
 		return fmt.Errorf("%d private networks are too many", len(c.Private))
 	}

@@ -303,6 +303,43 @@ func TestBandwidth(t *testing.T) {
 	}
 }
 
+// TestConnections has a machine open more than it may: the rest is dropped, its
+// neighbours and what it has open are not disturbed, and what ends makes room.
+func TestConnections(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Connections = 5
+	w.open(t)
+	a, b := w.boot(t, w.ensure(t, vmID(1), "alice", 0)), w.boot(t, w.ensure(t, vmID(2), "bob", 0))
+	public := w.ear(t, w.beyond, publicAddr+":5000")
+	heard := func(what string) { eventually(t, what, func() bool { _, ok := public.heard(what); return ok }) }
+	a.send(t, 1000, publicAddr+":5000", "a0")
+	heard("a0")
+	from, _ := public.heard("a0")
+	public.say(t, from, "welcome") // what was answered is open
+	eventually(t, "the answer", func() bool { return a.hears("welcome") })
+	for port := uint16(1); port < 20; port++ {
+		a.send(t, 1000+port, publicAddr+":5000", fmt.Sprintf("a%d", port))
+	}
+	eventually(t, "the counter", func() bool { return w.dropped(t, "", DroppedConnections) >= 15 })
+	for port := range 20 {
+		if _, ok := public.heard(fmt.Sprintf("a%d", port)); ok != (port < 5) {
+			t.Errorf("connection %d of a machine with room for 5: heard is %v", port, ok)
+		}
+	}
+	a.send(t, 1000, publicAddr+":5000", "on what is open")
+	heard("on what is open")
+	b.send(t, 1000, publicAddr+":5000", "the neighbour's")
+	heard("the neighbour's")
+
+	// They end: the kernel forgets them, here by our hand, else by its clock.
+	check(t, w.host.Do(func() error { return forgetFlows(a.tap.Guest.Addr()) }))
+	eventually(t, "room", func() bool {
+		a.send(t, 3000, publicAddr+":5000", "anew")
+		_, ok := public.heard("anew")
+		return ok
+	})
+}
+
 // TestNothingIsLeft compares the host before and after, with another miner and
 // a firewall of the host's own beside it.
 func TestNothingIsLeft(t *testing.T) {
@@ -387,7 +424,7 @@ func TestConfig(t *testing.T) {
 	good := DefaultConfig()
 	good.Tag = "a1"
 	check(t, good.Validate())
-	bad := make([]Config, 6)
+	bad := make([]Config, 8)
 	for i := range bad {
 		bad[i] = good
 	}
@@ -396,6 +433,8 @@ func TestConfig(t *testing.T) {
 	bad[2].Pool = netip.MustParsePrefix("10.90.0.1/16")
 	bad[3].Pool = netip.MustParsePrefix("fd00::/64")
 	bad[4].Pool = netip.MustParsePrefix("10.0.0.0/31")
+	bad[6].Connections = 0
+	bad[7].Connections = 1<<20 + 1
 	bad[5].Private = []netip.Prefix{netip.MustParsePrefix("fd00::/8")}
 	for i, c := range bad {
 		if c.Validate() == nil {

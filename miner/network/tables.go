@@ -22,6 +22,7 @@ const (
 	setLighthouses = "lighthouse_ends"
 	mapTenants     = "tenant_of_tap"
 	setNeighbours  = "tap_of_tenant"
+	setConnections = "connections_of"
 )
 
 func (n *Network) table() *nftables.Table {
@@ -44,6 +45,14 @@ func (n *Network) sets() (private, lighthouses, tenants, neighbours *nftables.Se
 			Table: table, Name: setNeighbours, Concatenation: true,
 			KeyType: nftables.MustConcatSetType(nftables.TypeMark, nftables.TypeIFName),
 		}
+}
+
+// connections counts what each machine has open, by its address. The kernel
+// forgets those that have ended by itself.
+func (n *Network) connections() *nftables.Set {
+	return &nftables.Set{
+		Table: n.table(), Name: setConnections, KeyType: nftables.TypeIPAddr, Dynamic: true, Size: n.slots(),
+	}
 }
 
 // layTables replaces all rules of this miner by those for the given taps, in
@@ -80,6 +89,9 @@ func (n *Network) layTables(taps []Tap) error {
 			return fmt.Errorf("nftables set %s: %w", s.set.Name, err)
 		}
 	}
+	if err := conn.AddSet(n.connections(), nil); err != nil {
+		return fmt.Errorf("nftables set %s: %w", setConnections, err)
+	}
 	n.layChains(conn)
 	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("lay nftables rules: %w", err)
@@ -115,6 +127,7 @@ func (n *Network) layChains(conn *nftables.Conn) {
 
 	add(outbound, "", outIs(prefix), jump(between.Name))
 	add(outbound, "", answers(), accept())
+	add(outbound, DroppedConnections, isNew(), openBySource(setConnections, n.cfg.Connections), drop())
 	add(outbound, "", protocol(unix.IPPROTO_UDP), inSetDestination(setLighthouses), accept())
 	add(outbound, DroppedPrivate, destinationIn(setPrivate), drop())
 	add(outbound, DroppedMail, protocol(unix.IPPROTO_TCP), destinationPort(25), drop())

@@ -1,0 +1,64 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hippius/compute/core/node"
+)
+
+// errNoRoom: this miner was given more VMs than it registered room for.
+var errNoRoom = errors.New("no room on this miner")
+
+// admit holds what a new VM takes of the capacity that is registered, or
+// refuses the VM. The chain counts too, and places no more than fits; this is
+// for the day it is wrong, or was told of a larger machine. A VM that has its
+// disk here was admitted before: less on offer does not turn it out.
+func (a *Agent) admit(r record, b built) error {
+	if a.c.Offer == nil || r.local.Built != nil {
+		return nil
+	}
+	offer, known := a.c.Offer()
+	if !known {
+		return nil // nothing is registered yet, so nothing new was placed here
+	}
+	records, err := a.State.all()
+	if err != nil {
+		return err
+	}
+	id, wanted := r.vm.GetId(), b.demand()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var taken node.Usage
+	for _, other := range records {
+		demand, held := a.admitted[other.vm.GetId()]
+		if other.local.Built != nil {
+			demand, held = other.local.Built.demand(), true
+		}
+		if !held || other.vm.GetId() == id {
+			continue
+		}
+		if taken, err = taken.Add(demand); err != nil {
+			return err
+		}
+	}
+	// How many vCPUs share a core is the chain's to say, up to a bound.
+	room := node.RoomLeft(offer, taken, node.MaxOvercommit)
+	if !room.Fits(wanted) {
+		return fmt.Errorf("%w: the VM takes %d vCPUs, %d MiB and %d GiB; beside %d others %d vCPUs, %d MiB and %d GiB are left of what is registered",
+			errNoRoom, wanted.VCPUs, wanted.MemoryMiB, wanted.DiskGiB, taken.VMs, room.VCPUs, room.MemoryMiB, room.DiskGiB)
+	}
+	a.admitted[id] = wanted
+	return nil
+}
+
+// discharge gives back what admit held; a disk holds it by itself.
+func (a *Agent) discharge(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.admitted, id)
+}
+
+func (b built) demand() node.Demand {
+	return node.Demand{VCPUs: b.VCPUs, MemoryMiB: b.MemoryMiB, DiskGiB: (b.DiskBytes + gib - 1) / gib}
+}
