@@ -141,6 +141,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.reporter.run(ctx) })
 	g.Go(func() error { return a.keepMeshes(ctx) })
 	g.Go(func() error { return a.keepTidy(ctx) })
+	g.Go(func() error { return a.keepProofs(ctx) })
 	g.Go(func() error {
 		for id := range a.Driver.Pokes(ctx) {
 			if id == "" {

@@ -30,6 +30,8 @@ type is struct {
 	// that was started.
 	rebooted uint64
 	started  uint64
+	// generation that the machine was defined for.
+	generation uint64
 }
 
 // step is what to do next.
@@ -69,6 +71,11 @@ const (
 func decide(w want, a is) step {
 	if w.released {
 		return destroy
+	}
+	// It was made for a later wish than the one that is known: the store is older than the machine. The chain will
+	// tell; until then what runs runs.
+	if a.state.Alive() && a.generation > w.generation {
+		return leave
 	}
 	switch w.phase {
 	case corevm.Pending, corevm.Archived:

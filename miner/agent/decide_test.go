@@ -23,7 +23,7 @@ func everything(visit func(w want, a is)) {
 				if state.Alive() && stop != vm.StopNone {
 					continue
 				}
-				for bits := range 128 {
+				for bits := range 256 {
 					bit := func(n int) bool { return bits>>n&1 == 1 }
 					w := want{phase: phase, on: bit(0), proofs: bit(1), seq: 2, generation: 5, released: bit(2)}
 					a := is{state: state, stop: stop, seq: 2, proven: bit(3)}
@@ -35,6 +35,9 @@ func everything(visit func(w want, a is)) {
 					}
 					if bit(6) {
 						a.started = 5
+					}
+					if bit(7) {
+						a.generation = 6 // the store is older than the machine
 					}
 					visit(w, a)
 				}
@@ -48,11 +51,14 @@ func TestDecideNever(t *testing.T) {
 	t.Parallel()
 	everything(func(w want, a is) {
 		s := decide(w, a)
-		over := w.released || w.phase == corevm.Terminating || w.phase == corevm.Terminated
+		behind := a.state.Alive() && a.generation > w.generation && !w.released
+		over := !behind && (w.released || w.phase == corevm.Terminating || w.phase == corevm.Terminated)
 		bad := ""
 		switch {
 		case (s == destroy) != over:
 			bad = "destroy exactly what is terminated or released"
+		case behind && s != leave:
+			bad = "nothing is done to a machine made for a later wish than is known"
 		case s == shutDown && w.aim() != aimDown:
 			bad = "shut down only what should be off"
 		case s == sayRunning && (!a.state.Alive() || a.seq != w.seq || w.proofs && !a.proven):
@@ -65,7 +71,7 @@ func TestDecideNever(t *testing.T) {
 			bad = "reboot once for each request"
 		case s == replace && a.seq == w.seq:
 			bad = "replace only another instance"
-		case s == leave && w.aim() != aimNone:
+		case s == leave && !behind && w.aim() != aimNone:
 			bad = "leave alone only what is not ours"
 		}
 		if bad != "" {

@@ -84,10 +84,11 @@ var errHeld = errors.New("not every endpoint of the chain says that this miner i
 
 // destroy removes a VM that this miner is to let go of, if every endpoint says
 // so; its disk stays in the trash for a while.
-func (a *Agent) destroy(ctx context.Context, u *unit, r record) error {
+func (a *Agent) destroy(ctx context.Context, u *unit, r record, info vm.Info) error {
 	id := r.vm.GetId()
 	w := r.want()
-	if err := a.confirm(ctx, id); err != nil {
+	known := vm.Info{InstanceSeq: max(info.InstanceSeq, w.seq), Generation: max(info.Generation, w.generation)}
+	if err := a.confirm(ctx, id, known); err != nil {
 		return fmt.Errorf("let go of VM %s: %w", id, err)
 	}
 	if err := fault.Point("agent.confirmed"); err != nil {
@@ -106,8 +107,9 @@ func (a *Agent) destroy(ctx context.Context, u *unit, r record) error {
 	return a.forget(id)
 }
 
-// confirm asks every endpoint whether this miner is to let go of a VM.
-func (a *Agent) confirm(ctx context.Context, id string) error {
+// confirm asks every endpoint whether this miner is to let go of a VM. One that tells of an older generation or
+// instance than is known here is behind, as a node restored from a copy, and its word is of the past.
+func (a *Agent) confirm(ctx context.Context, id string, known vm.Info) error {
 	all, err := a.Chain.Everywhere(ctx, id)
 	if err != nil {
 		return err
@@ -116,7 +118,7 @@ func (a *Agent) confirm(ctx context.Context, id string) error {
 		return errHeld
 	}
 	for _, v := range all {
-		if v == nil || a.holds(v) {
+		if v == nil || a.holds(v) || v.GetGeneration() < known.Generation || v.GetStatus().GetInstanceSeq() < known.InstanceSeq {
 			return errHeld
 		}
 	}

@@ -45,7 +45,14 @@ func (a *Agent) keepFollowing(ctx context.Context) error {
 			wait = min(max(2*wait, a.c.Poll), 16*a.c.Poll)
 			continue
 		}
-		cursor, wait, full = c.Height, a.c.Poll, false
+		// A node that knows less than was heard already was restored, or is another that lags behind: what changed
+		// since its height is told once more, and all of it is asked for.
+		full = !c.Full && c.Height < after
+		cursor, wait = c.Height, a.c.Poll
+		if full {
+			a.Log.Warn("the chain's node is behind what was heard: every VM is listed anew", "height", c.Height, "heard", after)
+			wait = 0
+		}
 	}
 }
 
@@ -55,11 +62,11 @@ const blocksUnstored = 64
 
 // take stores changes and pokes. It returns the cursor that is stored.
 func (a *Agent) take(c Changes, stored int64) (int64, error) {
-	if h := c.Head; h.GetHeight() > a.head.Load().GetHeight() {
+	if h := c.Head; h.GetHeight() > a.head.Load().GetHeight() || c.Full && h != nil {
 		a.head.Store(h)
 	}
-	a.followed.Store(time.Now().UnixNano())
 	if len(c.VMs) == 0 && len(c.Released) == 0 && !c.Full && c.Height < stored+blocksUnstored {
+		a.followed.Store(time.Now().UnixNano())
 		return stored, nil
 	}
 	if err := fault.Point("agent.heard"); err != nil {
@@ -72,6 +79,7 @@ func (a *Agent) take(c Changes, stored int64) (int64, error) {
 	if err := fault.Point("agent.stored"); err != nil {
 		return stored, err
 	}
+	a.followed.Store(time.Now().UnixNano()) // not before: what is acted upon is what is stored
 	for _, id := range touched {
 		a.changed(id)
 	}

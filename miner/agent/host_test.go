@@ -214,6 +214,11 @@ func (s *hypervisor) SweepTrash(before time.Time, n *int) (err error) {
 	return err
 }
 
+func (s *hypervisor) BaseImages(_ done, list *[]string) (err error) {
+	*list, err = s.h.w.driver.BaseImages(s.h.ctx)
+	return err
+}
+
 // surroundings are the chain, the keepers, the catalogue, the mesh and the network.
 type surroundings struct{ h *host }
 
@@ -386,6 +391,10 @@ func (d farDriver) HasDisk(ctx context.Context, id vm.ID) (bool, error) {
 
 func (d farDriver) SweepTrash(ctx context.Context, before time.Time) (int, error) {
 	return asked[int](ctx, d.f, "Hypervisor.SweepTrash", before)
+}
+
+func (d farDriver) BaseImages(ctx context.Context) ([]string, error) {
+	return asked[[]string](ctx, d.f, "Hypervisor.BaseImages", true)
 }
 
 func (d farDriver) DialChannel(_ context.Context, id vm.ID) (net.Conn, error) {

@@ -90,6 +90,10 @@ func works() []work {
 // leftovers puts a VM that has ended here as it would be if the agent's database had been lost meanwhile: its machine,
 // and a seed without a machine, whose owner is unknown too; and its image, which nobody needs any more.
 func leftovers(c *crash) {
+	c.wantOneDisk()
+	if _, err := c.driver.SweepTrash(c.t.Context(), time.Now().Add(time.Hour)); err != nil {
+		c.t.Fatal(err)
+	}
 	if err := os.Remove(filepath.Join(c.dir, stateName)); err != nil {
 		c.t.Fatal(err)
 	}
@@ -236,23 +240,24 @@ func (c *crash) tell() {
 	}
 }
 
-// wantClean looks at what a whole life leaves: the VM's disk, and that of the leftovers, in the trash.
-func (c *crash) wantClean() {
+func (c *crash) files(parts ...string) (names []string) {
 	c.t.Helper()
-	list := func(parts ...string) (names []string) {
-		entries, err := os.ReadDir(filepath.Join(append([]string{c.dir}, parts...)...))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		return names
+	entries, err := os.ReadDir(filepath.Join(append([]string{c.dir}, parts...)...))
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	trash := list("vms", "trash")
-	if len(trash) != 2 || !strings.HasPrefix(trash[0], c.id) {
-		c.t.Errorf("in the trash: %v", trash)
-		return
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// wantOneDisk looks at what the VM's life leaves: its disk, in the trash, and not booted too often.
+func (c *crash) wantOneDisk() {
+	c.t.Helper()
+	trash := c.files("vms", "trash")
+	if len(trash) != 1 || !strings.HasPrefix(trash[0], c.id) {
+		c.t.Fatalf("in the trash: %v", trash)
 	}
 	var disk struct{ Boots int }
 	text, err := os.ReadFile(filepath.Join(c.dir, "vms", "trash", trash[0]))
@@ -267,9 +272,14 @@ func (c *crash) wantClean() {
 	if err != nil || disk.Boots < 5 || disk.Boots > most {
 		c.t.Errorf("the disk was booted %d times, %v", disk.Boots, err)
 	}
+}
+
+// wantClean looks that nothing is left in the end.
+func (c *crash) wantClean() {
+	c.t.Helper()
 	for _, dir := range []string{"seeds", "images", "vms/disks"} {
 		// What was being written when the agent was killed goes when the next one starts.
-		if left := list(dir); len(left) != 0 {
+		if left := c.files(dir); len(left) != 0 {
 			c.t.Errorf("left in %s: %v", dir, left)
 		}
 	}

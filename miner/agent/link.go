@@ -44,9 +44,12 @@ type identity struct {
 
 // proof is a verified answer.
 type proof struct {
+	seq       uint32
 	height    int64
 	signature []byte
 	at        time.Time
+	// remembered: an earlier agent heard it.
+	remembered bool
 }
 
 // GuestInfo is what a guest last said of itself; none of it is to be trusted.
@@ -315,7 +318,7 @@ func (c *conversation) check(p wire.Proof) {
 	first := l.newest == nil
 	newer := first || p.Height > l.newest.height
 	if newer {
-		l.newest = &proof{height: p.Height, signature: p.Signature, at: time.Now()}
+		l.newest = &proof{seq: l.who.seq, height: p.Height, signature: p.Signature, at: time.Now()}
 	}
 	l.info.ProvenAt = time.Now()
 	l.mu.Unlock()

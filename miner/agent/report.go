@@ -26,8 +26,8 @@ type statement struct {
 // word is a statement on its way to the chain.
 type word struct {
 	statement
-	// proof gives the guest's newest one; nil without a guest.
-	proof func() *proof
+	// proof gives the next one to send after a height; nil without a guest.
+	proof func(after int64) *proof
 	// news: the chain has not heard it. hushed: it is not to hear it any more.
 	news, hushed bool
 	// provenTo is the height of the last proof the chain took.
@@ -61,7 +61,7 @@ const (
 	minReportPause, maxReportPause = 100 * time.Millisecond, 5 * time.Second
 	// maxProofAge of a proof that is sent: the chain refuses older ones, and
 	// the report with them.
-	maxProofAge = 40 * time.Second
+	maxProofAge = 50 * time.Second
 )
 
 func newReporter(chain Chain, every, gather time.Duration, answered func(string, bool), log *slog.Logger) *reporter {
@@ -73,7 +73,7 @@ func newReporter(chain Chain, every, gather time.Duration, answered func(string,
 }
 
 // say states what is true of a VM now. Saying it again costs nothing.
-func (r *reporter) say(id string, s statement, proof func() *proof) {
+func (r *reporter) say(id string, s statement, proof func(after int64) *proof) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.words[id]
@@ -85,10 +85,7 @@ func (r *reporter) say(id string, s statement, proof func() *proof) {
 		return
 	}
 	w.statement, w.proof, w.news, w.hushed = s, proof, true, false
-	select {
-	case r.poke <- struct{}{}:
-	default:
-	}
+	r.wake()
 }
 
 // outdated takes back what was said of a VM before it came to this generation:
@@ -99,6 +96,16 @@ func (r *reporter) outdated(id string, generation uint64) {
 	defer r.mu.Unlock()
 	if w := r.words[id]; w != nil && w.generation != generation {
 		w.hushed = true
+	}
+}
+
+// renew has a VM's statement go out again at once, with the newest proof.
+func (r *reporter) renew(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w := r.words[id]; w != nil && w.proof != nil {
+		w.news = true
+		r.wake()
 	}
 }
 
@@ -119,8 +126,22 @@ func (r *reporter) forget(id string) {
 	delete(r.words, id)
 }
 
-// run reports until ctx ends. It begins with everything.
+// farewell bounds the last report.
+const farewell = 3 * time.Second
+
+// run reports until ctx ends. It begins with everything, and ends with it, so that the pause until the next agent begins
+// late.
 func (r *reporter) run(ctx context.Context) error {
+	r.loop(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if _, err := r.send(ctx, true); err != nil {
+		r.log.Info("last report", "error", err)
+	}
+	return nil
+}
+
+func (r *reporter) loop(ctx context.Context) {
 	pause := r.gather
 	full := time.NewTimer(0)
 	defer full.Stop()
@@ -128,19 +149,19 @@ func (r *reporter) run(ctx context.Context) error {
 		all := false
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-full.C:
 			all = true
 			full.Reset(r.every)
 		case <-r.poke:
 			if !sleep(ctx, pause) {
-				return nil
+				return
 			}
 		}
 		sent, err := r.send(ctx, all)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return
 		case err != nil:
 			r.log.Warn("report", "error", err)
 			pause = min(max(2*pause, minReportPause), maxReportPause)
@@ -176,6 +197,7 @@ type sent struct {
 	id string
 	statement
 	provenTo int64
+	more     bool // a newer proof is to follow at once
 }
 
 // send reports the news, or everything, in as many messages as it takes; with
@@ -230,15 +252,30 @@ func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
 			VmId: id, InstanceSeq: w.seq, ObservedGeneration: w.generation, Phase: computev1.Phase(w.phase),
 			Reason: w.reason, Message: w.message, ObservedRebootSeq: w.rebootSeq,
 		}
-		if w.proof != nil {
-			if p := w.proof(); p != nil && p.height > w.provenTo && time.Since(p.at) < maxProofAge {
-				report.Proof = &computev1.ProofReport{Height: p.height, Signature: p.signature}
-				s.provenTo = p.height
-			}
+		if p := w.next(); p != nil {
+			report.Proof = &computev1.ProofReport{Height: p.height, Signature: p.signature}
+			s.provenTo, s.more = p.height, p.remembered
 		}
 		reports, out = append(reports, report), append(out, s)
 	}
 	return reports, out
+}
+
+// next is the proof to send: new to the chain, and not too old for it.
+func (w *word) next() *proof {
+	if w.proof == nil {
+		return nil
+	}
+	for after := w.provenTo; ; {
+		p := w.proof(after)
+		if p == nil || p.height <= after {
+			return nil
+		}
+		if time.Since(p.at) < maxProofAge {
+			return p
+		}
+		after = p.height
+	}
 }
 
 // settle notes the chain's answers.
@@ -256,9 +293,10 @@ func (r *reporter) settle(out []sent, results []*computev1.ReportResult) {
 		news := false
 		if w := r.words[s.id]; w != nil && w.statement == s.statement {
 			news = w.news
-			w.news = false
-			if taken {
-				w.provenTo = s.provenTo
+			w.news = s.more
+			w.provenTo = max(w.provenTo, s.provenTo) // one that was refused once is not sent again
+			if s.more {
+				r.wake()
 			}
 		}
 		r.mu.Unlock()

@@ -110,7 +110,7 @@ func TestReporterSaysOnce(t *testing.T) {
 		r := report(t, l, silent)
 		var newest atomic.Pointer[proof]
 		newest.Store(&proof{height: 5, signature: []byte("s"), at: time.Now()})
-		proofs := newest.Load
+		proofs := func(int64) *proof { return newest.Load() }
 		for range 10 {
 			r.say("a", running(1), proofs)
 			time.Sleep(time.Second)

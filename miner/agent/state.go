@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,6 +18,15 @@ type State struct {
 	released store.Bucket[bool]
 	cursor   store.Bucket[int64]
 	local    store.Bucket[local]
+	proofs   store.Bucket[noted]
+}
+
+// noted is a guest's proof as it is remembered.
+type noted struct {
+	Seq       uint32    `json:"seq"`
+	Height    int64     `json:"height"`
+	Signature []byte    `json:"signature"`
+	At        time.Time `json:"at"`
 }
 
 // local is what this machine did for a VM.
@@ -51,6 +61,7 @@ func NewState(db *store.DB) *State {
 	return &State{
 		db: db, vms: store.NewBlobs("agent_vms"), released: store.NewBucket[bool]("agent_released"),
 		cursor: store.NewBucket[int64]("agent_cursor"), local: store.NewBucket[local]("agent_local"),
+		proofs: store.NewBucket[noted]("agent_proofs"),
 	}
 }
 
@@ -197,6 +208,9 @@ func (s *State) forget(id string) error {
 			return err
 		}
 		if err := s.released.Delete(tx, id); err != nil {
+			return err
+		}
+		if err := s.proofs.Delete(tx, id); err != nil {
 			return err
 		}
 		return s.local.Delete(tx, id)

@@ -58,7 +58,7 @@ func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
 	}
 	s := decide(w, is{
 		state: info.State, stop: info.StopReason, seq: info.InstanceSeq, proven: u.proof() != nil,
-		rebooted: r.local.Rebooted, started: r.local.Started,
+		rebooted: r.local.Rebooted, started: r.local.Started, generation: info.Generation,
 	})
 	if err := fault.Point("agent.step"); err != nil {
 		return 0, err
@@ -86,7 +86,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 	case resume:
 		return time.Second, a.resume(ctx, r, info)
 	case await:
-		return awaitPoll, a.await(u, r, info)
+		return awaitPoll, a.await(u, r)
 	case sayRunning:
 		return 0, a.up(u, r)
 	case reboot:
@@ -101,7 +101,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 	case rest:
 		return 0, a.rest(ctx, u, r)
 	case destroy:
-		return 0, a.destroy(ctx, u, r)
+		return 0, a.destroy(ctx, u, r, info)
 	default:
 		return 0, fmt.Errorf("step %d is unknown", s)
 	}
@@ -130,9 +130,9 @@ func (a *Agent) say(u *unit, r record, phase corevm.Phase, reason, message strin
 		seq: w.seq, generation: w.generation, phase: phase, reason: reason, message: message,
 		rebootSeq: min(max(r.local.Rebooted, r.vm.GetStatus().GetObservedRebootSeq()), w.rebootSeq),
 	}
-	var proofs func() *proof
+	var proofs func(after int64) *proof
 	if phase == corevm.Running {
-		proofs = u.proof
+		proofs = func(after int64) *proof { return u.nextProof(r.vm.GetStatus(), after) }
 	}
 	a.reporter.say(r.vm.GetId(), s, proofs)
 }

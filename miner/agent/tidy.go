@@ -6,6 +6,7 @@ import (
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/vm"
 )
 
@@ -40,16 +41,34 @@ func (a *Agent) tidy(ctx context.Context) {
 	}
 	a.tidyMachines(ctx, known)
 	a.tidySeeds(ctx, known)
-	before := time.Now().Add(-vm.TrashPeriod)
+	before := a.moment().Add(-vm.TrashPeriod)
 	if n, err := a.Driver.SweepTrash(ctx, before); err != nil {
 		a.Log.Warn("sweep trash", "error", err)
 	} else if n > 0 {
 		a.Log.Info("trash swept", "disks", n)
 	}
-	// A trashed disk needs its image as long as it may be restored.
+	// What disks are made over is asked of the disks: they know it though the database was lost, and trashed ones need
+	// their images as long as they may be restored.
+	bases, err := a.Driver.BaseImages(ctx)
+	if err != nil {
+		a.Log.Warn("list base images", "error", err)
+		return
+	}
+	for _, base := range bases {
+		images[image.SumOf(base)] = true
+	}
 	if _, err := a.Images.Trim(func(sum string) bool { return images[sum] }, before.Add(-time.Hour)); err != nil {
 		a.Log.Warn("trim images", "error", err)
 	}
+}
+
+// moment is now, for what is to be kept for a while: the chain's time if this host's clock is ahead of it.
+func (a *Agent) moment() time.Time {
+	now := time.Now()
+	if at := a.head.Load().GetTime(); at > 0 && now.Unix() > at {
+		return time.Unix(at, 0)
+	}
+	return now
 }
 
 // tidyMachines removes machines which are not in the store and which every
@@ -65,7 +84,7 @@ func (a *Agent) tidyMachines(ctx context.Context, known map[string]bool) {
 		if known[id] {
 			continue
 		}
-		if err := a.confirm(ctx, id); err != nil {
+		if err := a.confirm(ctx, id, m); err != nil {
 			if !a.puzzling[id] {
 				a.puzzling[id] = true // only this goroutine looks
 				a.Log.Warn("machine left alone: the chain gave no VM of this id", "vm_id", id, "state", string(m.State), "error", err)

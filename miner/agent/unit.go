@@ -28,9 +28,12 @@ type unit struct {
 	troubleSince time.Time
 	given        attempt // the one that was given back as failed
 
-	mu   sync.Mutex
-	link *link
-	pid  int // of the process the link talks to
+	mu sync.Mutex
+	// remembered is the last proof that an agent before this one noted; nil if there is none.
+	remembered *proof
+	link       *link
+	pid        int       // of the process the link talks to
+	linked     time.Time // when it began
 }
 
 // attempt at bringing a VM up.
@@ -90,6 +93,25 @@ func (u *unit) proof() *proof {
 	return nil
 }
 
+// nextProof is the one to report after a height: that of an earlier agent, if the chain has not taken it, and then the
+// newest.
+func (u *unit) nextProof(s *computev1.VMStatus, after int64) *proof {
+	u.mu.Lock()
+	p := u.remembered
+	u.mu.Unlock()
+	if p != nil && p.seq == s.GetInstanceSeq() && p.height > max(after, s.GetAttestation().GetProofHeight()) {
+		return p
+	}
+	return u.proof()
+}
+
+// linkedAt is when the guest of the present process began to be listened to.
+func (u *unit) linkedAt() time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.linked
+}
+
 // keepLink has a link to the guest of a running machine: one for each process
 // and instance.
 func (a *Agent) keepLink(u *unit, r record, info vm.Info) {
@@ -113,14 +135,16 @@ func (a *Agent) keepLink(u *unit, r record, info vm.Info) {
 		proven: func(first bool) { a.proven(id, first) },
 	}
 	u.mu.Lock()
-	u.link, u.pid = l, info.PID
+	u.link, u.pid, u.linked = l, info.PID, time.Now()
 	u.mu.Unlock()
 	l.start()
 }
 
-// proven is told of each proof; the first one is waited for.
+// proven is told of each proof; the first one is waited for, and told at once: until the chain has it, a VM that ran
+// while there was no agent is not charged.
 func (a *Agent) proven(id string, first bool) {
 	if first {
+		a.reporter.renew(id)
 		a.loop.Poke(id)
 	}
 }

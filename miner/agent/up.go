@@ -226,6 +226,9 @@ func (a *Agent) revive(ctx context.Context, u *unit, r record, info vm.Info) err
 // is made right again, and its guest listened to.
 func (a *Agent) adopt(ctx context.Context, u *unit, r record, info vm.Info) {
 	u.resting = false
+	if !u.adopted {
+		a.remember(u, r.vm.GetId())
+	}
 	if !u.adopted && r.local.Built != nil {
 		_, err := a.Network.Attach(ctx, a.port(r, r.local.Built.Limits))
 		if err == nil {
@@ -244,13 +247,14 @@ func (a *Agent) adopt(ctx context.Context, u *unit, r record, info vm.Info) {
 
 // await the guest: a VM on its way up is given time, one that was up is
 // reported as it was.
-func (a *Agent) await(u *unit, r record, info vm.Info) error {
+func (a *Agent) await(u *unit, r record) error {
 	w := r.want()
 	if w.phase == corevm.Running || w.phase == corevm.Lost {
 		a.say(u, r, corevm.Running, "", "")
 		return nil
 	}
-	if waited := time.Since(info.Since); !info.Since.IsZero() && waited > a.c.BootTimeout {
+	// Since this agent first saw it: a clock that was set says nothing of how long a guest has had.
+	if time.Since(u.linkedAt()) > a.c.BootTimeout {
 		return fmt.Errorf("%w within %s of the machine's start; see its console", errBoot, a.c.BootTimeout)
 	}
 	if w.phase == corevm.Provisioning && u.troubleSince.IsZero() {

@@ -50,6 +50,7 @@ type world struct {
 	config    agent.Config
 	parts     func(p *agent.Parts) // changes what the agent gets
 	deafMute  bool                 // guests without an agent
+	boot      time.Duration        // what a guest takes to come up
 	told      chan wire.Mesh       // what guests heard of the mesh
 
 	stop func()
@@ -70,8 +71,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, dir: shortDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
 		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
-		config: testConfig(),
-		parts:  func(*agent.Parts) {},
+		config: testConfig(), boot: 20 * time.Millisecond,
+		parts: func(*agent.Parts) {},
 	}
 	w.catalogue = newCatalogue(t, w.dir)
 	var err error
@@ -122,7 +123,7 @@ func shortDir(t *testing.T) string {
 
 func (w *world) openDriver() {
 	w.t.Helper()
-	d, err := fake.New(fake.Config{Dir: filepath.Join(w.dir, "vms"), Boot: 20 * time.Millisecond, Guest: w.guest})
+	d, err := fake.New(fake.Config{Dir: filepath.Join(w.dir, "vms"), Boot: w.boot, Guest: w.guest})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func Names() []string {
 		"agent.confirmed", "agent.destroyed", "agent.cleared_network", "agent.cleared_seed", "agent.cleared",
 		"agent.forgotten", "agent.tidied_seed",
 		// Said.
-		"agent.reporting", "agent.reported",
+		"agent.reporting", "agent.reported", "agent.proofs_noted",
 
 		"image.writing", "image.checked", "image.synced", "image.named", "image.trimmed",
 

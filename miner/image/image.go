@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
 
 // Image names an image by its content.
@@ -36,6 +38,9 @@ func (im Image) check() error {
 	}
 	return nil
 }
+
+// SumOf gives the SHA-256, in hex, of the image at a path that Get returned.
+func SumOf(path string) string { return strings.TrimSuffix(filepath.Base(path), suffix) }
 
 func (im Image) sum() string { return hex.EncodeToString(im.SHA256) }
 

@@ -70,6 +70,11 @@ type Inventory interface {
 	// Stats counts what a machine uses. ErrNotFound.
 	Stats(ctx context.Context, id ID) (Stats, error)
 
+	// BaseImages returns the paths of the base images that disks here, those
+	// in the trash too, are made over. It works without the hypervisor's
+	// daemon.
+	BaseImages(ctx context.Context) ([]string, error)
+
 	// Host tells what the driver found at its start.
 	Host(ctx context.Context) (Host, error)
 }

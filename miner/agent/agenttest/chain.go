@@ -33,11 +33,13 @@ type Chain struct {
 	oldest   int64
 	vms      map[string]*computev1.VM
 	released map[string]int64
-	heads    map[int64][]byte
+	heads    map[int64]head
+	every    time.Duration // between blocks
+	behind   time.Duration // its clock, to the host's
 	history  map[string][]string
 	batches  []int
 	refusals []string
-	proofs   map[string]int
+	proofs   map[string][]int64
 	away     error
 	dissent  map[string]*computev1.VM
 }
@@ -45,8 +47,8 @@ type Chain struct {
 // New makes a chain without VMs. Run makes its blocks.
 func New() *Chain {
 	c := &Chain{
-		height: 10, vms: map[string]*computev1.VM{}, released: map[string]int64{}, heads: map[int64][]byte{},
-		history: map[string][]string{}, proofs: map[string]int{}, dissent: map[string]*computev1.VM{},
+		height: 10, vms: map[string]*computev1.VM{}, released: map[string]int64{}, heads: map[int64]head{}, every: 10 * time.Millisecond,
+		history: map[string][]string{}, proofs: map[string][]int64{}, dissent: map[string]*computev1.VM{},
 	}
 	c.block()
 	return c
@@ -56,18 +58,52 @@ func New() *Chain {
 func (c *Chain) block() {
 	c.height++
 	sum := sha256.Sum256(fmt.Appendf(nil, "block %d", c.height))
-	c.heads[c.height] = sum[:]
-	delete(c.heads, c.height-6000) // a minute
+	c.heads[c.height] = head{hash: sum[:], at: time.Now().Add(-c.behind).Unix()}
+	delete(c.heads, c.height-6000)
 }
 
-// Run makes a hundred blocks a second until ctx ends.
+// head is a block that a guest may sign.
+type head struct {
+	hash []byte
+	at   int64
+}
+
+// The chain's parameters.
+const (
+	maxProofGap = 60
+	maxProofAge = 60
+)
+
+// Run makes blocks, a hundred a second unless Every says otherwise, until ctx ends.
 func (c *Chain) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
 		c.block()
+		every := c.every
 		c.mu.Unlock()
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-time.After(every):
+		}
 	}
+}
+
+// Every sets the time between blocks.
+func (c *Chain) Every(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.every = d
+}
+
+// SetBehind has the chain's clock be behind the host's: what a host's clock that was set forward looks like.
+func (c *Chain) SetBehind(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for height, h := range c.heads {
+		h.at -= int64((d - c.behind) / time.Second)
+		c.heads[height] = h
+	}
+	c.behind = d
 }
 
 // Changes implements agent.Chain.
@@ -79,7 +115,7 @@ func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 	}
 	out := agent.Changes{
 		Height: c.height, Full: after <= 0 || after < c.oldest,
-		Head: &computev1.Head{Height: c.height, Hash: c.heads[c.height]},
+		Head: &computev1.Head{Height: c.height, Hash: c.heads[c.height].hash, Time: c.heads[c.height].at},
 	}
 	for _, v := range c.vms {
 		if v.GetStatus().GetMiner() == Miner && (out.Full || v.GetChangedHeight() > after) {
@@ -174,6 +210,9 @@ func (c *Chain) apply(r *computev1.VMReport) error {
 	if err := c.event(v, ev, corevm.Miner); err != nil {
 		return err
 	}
+	if !corevm.Phase(s.GetPhase()).On() {
+		s.GetAttestation().LastAt = 0 // what follows is another run
+	}
 	s.Reason, s.Message = r.GetReason(), r.GetMessage()
 	s.ObservedGeneration, s.ObservedRebootSeq = r.GetObservedGeneration(), max(s.GetObservedRebootSeq(), r.GetObservedRebootSeq())
 	if p := r.GetProof(); p != nil {
@@ -193,16 +232,18 @@ func (c *Chain) apply(r *computev1.VMReport) error {
 
 func (c *Chain) prove(v *computev1.VM, p *computev1.ProofReport) error {
 	a := v.GetStatus().GetAttestation()
-	hash := c.heads[p.GetHeight()]
-	if hash == nil || p.GetHeight() <= a.GetProofHeight() {
+	h, known := c.heads[p.GetHeight()]
+	if !known || p.GetHeight() <= a.GetProofHeight() || c.heads[c.height].at-h.at > maxProofAge {
 		return fmt.Errorf("proof of height %d, known to %d", p.GetHeight(), a.GetProofHeight())
 	}
 	seq := v.GetStatus().GetInstanceSeq()
-	if !corevm.VerifyProof(v.GetInstances()[seq-1].GetGuestKey(), ChainID, v.GetId(), seq, p.GetHeight(), hash, p.GetSignature()) {
+	if !corevm.VerifyProof(v.GetInstances()[seq-1].GetGuestKey(), ChainID, v.GetId(), seq, p.GetHeight(), h.hash, p.GetSignature()) {
 		return errors.New("the proof does not verify")
 	}
 	a.ProofHeight = p.GetHeight()
-	c.proofs[v.GetId()]++
+	c.proofs[v.GetId()] = append(c.proofs[v.GetId()], h.at)
+	a.RunningSeconds += uint64(corevm.Attested(a.GetLastAt(), h.at, maxProofGap)) //nolint:gosec // never negative
+	a.LastAt = h.at
 	return nil
 }
 
@@ -352,5 +393,19 @@ func (c *Chain) Saw(id, word string) bool {
 func (c *Chain) Proven(id string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.proofs[id]
+	return len(c.proofs[id])
+}
+
+// ProofTimes are the times of the blocks that the proofs taken sign.
+func (c *Chain) ProofTimes(id string) []int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.proofs[id])
+}
+
+// Refusals are the reasons for which reports were not taken.
+func (c *Chain) Refusals() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.refusals)
 }

@@ -132,6 +132,27 @@ func (d *Driver) trash(id vm.ID) error {
 	return nil
 }
 
+// BaseImages implements vm.Inventory.
+func (d *Driver) BaseImages(context.Context) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var bases []string
+	for _, dir := range []string{"disks", "trash"} {
+		paths, err := filepath.Glob(filepath.Join(d.cfg.Dir, dir, "*"))
+		if err != nil {
+			return nil, fmt.Errorf("fake hypervisor: %w", err)
+		}
+		for _, path := range paths {
+			var k disk
+			if err := readJSON(path, &k); err != nil {
+				return nil, err
+			}
+			bases = append(bases, k.Base)
+		}
+	}
+	return bases, nil
+}
+
 // trashed lists what is in the trash: path to moment.
 func (d *Driver) trashed(id vm.ID) (map[string]time.Time, error) {
 	dir := filepath.Join(d.cfg.Dir, "trash")

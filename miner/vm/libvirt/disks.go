@@ -163,6 +163,29 @@ func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.D
 	return nil
 }
 
+// BaseImages implements vm.Inventory.
+func (d *Driver) BaseImages(context.Context) ([]string, error) {
+	var bases []string
+	for _, dir := range []string{d.disksDir(), d.trashDir()} {
+		// A disk that is being made has no name yet.
+		paths, err := filepath.Glob(filepath.Join(dir, "*", filepath.Base(d.disk(""))))
+		if err != nil {
+			return nil, fmt.Errorf("list disks: %w", err)
+		}
+		for _, path := range paths {
+			base, err := overlay.Base(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // gone meanwhile
+			}
+			if err != nil {
+				return nil, fmt.Errorf("base image of a disk: %w", err)
+			}
+			bases = append(bases, base)
+		}
+	}
+	return bases, nil
+}
+
 // inUse tells whether a process has the image open: QEMU locks what it uses,
 // and the kernel drops the locks of the dead. It needs no libvirtd.
 func inUse(path string) (bool, error) {

@@ -3,6 +3,7 @@ package vmtest
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,6 +35,16 @@ func (h *Harness) hasDisk(t *testing.T, id vm.ID, want bool) {
 	}
 }
 
+// hasBase wants the base image of the one disk to be listed.
+func (h *Harness) hasBase(t *testing.T, base string) {
+	t.Helper()
+	bases, err := h.Driver.BaseImages(t.Context())
+	must(t, "base images", err)
+	if !slices.Contains(bases, base) {
+		t.Fatalf("base images %q, want %q among them", bases, base)
+	}
+}
+
 func resizeAndTrash(t *testing.T, h *Harness) {
 	ctx := t.Context()
 	m := h.create(t, false)
@@ -55,7 +66,9 @@ func resizeAndTrash(t *testing.T, h *Harness) {
 		t.Fatalf("what was grown while running did not stay: %v, want ErrInvalid", err)
 	}
 
+	h.hasBase(t, m.BaseImage)
 	must(t, "trash", h.Driver.TrashDisk(ctx, m.ID))
+	h.hasBase(t, m.BaseImage) // it may be restored
 	must(t, "trash again", h.Driver.TrashDisk(ctx, m.ID))
 	h.hasDisk(t, m.ID, false)
 	must(t, "restore", h.Driver.RestoreDisk(ctx, m.ID))

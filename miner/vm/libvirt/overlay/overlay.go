@@ -36,6 +36,12 @@ const (
 	l1At       = 3 * clusterBytes
 )
 
+// magic begins every qcow2 file.
+var magic = [4]byte{'Q', 'F', 'I', 0xfb} //nolint:gochecknoglobals // constant
+
+// maxBasePath is the format's bound of a base image's path, in bytes.
+const maxBasePath = 1023
+
 // MaxBytes is the largest virtual size.
 const MaxBytes = 1 << 50
 
@@ -68,7 +74,7 @@ func Create(path string, spec Spec) (err error) {
 	if spec.Bytes == 0 || spec.Bytes%512 != 0 || spec.Bytes > MaxBytes {
 		return fmt.Errorf("overlay of %d bytes", spec.Bytes)
 	}
-	if len(spec.Base) == 0 || len(spec.Base) > 1023 {
+	if len(spec.Base) == 0 || len(spec.Base) > maxBasePath {
 		return fmt.Errorf("base path of %d bytes", len(spec.Base))
 	}
 	luks, err := newLUKS(spec.Passphrase)
@@ -121,7 +127,7 @@ func roundUp(n uint64) uint64 { return (n + clusterBytes - 1) / clusterBytes * c
 // head is the first cluster: header, extensions, the base image's path.
 func head(spec Spec, l1Entries, luksAt uint64) ([]byte, error) {
 	h := header{
-		Magic: [4]byte{'Q', 'F', 'I', 0xfb}, Version: 3, ClusterBits: clusterBits, Bytes: spec.Bytes,
+		Magic: magic, Version: 3, ClusterBits: clusterBits, Bytes: spec.Bytes,
 		BackingBytes: uint32(len(spec.Base)), Crypt: cryptLUKS, L1Entries: uint32(l1Entries), //nolint:gosec // both bounded by Create
 		L1At: l1At, RefTableAt: refTableAt, RefTableClusters: 1,
 		RefcountOrder: refcountOrder,
@@ -149,4 +155,36 @@ func extension(kind uint32, data []byte) []byte {
 	out = binary.BigEndian.AppendUint32(out, uint32(len(data))) //nolint:gosec // small
 	out = append(out, data...)
 	return append(out, make([]byte, (8-len(data)%8)%8)...)
+}
+
+// Base returns the path of the image that the overlay at path is made over, "" for none. It needs no key and disturbs no
+// process that has the overlay open.
+func Base(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	var h struct {
+		Magic        [4]byte
+		Version      uint32
+		BackingAt    uint64
+		BackingBytes uint32
+	}
+	if err := binary.Read(f, binary.BigEndian, &h); err != nil {
+		return "", fmt.Errorf("header of %s: %w", path, err)
+	}
+	switch {
+	case h.Magic != magic:
+		return "", fmt.Errorf("%s is no qcow2 file", path)
+	case h.BackingAt == 0:
+		return "", nil
+	case h.BackingAt > clusterBytes || h.BackingBytes > maxBasePath:
+		return "", fmt.Errorf("%s names its base beyond the bounds of its header", path)
+	}
+	base := make([]byte, h.BackingBytes)
+	if _, err := f.ReadAt(base, int64(h.BackingAt)); err != nil { //nolint:gosec // bounded above
+		return "", fmt.Errorf("base of %s: %w", path, err)
+	}
+	return string(base), nil
 }

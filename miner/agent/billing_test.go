@@ -1,0 +1,94 @@
+package agent_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/agent/agenttest"
+)
+
+// What an agent's absence costs, with the settings of a real one and blocks of six seconds: while proofs are a minute
+// apart at most, nothing; beyond, the time from the last proof to the next, and not a second more.
+func TestOutageInTheBill(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		outage time.Duration
+		killed bool
+		billed bool // all of it
+	}{
+		"killed, back at once":      {outage: time.Second, killed: true, billed: true},
+		"killed, 20 s":              {outage: 20 * time.Second, killed: true, billed: true},
+		"killed, 40 s":              {outage: 40 * time.Second, killed: true, billed: true},
+		"ended, 40 s":               {outage: 40 * time.Second, billed: true},
+		"killed, 61 s":              {outage: 61 * time.Second, killed: true},
+		"killed, five minutes":      {outage: 5 * time.Minute, killed: true},
+		"ended, two hours and half": {outage: 150 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// An agent may end at any moment between two batches.
+			for _, late := range []time.Duration{0, 7 * time.Second, 14 * time.Second, 21 * time.Second, 29 * time.Second} {
+				synctest.Test(t, func(t *testing.T) { outage(t, c.outage, late, c.killed, c.billed) })
+			}
+		})
+	}
+}
+
+func outage(t *testing.T, length, late time.Duration, killed, billed bool) {
+	t.Helper()
+	w := newWorld(t)
+	w.config = agent.Config{ChainID: agenttest.ChainID, Miner: agenttest.Miner}
+	w.chain.Every(6 * time.Second)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	time.Sleep(3*time.Minute + late)
+	if gaps := gapsOf(w.chain.ProofTimes(id)); len(gaps) == 0 || slices.Max(gaps) > 60 {
+		t.Fatalf("proofs are %v s apart although nothing happened", gaps)
+	}
+
+	ended := time.Now()
+	if killed { // what it says while it is taken down is not heard
+		w.chain.SetAway(errors.New("the agent is dead"))
+	}
+	w.stopAgent()
+	w.chain.SetAway(nil)
+	time.Sleep(length)
+	w.startAgent()
+	back := time.Now()
+	time.Sleep(3 * time.Minute)
+
+	times := w.chain.ProofTimes(id)
+	next := slices.IndexFunc(times, func(at int64) bool { return at >= back.Add(-6*time.Second).Unix() })
+	if next < 1 {
+		t.Fatalf("no proofs after the outage: %v", times)
+	}
+	gap := times[next] - times[next-1]
+	got := w.chain.Get(id).GetStatus().GetAttestation().GetRunningSeconds()
+	total := uint64(times[len(times)-1] - times[0])
+	t.Logf("%s into the pause between batches: proofs %d s apart over an outage of %s", late, gap, length)
+	if billed {
+		if gap > 60 || got != total {
+			t.Errorf("an outage of %s (killed %v, %s after a batch): proofs %d s apart, %d of %d s charged", length, killed, late, gap, got, total)
+		}
+		return
+	}
+	if gap <= 60 || got != total-uint64(gap) {
+		t.Errorf("an outage of %s: proofs %d s apart, %d of %d s charged, want all but the gap", length, gap, got, total)
+	}
+	// The gap is the outage, but for a batch before and a proof after it.
+	if before, after := ended.Unix()-times[next-1], times[next]-back.Unix(); before > 45 || after > 10 {
+		t.Errorf("unbilled from %d s before the outage to %d s after it", before, after)
+	}
+}
+
+func gapsOf(times []int64) (gaps []int64) {
+	for i := 1; i < len(times); i++ {
+		gaps = append(gaps, times[i]-times[i-1])
+	}
+	return gaps
+}

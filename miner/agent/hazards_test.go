@@ -1,0 +1,496 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/agent/agenttest"
+	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// process tells a machine's process apart from any other.
+func (w *world) process(id string) string {
+	info := w.inspect(id)
+	return fmt.Sprintf("%s process %d of instance %d", info.State, info.PID, info.InstanceSeq)
+}
+
+// boots counts how often a disk was booted.
+func (w *world) boots(id string) (n int) {
+	w.t.Helper()
+	var disk struct{ Boots int }
+	text, err := os.ReadFile(filepath.Join(w.dir, "vms", "disks", id))
+	if err == nil {
+		err = json.Unmarshal(text, &disk)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return disk.Boots
+}
+
+// provesOn waits until a VM's guest has proved itself some more.
+func (w *world) provesOn(id string) {
+	w.t.Helper()
+	proofs := w.chain.Proven(id)
+	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+2 })
+}
+
+// movedClock is a driver whose host's clock was set by some hours after its machines started: that is when their starts
+// seem to have been.
+type movedClock struct {
+	vm.Driver
+	by atomic.Int64
+}
+
+func (d *movedClock) Inspect(ctx context.Context, id vm.ID) (vm.Info, error) {
+	info, err := d.Driver.Inspect(ctx, id)
+	if !info.Since.IsZero() {
+		info.Since = info.Since.Add(-time.Duration(d.by.Load()))
+	}
+	return info, err
+}
+
+// Clocks are set, by hours: nothing is stopped, restarted, given back or thrown away for it, and no proof is sent that the
+// chain would not take.
+func TestClockMoved(t *testing.T) {
+	t.Parallel()
+	for name, by := range map[string]time.Duration{"forwards": 30 * time.Hour, "backwards": -30 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if err := w.driver.Close(); err != nil {
+				t.Fatal(err)
+			}
+			w.boot = time.Second // long enough to be looked at while it boots
+			w.openDriver()
+			clock := &movedClock{}
+			w.parts = func(p *agent.Parts) { clock.Driver = p.Driver; p.Driver = clock }
+			w.startAgent()
+			old := w.newVM()
+			w.until("running", func() bool { return w.runs(old) })
+			// A disk that was trashed just now.
+			gone := w.newVM()
+			w.until("running", func() bool { return w.runs(gone) })
+			w.order(gone, corevm.Terminate)
+			w.untilPhase(gone, corevm.Terminated)
+
+			before := w.process(old)
+			fresh := w.newVM()
+			w.until("booting", func() bool { return w.inspect(fresh).State == vm.StateRunning })
+			clock.by.Store(int64(by))
+			w.chain.SetBehind(by) // its clock goes on as before
+			w.provesOn(old)       // the agent knows its time
+			agedTrash(t, w, gone, by)
+			w.until("the new one runs, too", func() bool { return w.runs(fresh) })
+			w.provesOn(old)
+			w.provesOn(fresh)
+			time.Sleep(5 * w.config.TidyEvery)
+			if got := w.process(old); got != before {
+				t.Errorf("%s became %s", before, got)
+			}
+			if n := w.boots(fresh); n != 1 {
+				t.Errorf("the new one was booted %d times", n)
+			}
+			if err := w.driver.RestoreDisk(t.Context(), vm.ID(gone)); err != nil {
+				t.Errorf("the disk trashed today is gone: %v", err)
+			}
+			// And an agent that starts under the new clock.
+			w.stopAgent()
+			w.startAgent()
+			w.provesOn(old)
+			if got := w.process(old); got != before {
+				t.Errorf("%s became %s", before, got)
+			}
+			for _, refused := range w.chain.Refusals() {
+				if strings.Contains(refused, "proof") {
+					t.Errorf("the chain refused: %s", refused)
+				}
+			}
+		})
+	}
+}
+
+// agedTrash gives a VM's trashed disk the moment it would have by a clock that was set since.
+func agedTrash(t *testing.T, w *world, id string, by time.Duration) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.dir, "vms", "trash", id+".*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("trash of %s: %v, %v", id, found, err)
+	}
+	to := fmt.Sprintf("%s.%d", strings.TrimSuffix(found[0], filepath.Ext(found[0])), time.Now().Add(-by).UnixNano())
+	if err := os.Rename(found[0], to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// While the agent is cut off, the chain forgets the changes since its cursor: it takes the full listing.
+func TestPrunedBeyondTheCursor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	kept, gone := w.newVM(), w.newVM()
+	w.until("both running", func() bool { return w.runs(kept) && w.runs(gone) })
+	before := w.process(kept)
+	w.chain.SetAway(errors.New("no node answers"))
+	w.chain.Move(gone)
+	w.chain.ForgetReleases()
+	w.chain.SetAway(nil)
+	w.until("let go", func() bool { return w.inspect(gone).State == vm.StateAbsent })
+	w.provesOn(kept)
+	if got := w.process(kept); got != before {
+		t.Errorf("%s became %s", before, got)
+	}
+}
+
+// restored is a chain whose node can be set back to what it knew once.
+type restored struct {
+	agent.Chain
+	mu     sync.Mutex
+	past   *agent.Changes
+	others []*computev1.VM // that other miners held then
+	full   int             // listings asked for since
+}
+
+func (c *restored) then() *agent.Changes {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.past
+}
+
+func (c *restored) Changes(ctx context.Context, after int64) (agent.Changes, error) {
+	past := c.then()
+	if past == nil {
+		return c.Chain.Changes(ctx, after)
+	}
+	if after <= 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.full++
+		return *past, nil
+	}
+	return agent.Changes{Height: past.Height, Head: past.Head}, nil
+}
+
+func (c *restored) Everywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
+	past := c.then()
+	if past == nil {
+		return c.Chain.Everywhere(ctx, id)
+	}
+	for _, v := range slices.Concat(past.VMs, c.others) {
+		if v.GetId() == id {
+			return []*computev1.VM{v}, nil
+		}
+	}
+	return []*computev1.VM{nil}, nil
+}
+
+// The only node is restored from a copy: it has not heard of one VM, holds one for stopped and one for another miner's.
+// The agent asks for everything anew, and ends no machine on the word of the past.
+func TestNodeRestoredBehindTheCursor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	node := &restored{}
+	w.parts = func(p *agent.Parts) { node.Chain = p.Chain; p.Chain = node }
+	w.startAgent()
+	stopped, moved := w.newVM(), w.newVM()
+	w.until("both running", func() bool { return w.runs(stopped) && w.runs(moved) })
+	w.order(stopped, corevm.Stop)
+	w.untilPhase(stopped, corevm.Stopped)
+	w.chain.Move(moved) // away, and soon back
+	w.until("let go", func() bool { return w.inspect(moved).State == vm.StateAbsent })
+
+	past, err := w.chain.Changes(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := []*computev1.VM{w.chain.Get(moved)}
+
+	w.order(stopped, corevm.Start)
+	w.chain.Change(moved, func(v *computev1.VM) {
+		v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = agenttest.Miner, 3, computev1.Phase_PHASE_ASSIGNED
+		v.Status.HasData = false // its disk went with it
+	})
+	unheard := w.newVM()
+	all := []string{stopped, moved, unheard}
+	before := map[string]string{}
+	for _, id := range all {
+		w.until("running", func() bool { return w.runs(id) })
+		before[id] = w.process(id)
+	}
+
+	node.mu.Lock()
+	node.past, node.others = &past, others
+	node.mu.Unlock()
+	w.until("a full listing", func() bool {
+		node.mu.Lock()
+		defer node.mu.Unlock()
+		return node.full > 0
+	})
+	time.Sleep(500 * time.Millisecond)
+	for _, id := range all {
+		if got := w.process(id); got != before[id] {
+			t.Errorf("on the word of a node restored from a copy, %s became %s", before[id], got)
+		}
+	}
+	node.mu.Lock()
+	node.past = nil
+	node.mu.Unlock()
+	for _, id := range all {
+		w.provesOn(id)
+		if got := w.process(id); got != before[id] || w.chain.Phase(id) != corevm.Running {
+			t.Errorf("%s became %s, %s", before[id], got, w.chain.Phase(id))
+		}
+	}
+}
+
+// copyState of an agent that is not there.
+func (w *world) copyState() (restore func()) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, "state.db")
+	if err := w.db.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.openState()
+	return func() {
+		if err := w.db.Close(); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		w.openState()
+	}
+}
+
+func (w *world) openState() {
+	w.t.Helper()
+	var err error
+	if w.db, err = store.Open(filepath.Join(w.dir, "state.db")); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// The database comes from an older copy: one VM is stopped in it and runs, one is not in it and runs, one is in it and
+// ended long ago, one was moved away while the copy says that it runs here.
+func TestOlderDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	started, ended, moved := w.newVM(), w.newVM(), w.newVM()
+	w.until("all running", func() bool { return w.runs(started) && w.runs(ended) && w.runs(moved) })
+	w.order(started, corevm.Stop)
+	w.untilPhase(started, corevm.Stopped)
+	w.stopAgent()
+	restore := w.copyState()
+	w.startAgent()
+	w.order(started, corevm.Start)
+	w.order(ended, corevm.Terminate)
+	unheard := w.newVM()
+	w.until("running", func() bool { return w.runs(started) && w.runs(unheard) })
+	w.untilPhase(ended, corevm.Terminated)
+	w.stopAgent()
+	w.chain.Move(moved)
+	before := map[string]string{started: w.process(started), unheard: w.process(unheard)}
+
+	restore()
+	w.startAgent()
+	for id, was := range before {
+		w.provesOn(id)
+		if got := w.process(id); got != was {
+			t.Errorf("%s became %s", was, got)
+		}
+	}
+	w.until("the moved one is let go", func() bool { return len(w.machineAndDisk(moved)) == 0 })
+	// And they are as much its own as before.
+	for id := range before {
+		w.order(id, corevm.Terminate)
+		w.untilPhase(id, corevm.Terminated)
+		w.until("gone", func() bool { return len(w.machineAndDisk(id)) == 0 })
+	}
+	w.until("nothing is left", func() bool { return len(w.leftovers(ended)) == 0 })
+}
+
+// machineAndDisk names what is left of one VM among others.
+func (w *world) machineAndDisk(id string) (left []string) {
+	w.t.Helper()
+	if s := w.inspect(id).State; s != vm.StateAbsent {
+		left = append(left, "machine "+string(s))
+	}
+	if has, err := w.driver.HasDisk(w.t.Context(), vm.ID(id)); err != nil || has {
+		left = append(left, "disk")
+	}
+	return left
+}
+
+// The database is lost while machines run: they are adopted, with the images under their disks, and one that the chain
+// does not know is left alone.
+func TestLostDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.stopAgent()
+	stranger := vm.Machine{
+		ID: "00112233445566778899aabbccddeeff", InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
+		DiskKey: make([]byte, vm.DiskKeyBytes),
+	}
+	w.deafMute = true
+	if err := errors.Join(
+		w.driver.Define(t.Context(), stranger), w.driver.CreateDisk(t.Context(), stranger),
+		w.driver.Start(t.Context(), stranger.ID, stranger.DiskKey),
+	); err != nil {
+		t.Fatal(err)
+	}
+	before, others := w.process(id), w.process(string(stranger.ID))
+	if err := errors.Join(w.db.Close(), os.Remove(filepath.Join(w.dir, "state.db"))); err != nil {
+		t.Fatal(err)
+	}
+	w.openState()
+	// The cache wants room, and the image was last asked for days ago.
+	w.images.Close()
+	var err error
+	if w.images, err = image.New(image.Config{Dir: filepath.Join(w.dir, "images"), AllowFile: true, MaxBytes: 1}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(w.dir, "images", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("images %v, %v", files, err)
+	}
+	long := time.Now().Add(-72 * time.Hour)
+	if err := os.Chtimes(files[0], long, long); err != nil {
+		t.Fatal(err)
+	}
+
+	w.startAgent()
+	w.provesOn(id)
+	time.Sleep(5 * w.config.TidyEvery)
+	if got := w.process(id); got != before {
+		t.Errorf("%s became %s", before, got)
+	}
+	if got := w.process(string(stranger.ID)); got != others {
+		t.Errorf("a machine the chain knows nothing of: %s became %s", others, got)
+	}
+	if _, err := os.Stat(files[0]); err != nil {
+		t.Errorf("the image under a disk is gone: %v", err)
+	}
+	// The VM's life goes on, on its disk.
+	w.deafMute = false
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	w.order(id, corevm.Start)
+	w.until("running again", func() bool { return w.runs(id) })
+	if n := w.boots(id); n != 2 {
+		t.Errorf("its disk was booted %d times, want the one it had", n)
+	}
+}
+
+// A mirror breaks off over and over, and one gives other bytes from the middle on: the VM gets the very image.
+func TestDownloadBrokenOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	data := bytes.Repeat([]byte("image "), 100_000)
+	im := w.catalogue.images[0]
+	path := strings.TrimPrefix(im.GetUrls()[0], "file://")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	im.Sha256, im.SizeBytes = sum[:], uint64(len(data))
+	var resumed atomic.Int64
+	broken := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		from := 0
+		if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); n == 1 && from > 0 {
+			resumed.Add(1)
+			rw.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
+		}
+		rw.Header().Set("Content-Length", fmt.Sprint(len(data)-from))
+		if from > 0 {
+			rw.WriteHeader(http.StatusPartialContent)
+		}
+		_, _ = rw.Write(data[from:min(len(data), from+200_000)])
+		if f, ok := rw.(http.Flusher); ok {
+			f.Flush()
+		}
+		if from+200_000 < len(data) {
+			panic(http.ErrAbortHandler) // the line breaks
+		}
+	}))
+	defer broken.Close()
+	wrong := bytes.Clone(data)
+	copy(wrong[300_000:], "not it")
+	var lied atomic.Int64
+	lying := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		lied.Add(1)
+		http.ServeContent(rw, r, "image", time.Time{}, bytes.NewReader(wrong))
+	}))
+	defer lying.Close()
+	im.Urls = []string{broken.URL + "/image", broken.URL + "/image"}
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	if resumed.Load() == 0 {
+		t.Error("nothing was resumed")
+	}
+	w.wantImage(data)
+
+	// The same image, begun by one mirror and gone on with by one that lies: begun again, and right in the end.
+	w.stopAgent()
+	files, err := filepath.Glob(filepath.Join(w.dir, "images", "*.img"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("images %v, %v", files, err)
+	}
+	if err := os.Rename(files[0], strings.TrimSuffix(files[0], ".img")+".img.part"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(strings.TrimSuffix(files[0], ".img")+".img.part", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(strings.TrimSuffix(files[0], ".img")+".img.part", 250_000); err != nil {
+		t.Fatal(err)
+	}
+	im.Urls = []string{lying.URL + "/image", "file://" + path}
+	w.startAgent()
+	other := w.newVM()
+	w.until("running", func() bool { return w.runs(other) })
+	if lied.Load() == 0 {
+		t.Error("the lying mirror was not asked")
+	}
+	w.wantImage(data)
+}
+
+// wantImage looks that the cache holds the one image and nothing half of it.
+func (w *world) wantImage(data []byte) {
+	w.t.Helper()
+	files, err := filepath.Glob(filepath.Join(w.dir, "images", "*"))
+	if err != nil || len(files) != 1 {
+		w.t.Fatalf("in the cache: %v, %v", files, err)
+	}
+	got, err := os.ReadFile(files[0])
+	if err != nil || !bytes.Equal(got, data) {
+		w.t.Errorf("the image is another: %d bytes, %v", len(got), err)
+	}
+}

@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/store"
+)
+
+// keepProofs notes the guests' newest proofs. Batches go out only now and then: what an agent that was killed had heard
+// since its last one is told by the next, so that the gap in a VM's charge begins when its agent ended and not before.
+func (a *Agent) keepProofs(ctx context.Context) error {
+	kept := map[string]int64{} // heights, by VM
+	for sleep(ctx, a.c.ProofEvery) {
+		if err := a.State.keepProofs(a.freshProofs(kept)); err != nil {
+			a.Log.Warn("note proofs", "error", err)
+			clear(kept)
+		}
+		if err := fault.Point("agent.proofs_noted"); err != nil {
+			a.Log.Warn("note proofs", "error", err)
+		}
+	}
+	return nil
+}
+
+// freshProofs are those of VMs that proved themselves since the heights in kept, which it brings up to date.
+func (a *Agent) freshProofs(kept map[string]int64) map[string]noted {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fresh := map[string]noted{}
+	for id, u := range a.units {
+		if p := u.proof(); p != nil && p.height > kept[id] {
+			kept[id] = p.height
+			fresh[id] = noted{Seq: p.seq, Height: p.height, Signature: p.signature, At: p.at}
+		}
+	}
+	for id := range kept {
+		if a.units[id] == nil {
+			delete(kept, id)
+		}
+	}
+	return fresh
+}
+
+// remember gives a unit the last proof of the agent before this one. Its age is by this host's clock; the chain judges
+// it again by its own.
+func (a *Agent) remember(u *unit, id string) {
+	n, ok, err := a.State.lastProof(id)
+	if err != nil {
+		a.Log.Warn("read noted proof", "vm_id", id, "error", err)
+		return
+	}
+	if age := time.Since(n.At); ok && age >= 0 && age < maxProofAge {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.remembered = &proof{seq: n.Seq, height: n.Height, signature: n.Signature, at: n.At, remembered: true}
+	}
+}
+
+// keepProofs of VMs that are known.
+func (s *State) keepProofs(fresh map[string]noted) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	err := s.db.Update(func(tx *store.Tx) error {
+		for id, n := range fresh {
+			if s.vms.Get(tx, id) == nil {
+				continue // forgotten meanwhile
+			}
+			if err := s.proofs.Put(tx, id, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note %d proofs: %w", len(fresh), err)
+	}
+	return nil
+}
+
+func (s *State) lastProof(id string) (n noted, ok bool, err error) {
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		n, ok, err = s.proofs.Get(tx, id)
+		return err
+	})
+	if err != nil {
+		return noted{}, false, fmt.Errorf("read proof of VM %s: %w", id, err)
+	}
+	return n, ok, nil
+}
