@@ -69,9 +69,9 @@ func exitCode(ctx context.Context, w io.Writer, err error) int {
 		_, _ = fmt.Fprintln(w, "interrupted"+interruption(err))
 		return 130
 	}
-	_, _ = fmt.Fprintf(w, "error: %s\n", err)
+	_, _ = fmt.Fprintf(w, "error: %s\n", cleanLines(err.Error()))
 	if h := hint(err); h != "" {
-		_, _ = fmt.Fprintf(w, "hint: %s\n", h)
+		_, _ = fmt.Fprintf(w, "hint: %s\n", cleanLines(h))
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return 2

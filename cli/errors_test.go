@@ -37,6 +37,7 @@ func TestExitStatusAndWords(t *testing.T) {
 		"interrupted early": {ended, ifInterrupted(ended, errors.New("too few keepers"), "nothing was ordered"), 130, "interrupted; nothing was ordered\n"},
 		"in flight":         {ended, doubt, 130, "interrupted while it was on its way to the chain; it may still be carried out\n"},
 		"said once":         {ended, ifInterrupted(ended, ifInterrupted(ended, context.Canceled, "first"), "second"), 130, "interrupted; first\n"},
+		"a stranger's":      {t.Context(), withHint(errors.New("a\x1b[2Jb\u202ec\nd"), "e\x07"), 1, "error: a[2Jbc\nd\nhint: e\n"},
 		"not by us":         {t.Context(), context.Canceled, 1, "error: context canceled\n"},
 	} {
 		var said strings.Builder

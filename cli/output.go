@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // format is how results are printed.
@@ -94,12 +96,16 @@ func (t *tableWriter) field(name, value string) {
 	}
 }
 
-// clean drops what could move a terminal's cursor or colour.
+// clean drops what could move a terminal's cursor, colour it, or have a line read as another.
 func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return -1
-		}
-		return r
-	}, s)
+	return vm.Clean(s, len(s))
+}
+
+// cleanLines is clean for text of several lines.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -78,7 +78,7 @@ func TestTableIsCleanedOfControlCharacters(t *testing.T) {
 	if err := d.print(nil, func(w *tableWriter) {
 		w.row("NAME", "MESSAGE")
 		w.row("web\x1b[31m-1\x07", "one\ntwo\tthree\u009b2J\x7f")
-		w.field("Reason", "\r\x1b]0;title\x07gone")
+		w.field("Reason", "\r\x1b]0;title\x07go\u202ene")
 		w.field("Nothing", "")
 	}); err != nil {
 		t.Fatal(err)

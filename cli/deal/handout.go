@@ -17,6 +17,7 @@ import (
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
 )
 
 const (
@@ -25,6 +26,8 @@ const (
 	// keeperTimeout bounds one attempt with one keeper.
 	keeperTimeout  = 15 * time.Second
 	keeperAttempts = 3
+	// maxRefusal bounds what is shown of a keeper's words, in bytes.
+	maxRefusal = 300
 )
 
 // receipts of one keeper: its signatures in the order of the instances, or why there are none.
@@ -72,7 +75,7 @@ func (d *Dealer) give(ctx context.Context, vmID string, k *registryv1.Keeper, pa
 		}
 		// The same deal twice is one deal to a keeper.
 		if attempt == keeperAttempts || status.Code(err) != codes.Unavailable {
-			return nil, errors.New(status.Convert(err).Message())
+			return nil, errors.New(vm.Clean(status.Convert(err).Message(), maxRefusal))
 		}
 		select {
 		case <-ctx.Done():

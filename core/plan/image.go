@@ -42,7 +42,7 @@ func (im Image) Validate() error {
 	}
 	for _, s := range im.URLs {
 		u, err := url.Parse(s)
-		if err != nil || len(s) > maxURL || !slices.Contains([]string{"https", "http", "file"}, u.Scheme) || u.User != nil {
+		if err != nil || len(s) > maxURL || !printable(s) || !slices.Contains([]string{"https", "http", "file"}, u.Scheme) || u.User != nil {
 			return fmt.Errorf("image %q: %.80q is not an https, http or file URL of at most %d bytes without a password", im.Name, s, maxURL)
 		}
 	}

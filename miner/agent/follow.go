@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corevm "github.com/hippius/compute/core/vm"
@@ -56,12 +57,31 @@ func (a *Agent) keepFollowing(ctx context.Context) error {
 	}
 }
 
+// check refuses the answer of a node that names what no chain does: ids end up
+// in paths and in the names of machines.
+func (c Changes) check() error {
+	for _, v := range c.VMs {
+		if _, err := corevm.ParseID(v.GetId()); err != nil {
+			return fmt.Errorf("the chain node's answer is not used: %w", err)
+		}
+	}
+	for _, id := range c.Released {
+		if _, err := corevm.ParseID(id); err != nil {
+			return fmt.Errorf("the chain node's answer is not used: %w", err)
+		}
+	}
+	return nil
+}
+
 // blocksUnstored may pass without a change before the cursor is stored: one
 // that is too old only has changes told again.
 const blocksUnstored = 64
 
 // take stores changes and pokes. It returns the cursor that is stored.
 func (a *Agent) take(c Changes, stored int64) (int64, error) {
+	if err := c.check(); err != nil {
+		return stored, err
+	}
 	if h := c.Head; h.GetHeight() > a.head.Load().GetHeight() || c.Full && h != nil {
 		a.head.Store(h)
 	}

@@ -20,12 +20,15 @@ import (
 )
 
 // A guest is hostile: it may say anything, at any speed, or nothing. What a
-// link reads of it is bounded in bytes a second, each line is bounded by the
-// reader, and only a proof over a block that was asked for counts.
+// link reads of it is bounded in bytes and messages a second, each line is bounded
+// by the reader, and only a proof over a block that was asked for counts.
 const (
 	// guestBytesPerSecond a guest may say; beyond it is not read, so it waits.
 	guestBytesPerSecond = 64 << 10
 	guestBurst          = 256 << 10
+	// guestWordsPerSecond are messages it may say, some of which are answered.
+	guestWordsPerSecond = 200
+	guestWordsBurst     = 400
 	// openChallenges that an answer may still come to.
 	openChallenges = 8
 	writeTimeout   = 5 * time.Second
@@ -168,9 +171,13 @@ func (l *link) converse(ctx context.Context) (heard bool, err error) {
 func (l *link) read(ctx context.Context, conn io.Reader, words chan<- wire.ToHost) error {
 	limit := rate.NewLimiter(guestBytesPerSecond, guestBurst)
 	in := wire.NewReader(&throttled{ctx: ctx, r: conn, limit: limit})
+	pace := rate.NewLimiter(guestWordsPerSecond, guestWordsBurst)
 	for {
 		var m wire.ToHost
 		if err := in.Next(&m); err != nil {
+			return err
+		}
+		if err := pace.Wait(ctx); err != nil {
 			return err
 		}
 		select {

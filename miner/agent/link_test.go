@@ -8,8 +8,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
@@ -22,7 +26,7 @@ const linkVM = "00112233445566778899aabbccddeeff"
 func linkKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32)) }
 
 // listen starts a link whose guest is what the test makes of the other end.
-func listen(t *testing.T) (*link, chan net.Conn) {
+func listen(t *testing.T, every time.Duration) (*link, chan net.Conn) {
 	t.Helper()
 	pub, ok := linkKey().Public().(ed25519.PublicKey)
 	if !ok {
@@ -45,11 +49,11 @@ func listen(t *testing.T) (*link, chan net.Conn) {
 			h := height.Add(1)
 			return &computev1.Head{Height: h, Hash: bytes.Repeat([]byte{byte(h)}, 32)}
 		},
-		mesh: func() *wire.Mesh { return nil }, every: 10 * time.Millisecond,
+		mesh: func() *wire.Mesh { return nil }, every: every,
 		log: slog.New(slog.DiscardHandler), proven: func(bool) {},
 	}
 	l.start()
-	t.Cleanup(l.stop)
+	t.Cleanup(l.stop) // twice does no harm
 	return l, guests
 }
 
@@ -91,7 +95,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func TestLinkTakesOnlyGoodProofs(t *testing.T) {
 	t.Parallel()
-	l, guests := listen(t)
+	l, guests := listen(t, 10*time.Millisecond)
 	conn := <-guests
 	asked := challenges(conn)
 	say := func(m wire.ToHost) {
@@ -134,39 +138,82 @@ func TestLinkTakesOnlyGoodProofs(t *testing.T) {
 	}
 }
 
-// A guest that shouts is read slowly, and the link still ends at once.
+// A guest that shouts is read slowly, is not answered in kind, and makes
+// nothing grow; and the link still ends at once.
 func TestLinkAndAFlood(t *testing.T) {
-	t.Parallel()
-	l, guests := listen(t)
-	conn := <-guests
-	_ = challenges(conn)
-	var written atomic.Int64
-	go func() {
-		junk := bytes.Repeat([]byte("x"), 32<<10)
-		for {
-			n, err := conn.Write(junk)
-			written.Add(int64(n))
-			if err != nil {
-				return
-			}
-		}
-	}()
-	time.Sleep(500 * time.Millisecond)
-	if n := written.Load(); n > guestBurst+2*guestBytesPerSecond+(256<<10) {
-		t.Errorf("%d bytes were read in half a second", n)
+	for name, c := range map[string]struct {
+		line string
+		// most that is read in a second, once the burst is spent.
+		most int
+	}{
+		"one endless line": {strings.Repeat("x", 32<<10), guestBytesPerSecond},
+		"garbage":          {strings.Repeat("\x00\xff{[\n", 6<<10), guestBytesPerSecond},
+		"nested deeply":    {strings.Repeat(strings.Repeat("[", 30<<10)+"\n", 4), guestBytesPerSecond},
+		"hellos":           {strings.Repeat(`{"hello":{}}`+"\n", 1000), guestWordsPerSecond * len(`{"hello":{}}`+"\n")},
+		"empty messages":   {strings.Repeat("{}\n", 4000), guestWordsPerSecond * len("{}\n")},
+		"proofs":           {strings.Repeat(`{"proof":{"height":1,"signature":"AAAA"}}`+"\n", 500), guestWordsPerSecond * len(`{"proof":{"height":1,"signature":"AAAA"}}`+"\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, guests := listen(t, time.Second)
+				conn := <-guests
+				defer func() { _ = conn.Close() }()
+				asked := 0
+				var heard sync.WaitGroup
+				heard.Go(func() {
+					for range challenges(conn) {
+						asked++
+					}
+				})
+				var written atomic.Int64
+				heard.Go(func() {
+					for {
+						n, err := conn.Write([]byte(c.line))
+						written.Add(int64(n))
+						if err != nil {
+							return
+						}
+					}
+				})
+				time.Sleep(10 * time.Second) // what may come at once is past
+				before, from := heap(), written.Load()
+				const seconds = 60
+				time.Sleep(seconds * time.Second)
+				// Two buffers' worth may be on its way.
+				if n := written.Load() - from; n > int64(seconds*c.most+2*wire.MaxLine+len(c.line)) || n == 0 {
+					t.Errorf("%d bytes were read in %d s; want up to %d a second", n, seconds, c.most)
+				}
+				if grown := int64(heap()) - int64(before); grown > 8<<20 {
+					t.Errorf("%d bytes more are held", grown)
+				}
+				began := time.Now()
+				l.stop()
+				if took := time.Since(began); took > 0 {
+					t.Errorf("it took %s to end", took)
+				}
+				_ = conn.Close()
+				heard.Wait()
+				if most := 70*(guestWordsPerSecond+2) + guestWordsBurst; asked > most {
+					t.Errorf("asked %d times in 70 s", asked)
+				}
+				if p := l.proof(); p != nil {
+					t.Errorf("proven by noise: %+v", p)
+				}
+			})
+		})
 	}
-	began := time.Now()
-	l.stop()
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("it took %s to end", took)
-	}
-	l.cancel, l.done = func() {}, make(chan struct{})
-	close(l.done) // for Cleanup
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func TestLinkComesBack(t *testing.T) {
 	t.Parallel()
-	l, guests := listen(t)
+	l, guests := listen(t, 10*time.Millisecond)
 	for range 3 {
 		conn := <-guests
 		c := <-challenges(conn)

@@ -102,7 +102,7 @@ func sentence(err error) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < ' ' || r == 0x7f || r == utf8.RuneError:
+		case !corevm.Printable(r):
 			return -1
 		default:
 			return r

@@ -52,6 +52,7 @@ type world struct {
 	deafMute  bool                 // guests without an agent
 	boot      time.Duration        // what a guest takes to come up
 	told      chan wire.Mesh       // what guests heard of the mesh
+	rogue     func(m vm.Machine) func(context.Context, net.Conn)
 
 	stop func()
 }
@@ -135,6 +136,12 @@ func (w *world) guest(ctx context.Context, m vm.Machine, conn net.Conn) {
 	if w.deafMute {
 		<-ctx.Done()
 		return
+	}
+	if w.rogue != nil {
+		if act := w.rogue(m); act != nil {
+			act(ctx, conn)
+			return
+		}
 	}
 	cfg, err := readSeed(m.Seed)
 	if err != nil {

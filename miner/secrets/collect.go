@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/secretshare"
 )
 
@@ -58,6 +60,9 @@ type Config struct {
 	Call, Patience, Pause time.Duration
 }
 
+// maxRefusal bounds what is kept of a keeper's words, in bytes.
+const maxRefusal = 300
+
 // Collector asks keepers. It is safe for concurrent use.
 type Collector struct{ set Config }
 
@@ -81,7 +86,9 @@ type answer struct {
 	share    secretshare.Share
 	bundle   []byte // nil if it is not the one the chain names
 	userData []byte
-	err      error
+	// amiss says what beside the share is not as the chain names it.
+	amiss string
+	err   error
 }
 
 // Collect gives the bundle of instance seq and the VM's user data, nil if it has none. It asks all keepers at once and
@@ -165,6 +172,9 @@ func (c *Collector) ask(ctx context.Context, v *computev1.VM, want *computev1.In
 			seen[r.share.ID()] = true
 			h.commitment, h.shares = r.commitment, append(h.shares, r.share)
 		}
+		if r.amiss != "" {
+			c.set.Log.Warn("keeper gave a good share, but not all beside it", "keeper", name(r.keeper), "vm_id", v.GetId(), "instance_seq", want.GetSeq(), "amiss", r.amiss)
+		}
 		if h.bundle == nil {
 			h.bundle = r.bundle
 		}
@@ -197,7 +207,7 @@ func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1
 		}
 		t.Stop()
 		if !later(err) || ctx.Err() != nil {
-			return answer{keeper: k, err: errors.New(status.Convert(err).Message())}, secretshare.Commitment{}
+			return answer{keeper: k, err: errors.New(vm.Clean(status.Convert(err).Message(), maxRefusal))}, secretshare.Commitment{}
 		}
 	}
 }
@@ -235,9 +245,13 @@ func check(k *registryv1.Keeper, r *keeperv1.ReleaseResponse, v *computev1.VM, w
 	}
 	if b := r.GetSealedBundle(); bytes.Equal(sum(b), want.GetBundleHash()) {
 		a.bundle = b
+	} else {
+		a.amiss = "sealed bundle"
 	}
 	if u := r.GetSealedUserData(); len(u) > 0 && bytes.Equal(sum(u), v.GetSpec().GetUserDataHash()) {
 		a.userData = u
+	} else if len(v.GetSpec().GetUserDataHash()) > 0 {
+		a.amiss = strings.TrimPrefix(a.amiss+", sealed user data", ", ")
 	}
 	return a, commitment
 }

@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,7 +113,11 @@ func newCommittee(t *testing.T, change func(*instance.Bundle)) *committee {
 }
 
 func (c *committee) collect(ctx context.Context) (instance.Bundle, []byte, error) {
-	return New(Config{ChainID: chainID, Chain: c, Dial: c, Log: slog.New(slog.DiscardHandler)}).Collect(ctx, vmID, 1)
+	return c.collectInto(ctx, io.Discard)
+}
+
+func (c *committee) collectInto(ctx context.Context, log io.Writer) (instance.Bundle, []byte, error) {
+	return New(Config{ChainID: chainID, Chain: c, Dial: c, Log: slog.New(slog.NewTextHandler(log, nil))}).Collect(ctx, vmID, 1)
 }
 
 func TestOneBadKeeperIsNamedAndDoesNoHarm(t *testing.T) {
@@ -137,7 +143,7 @@ func TestOneBadKeeperIsNamedAndDoesNoHarm(t *testing.T) {
 		"an altered bundle":          change(func(r *answer) { r.SealedBundle = r.GetSealedBundle()[1:] }),
 		"no bundle and no user data": change(func(r *answer) { r.SealedBundle, r.SealedUserData = nil, nil }),
 		"other user data":            change(func(r *answer) { r.SealedUserData = other.answers[0].GetSealedUserData() }),
-		"that it does not want to":   func(*answer) error { return status.Error(codes.Internal, "no") },
+		"that it does not want to":   func(*answer) error { return status.Error(codes.Internal, "no\x1b[2J\nlevel=ERROR") },
 		"an answer that never comes": func(*answer) error { return status.Error(codes.Unavailable, "asleep") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,10 +157,20 @@ func TestOneBadKeeperIsNamedAndDoesNoHarm(t *testing.T) {
 						return r, nil
 					}
 				}
-				got, userData, err := c.collect(t.Context())
+				var log bytes.Buffer
+				got, userData, err := c.collectInto(t.Context(), &log)
 				require.NoError(t, err)
 				require.Equal(t, c.bundle, got)
 				require.Equal(t, "hello", string(userData))
+				if name != "an answer that never comes" { // nobody waits for it
+					require.Contains(t, log.String(), "keeper=keeper-0", "the bad one is named")
+				}
+				require.NotContains(t, log.String(), "keeper=keeper-1")
+				require.NotContains(t, log.String(), "keeper=keeper-2")
+				require.Equal(t, strings.Count(log.String(), "level="), strings.Count(log.String(), "\n")+strings.Count(log.String(), "level=ERROR"), "a keeper forged a line")
+				for _, a := range c.answers {
+					require.NotContains(t, log.String(), fmt.Sprintf("%x", a.GetShare()[1:]), "a share in the log")
+				}
 			})
 		})
 	}

@@ -2,11 +2,11 @@ package seed
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/vm"
 )
 
 // Seed is what goes on a VM's own CD.
@@ -48,8 +48,8 @@ func Build(s Seed) ([]byte, error) {
 }
 
 func (s Seed) check() error {
-	if s.VMID == "" {
-		return errors.New("no VM id")
+	if _, err := vm.ParseID(s.VMID); err != nil { // it names the file, too
+		return err
 	}
 	if n := len(s.AuthorizedKeys); n == 0 || n > maxKeys {
 		return fmt.Errorf("%d SSH keys; want 1 to %d", n, maxKeys)

@@ -255,6 +255,8 @@ func TestSeedRefuses(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*seed.Seed){
 		"no id":           func(s *seed.Seed) { s.VMID = "" },
+		"a path as id":    func(s *seed.Seed) { s.VMID = "../../../../../../tmp/00112233445" },
+		"a line as id":    func(s *seed.Seed) { s.VMID = testVM[1:] + "\n" },
 		"no key":          func(s *seed.Seed) { s.AuthorizedKeys = nil },
 		"two keys in one": func(s *seed.Seed) { s.AuthorizedKeys = []string{"a\nb"} },
 		"foreign gateway": func(s *seed.Seed) { s.Network.Gateway = netip.MustParseAddr("10.9.9.9") },
@@ -302,6 +304,16 @@ func TestStore(t *testing.T) {
 	info, err := os.Stat(first)
 	if err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
+	}
+	victim := filepath.Join(filepath.Dir(dir), "victim.iso")
+	if err := os.WriteFile(victim, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Remove("../victim"); err == nil {
+		t.Error("a path was taken for a VM's id")
+	}
+	if _, err := os.Stat(victim); err != nil {
+		t.Error("a file outside the folder was removed")
 	}
 	if ids, err := st.List(); err != nil || len(ids) != 1 || ids[0] != testVM {
 		t.Errorf("list %v, %v", ids, err)

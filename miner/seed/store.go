@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 )
 
@@ -89,6 +90,9 @@ func (s *Store) Put(v Seed) (string, error) {
 
 // Remove deletes the seed of a VM, if there is one.
 func (s *Store) Remove(vmID string) error {
+	if _, err := vm.ParseID(vmID); err != nil {
+		return fmt.Errorf("remove seed: %w", err)
+	}
 	if err := os.Remove(s.path(vmID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove seed of VM %s: %w", vmID, err)
 	}

@@ -157,7 +157,7 @@ func (r VMReport) Validate() error {
 		return ErrBadReport.Wrapf("the message has %d bytes; at most %d", len(r.Message), vm.MaxMessageLen)
 	}
 	for _, c := range r.Message {
-		if c < ' ' || c == 0x7f || c == 0xfffd {
+		if !vm.Printable(c) {
 			return ErrBadReport.Wrap("the message has a character that cannot be printed")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // MaxLength of an endpoint, in bytes.
@@ -35,6 +36,11 @@ func check(s string) error {
 	}
 	if host == "" {
 		return errors.New("the host is missing")
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return fmt.Errorf("%.80q is no host name", host)
+		}
 	}
 	for _, c := range []byte(host) {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'

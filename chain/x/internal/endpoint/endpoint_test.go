@@ -11,7 +11,7 @@ func TestValidate(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, s := range []string{"", "a", "a:", "a:0", "a:65536", ":80", "a b:80", "a/b:80", "http://a:80", "a:http", "é:80", strings.Repeat("a", 255) + ":1"} {
+	for _, s := range []string{"", "a", "a:", "a:0", "a:65536", ":80", "a b:80", "a/b:80", "http://a:80", "a:http", "é:80", "-rf:80", "a..b:80", ".:80", "a-:80", strings.Repeat("a", 255) + ":1"} {
 		if Validate(s) == nil {
 			t.Errorf("%q accepted", s)
 		}
