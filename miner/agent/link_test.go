@@ -173,6 +173,7 @@ func TestLinkAndAFlood(t *testing.T) {
 						if err != nil {
 							return
 						}
+						time.Sleep(20 * time.Millisecond)
 					}
 				})
 				time.Sleep(10 * time.Second) // what may come at once is past
