@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/kdomanski/iso9660"
@@ -289,7 +290,11 @@ func TestStore(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".new-crash"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	st, err := seed.NewStore(seed.Config{Dir: dir, Group: os.Getgid(), AnyFilesystem: true})
+	group := os.Getgid()
+	if os.Geteuid() == 0 {
+		group = 54321 // another's, as the hypervisor's is
+	}
+	st, err := seed.NewStore(seed.Config{Dir: dir, Group: group, AnyFilesystem: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,6 +309,12 @@ func TestStore(t *testing.T) {
 	info, err := os.Stat(first)
 	if err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
+	}
+	if sys, ok := info.Sys().(*syscall.Stat_t); !ok || int(sys.Gid) != group || int(sys.Uid) != os.Getuid() {
+		t.Errorf("belongs to %d:%d, want %d:%d", sys.Uid, sys.Gid, os.Getuid(), group)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o750 {
+		t.Errorf("the folder has mode %v, %v; want 0750", info.Mode(), err)
 	}
 	victim := filepath.Join(filepath.Dir(dir), "victim.iso")
 	if err := os.WriteFile(victim, nil, 0o600); err != nil {

@@ -61,6 +61,10 @@ func NewStore(c Config) (*Store, error) {
 			return nil, fmt.Errorf("seed folder: %w", err)
 		}
 	}
+	// Whatever it was made with, and by whom.
+	if err := os.Chmod(c.Dir, dirMode); err != nil {
+		return nil, fmt.Errorf("seed folder: %w", err)
+	}
 	// What a crash left half-written is of no use to anyone.
 	left, err := filepath.Glob(filepath.Join(c.Dir, tempPattern))
 	if err != nil {

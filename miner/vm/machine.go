@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
+
+	corevm "github.com/hippius/compute/core/vm"
 )
 
 // ID names a VM for ever: 32 lower-case hex digits, the id the chain gave it.
@@ -121,8 +124,8 @@ func (m Machine) Validate() error {
 	switch {
 	case m.InstanceSeq == 0:
 		return bad("instance_seq is 0")
-	case len(m.Name) > 64 || strings.ContainsFunc(m.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return bad("name is over 64 bytes or holds control characters")
+	case len(m.Name) > 64 || strings.ContainsFunc(m.Name, func(r rune) bool { return !corevm.Printable(r) }):
+		return bad("name is over 64 bytes or holds characters that cannot be printed")
 	case m.VCPUs < 1 || m.VCPUs > 256:
 		return bad("%d vcpus, want 1..256", m.VCPUs)
 	case m.MemoryMiB < 16 || m.MemoryMiB > 1<<20:
@@ -141,8 +144,9 @@ func (m Machine) Validate() error {
 		if p.path == "" && p.optional {
 			continue
 		}
-		if !filepath.IsAbs(p.path) || len(p.path) > 1024 {
-			return bad("%s path %.100q is not absolute", p.what, p.path)
+		if !filepath.IsAbs(p.path) || filepath.Clean(p.path) != p.path || len(p.path) > 1024 ||
+			strings.ContainsFunc(p.path, func(r rune) bool { return !corevm.Printable(r) }) {
+			return bad("%s path %.100q is not absolute and printable", p.what, p.path)
 		}
 	}
 	return m.validateNetwork(bad)
@@ -158,7 +162,8 @@ func (m Machine) validateNetwork(bad func(string, ...any) error) error {
 	if m.Tap == "" {
 		return nil
 	}
-	if len(m.Tap) > maxIfName || strings.ContainsAny(m.Tap, "/ \t\n:") {
+	// A "%" would have the kernel make up a name.
+	if len(m.Tap) > maxIfName || !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`).MatchString(m.Tap) {
 		return bad("tap name %.40q", m.Tap)
 	}
 	mac, err := net.ParseMAC(m.MAC)

@@ -3,7 +3,6 @@ package libvirt_test
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"os"
 	"os/exec"
@@ -71,7 +70,20 @@ func TestMachine(t *testing.T) {
 	m.Seed = filepath.Join(b.files, "seed.iso")
 	writeISO(t, m.Seed, "CIDATA", map[string]string{"meta-data": "x"})
 	check(t, os.Chmod(m.Seed, 0o640))
+	// The guest reads the second sector and writes it back.
+	base, err := os.ReadFile(m.BaseImage)
+	check(t, err)
+	copy(base[514:], onDisk)
+	check(t, os.WriteFile(m.BaseImage, base, 0o644)) //nolint:gosec // QEMU's user reads it
+	stop := watchArguments(t, forms(m.DiskKey))
 	b.start(t, m)
+	told, programs := stop()
+	if !programs["qemu-system-x86_64"] {
+		t.Errorf("the machine's process was not seen, but %v", programs)
+	}
+	for _, f := range told {
+		t.Error(f)
+	}
 	name := "hip-m1-" + string(m.ID)
 	info, err := b.driver.Inspect(t.Context(), m.ID)
 	check(t, err)
@@ -118,7 +130,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 				return err
 			}))
 		}
-		for what, form := range map[string]string{"raw": string(m.DiskKey[:]), "base64": string(m.DiskKey.Passphrase()), "hex": hex.EncodeToString(m.DiskKey)} {
+		for what, form := range forms(m.DiskKey) {
 			if strings.Contains(seen, form) {
 				t.Errorf("the key can be found, %s", what)
 			}
@@ -147,6 +159,8 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 			t.Errorf("after a restart of libvirtd the machine is %s (%s)", info.State, info.StopReason)
 		}
 	})
+
+	t.Run("AtRest", func(t *testing.T) { b.atRest(t, m) })
 
 	t.Run("NothingStays", func(t *testing.T) {
 		check(t, b.driver.Destroy(t.Context(), m.ID))

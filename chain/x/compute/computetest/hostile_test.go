@@ -23,7 +23,7 @@ import (
 )
 
 // hostileText is what strangers put where a name belongs.
-var hostileText = []string{ //nolint:gochecknoglobals // a table
+var hostileText = []string{
 	"../../etc/passwd", "..", "a/../../b", "/etc/shadow", `..\..\x`, "%2e%2e%2f", "C:x", "a\x00b", "a\nb: c", "a\r\nb", "a\tb",
 	"<script>", "]]>", "&amp;", `"/><x y="`, "'; --", "$(reboot)", "`reboot`", "a;b", "a|b", "a&&b", "-rf", "--help", "~root", "*", "a b",
 	"*alias", "&anchor", "!!python/object", "{{.}}", "%s%n%d", "{a: b}", "[a]", "- a", "#", "a: b", "|",
@@ -36,7 +36,7 @@ var hostileText = []string{ //nolint:gochecknoglobals // a table
 // takes are the fields that are free text of printable characters, or bytes
 // that the chain only keeps, and how many bytes of them. Every field that is
 // not here takes nothing hostile at all, new ones included.
-var takes = map[string]struct { //nolint:gochecknoglobals // a table
+var takes = map[string]struct {
 	most int
 	any  bool
 }{
@@ -124,7 +124,7 @@ func spoil(t *testing.T, m sdk.Msg) []spoiled {
 	// at makes a fresh copy and the path's value in it.
 	at := func(path []int) (sdk.Msg, reflect.Value) {
 		copied := reflect.New(kind)
-		msg, ok := copied.Interface().(sdk.Msg)
+		msg, ok := reflect.TypeAssert[sdk.Msg](copied)
 		if !ok {
 			t.Fatalf("%s is no message", kind)
 		}
@@ -251,7 +251,7 @@ func TestHostileFields(t *testing.T) {
 		}
 		for _, s := range spoil(t, m) {
 			tried++
-			w.meets(s, a, miner)
+			w.meets(s)
 		}
 	}
 	t.Logf("%d hostile messages", tried)
@@ -262,7 +262,7 @@ func TestHostileFields(t *testing.T) {
 
 // meets delivers one hostile message. Those that fail the first check, which
 // every node makes, are not delivered too: it is the same check.
-func (w *world) meets(s spoiled, a, miner apptest.Account) {
+func (w *world) meets(s spoiled) {
 	w.t.Helper()
 	checked, ok := s.msg.(sdk.HasValidateBasic)
 	if !ok {
@@ -270,7 +270,7 @@ func (w *world) meets(s spoiled, a, miner apptest.Account) {
 	}
 	err := checked.ValidateBasic()
 	if err == nil {
-		err = w.execute(s.msg, a, miner)
+		err = w.execute(s.msg)
 	}
 	if err == nil {
 		free, ok := takes[s.field]
@@ -295,7 +295,7 @@ func (w *world) meets(s spoiled, a, miner apptest.Account) {
 }
 
 // execute runs a message without keeping what it does.
-func (w *world) execute(m sdk.Msg, a, miner apptest.Account) error {
+func (w *world) execute(m sdk.Msg) error {
 	ctx, _ := w.Ctx().CacheContext()
 	handler := w.App.MsgServiceRouter().Handler(m)
 	if handler == nil {
