@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // Image is an operating system image that miners download and boot.
@@ -41,8 +42,7 @@ func (im Image) Validate() error {
 		return fmt.Errorf("image %q has %d URLs; accepted are 1 to %d", im.Name, n, maxURLs)
 	}
 	for _, s := range im.URLs {
-		u, err := url.Parse(s)
-		if err != nil || len(s) > maxURL || !printable(s) || !slices.Contains([]string{"https", "http", "file"}, u.Scheme) || u.User != nil {
+		if !validURL(s) {
 			return fmt.Errorf("image %q: %.80q is not an https, http or file URL of at most %d bytes without a password", im.Name, s, maxURL)
 		}
 	}
@@ -62,6 +62,22 @@ func (im Image) Validate() error {
 		return fmt.Errorf("image %q: %w", im.Name, err)
 	}
 	return validateText("image "+im.Name, im.OS, im.Version)
+}
+
+// validURL takes absolute URLs alone, written with no character that a URL does not have.
+func validURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || len(s) > maxURL || !printable(s) || strings.Contains(s, " ") || u.User != nil || u.Opaque != "" {
+		return false
+	}
+	switch u.Scheme {
+	case "https", "http":
+		return u.Hostname() != ""
+	case "file":
+		return u.Path != ""
+	default:
+		return false
+	}
 }
 
 func validateText(what string, texts ...string) error {

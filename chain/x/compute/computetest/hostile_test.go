@@ -9,6 +9,8 @@ import (
 
 	errorsmod "cosmossdk.io/errors"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	"github.com/cosmos/gogoproto/proto"
 
 	"github.com/hippius/compute/chain/app/apptest"
@@ -45,6 +47,7 @@ var takes = map[string]struct {
 	"MsgRegisterMiner.capacity.cpu_model":  {most: 128},
 	"MsgSetImage.image.os":                 {most: 64},
 	"MsgSetImage.image.version":            {most: 64},
+	"MsgSetImage.image.urls":               {most: 512}, // of what is here, one is a URL
 	"MsgSetApp.app.description":            {most: 256},
 	"MsgSetApp.app.recipe":                 {most: plan.MaxRecipe, any: true}, // governance's own script
 	"MsgSetTenantCA.certificate":           {most: meshtypes.MaxCertificate, any: true},
@@ -54,7 +57,7 @@ var takes = map[string]struct {
 // good are messages that are taken, one of each kind there is.
 func (w *world) good(a, miner apptest.Account, id string) map[string]sdk.Msg {
 	w.t.Helper()
-	gov := a.Address // has not the say, which is judged last
+	gov := authtypes.NewModuleAddress(govtypes.ModuleName).String()
 	fresh := offer("miner5")
 	key := public("new")
 	said := w.proven(w.says(id, vm.Running))
@@ -75,7 +78,7 @@ func (w *world) good(a, miner apptest.Account, id string) map[string]sdk.Msg {
 		&computetypes.MsgTerminateVM{Owner: a.Address, VmId: id},
 		&computetypes.MsgReportVM{Miner: miner.Address, Reports: []computetypes.VMReport{said}},
 		&computetypes.MsgUpdateParams{Authority: gov, Params: computetypes.DefaultParams()},
-		&creditstypes.MsgBuy{Buyer: a.Address, Recipient: a.Address, Uhip: 1, Reference: "ref"},
+		&creditstypes.MsgBuy{Buyer: miner.Address, Recipient: a.Address, Uhip: bond, Reference: "ref"},
 		&creditstypes.MsgUpdateParams{Authority: gov, Params: creditstypes.DefaultParams()},
 		&markettypes.MsgSetPlan{Authority: gov, Plan: markettypes.PlanOf(plan.Defaults()[0])},
 		&markettypes.MsgSetImage{Authority: gov, Image: markettypes.ImageOf(image("next", 1))},
@@ -230,7 +233,7 @@ func TestHostileFields(t *testing.T) {
 	w.NextBlock(1)
 	good := w.good(a, miner, id)
 
-	tried := 0
+	tried, taken := 0, map[string]bool{}
 	for _, url := range w.App.InterfaceRegistry().ListImplementations(sdk.MsgInterfaceProtoName) {
 		if !strings.HasPrefix(url, "/hippius.") {
 			continue
@@ -251,7 +254,14 @@ func TestHostileFields(t *testing.T) {
 		}
 		for _, s := range spoil(t, m) {
 			tried++
-			w.meets(s)
+			if w.meets(s) {
+				taken[s.field] = true
+			}
+		}
+	}
+	for field := range takes {
+		if !taken[field] {
+			t.Errorf("%s took nothing: was it reached?", field)
 		}
 	}
 	t.Logf("%d hostile messages", tried)
@@ -261,8 +271,9 @@ func TestHostileFields(t *testing.T) {
 }
 
 // meets delivers one hostile message. Those that fail the first check, which
-// every node makes, are not delivered too: it is the same check.
-func (w *world) meets(s spoiled) {
+// every node makes, are not delivered too: it is the same check. It tells
+// whether the message was taken.
+func (w *world) meets(s spoiled) bool {
 	w.t.Helper()
 	checked, ok := s.msg.(sdk.HasValidateBasic)
 	if !ok {
@@ -283,7 +294,7 @@ func (w *world) meets(s spoiled) {
 		case !free.any && strings.ContainsFunc(string(s.value), func(c rune) bool { return !vm.Printable(c) }):
 			w.t.Errorf("%s takes %s", s.field, s.how)
 		}
-		return
+		return true
 	}
 	space, code, text := errorsmod.ABCIInfo(err, false)
 	if space == errorsmod.UndefinedCodespace {
@@ -292,6 +303,7 @@ func (w *world) meets(s spoiled) {
 	if code == 0 || len(text) > 1000 || strings.ContainsFunc(text, func(c rune) bool { return !vm.Printable(c) }) {
 		w.t.Errorf("%s, %s: the answer is not fit to print: %d bytes, %.200q", s.field, s.how, len(text), text)
 	}
+	return false
 }
 
 // execute runs a message without keeping what it does.
