@@ -62,8 +62,7 @@ func newWorld(t *testing.T) *world {
 	check(t, w.host.Route(netip.Prefix{}, netip.MustParseAddr("192.168.76.1")))
 	w.run(t, w.beyond, "ip", "address", "add", publicAddr+"/32", "dev", "lo")
 	w.run(t, w.beyond, "ip", "address", "add", privateAddr+"/32", "dev", "lo")
-	w.cfg = DefaultConfig()
-	w.cfg.Tag, w.cfg.TapUser = "t1", "nobody"
+	w.cfg = testConfig()
 	w.open(t)
 	return w
 }

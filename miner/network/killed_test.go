@@ -1,0 +1,120 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/crashpoint"
+)
+
+// childDoes is the environment variable that makes this test's program a miner's network for one call: "ensure ID" or
+// "remove ID".
+const childDoes = "NETWORK_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if what := os.Getenv(childDoes); what != "" {
+		if err := child(what); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func testConfig() Config {
+	c := DefaultConfig()
+	c.Tag, c.TapUser = "t1", "nobody"
+	return c
+}
+
+func child(what string) error {
+	ctx := context.Background()
+	n, err := New(ctx, testConfig())
+	if err != nil {
+		return err
+	}
+	call, id, _ := strings.Cut(what, " ")
+	if call == "remove" {
+		return n.Remove(ctx, id)
+	}
+	_, err = n.Ensure(ctx, Attachment{VM: id, Tenant: "alice", BitsPerSec: 10e6})
+	return err
+}
+
+// killedAt has another process make a call and die at a point of it. It reports whether it came there.
+func (w *world) killedAt(t *testing.T, point, what string) bool {
+	t.Helper()
+	cmd := w.host.Command(t.Context(), "/proc/self/exe")
+	cmd.Path, cmd.Args[0] = os.Args[0], os.Args[0]
+	cmd.Env = append(os.Environ(), childDoes+"="+what, fault.Env+"="+point+"=kill")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			return true
+		}
+	}
+	if err != nil {
+		t.Fatalf("%s: %v: %s", what, err, out)
+	}
+	return false
+}
+
+// A miner is killed with -9 at every point of making and of removing a tap. The next one makes it whole, once, and
+// removes all of it.
+func TestKilledAnywhere(t *testing.T) {
+	w := newWorld(t)
+	for n, point := range crashpoint.Of("network") {
+		t.Run(point, func(t *testing.T) {
+			id := vmID(100 + n)
+			made := w.killedAt(t, point, "ensure "+id)
+			w.open(t)
+			tap := w.ensure(t, id, "alice", 10e6)
+			w.wantWhole(t, tap)
+			removed := w.killedAt(t, point, "remove "+id)
+			w.open(t)
+			check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), id) }))
+			links, rules := w.run(t, w.host, "ip", "-o", "link"), w.run(t, w.host, "nft", "list", "ruleset")
+			if strings.Contains(links, tap.Name) || strings.Contains(rules, tap.Name) || strings.Contains(rules, tap.MAC) {
+				t.Errorf("left behind:\n%s\n%s", links, rules)
+			}
+			if !made && !removed {
+				t.Error("no process came to it")
+			}
+		})
+	}
+}
+
+// wantWhole looks that a tap is the only one, has its address, its cap and its rules, and is switched on.
+func (w *world) wantWhole(t *testing.T, tap Tap) {
+	t.Helper()
+	check(t, w.host.Do(func() error {
+		taps, err := w.net.List(t.Context())
+		if err == nil && (len(taps) != 1 || taps[0] != tap) {
+			t.Errorf("taps %+v, want %+v alone", taps, tap)
+		}
+		return err
+	}))
+	for what, c := range map[string]struct {
+		argv []string
+		want string
+	}{
+		"switched on": {[]string{"ip", "-o", "link", "show", "dev", tap.Name, "up"}, tap.Name},
+		"address":     {[]string{"ip", "-o", "-4", "address", "show", "dev", tap.Name}, tap.Host.String()},
+		"cap":         {[]string{"tc", "qdisc", "show", "dev", tap.Name}, "rate 10Mbit"},
+		"rules":       {[]string{"nft", "list", "ruleset"}, `"` + tap.Name + `"`},
+		"anti-spoof":  {[]string{"nft", "list", "ruleset"}, tap.MAC},
+	} {
+		if out := w.run(t, w.host, c.argv...); !strings.Contains(out, c.want) {
+			t.Errorf("%s: want %q in %q", what, c.want, out)
+		}
+	}
+}
