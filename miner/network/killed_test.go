@@ -56,8 +56,7 @@ func (w *world) killedAt(t *testing.T, point, what string) bool {
 	cmd.Path, cmd.Args[0] = os.Args[0], os.Args[0]
 	cmd.Env = append(os.Environ(), childDoes+"="+what, fault.Env+"="+point+"=kill")
 	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
 			return true
 		}

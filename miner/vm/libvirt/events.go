@@ -57,6 +57,11 @@ func (d *Driver) follow(ctx context.Context) error {
 	defer drain(reboots)
 	d.seen.follow(true)
 	d.log.Info("following libvirtd")
+	d.wg.Go(func() {
+		if err := d.dropSecrets(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("drop disk keys", "err", err)
+		}
+	})
 	d.pokes.poke("") // whatever happened unseen
 	for {
 		select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	lv "github.com/digitalocean/go-libvirt"
@@ -151,6 +152,40 @@ func (d *Driver) withSecret(ctx context.Context, id vm.ID, key vm.DiskKey, f fun
 	return errors.Join(err, do(context.WithoutCancel(ctx), d.link, func(l *lv.Libvirt) error {
 		return l.SecretUndefine(secret)
 	}))
+}
+
+// dropSecrets has libvirtd forget the disk keys of starts that were cut short by
+// the end of the process: nothing else would.
+func (d *Driver) dropSecrets(ctx context.Context) error {
+	secrets, err := query(ctx, d.link, func(l *lv.Libvirt) ([]lv.Secret, error) {
+		secrets, _, err := l.ConnectListAllSecrets(1, 0)
+		return secrets, err
+	})
+	if err != nil {
+		return fmt.Errorf("list secrets: %w", err)
+	}
+	var errs []error
+	for _, secret := range secrets {
+		id, err := vm.ParseID(filepath.Base(filepath.Dir(secret.UsageID)))
+		if err != nil || secret.UsageID != d.disk(id) {
+			continue // another's
+		}
+		errs = append(errs, d.dropSecret(ctx, id, secret))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Driver) dropSecret(ctx context.Context, id vm.ID, secret lv.Secret) error {
+	unlock, err := d.lock(ctx, id) // a start in progress needs its own
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	err = do(ctx, d.link, func(l *lv.Libvirt) error { return l.SecretUndefine(secret) })
+	if said := (lv.Error{}); errors.As(err, &said) && lv.ErrorNumber(said.Code) == lv.ErrNoSecret { //nolint:gosec // codes are small
+		return nil // that start has ended meanwhile
+	}
+	return err
 }
 
 // Suspend implements vm.Lifecycle.
