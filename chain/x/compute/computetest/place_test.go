@@ -1,6 +1,7 @@
 package computetest
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
@@ -16,6 +17,21 @@ import (
 func small(n uint32) func(*registrytypes.MsgRegisterMiner) {
 	return func(m *registrytypes.MsgRegisterMiner) {
 		m.Capacity.Cores, m.Capacity.MemoryMib, m.Capacity.DiskGib = n, uint64(n)*2048, uint64(n)*18
+	}
+}
+
+// fenced checks that the certificates of exactly the first so many instances are revoked: those of miners that had the
+// VM and lost it, not the one in use.
+func (w *world) fenced(a apptest.Account, v computetypes.VM, lost int) {
+	w.t.Helper()
+	revoked := w.block(a).Revoked
+	if len(revoked) != lost {
+		w.t.Fatalf("%d certificates are revoked; want those of %d instances", len(revoked), lost)
+	}
+	for i := range lost {
+		if !bytes.Equal(revoked[i], v.Instances[i].MeshCertFingerprint) {
+			w.t.Fatalf("instance %d is not revoked", i+1)
+		}
 	}
 }
 
@@ -45,6 +61,7 @@ func TestNextMinerWhenOneDoesNotBegin(t *testing.T) {
 	if _, err := w.try(first, late); err == nil {
 		t.Fatal("the late miner was heard")
 	}
+	w.fenced(a, v, 1)
 	r, err := w.compute.MinerVMs(w.Ctx(), &computetypes.QueryMinerVMsRequest{Miner: first.Address, AfterHeight: 1})
 	if err != nil || !slices.Equal(r.Released, []string{id}) {
 		t.Fatalf("%+v, %v", r, err)
@@ -60,6 +77,7 @@ func TestNextMinerWhenOneDoesNotBegin(t *testing.T) {
 	if v.Status.Attempts != 5 || v.Status.Miner != "" || v.Status.InstanceSeq != 5 {
 		t.Fatalf("%+v", v.Status)
 	}
+	w.fenced(a, v, 5)
 	// The tenant may have it tried again.
 	w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id})
 	if v = w.is(id, vm.Assigned, ""); v.Status.Attempts != 1 || v.Status.InstanceSeq != 6 {
@@ -85,6 +103,7 @@ func TestFailureWithoutDataGoesElsewhere(t *testing.T) {
 	if v.Status.Miner == first.Address || v.Status.InstanceSeq != 2 {
 		t.Fatalf("%+v", v.Status)
 	}
+	w.fenced(a, v, 1)
 	if n := w.registered(m0).Usage.Vms + w.registered(m1).Usage.Vms; n != 1 {
 		t.Fatalf("%d VMs held", n)
 	}

@@ -152,6 +152,15 @@ func (k *Keeper) revoke(ctx context.Context, v types.VM) error {
 	return k.mesh.RevokeInstances(ctx, v.Owner, fingerprints)
 }
 
+// fence blocks the mesh certificate of the instance that the VM's present miner holds.
+func (k *Keeper) fence(ctx context.Context, v *types.VM) error {
+	in, err := k.instance(ctx, v.Id, v.Status.InstanceSeq)
+	if err != nil {
+		return err
+	}
+	return k.mesh.RevokeInstances(ctx, v.Owner, [][]byte{in.MeshCertFingerprint})
+}
+
 // finish makes a terminated VM a tombstone, held by nobody.
 func (k *Keeper) finish(ctx context.Context, v *types.VM) error {
 	host, err := k.hostNumber(ctx, v.Owner, v.Spec.MeshAddress)

@@ -114,7 +114,8 @@ func (k *Keeper) join(ctx context.Context, v *types.VM) error {
 	return shift(ctx, k.spread, collections.Join3(v.Owner, v.Spec.SpreadGroup, miner), 1)
 }
 
-// leave gives a VM's room on its old miner back and tells that miner to keep nothing of it.
+// leave gives a VM's room on its old miner back and tells that miner to keep
+// nothing of it; the identity it may have kept all the same counts no more.
 func (k *Keeper) leave(ctx context.Context, old *types.VM) error {
 	miner := old.Status.Miner
 	if miner == "" {
@@ -130,6 +131,9 @@ func (k *Keeper) leave(ctx context.Context, old *types.VM) error {
 		if err := shift(ctx, k.spread, collections.Join3(old.Owner, old.Spec.SpreadGroup, miner), -1); err != nil {
 			return err
 		}
+	}
+	if err := k.fence(ctx, old); err != nil {
+		return err
 	}
 	if err := k.released.Set(ctx, collections.Join3(miner, height(ctx), old.Id)); err != nil {
 		return err

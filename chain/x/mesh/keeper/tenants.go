@@ -223,7 +223,11 @@ func (k *Keeper) RevokeInstances(ctx context.Context, owner string, fingerprints
 	if err != nil {
 		return err
 	}
+	known := len(t.Revoked)
 	t.Revoked = appendNew(t.Revoked, fingerprints)
+	if len(t.Revoked) == known {
+		return nil
+	}
 	if over := len(t.Revoked) - int(p.MaxRevocations); over > 0 {
 		t.Revoked = t.Revoked[over:]
 	}
