@@ -3,6 +3,7 @@ package devnet
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -56,6 +57,7 @@ func (n *Net) minerSettings(ctx context.Context, m *minerHost) (miner.Config, er
 		c.Driver = miner.Libvirt
 		// Inside the lab these are libvirt's usual places.
 		c.Libvirt.Tag = m.name
+		c.Taps.LighthouseNets = []netip.Prefix{netip.PrefixFrom(n.addr, n.addr.BitLen())}
 	} else {
 		c.Timing.FakeBoot, c.Timing.ProofEvery, c.Timing.ReportEvery = 50*time.Millisecond, 200*time.Millisecond, time.Second
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -107,6 +108,8 @@ type TapConfig struct {
 	MTU int `yaml:"mtu"`
 	// Connections a VM may have open at once.
 	Connections uint32 `yaml:"connections"`
+	// LighthouseNets are private networks in which VMs may reach lighthouses.
+	LighthouseNets []netip.Prefix `yaml:"lighthouse_nets"`
 }
 
 // ImageConfig bounds the image cache.
@@ -142,7 +145,8 @@ func Default() Config {
 		},
 		Taps: TapConfig{
 			Pool: netip.MustParsePrefix("10.90.0.0/16"), MTU: 1500, Connections: 8192,
-			DNS: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("1.1.1.1")},
+			DNS:            []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("1.1.1.1")},
+			LighthouseNets: []netip.Prefix{},
 		},
 		Images: ImageConfig{MaxGiB: 50},
 		Timing: Timing{
@@ -179,6 +183,8 @@ func (c *Config) Validate() error {
 		return errors.New("agent: give the path of the hippius-guest program")
 	case c.Images.MaxGiB == 0:
 		return errors.New("images.max_gib: give at least 1")
+	case slices.ContainsFunc(c.Taps.LighthouseNets, func(p netip.Prefix) bool { return !p.IsValid() || !p.Addr().Is4() }):
+		return errors.New("taps.lighthouse_nets: accepted are IPv4 networks such as 192.168.7.0/24")
 	case len(c.Taps.DNS) > 8 || c.Taps.MTU < 576 || c.Taps.MTU > 9000:
 		return errors.New("taps: accepted are up to 8 name servers and an MTU of 576 to 9000")
 	case c.Taps.Connections < minConnections || c.Taps.Connections > maxConnections:

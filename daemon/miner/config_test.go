@@ -82,21 +82,22 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*Config){
-		"name":         func(c *Config) { c.Name = "" },
-		"network":      func(c *Config) { c.Network = "" },
-		"wallet":       func(c *Config) { c.Wallet = "" },
-		"data":         func(c *Config) { c.Data = "relative" },
-		"public":       func(c *Config) { c.Public = "host" },
-		"public ":      func(c *Config) { c.Public = "host:0" },
-		"driver":       func(c *Config) { c.Driver = "xen" },
-		"agent":        func(c *Config) { c.Agent = "" },
-		"max_gib":      func(c *Config) { c.Images.MaxGiB = 0 },
-		"taps":         func(c *Config) { c.Taps.MTU = 100 },
-		"connections":  func(c *Config) { c.Taps.Connections = 1 },
-		"poll":         func(c *Config) { c.Timing.Poll = 0 },
-		"report_every": func(c *Config) { c.Timing.ReportEvery = time.Minute },
-		"proof_every":  func(c *Config) { c.Timing.ProofEvery = time.Hour },
-		"listen":       func(c *Config) { c.Listen = netip.AddrPort{} },
+		"name":            func(c *Config) { c.Name = "" },
+		"network":         func(c *Config) { c.Network = "" },
+		"wallet":          func(c *Config) { c.Wallet = "" },
+		"data":            func(c *Config) { c.Data = "relative" },
+		"public":          func(c *Config) { c.Public = "host" },
+		"public ":         func(c *Config) { c.Public = "host:0" },
+		"driver":          func(c *Config) { c.Driver = "xen" },
+		"agent":           func(c *Config) { c.Agent = "" },
+		"max_gib":         func(c *Config) { c.Images.MaxGiB = 0 },
+		"taps":            func(c *Config) { c.Taps.MTU = 100 },
+		"connections":     func(c *Config) { c.Taps.Connections = 1 },
+		"lighthouse_nets": func(c *Config) { c.Taps.LighthouseNets = []netip.Prefix{{}} },
+		"poll":            func(c *Config) { c.Timing.Poll = 0 },
+		"report_every":    func(c *Config) { c.Timing.ReportEvery = time.Minute },
+		"proof_every":     func(c *Config) { c.Timing.ProofEvery = time.Hour },
+		"listen":          func(c *Config) { c.Listen = netip.AddrPort{} },
 	} {
 		c := sound()
 		spoil(&c)

@@ -84,6 +84,7 @@ func (m *miner) openNetwork(ctx context.Context) error {
 	set := network.DefaultConfig()
 	set.Tag, set.Pool, set.TapUser, set.Log = m.set.Libvirt.Tag, m.set.Taps.Pool, m.set.Libvirt.User, m.log
 	set.Connections = m.set.Taps.Connections
+	set.LighthouseNets = m.set.Taps.LighthouseNets
 	n, err := network.New(ctx, set)
 	if err != nil {
 		return err

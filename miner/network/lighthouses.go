@@ -47,7 +47,8 @@ func (n *Network) Lighthouses() ([]netip.AddrPort, error) {
 }
 
 // SetLighthouses replaces them all in one step: IPv4 endpoints, at most 4096.
-// Flows to one that is no more are cut.
+// One in a private network that is not among Config.LighthouseNets is passed
+// over. Flows to one that is no more are cut.
 func (n *Network) SetLighthouses(ends []netip.AddrPort) error {
 	if len(ends) > maxLighthouses {
 		return fmt.Errorf("%d lighthouses are too many", len(ends))
@@ -57,7 +58,12 @@ func (n *Network) SetLighthouses(ends []netip.AddrPort) error {
 		if !e.IsValid() || !e.Addr().Unmap().Is4() || e.Port() == 0 {
 			return fmt.Errorf("lighthouse %s is not an IPv4 endpoint", e)
 		}
-		want = append(want, netip.AddrPortFrom(e.Addr().Unmap(), e.Port()))
+		addr := e.Addr().Unmap()
+		if within(addr, n.cfg.Private) && !within(addr, n.cfg.LighthouseNets) {
+			n.log.Warn("a lighthouse in a private network stays out of reach", "endpoint", e.String())
+			continue
+		}
+		want = append(want, netip.AddrPortFrom(addr, e.Port()))
 	}
 	slices.SortFunc(want, netip.AddrPort.Compare)
 	want = slices.Compact(want)
@@ -90,4 +96,8 @@ func (n *Network) SetLighthouses(ends []netip.AddrPort) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func within(addr netip.Addr, nets []netip.Prefix) bool {
+	return slices.ContainsFunc(nets, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -4,8 +4,8 @@
 //
 //   - From its own MAC and address alone (nft netdev, at the tap's ingress).
 //   - Never to another machine of this host, except mesh UDP between machines
-//     of one tenant; never to this host; never to private networks, save the
-//     mesh's lighthouses; never to TCP port 25.
+//     of one tenant; never to this host; never to private networks, save
+//     lighthouses in those the operator names; never to TCP port 25.
 //   - To everything else masqueraded, and only answers come back.
 //   - With a bounded number of connections at once: the host's table of them is
 //     shared by all, and full for one it is full for everybody.
@@ -28,6 +28,7 @@ import (
 	"os"
 	"os/user"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -45,6 +46,10 @@ type Config struct {
 	Private []netip.Prefix
 	// Connections a machine may have open at once through this host, 1 to 2^20.
 	Connections uint32
+	// LighthouseNets are those of Private in which lighthouses may stand. The list
+	// of lighthouses comes from strangers: without this, whoever registers one
+	// would choose what of the miner's networks its machines may reach.
+	LighthouseNets []netip.Prefix
 	// TapUser may open the taps besides root: who QEMU runs as.
 	TapUser string
 	// Log may be nil.
@@ -62,13 +67,14 @@ func DefaultConfig() Config {
 }
 
 // DefaultPrivate lists every IPv4 range that is not the public internet (RFC
-// 6890): private, shared, loopback, link-local, test, multicast, reserved.
+// 6890): private, shared, loopback, link-local, test, multicast, reserved; and
+// the one public address behind which a cloud keeps secrets of its hosts.
 func DefaultPrivate() []netip.Prefix {
 	var all []netip.Prefix
 	for _, p := range []string{
 		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
 		"192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-		"224.0.0.0/3",
+		"224.0.0.0/3", "168.63.129.16/32", // the last is Azure's
 	} {
 		all = append(all, netip.MustParsePrefix(p))
 	}
@@ -87,10 +93,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("pool %s is not an IPv4 network of /8 to /30", c.Pool)
 	case c.Connections < 1 || c.Connections > maxConnections:
 		return fmt.Errorf("%d connections a machine: accepted are 1 to %d", c.Connections, maxConnections)
-	case len(c.Private) > 1024:
-		return fmt.Errorf("%d private networks are too many", len(c.Private))
+	case len(c.Private) > 1024 || len(c.LighthouseNets) > 1024:
+		return fmt.Errorf("%d private networks are too many", max(len(c.Private), len(c.LighthouseNets)))
 	}
-	for _, p := range c.Private {
+	for _, p := range slices.Concat(c.Private, c.LighthouseNets) {
 		if !p.IsValid() || !p.Addr().Is4() {
 			return fmt.Errorf("private network %s is not IPv4", p)
 		}

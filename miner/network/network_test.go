@@ -424,7 +424,7 @@ func TestConfig(t *testing.T) {
 	good := DefaultConfig()
 	good.Tag = "a1"
 	check(t, good.Validate())
-	bad := make([]Config, 8)
+	bad := make([]Config, 9)
 	for i := range bad {
 		bad[i] = good
 	}
@@ -436,6 +436,7 @@ func TestConfig(t *testing.T) {
 	bad[6].Connections = 0
 	bad[7].Connections = 1<<20 + 1
 	bad[5].Private = []netip.Prefix{netip.MustParsePrefix("fd00::/8")}
+	bad[8].LighthouseNets = []netip.Prefix{{}}
 	for i, c := range bad {
 		if c.Validate() == nil {
 			t.Errorf("bad setting %d was taken", i)

@@ -63,6 +63,7 @@ func newWorld(t *testing.T) *world {
 	w.run(t, w.beyond, "ip", "address", "add", publicAddr+"/32", "dev", "lo")
 	w.run(t, w.beyond, "ip", "address", "add", privateAddr+"/32", "dev", "lo")
 	w.cfg = testConfig()
+	w.cfg.LighthouseNets = []netip.Prefix{netip.MustParsePrefix(privateAddr + "/32"), netip.MustParsePrefix("198.51.100.0/24")}
 	w.open(t)
 	return w
 }
@@ -113,7 +114,7 @@ type guest struct {
 	hostMAC net.HardwareAddr
 
 	mu    sync.Mutex
-	heard []string // "udp source:port>port payload", "tcp source:port>port flags"
+	heard []string // "udp source:port>port payload", "tcp source:port>port flags", "protocol 1 from source"
 	bytes int
 }
 
@@ -277,6 +278,8 @@ func (g *guest) note(packet []byte) {
 		g.heard = append(g.heard, "udp "+ports+" "+string(rest[8:min(length, len(rest))]))
 	case unix.IPPROTO_TCP:
 		g.heard = append(g.heard, fmt.Sprintf("tcp %s %#x", ports, rest[13]))
+	default:
+		g.heard = append(g.heard, fmt.Sprintf("protocol %d from %s", packet[9], from))
 	}
 }
 
