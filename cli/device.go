@@ -13,11 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
-	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/device"
 	"github.com/hippius/compute/mesh/nebula"
-	"github.com/hippius/compute/mesh/nebula/netstack"
 )
 
 const (
@@ -150,49 +148,19 @@ func (c *command) serveDevice(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lighthouses, err := s.lighthouses(ctx, c.env.Now())
+	look := func(ctx context.Context) (nebula.Config, error) { return c.meshConfig(ctx, s, d) }
+	config, err := look(ctx)
 	if err != nil {
 		return err
 	}
 	return device.Serve(ctx, device.Options{
 		SocketPath: c.path(deviceSock), LockPath: c.path(deviceLock), IdleTimeout: deviceIdle,
 		Open: func(ctx context.Context) (device.Session, error) {
-			return nebula.Start(ctx, nebula.Config{
-				Mode: nebula.ModeUserspace, Stack: netstack.New,
-				CAs: [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
-				Lighthouses: lighthouses, UseRelays: true, Firewall: nebula.AllowOut(),
-			}, c.env.Log)
+			node, err := nebula.Start(ctx, config, c.env.Log)
+			if err != nil {
+				return nil, err
+			}
+			return newMember(ctx, node, config, look, c.env.Log), nil
 		},
 	}, c.env.Log)
-}
-
-// lighthouses are those on chain whose certificate keeps to its one address.
-func (s *session) lighthouses(ctx context.Context, now time.Time) ([]nebula.Lighthouse, error) {
-	all, err := s.chain.Lighthouses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []nebula.Lighthouse
-	for _, l := range all {
-		addr, err := netip.ParseAddr(l.GetAddress())
-		if err != nil {
-			continue
-		}
-		if _, err := admit.Lighthouse(l.GetCaCertificate(), addr, now); err != nil {
-			continue
-		}
-		n := nebula.Lighthouse{Addr: addr, CA: l.GetCaCertificate(), Relay: l.GetRelay()}
-		for _, e := range l.GetEndpoints() {
-			if ap, err := netip.ParseAddrPort(e); err == nil {
-				n.Underlay = append(n.Underlay, ap)
-			}
-		}
-		if len(n.Underlay) > 0 {
-			out = append(out, n)
-		}
-	}
-	if len(out) == 0 {
-		return nil, errors.New("the network has no usable lighthouse; nobody can introduce this device to your machines")
-	}
-	return out, nil
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +52,7 @@ type gateway struct {
 	observer *observe.Observer
 	listener net.Listener
 	node     *trustingNode
+	stop     func() error
 	follower *lighthouse.Follower
 }
 
@@ -83,7 +83,7 @@ func (g *gateway) startLighthouse(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start lighthouse: %w", err)
 	}
-	g.node = &trustingNode{node: node, config: config}
+	g.node, g.stop = &trustingNode{node: node, config: config}, node.Close
 	g.follower = lighthouse.New(directory{g.chain}, admitTenant, g.node, g.set.FollowEvery, g.log)
 	g.observer.Ready("tenants", func() error {
 		if !g.follower.Synced() {
@@ -103,23 +103,30 @@ func (g *gateway) startLighthouse(ctx context.Context) error {
 	return nil
 }
 
-func (g *gateway) stopLighthouse(context.Context) error { return g.node.node.Close() }
+func (g *gateway) stopLighthouse(context.Context) error { return g.stop() }
 
 func (g *gateway) followTenants(ctx context.Context) error { return g.follower.Run(ctx) }
 
 // trustingNode lets the follower change whom the lighthouse trusts.
 type trustingNode struct {
-	node   *nebula.Node
+	node   interface{ Reload(next nebula.Config) error }
 	config nebula.Config
 }
 
 // Trust reloads the node in place.
-func (n *trustingNode) Trust(cas, blocklist [][]byte) error {
+func (n *trustingNode) Trust(all []lighthouse.Trusted) error {
 	c := n.config
-	c.CAs = cas
-	c.Blocklist = make([]string, len(blocklist))
-	for i, b := range blocklist {
-		c.Blocklist[i] = hex.EncodeToString(b)
+	c.CAs, c.Revoked = make([][]byte, 0, len(all)), map[string][][]byte{}
+	for _, t := range all {
+		c.CAs = append(c.CAs, t.CA)
+		if len(t.Revoked) == 0 {
+			continue
+		}
+		authority, err := nebula.ParseCertificate(t.CA)
+		if err != nil {
+			return err // it was admitted
+		}
+		c.Revoked[authority.Fingerprint()] = t.Revoked
 	}
 	return n.node.Reload(c)
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/gateway/lighthouse"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/nebula"
@@ -152,4 +154,65 @@ func TestTenantAuthorityIsChecked(t *testing.T) {
 	if admitTenant([]byte("x"), []netip.Prefix{block}) == nil {
 		t.Error("what is no certificate is trusted")
 	}
+}
+
+// What a tenant revokes counts against what its own authority signed and nothing else.
+func TestTrustKeepsRevocationsApart(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	tenant := func(n byte, network string) *ca.Authority {
+		a, err := ca.NewTenant(bytes.Repeat([]byte{n}, ca.SeedSize), []netip.Prefix{netip.MustParsePrefix(network)}, "tenant", now.Add(-time.Hour), now.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	alice, bob := tenant(1, "100.64.0.0/26"), tenant(2, "100.64.0.64/26")
+	op, err := ca.NewLighthouse(bytes.Repeat([]byte{3}, ca.SeedSize), netip.MustParseAddr("100.127.0.1"), "gw", now.Add(-time.Hour), now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, private, err := nebula.NewHostKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := op.Issue(ca.Host{
+		Name: "gw", Groups: []string{admit.LighthouseGroup}, Addr: netip.MustParseAddr("100.127.0.1"), PublicKey: public, Validity: time.Minute,
+	}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := nebula.Config{
+		Mode: nebula.ModeNone, SelfCA: op.Certificate().Raw(), Cert: own.Raw(), Key: private,
+		AmLighthouse: true, Listen: netip.MustParseAddrPort("127.0.0.1:0"),
+	}
+	node := &recorder{}
+	gave, took := bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)
+	err = (&trustingNode{node: node, config: config}).Trust([]lighthouse.Trusted{
+		{CA: alice.Certificate().Raw(), Revoked: [][]byte{gave}}, {CA: bob.Certificate().Raw(), Revoked: [][]byte{took}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := node.last
+	want := map[string][][]byte{alice.Certificate().Fingerprint(): {gave}, bob.Certificate().Fingerprint(): {took}}
+	if len(c.CAs) != 2 || len(c.Blocklist) != 0 || !reflect.DeepEqual(c.Revoked, want) {
+		t.Errorf("trusts %d authorities, blocks %v, revoked %x", len(c.CAs), c.Blocklist, c.Revoked)
+	}
+	// The node takes it.
+	running, err := nebula.Start(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := running.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// recorder is a node that remembers its last settings.
+type recorder struct{ last nebula.Config }
+
+func (r *recorder) Reload(c nebula.Config) error {
+	r.last = c
+	return nil
 }

@@ -48,10 +48,11 @@ func Run(ctx context.Context, root, version string, log *slog.Logger) error {
 type member struct {
 	node *nebula.Node
 	cfg  wire.Config
+	log  *slog.Logger
 }
 
 func join(ctx context.Context, cfg wire.Config, log *slog.Logger) (guest.Member, error) {
-	c, err := meshConfig(cfg)
+	c, err := meshConfig(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -59,14 +60,14 @@ func join(ctx context.Context, cfg wire.Config, log *slog.Logger) (guest.Member,
 	if err != nil {
 		return nil, err
 	}
-	return &member{node: node, cfg: cfg}, nil
+	return &member{node: node, cfg: cfg, log: log}, nil
 }
 
 // Update implements guest.Member.
 func (m *member) Update(next wire.Mesh) error {
 	cfg := m.cfg
 	cfg.Mesh = next
-	c, err := meshConfig(cfg)
+	c, err := meshConfig(cfg, m.log)
 	if err != nil {
 		return err
 	}
@@ -84,8 +85,9 @@ func (m *member) Done() <-chan struct{} { return m.node.Done() }
 func (m *member) Close() error { return m.node.Close() }
 
 // meshConfig is the node's configuration from the seed's. A lighthouse that
-// makes no sense is left out: the others still serve.
-func meshConfig(cfg wire.Config) (nebula.Config, error) {
+// makes no sense, or could name others' addresses, is left out: the others
+// still serve.
+func meshConfig(cfg wire.Config, log *slog.Logger) (nebula.Config, error) {
 	if cfg.MeshCert == "" {
 		return nebula.Config{}, errors.New("the seed has no mesh certificate")
 	}
@@ -96,10 +98,12 @@ func meshConfig(cfg wire.Config) (nebula.Config, error) {
 		// The one port that neighbours' taps let through.
 		Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), wire.MeshPort),
 	}
+	var named []nebula.Lighthouse
 	for _, l := range cfg.Mesh.Lighthouses {
 		h := nebula.Lighthouse{CA: []byte(l.CA), Relay: l.Relay}
 		addr, err := netip.ParseAddr(l.Address)
 		if err != nil {
+			log.Warn("lighthouse left out", "error", err)
 			continue
 		}
 		h.Addr = addr
@@ -108,9 +112,12 @@ func meshConfig(cfg wire.Config) (nebula.Config, error) {
 				h.Underlay = append(h.Underlay, at)
 			}
 		}
-		if len(h.Underlay) > 0 {
-			c.Lighthouses = append(c.Lighthouses, h)
-		}
+		named = append(named, h)
 	}
+	fit, refused := nebula.Usable(named)
+	for _, err := range refused {
+		log.Warn("lighthouse left out", "error", err)
+	}
+	c.Lighthouses = fit
 	return c, nil
 }

@@ -145,7 +145,8 @@ func TestLighthousesTranslated(t *testing.T) {
 	houses, ends := d.translate(context.Background(), []*meshv1.Lighthouse{
 		{Name: "without a CA", Address: "100.127.0.2", Endpoints: good.GetEndpoints()},
 		{Name: "broken CA", CaCertificate: []byte("x"), Endpoints: good.GetEndpoints()},
-		{Name: "nowhere", CaCertificate: good.GetCaCertificate()},
+		{Name: "another's", Address: "100.127.0.2", CaCertificate: good.GetCaCertificate(), Endpoints: good.GetEndpoints()},
+		{Name: "nowhere", Address: "100.127.0.1", CaCertificate: good.GetCaCertificate()},
 		good,
 	})
 	if len(houses) != 1 || houses[0].Address != "100.127.0.1" || !houses[0].Relay || !strings.Contains(houses[0].CA, "BEGIN NEBULA") {

@@ -16,7 +16,7 @@ import (
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
 	wire "github.com/hippius/compute/core/guest"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/admit"
 )
 
 const (
@@ -85,7 +85,11 @@ func (d *directory) translate(ctx context.Context, listed []*meshv1.Lighthouse) 
 		if len(l.GetCaCertificate()) == 0 || len(houses) == maxLighthouses {
 			continue
 		}
-		ca, err := nebula.ParseCertificate(l.GetCaCertificate())
+		addr, err := netip.ParseAddr(l.GetAddress())
+		if err != nil {
+			continue
+		}
+		ca, err := admit.Lighthouse(l.GetCaCertificate(), addr, time.Now())
 		if err != nil {
 			d.log.Warn("lighthouse's certificate", "lighthouse", l.GetName(), "error", err)
 			continue

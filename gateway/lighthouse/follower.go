@@ -3,7 +3,6 @@
 package lighthouse
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -35,8 +34,16 @@ type Admission func(ca []byte, networks []netip.Prefix) error
 
 // Node is the running lighthouse.
 type Node interface {
-	// Trust replaces the tenants' CAs and the blocklist; live tunnels of those that stay are kept.
-	Trust(cas [][]byte, blocklist [][]byte) error
+	// Trust replaces whom it trusts; live tunnels of those that stay are kept.
+	Trust(all []Trusted) error
+}
+
+// Trusted is a tenant's CA, and what the tenant revoked of what it signed. It
+// says nothing of what others signed.
+type Trusted struct {
+	CA []byte
+	// Revoked certificate fingerprints, 32 bytes each.
+	Revoked [][]byte
 }
 
 // Follower applies the directory to the node.
@@ -98,22 +105,21 @@ func (f *Follower) Step(ctx context.Context) error {
 		}
 		known[t.Owner] = t
 	}
-	cas, blocklist, refused := f.bundle(known)
-	if err := f.node.Trust(cas, blocklist); err != nil {
-		return fmt.Errorf("reload lighthouse with %d tenants: %w", len(cas), err)
+	admitted, refused := f.admitted(known)
+	if err := f.node.Trust(admitted); err != nil {
+		return fmt.Errorf("reload lighthouse with %d tenants: %w", len(admitted), err)
 	}
 	f.known, f.cursor = known, next
-	f.trusted.Store(int64(len(cas)))
+	f.trusted.Store(int64(len(admitted)))
 	f.refused.Store(int64(refused))
 	f.synced.Store(true)
 	return nil
 }
 
-// bundle gives the CAs that the rule admits, in a stable order, and all revoked fingerprints.
-func (f *Follower) bundle(known map[string]Tenant) (cas, blocklist [][]byte, refused int) {
+// admitted gives the tenants whose CA the rule admits, in a stable order.
+func (f *Follower) admitted(known map[string]Tenant) (all []Trusted, refused int) {
 	for _, owner := range slices.Sorted(maps.Keys(known)) {
 		t := known[owner]
-		blocklist = append(blocklist, t.Revoked...)
 		if len(t.CA) == 0 {
 			continue
 		}
@@ -122,8 +128,7 @@ func (f *Follower) bundle(known map[string]Tenant) (cas, blocklist [][]byte, ref
 			f.log.Warn("tenant's CA refused", "owner", owner, "error", err)
 			continue
 		}
-		cas = append(cas, t.CA)
+		all = append(all, Trusted{CA: t.CA, Revoked: t.Revoked})
 	}
-	slices.SortFunc(blocklist, bytes.Compare)
-	return cas, slices.CompactFunc(blocklist, bytes.Equal), refused
+	return all, refused
 }

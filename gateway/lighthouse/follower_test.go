@@ -1,10 +1,12 @@
 package lighthouse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -36,16 +38,16 @@ func (d *directory) Tenants(_ context.Context, after int64) ([]Tenant, int64, er
 }
 
 type node struct {
-	cas, blocklist [][]byte
-	reloads        int
-	err            error
+	trusts  []Trusted
+	reloads int
+	err     error
 }
 
-func (n *node) Trust(cas, blocklist [][]byte) error {
+func (n *node) Trust(all []Trusted) error {
 	if n.err != nil {
 		return n.err
 	}
-	n.cas, n.blocklist = cas, blocklist
+	n.trusts = all
 	n.reloads++
 	return nil
 }
@@ -77,21 +79,21 @@ func TestFollowerTrustsWhatTheRuleAdmits(t *testing.T) {
 	if err := f.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(n.cas) != 2 || string(n.cas[0]) != string(a.CA) || string(n.cas[1]) != string(b.CA) {
-		t.Fatalf("trusted %q; want those of a and b", n.cas)
+	if len(n.trusts) != 2 || string(n.trusts[0].CA) != string(a.CA) || string(n.trusts[1].CA) != string(b.CA) {
+		t.Fatalf("trusted %q; want those of a and b", n.trusts)
 	}
 	if trusted, refused := f.Counts(); trusted != 2 || refused != 1 {
 		t.Fatalf("counts %d trusted, %d refused; want 2 and 1", trusted, refused)
 	}
-	if len(n.blocklist) != 2 {
-		t.Fatalf("blocklist %v; want two distinct fingerprints", n.blocklist)
+	if got := n.trusts; !slices.EqualFunc(got[0].Revoked, a.Revoked, bytes.Equal) || !slices.EqualFunc(got[1].Revoked, b.Revoked, bytes.Equal) {
+		t.Fatalf("revocations %v; want each tenant's own", got)
 	}
 	if err := f.Step(t.Context()); err != nil || n.reloads != 1 {
 		t.Fatalf("a step without changes: err %v, %d reloads; want none more than 1", err, n.reloads)
 	}
 	d.set(Tenant{Owner: "b"}) // released
-	if err := f.Step(t.Context()); err != nil || len(n.cas) != 1 {
-		t.Fatalf("after release: err %v, %d CAs; want 1", err, len(n.cas))
+	if err := f.Step(t.Context()); err != nil || len(n.trusts) != 1 {
+		t.Fatalf("after release: err %v, %d CAs; want 1", err, len(n.trusts))
 	}
 }
 
@@ -104,14 +106,14 @@ func TestFollowerForgetsNothingWhenAReloadFails(t *testing.T) {
 		t.Fatalf("a failed reload counts as done: err %v", err)
 	}
 	n.err = nil
-	if err := f.Step(t.Context()); err != nil || len(n.cas) != 1 {
-		t.Fatalf("after the retry: err %v, %d CAs; want 1", err, len(n.cas))
+	if err := f.Step(t.Context()); err != nil || len(n.trusts) != 1 {
+		t.Fatalf("after the retry: err %v, %d CAs; want 1", err, len(n.trusts))
 	}
 	d.err = errors.New("chain away")
 	if err := f.Step(t.Context()); err == nil {
 		t.Fatal("a failed query is no error")
 	}
-	if len(n.cas) != 1 {
+	if len(n.trusts) != 1 {
 		t.Fatal("a failed query dropped tenants")
 	}
 }

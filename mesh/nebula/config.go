@@ -89,9 +89,13 @@ type Config struct {
 	// lighthouses included; empty allows all.
 	UnderlayAllow []netip.Prefix `json:"underlay_allow,omitempty"`
 
-	// Blocklist of certificate fingerprints, hex SHA-256.
+	// Blocklist of certificate fingerprints, hex SHA-256, whoever signed them.
 	Blocklist []string `json:"blocklist,omitempty"`
-	Firewall  Firewall `json:"firewall"`
+	// Revoked are, on a lighthouse, the certificates that parties gave up: by the
+	// fingerprint of their authority, SHA-256 in 32 bytes each. One counts only
+	// against what that authority signed.
+	Revoked  map[string][][]byte `json:"revoked,omitempty"`
+	Firewall Firewall            `json:"firewall"`
 
 	// MTU inside the mesh in bytes, 576 to 8800; 0 is DefaultMTU.
 	MTU int `json:"mtu,omitempty"`
@@ -117,8 +121,8 @@ func (c Config) check() error {
 	if c.AmLighthouse && len(c.SelfCA) == 0 {
 		return invalid("a lighthouse needs its own authority")
 	}
-	if !c.AmLighthouse && len(c.SelfCA) > 0 {
-		return invalid("only a lighthouse has its own authority")
+	if !c.AmLighthouse && len(c.SelfCA)+len(c.Revoked) > 0 {
+		return invalid("only a lighthouse has its own authority, and revocations by others")
 	}
 	if c.Mode == ModeNone && len(c.Firewall.Inbound)+len(c.Firewall.Outbound) > 0 {
 		return invalid("a node without packets of its own has no use for firewall rules")
@@ -174,6 +178,11 @@ func (c Config) checkMembers() error {
 	for _, fp := range c.Blocklist {
 		if raw, err := hex.DecodeString(fp); err != nil || len(raw) != 32 {
 			return invalid("blocked fingerprint %.80q is not a hex SHA-256", fp)
+		}
+	}
+	for authority, list := range c.Revoked {
+		if slices.ContainsFunc(list, func(f []byte) bool { return len(f) != 32 }) {
+			return invalid("authority %.80q revoked what is no SHA-256", authority)
 		}
 	}
 	if err := c.Firewall.check(); err != nil {

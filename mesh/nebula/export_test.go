@@ -18,7 +18,7 @@ func StartTrusting(c Config, authority *Certificate, edit func(rule map[string]a
 		return nil, err
 	}
 	t.trust(authority, time.Now())
-	settings := c.settings(t)
+	settings := c.settings(t, set(c.Blocklist))
 	rules, _ := settings["firewall"].(map[string]any)["inbound"].([]any)
 	for _, r := range rules {
 		if rule, ok := r.(map[string]any); ok {

@@ -37,13 +37,15 @@ type Node struct {
 	next     map[string]any
 	config   Config
 	trust    *trust
+	revoked  *revocations
+	blocked  int // how many certificates the library was told to refuse
 
 	// life ends, with the cause ErrClosed, when Close begins or the node stops.
 	life context.Context //nolint:containedctx // methods watch it beside their own
 	end  context.CancelCauseFunc
 
 	closeOnce sync.Once
-	mended    chan struct{} // closed when mend has ended
+	mended    chan struct{} // closed when mend, or enforce, has ended
 	done      chan struct{}
 	closeErr  error
 	fatal     error // set before done closes
@@ -114,7 +116,7 @@ func freePort(ctx context.Context, addr netip.Addr) (uint16, error) {
 }
 
 func startOn(asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
-	return startWith(c.settings(t), asked, c, t, log)
+	return startWith(c.settings(t, set(c.Blocklist)), asked, c, t, log)
 }
 
 func startWith(settings map[string]any, asked, c Config, t *trust, log *slog.Logger) (*Node, error) {
@@ -124,6 +126,8 @@ func startWith(settings map[string]any, asked, c Config, t *trust, log *slog.Log
 		port:     c.Listen.Port(),
 		config:   asked,
 		trust:    t,
+		revoked:  newRevocations(c.Revoked, nil),
+		blocked:  len(set(c.Blocklist)),
 		mended:   make(chan struct{}),
 		done:     make(chan struct{}),
 		stopCtx:  func() bool { return true },
@@ -159,7 +163,7 @@ func startWith(settings map[string]any, asked, c Config, t *trust, log *slog.Log
 	}
 	n.control = control
 	if c.AmLighthouse {
-		close(n.mended)
+		go n.enforce()
 	} else {
 		go n.mend()
 	}

@@ -35,18 +35,30 @@ func (n *Node) Reload(c Config) error {
 	if err := n.trust.sameNetworks(t); err != nil {
 		return fmt.Errorf("reload mesh: %w", err)
 	}
-	before := n.trust
-	blockedBefore := set(n.config.Blocklist)
+	before, blockedBefore := n.trust, n.revoked.blocked(n.config)
+	r := newRevocations(c.Revoked, n.revoked)
+	if len(r.by) > 0 {
+		r.look(n.tunnels())
+	}
+	if err := n.apply(c, t, r); err != nil {
+		return fmt.Errorf("reload mesh: %w", err)
+	}
+	n.warnOutOfTime(t)
+	n.cut(revoked(before, t, blockedBefore, r.blocked(c)))
+	return nil
+}
+
+// apply hands settings to the library, and keeps them if it takes them.
+func (n *Node) apply(c Config, t *trust, r *revocations) error {
 	// The library offers a reload from text only. The text is a mere trigger:
 	// our callback, the first, puts the real settings in its place before any
 	// other reads them, and megabytes of certificates pass no YAML parser.
-	n.next = c.settings(t)
+	blocked := r.blocked(c)
+	n.next = c.settings(t, blocked)
 	if err := n.settings.ReloadConfigString("reload: true"); err != nil {
-		return fmt.Errorf("reload mesh: %w", err)
+		return err
 	}
-	n.config, n.trust = c, t
-	n.warnOutOfTime(t)
-	n.cut(revoked(before, t, blockedBefore, set(c.Blocklist)))
+	n.config, n.trust, n.revoked, n.blocked = c, t, r, len(blocked)
 	return nil
 }
 

@@ -15,10 +15,10 @@ const (
 // settings are the library's configuration tree, as Go values: nothing is ever
 // formatted into text that a parser reads, so no name out of a certificate or
 // off the chain can become a setting.
-func (c Config) settings(t *trust) map[string]any {
-	blocklist := make([]any, len(c.Blocklist))
-	for i, fp := range c.Blocklist {
-		blocklist[i] = fp
+func (c Config) settings(t *trust, blocked map[string]struct{}) map[string]any {
+	blocklist := make([]any, 0, len(blocked))
+	for fp := range blocked {
+		blocklist = append(blocklist, fp)
 	}
 	hosts, relays, static := []any{}, []any{}, map[string]any{}
 	for _, l := range c.Lighthouses {

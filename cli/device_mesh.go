@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"sync"
+	"time"
+
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/mesh/admit"
+	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/nebula/netstack"
+)
+
+// lookEvery is how often a device that is in the mesh asks the chain for what
+// changed: lighthouses, and certificates that count no more.
+const lookEvery = 10 * time.Second
+
+// meshConfig is how this device joins the mesh by what the chain says now.
+func (c *command) meshConfig(ctx context.Context, s *session, d deviceIdentity) (nebula.Config, error) {
+	lighthouses, err := s.lighthouses(ctx, c.env.Now())
+	if err != nil {
+		return nebula.Config{}, err
+	}
+	tenant, err := s.chain.Tenant(ctx, d.Account)
+	if err != nil && !errors.Is(err, client.ErrNotFound) {
+		return nebula.Config{}, err
+	}
+	return memberConfig(d, lighthouses, tenant), nil
+}
+
+// memberConfig lets out what the device dials, and nobody in. A machine that
+// was moved has left its identity with the former host: that one is on the list
+// of the revoked, and whoever answers with it is not believed.
+func memberConfig(d deviceIdentity, lighthouses []nebula.Lighthouse, tenant *meshv1.Tenant) nebula.Config {
+	config := nebula.Config{
+		Mode: nebula.ModeUserspace, Stack: netstack.New,
+		CAs: [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
+		Lighthouses: lighthouses, UseRelays: true, Firewall: nebula.AllowOut(),
+	}
+	for _, f := range tenant.GetRevoked() {
+		config.Blocklist = append(config.Blocklist, hex.EncodeToString(f))
+	}
+	return config
+}
+
+// lighthouses are those on chain whose certificate keeps to its one address.
+func (s *session) lighthouses(ctx context.Context, now time.Time) ([]nebula.Lighthouse, error) {
+	all, err := s.chain.Lighthouses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := usable(all, now)
+	if len(out) == 0 {
+		return nil, errors.New("the network has no usable lighthouse; nobody can introduce this device to your machines")
+	}
+	return out, nil
+}
+
+func usable(all []*meshv1.Lighthouse, now time.Time) []nebula.Lighthouse {
+	var out []nebula.Lighthouse
+	for _, l := range all {
+		addr, err := netip.ParseAddr(l.GetAddress())
+		if err != nil {
+			continue
+		}
+		if _, err := admit.Lighthouse(l.GetCaCertificate(), addr, now); err != nil {
+			continue
+		}
+		n := nebula.Lighthouse{Addr: addr, CA: l.GetCaCertificate(), Relay: l.GetRelay()}
+		for _, e := range l.GetEndpoints() {
+			if ap, err := netip.ParseAddrPort(e); err == nil {
+				n.Underlay = append(n.Underlay, ap)
+			}
+		}
+		out = append(out, n)
+	}
+	out, _ = nebula.Usable(out)
+	return out
+}
+
+// meshNode is what keeps a device in the mesh.
+type meshNode interface {
+	Reload(next nebula.Config) error
+}
+
+// member is a device in the mesh that follows what the chain says of it.
+type member struct {
+	*nebula.Node
+	end  context.CancelFunc
+	done sync.WaitGroup
+}
+
+func newMember(ctx context.Context, node *nebula.Node, now nebula.Config, look func(context.Context) (nebula.Config, error), log *slog.Logger) *member {
+	ctx, end := context.WithCancel(ctx)
+	m := &member{Node: node, end: end}
+	m.done.Go(func() { follow(ctx, node, now, look, log) })
+	return m
+}
+
+// Close implements device.Session.
+func (m *member) Close() error {
+	m.end()
+	m.done.Wait()
+	return m.Node.Close()
+}
+
+// follow reloads the node whenever what look gives has changed, until ctx ends.
+// What cannot be looked up leaves all as it is.
+func follow(ctx context.Context, node meshNode, now nebula.Config, look func(context.Context) (nebula.Config, error), log *slog.Logger) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		next, err := look(ctx)
+		if err == nil && same(now, next) {
+			continue
+		}
+		if err == nil {
+			err = node.Reload(next)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			log.Warn("follow the mesh", "error", fmt.Errorf("as it was before: %w", err))
+		default:
+			now = next
+		}
+	}
+}
+
+// same tells whether two configurations differ in nothing that the chain says.
+func same(a, b nebula.Config) bool {
+	return reflect.DeepEqual(a.Lighthouses, b.Lighthouses) && reflect.DeepEqual(a.Blocklist, b.Blocklist)
+}

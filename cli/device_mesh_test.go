@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/nebula"
+)
+
+// What the tenant or the chain revoked is refused by the tenant's devices.
+func TestDeviceRefusesTheRevoked(t *testing.T) {
+	gone := make([]byte, 32)
+	gone[0] = 0xab
+	c := memberConfig(deviceIdentity{CA: "ca", Cert: "cert", Key: "key"}, nil, &meshv1.Tenant{Revoked: [][]byte{gone}})
+	if want := []string{"ab" + strings.Repeat("00", 31)}; !slices.Equal(c.Blocklist, want) {
+		t.Errorf("blocklist %v, want %v", c.Blocklist, want)
+	}
+	if len(c.Firewall.Inbound) != 0 || len(c.Firewall.Outbound) != 1 {
+		t.Errorf("firewall %+v; want nothing in, all out", c.Firewall)
+	}
+	if c = memberConfig(deviceIdentity{}, nil, nil); c.Blocklist != nil {
+		t.Errorf("of nobody: %v", c.Blocklist)
+	}
+}
+
+// reloads is a node that remembers what it was told.
+type reloads struct {
+	all []nebula.Config
+	err error
+}
+
+func (r *reloads) Reload(c nebula.Config) error {
+	if r.err != nil {
+		return r.err
+	}
+	r.all = append(r.all, c)
+	return nil
+}
+
+// A device that is in the mesh learns of a revocation while it is.
+func TestDeviceFollowsRevocations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		node := &reloads{}
+		var now nebula.Config
+		var away error
+		look := func(context.Context) (nebula.Config, error) { return now, away }
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			follow(ctx, node, nebula.Config{}, look, slog.New(slog.DiscardHandler))
+		}()
+		step := func(what string, want int) {
+			t.Helper()
+			time.Sleep(lookEvery)
+			synctest.Wait()
+			if len(node.all) != want {
+				t.Fatalf("%s: %d reloads, want %d", what, len(node.all), want)
+			}
+		}
+		step("nothing new", 0)
+		now.Blocklist = []string{"ab"}
+		node.err = errors.New("not now")
+		step("a reload fails", 0)
+		node.err = nil
+		step("and is tried again", 1)
+		if !slices.Equal(node.all[0].Blocklist, now.Blocklist) {
+			t.Errorf("told %+v", node.all[0])
+		}
+		away, now.Blocklist = errors.New("chain away"), nil
+		step("the chain is away", 1)
+		away = nil
+		now.Lighthouses = []nebula.Lighthouse{{Relay: true}}
+		step("a lighthouse more", 2)
+		cancel()
+		<-done
+	})
+}
+
+// One operator's nonsense on chain keeps nobody from the other lighthouses.
+func TestUsableLighthousesOfTheChain(t *testing.T) {
+	now := time.Now()
+	house := func(addr string) []byte {
+		a, err := ca.NewLighthouse(make([]byte, ca.SeedSize), netip.MustParseAddr(addr), "house", now.Add(-time.Hour), now.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Certificate().Raw()
+	}
+	at := []string{"192.0.2.1:4242"}
+	one := house("100.127.0.1")
+	got := usable([]*meshv1.Lighthouse{
+		{Address: "100.127.0.2", CaCertificate: []byte("rubbish"), Endpoints: at},
+		{Address: "100.127.0.3", CaCertificate: one, Endpoints: at},
+		{Address: "rubbish", CaCertificate: one, Endpoints: at},
+		{Address: "100.127.0.4", CaCertificate: house("100.127.0.4"), Endpoints: []string{"0.0.0.0:4242", "192.0.2.1:0", "name:1"}},
+		{Address: "100.127.0.1", CaCertificate: one, Endpoints: append([]string{"0.0.0.0:4242"}, at...), Relay: true},
+	}, now)
+	if len(got) != 1 || got[0].Addr.String() != "100.127.0.1" || len(got[0].Underlay) != 1 || !got[0].Relay {
+		t.Errorf("usable are %+v", got)
+	}
+}
