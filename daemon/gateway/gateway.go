@@ -109,7 +109,9 @@ func (g *gateway) followTenants(ctx context.Context) error { return g.follower.R
 
 // trustingNode lets the follower change whom the lighthouse trusts.
 type trustingNode struct {
-	node   interface{ Reload(next nebula.Config) error }
+	node interface {
+		Reload(next nebula.Config) error
+	}
 	config nebula.Config
 }
 
