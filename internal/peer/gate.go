@@ -45,6 +45,7 @@ func newGate(set settings) *gate {
 
 func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
 	defer g.contain(info.FullMethod, &err)
+	arrived(ctx)
 	ctx, err = g.admit(ctx, info.FullMethod)
 	if err != nil {
 		return nil, err
@@ -120,11 +121,3 @@ func (g *gate) contain(method string, err *error) {
 		*err = status.Error(codes.Internal, "internal error")
 	}
 }
-
-// stream is a server stream whose context is the Verifier's.
-type stream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (s *stream) Context() context.Context { return s.ctx }

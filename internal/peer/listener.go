@@ -2,22 +2,25 @@ package peer
 
 import (
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 )
 
 // limitListener bounds how many connections are open at once, in all and from one host. A connection over the bound
-// is closed at once rather than left waiting, so whoever holds many keeps nobody else from being told.
+// is closed at once rather than left waiting, so whoever holds many keeps nobody else from being told. When all are
+// taken the host that holds most loses its oldest to one that holds fewer: a few hosts cannot lock out the rest.
 type limitListener struct {
 	net.Listener
 	max, maxPerHost int
 
 	mu    sync.Mutex
 	open  int
-	hosts map[string]int
+	hosts map[string][]*limitedConn // oldest first
 }
 
 func newLimitListener(l net.Listener, maxConns, maxPerHost int) *limitListener {
-	return &limitListener{Listener: l, max: maxConns, maxPerHost: maxPerHost, hosts: make(map[string]int)}
+	return &limitListener{Listener: l, max: maxConns, maxPerHost: maxPerHost, hosts: make(map[string][]*limitedConn)}
 }
 
 // Accept returns the next connection that is within the bounds.
@@ -27,47 +30,83 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		host := hostOf(conn.RemoteAddr())
-		if l.enter(host) {
-			return &limitedConn{Conn: conn, leave: sync.OnceFunc(func() { l.leave(host) })}, nil
+		c := &limitedConn{Conn: conn, from: l, host: hostOf(conn.RemoteAddr())}
+		if l.enter(c) {
+			return c, nil
 		}
 		_ = conn.Close() // refused; there is nobody to tell
 	}
 }
 
-func (l *limitListener) enter(host string) bool {
+func (l *limitListener) enter(c *limitedConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open >= l.max || l.hosts[host] >= l.maxPerHost {
+	mine := len(l.hosts[c.host])
+	if mine >= l.maxPerHost {
 		return false
 	}
+	if l.open >= l.max {
+		most := l.most()
+		if len(l.hosts[most]) <= mine+1 {
+			return false
+		}
+		oldest := l.hosts[most][0]
+		l.remove(oldest)
+		_ = oldest.Conn.Close() // whoever serves it finds out, and closes it
+	}
 	l.open++
-	l.hosts[host]++
+	l.hosts[c.host] = append(l.hosts[c.host], c)
 	return true
 }
 
-func (l *limitListener) leave(host string) {
+// most is the host with most connections.
+func (l *limitListener) most() (host string) {
+	for h, conns := range l.hosts {
+		if len(conns) > len(l.hosts[host]) {
+			host = h
+		}
+	}
+	return host
+}
+
+func (l *limitListener) leave(c *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.remove(c)
+}
+
+// remove forgets a connection; one that was removed before changes nothing.
+func (l *limitListener) remove(c *limitedConn) {
+	i := slices.Index(l.hosts[c.host], c)
+	if i < 0 {
+		return
+	}
 	l.open--
-	if l.hosts[host]--; l.hosts[host] <= 0 {
-		delete(l.hosts, host)
+	if l.hosts[c.host] = slices.Delete(l.hosts[c.host], i, i+1); len(l.hosts[c.host]) == 0 {
+		delete(l.hosts, c.host)
 	}
 }
 
 type limitedConn struct {
 	net.Conn
-	leave func()
+	from *limitListener
+	host string
 }
 
 func (c *limitedConn) Close() error {
-	defer c.leave()
+	defer c.from.leave(c)
 	return c.Conn.Close()
 }
 
+// hostOf is whom a connection counts for. With IPv6 a host has a /64 at least, and may use every address of it.
 func hostOf(addr net.Addr) string {
-	if tcp, ok := addr.(*net.TCPAddr); ok {
-		return tcp.IP.String()
+	at, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return addr.String()
 	}
-	return addr.String()
+	ip := at.Addr().Unmap()
+	if ip.Is4() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 }

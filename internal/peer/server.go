@@ -14,8 +14,17 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// maxHeaders bounds the metadata of one call, in bytes.
-const maxHeaders = 16 << 10
+const (
+	// maxHeaders bounds the metadata of one call, in bytes.
+	maxHeaders = 16 << 10
+	// maxStreams bounds the calls in progress on one connection.
+	maxStreams = 128
+	// streamWindow and connWindow are how many bytes may be on their way, of a
+	// call and of a connection. gRPC's own widen with the speed of the line, up
+	// to 16 MiB for a call that nobody has read yet.
+	streamWindow = 64 << 10
+	connWindow   = 1 << 20
+)
 
 // Verifier decides whether caller may make this call, before the service sees it. The context it returns is the one
 // the service gets, so it can add what it learnt (for instance whom a short-lived key speaks for; call metadata is in
@@ -24,7 +33,9 @@ type Verifier func(ctx context.Context, caller ed25519.PublicKey, method string)
 
 type settings struct {
 	maxMessage      int
-	maxStreams      uint32
+	maxCalls        int
+	maxCallsPerHost int
+	arrival         time.Duration
 	maxConns        int
 	maxConnsPerHost int
 	handshake       time.Duration
@@ -41,10 +52,17 @@ type Option func(*settings)
 // MaxMessage bounds one received message, in bytes (4 MiB).
 func MaxMessage(n int) Option { return func(s *settings) { s.maxMessage = n } }
 
-// MaxStreams bounds the calls in progress on one connection (128).
-func MaxStreams(n uint32) Option { return func(s *settings) { s.maxStreams = n } }
+// MaxCalls bounds the calls in progress, in all (512) and from one host (128). With MaxMessage it bounds the memory
+// that callers can take.
+func MaxCalls(total, perHost int) Option {
+	return func(s *settings) { s.maxCalls, s.maxCallsPerHost = total, perHost }
+}
 
-// MaxConns bounds the connections open at once, in all (1024) and from one host (256).
+// ArrivalTimeout is how long the first message of a call may be on its way (15 s).
+func ArrivalTimeout(d time.Duration) Option { return func(s *settings) { s.arrival = d } }
+
+// MaxConns bounds the connections open at once, in all (1024) and from one host (256). When all are taken, whoever
+// holds most of them loses one to the next host that comes.
 func MaxConns(total, perHost int) Option {
 	return func(s *settings) { s.maxConns, s.maxConnsPerHost = total, perHost }
 }
@@ -71,14 +89,17 @@ func WithGRPC(opts ...grpc.ServerOption) Option {
 // Server is a gRPC server whose connections are bounded and whose callers have proved a key.
 type Server struct {
 	*grpc.Server
-	set settings
+	set   settings
+	calls *calls
 }
 
 // NewServer returns a server that proves key. Register services on it, then call Serve.
 func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 	set := settings{
 		maxMessage:      4 << 20,
-		maxStreams:      128,
+		maxCalls:        512,
+		maxCallsPerHost: 128,
+		arrival:         15 * time.Second,
 		maxConns:        1024,
 		maxConnsPerHost: 256,
 		handshake:       10 * time.Second,
@@ -88,11 +109,14 @@ func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(&set)
 	}
-	g := newGate(set)
-	return &Server{set: set, Server: grpc.NewServer(append(set.grpc,
+	g, c := newGate(set), newCalls(set)
+	return &Server{set: set, calls: c, Server: grpc.NewServer(append(set.grpc,
 		grpc.Creds(ServerCredentials(key)),
 		grpc.MaxRecvMsgSize(set.maxMessage),
-		grpc.MaxConcurrentStreams(set.maxStreams),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
+		grpc.InTapHandle(c.begin),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(set.handshake),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingInterval / 2, PermitWithoutStream: true}),
