@@ -63,8 +63,8 @@ gen-check: gen ## fail if the generated code is not what proto/ says
 e2e: setup build image ## whole-network tests with real machines (root)
 	go test -timeout 40m -count=1 ./test/...
 
-fuzz: ## every fuzz target for 20 s (FUZZTIME=60s for longer)
-	tools/fuzz.sh $${FUZZTIME:-20s}
+fuzz: ## every fuzz target for 60 s (FUZZTIME=10s for less)
+	tools/fuzz.sh $${FUZZTIME:-60s}
 
 bench: setup build image-tiny ## print "name value unit" lines (root)
 	@$(BIN)/hippius-devnet bench

@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"bytes"
+	"context"
+	"crypto/ed25519"
 	"log/slog"
 	"net/netip"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -215,4 +218,65 @@ type recorder struct{ last nebula.Config }
 func (r *recorder) Reload(c nebula.Config) error {
 	r.last = c
 	return nil
+}
+
+// list is a directory of tenants that does not change.
+type list []lighthouse.Tenant
+
+func (l list) Tenants(context.Context, int64) ([]lighthouse.Tenant, int64, error) { return l, 1, nil }
+
+// Tenants register what they please. One after the other is left out; the honest one is trusted all the same, and
+// what the others would have signed for is nobody's.
+func TestHostileTenantsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	block := func(n byte) []netip.Prefix {
+		return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, n * 64}), 26)}
+	}
+	sign := func(n byte, edit func(*nebula.Template)) []byte {
+		c := nebula.Template{
+			Name: "tenant", Networks: block(n), UnsafeNetworks: block(n), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		}
+		edit(&c)
+		a, err := nebula.SignAuthority(c, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Raw()
+	}
+	file := func(name string) []byte {
+		b, err := os.ReadFile("../../mesh/admit/testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	honest := sign(1, func(*nebula.Template) {})
+	all := list{
+		{Owner: "honest", Networks: block(1), CA: honest},
+		{Owner: "unconstrained", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = nil })},
+		{Owner: "all of the mesh", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = []netip.Prefix{admit.Space4()} })},
+		{Owner: "the neighbour's too", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = append(block(1), block(2)...) })},
+		{Owner: "the neighbour's", Networks: block(2), CA: honest},
+		{Owner: "the lighthouses'", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = []netip.Prefix{admit.LighthouseSpace()} })},
+		{Owner: "forwards for all", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.UnsafeNetworks = nil })},
+		{Owner: "as a lighthouse", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Groups = []string{admit.LighthouseGroup} })},
+		{Owner: "expired", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.NotAfter = now.Add(-time.Minute) })},
+		{Owner: "to come", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.NotBefore = now.Add(time.Minute) })},
+		{Owner: "another curve", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CA: file("p256.pem")},
+		{Owner: "an old version", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CA: file("version1.pem")},
+		{Owner: "no certificate", Networks: block(2), CA: []byte("rubbish")},
+		{Owner: "a mebibyte", Networks: block(2), CA: make([]byte, 1<<20)},
+	}
+	node := &recorder{}
+	f := lighthouse.New(all, admitTenant, &trustingNode{node: node}, time.Second, slog.New(slog.DiscardHandler))
+	if err := f.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if cas := node.last.CAs; len(cas) != 1 || !bytes.Equal(cas[0], honest) {
+		t.Errorf("trusts %d authorities; want the honest one's", len(cas))
+	}
+	if trusted, refused := f.Counts(); trusted != 1 || int(refused) != len(all)-1 {
+		t.Errorf("counts %d trusted and %d refused of %d", trusted, refused, len(all))
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -40,6 +42,22 @@ func signed(t testing.TB, edit func(*nebula.Template)) []byte {
 	c, err := nebula.SignAuthority(tmpl, key(1))
 	require.NoError(t, err)
 	return c.Raw()
+}
+
+func file(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	require.NoError(t, err)
+	return b
+}
+
+// blocks are as many tenants' networks.
+func blocks(n int) []netip.Prefix {
+	out := make([]netip.Prefix, n)
+	for i := range out {
+		out[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 70, byte(i), 0}), 26)
+	}
+	return out
 }
 
 func TestTenant(t *testing.T) {
@@ -96,13 +114,16 @@ func TestTenant(t *testing.T) {
 		"a lighthouse's group": {signed(t, func(c *nebula.Template) {
 			c.Groups = []string{"vm", admit.LighthouseGroup}
 		}), both, admit.ErrGroups, "groups"},
-		"expired": {signed(t, func(c *nebula.Template) { c.NotAfter = now.Add(-time.Second) }), both, nebula.ErrExpired, "expired"},
-		"early":   {signed(t, func(c *nebula.Template) { c.NotBefore = now.Add(time.Second) }), both, nebula.ErrNotYetValid, "not_yet_valid"},
-		"a host":  {host.Raw(), both, admit.ErrNotCA, "not_ca"},
-		"forged":  {forged, both, admit.ErrSignature, "signature"},
-		"large":   {make([]byte, 1025), both, admit.ErrTooLarge, "too_large"},
-		"rubbish": {[]byte("rubbish"), both, admit.ErrMalformed, "malformed"},
-		"empty":   {nil, both, admit.ErrMalformed, "malformed"},
+		"expired":        {signed(t, func(c *nebula.Template) { c.NotAfter = now.Add(-time.Second) }), both, nebula.ErrExpired, "expired"},
+		"early":          {signed(t, func(c *nebula.Template) { c.NotBefore = now.Add(time.Second) }), both, nebula.ErrNotYetValid, "not_yet_valid"},
+		"a host":         {host.Raw(), both, admit.ErrNotCA, "not_ca"},
+		"forged":         {forged, both, admit.ErrSignature, "signature"},
+		"large":          {make([]byte, 1025), both, admit.ErrTooLarge, "too_large"},
+		"another curve":  {file(t, "p256.pem"), both, admit.ErrCurve, "curve"},
+		"an old version": {file(t, "version1.pem"), both, admit.ErrVersion, "version"},
+		"sixty networks": {signed(t, func(c *nebula.Template) { c.Networks, c.UnsafeNetworks = blocks(60), both }), both, admit.ErrNetworks, "networks"},
+		"rubbish":        {[]byte("rubbish"), both, admit.ErrMalformed, "malformed"},
+		"empty":          {nil, both, admit.ErrMalformed, "malformed"},
 
 		"no allocation":       {authority.Raw(), nil, admit.ErrAllocation, "allocation"},
 		"strange allocation":  {authority.Raw(), []netip.Prefix{wide}, admit.ErrAllocation, "allocation"},
@@ -174,6 +195,8 @@ func FuzzTenant(f *testing.F) {
 	a, err := ca.NewTenant(bytes.Repeat([]byte{1}, ca.SeedSize), both, "t", now.Add(-time.Hour), now.Add(time.Hour))
 	require.NoError(f, err)
 	f.Add(a.Certificate().PEM())
+	f.Add(file(f, "p256.pem"))
+	f.Add(file(f, "version1.pem"))
 	f.Add([]byte("-----BEGIN NEBULA CERTIFICATE V2-----\n-----END NEBULA CERTIFICATE V2-----\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, allocated := range [][]netip.Prefix{both, both[:1]} {

@@ -71,6 +71,42 @@ func TestHostileSender(t *testing.T) {
 	require.True(t, vm.LighthouseUp(), "the tunnel the operator spoke into is there")
 }
 
+// The library itself takes nothing from a peer outside its own networks, so the
+// case above has two walls. Here is the second alone: an operator whose
+// authority, trusted by mistake, puts it inside the tenant's network.
+func TestHostileSenderInside(t *testing.T) {
+	t.Parallel()
+	program := buildHostile(t)
+	for name, c := range map[string]struct {
+		edit   func(rule map[string]any)
+		enters bool
+	}{
+		"rules bound to the tenant's authority": {func(map[string]any) {}, false},
+		"rules bound to none":                   {func(rule map[string]any) { delete(rule, "ca_sha") }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newIntruder(t)
+			evil := runHostile(t, program, s.evil)
+			heard := &tape{}
+			config := s.victim
+			config.Stack = func([]netip.Prefix, int) (nebula.Stack, error) { return heard, nil }
+			config.Lighthouses = []nebula.Lighthouse{{Addr: netip.MustParseAddr("100.64.0.70"), Underlay: []netip.AddrPort{s.at}}}
+			victim, err := nebula.StartTrusting(config, s.anywhere, c.edit, logger(t, "victim"))
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, victim.Close()) })
+			for range 10 {
+				evil.send(t, victim.Addr(), datagram(netip.MustParseAddr("100.64.0.70"), victim.Addr(), "an operator inside"))
+				time.Sleep(20 * time.Millisecond)
+			}
+			if c.enters {
+				require.Eventually(t, func() bool { return heard.has("an operator inside") }, 5*time.Second, 5*time.Millisecond, "the attack is real")
+				return
+			}
+			require.Never(t, func() bool { return heard.has("an operator inside") }, 300*time.Millisecond, 20*time.Millisecond)
+		})
+	}
+}
+
 // buildHostile builds testdata/hostile with its checks patched out.
 func buildHostile(t *testing.T) string {
 	t.Helper()

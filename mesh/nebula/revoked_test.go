@@ -186,7 +186,7 @@ func TestUsableLighthouses(t *testing.T) {
 			l.Underlay = at("0.0.0.0:4242", "192.0.2.1:0", "224.0.0.1:1", "[fe80::1%eth0]:1")
 		}),
 		"the same a second time":  good,
-		"broken after its making": with(func(l *nebula.Lighthouse) { l.CA = broken(op.bytes()) }),
+		"broken after its making": {Addr: house(t, 9).block.Addr(), Underlay: good.Underlay, CA: broken(house(t, 9).bytes())},
 	} {
 		fit, refused := nebula.Usable([]nebula.Lighthouse{good, hostile})
 		require.Len(t, refused, 1, name)
@@ -203,10 +203,8 @@ func TestUsableLighthouses(t *testing.T) {
 	require.Len(t, fit[0].Underlay, nebula.MaxUnderlay)
 	var crowd []nebula.Lighthouse
 	for i := range byte(nebula.MaxLighthouses + 5) {
-		addr := netip.AddrFrom4([4]byte{100, 127, 1, i})
-		a, err := ca.NewLighthouse(seed(i), addr, "one of many", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
-		require.NoError(t, err)
-		crowd = append(crowd, nebula.Lighthouse{Addr: addr, Underlay: good.Underlay, CA: a.Certificate().Raw()})
+		h := house(t, i)
+		crowd = append(crowd, nebula.Lighthouse{Addr: h.block.Addr(), Underlay: good.Underlay, CA: h.bytes()})
 	}
 	fit, refused = nebula.Usable(crowd)
 	require.Len(t, fit, nebula.MaxLighthouses)
@@ -220,4 +218,13 @@ func broken(raw []byte) []byte {
 	out := bytes.Clone(raw)
 	out[len(out)-1] ^= 1
 	return out
+}
+
+// house is the n-th of many operators.
+func house(t *testing.T, n byte) *party {
+	t.Helper()
+	addr := netip.AddrFrom4([4]byte{100, 127, 1, n})
+	a, err := ca.NewLighthouse(seed(n), addr, "one of many", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	return &party{Authority: a, block: netip.PrefixFrom(addr, 32)}
 }

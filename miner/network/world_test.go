@@ -55,6 +55,8 @@ func newWorld(t *testing.T) *world {
 		t.Cleanup(func() { check(t, lab.Close()) })
 		*l.lab = lab
 	}
+	// Addresses that are being tried would change while the tests look.
+	w.run(t, w.host, "sh", "-c", "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad || true")
 	check(t, netlab.Connect(
 		netlab.End{Lab: w.host, Name: "uplink", Addr: netip.MustParsePrefix(uplinkAddr + "/30")},
 		netlab.End{Lab: w.beyond, Name: "downlink", Addr: netip.MustParsePrefix("192.168.76.1/30")},
