@@ -265,7 +265,7 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 // copyState of an agent that is not there.
 func (w *world) copyState() (restore func()) {
 	w.t.Helper()
-	path := filepath.Join(w.dir, "state.db")
+	path := filepath.Join(w.stateDir, "state.db")
 	if err := w.db.Close(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func (w *world) copyState() (restore func()) {
 func (w *world) openState() {
 	w.t.Helper()
 	var err error
-	if w.db, err = store.Open(filepath.Join(w.dir, "state.db")); err != nil {
+	if w.db, err = store.Open(filepath.Join(w.stateDir, "state.db")); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -366,7 +366,7 @@ func TestLostDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, others := w.process(id), w.process(string(stranger.ID))
-	if err := errors.Join(w.db.Close(), os.Remove(filepath.Join(w.dir, "state.db"))); err != nil {
+	if err := errors.Join(w.db.Close(), os.Remove(filepath.Join(w.stateDir, "state.db"))); err != nil {
 		t.Fatal(err)
 	}
 	w.openState()

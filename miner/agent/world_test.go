@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ type world struct {
 	parts     func(p *agent.Parts) // changes what the agent gets
 	deafMute  bool                 // guests without an agent
 	boot      time.Duration        // what a guest takes to come up
+	stateDir  string               // of the agent's database
 	told      chan wire.Mesh       // what guests heard of the mesh
 	rogue     func(m vm.Machine) func(context.Context, net.Conn)
 
@@ -75,6 +77,7 @@ func newWorld(t *testing.T) *world {
 		config: testConfig(), boot: 20 * time.Millisecond,
 		parts: func(*agent.Parts) {},
 	}
+	w.stateDir = w.dir
 	w.catalogue = newCatalogue(t, w.dir)
 	var err error
 	if w.seeds, err = seed.NewStore(seed.Config{Dir: filepath.Join(w.dir, "seeds"), Group: -1, AnyFilesystem: true}); err != nil {
@@ -369,7 +372,17 @@ func (c *catalogue) Plans(context.Context) ([]*marketplacev1.PlanPrice, error) {
 	}}}, c.err
 }
 
-func (c *catalogue) Images(context.Context) ([]*marketplacev1.Image, error) { return c.images, nil }
+func (c *catalogue) Images(context.Context) ([]*marketplacev1.Image, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.images), nil
+}
+
+func (c *catalogue) add(im *marketplacev1.Image) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.images = append(c.images, im)
+}
 
 func (c *catalogue) Apps(context.Context) ([]*marketplacev1.App, error) {
 	return []*marketplacev1.App{{Name: "docker", Recipe: "packages: [docker.io]\n"}}, nil
