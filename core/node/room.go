@@ -87,6 +87,25 @@ func (u Usage) Sub(d Demand) (Usage, error) {
 	return Usage{u.VMs - 1, u.VCPUs - d.VCPUs, u.MemoryMiB - d.MemoryMiB, u.DiskGiB - d.DiskGiB}, nil
 }
 
+// Swap replaces one VM's demand by another; ErrNotHeld as in Sub.
+func (u Usage) Swap(from, to Demand) (Usage, error) {
+	rest, err := u.Sub(from)
+	if err != nil {
+		return u, err
+	}
+	return rest.Add(to)
+}
+
+// Within reports whether a demand asks for no more than another of anything.
+func (d Demand) Within(o Demand) bool {
+	return d.VCPUs <= o.VCPUs && d.MemoryMiB <= o.MemoryMiB && d.DiskGiB <= o.DiskGiB
+}
+
+// Both is what has to be kept free so that either demand fits.
+func (d Demand) Both(o Demand) Demand {
+	return Demand{max(d.VCPUs, o.VCPUs), max(d.MemoryMiB, o.MemoryMiB), max(d.DiskGiB, o.DiskGiB)}
+}
+
 // RoomLeft is what a machine has left; a machine that offers less than is
 // taken has none. Overcommit in parts of 100.
 func RoomLeft(c Capacity, u Usage, overcommit uint32) Room {

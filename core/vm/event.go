@@ -37,6 +37,12 @@ const (
 	Start Event = iota + 1
 	Stop
 	Reboot
+	// Resize: another size, for which what runs needs no restart.
+	Resize
+	// ResizeRestart: another size, for which it is restarted.
+	ResizeRestart
+	// Rebuild: a blank disk from an image, as the next instance.
+	Rebuild
 	Terminate
 
 	// Assign: a miner was chosen.
@@ -77,7 +83,7 @@ func Events() []Event {
 // By is the only actor that may cause the event.
 func (e Event) By() Actor {
 	switch e {
-	case Start, Stop, Reboot, Terminate:
+	case Start, Stop, Reboot, Resize, ResizeRestart, Rebuild, Terminate:
 		return Tenant
 	case Assign, Unassign, Retry, GiveUp, RunOut, Lose, Archive, Release:
 		return Chain
@@ -98,6 +104,12 @@ func (e Event) String() string {
 		return "stop"
 	case Reboot:
 		return "reboot"
+	case Resize:
+		return "resize"
+	case ResizeRestart:
+		return "resize with a restart"
+	case Rebuild:
+		return "rebuild"
 	case Terminate:
 		return "terminate"
 	case Assign:

@@ -107,6 +107,8 @@ const (
 	ReasonCreditRunOut = "credit_run_out"
 	// ReasonTenant: the tenant asked for it.
 	ReasonTenant = "tenant_request"
+	// ReasonResize: it is restarted with another size.
+	ReasonResize = "resize"
 	// ReasonGuestShutdown: shut down cleanly from inside; stays off.
 	ReasonGuestShutdown = "guest_shutdown"
 	// ReasonHostProcessDied: the host's process died and is started again.

@@ -58,6 +58,9 @@ func (e *PhaseError) Error() string {
 //
 //	RunOut C: Pending, Assigned ─> Failed (Start T places it again)
 //	Lose C: any held phase but Terminating ─> Lost; Lost ─> what its miner reports when it is back (M), or Assigned (C, next miner)
+//	Resize T: Running and Stopped stay what they are; ResizeRestart T: Running ─> Rebooting
+//	Rebuild T: Provisioning, Running, Rebooting, Stopped, held Failed ─> Provisioning, same host, what was on the disk given up;
+//	           Failed that nobody holds ─> Pending
 //	Archive C: Stopped ─> Archived; Start T: Archived ─> Pending (thaw)
 //	Terminate T: held ─> Terminating ─> Terminated (ReportTerminated M, Release C); held by nobody ─> Terminated
 func Next(s State, ev Event, by Actor) (Phase, error) {
@@ -141,7 +144,7 @@ func fromAssigned(ev Event) Phase {
 
 func fromProvisioning(ev Event) Phase {
 	switch ev { //nolint:exhaustive // the rest has no arrow from here
-	case ReportProvisioning:
+	case ReportProvisioning, Rebuild:
 		return Provisioning
 	case ReportRunning:
 		return Running
@@ -170,8 +173,12 @@ func fromRunning(ev Event) Phase {
 		return Failed
 	case Stop, RunOut:
 		return Stopping
-	case Reboot:
+	case Reboot, ResizeRestart:
 		return Rebooting
+	case Resize:
+		return Running
+	case Rebuild:
+		return Provisioning
 	case Lose:
 		return Lost
 	default:
@@ -185,7 +192,7 @@ func fromRebooting(ev Event) Phase {
 		return Rebooting
 	case ReportRunning:
 		return Running
-	case ReportProvisioning:
+	case ReportProvisioning, Rebuild:
 		return Provisioning
 	case ReportStopped:
 		return Stopped
@@ -217,11 +224,11 @@ func fromStopping(ev Event) Phase {
 
 func fromStopped(ev Event) Phase {
 	switch ev { //nolint:exhaustive // the rest has no arrow from here
-	case ReportStopped:
+	case ReportStopped, Resize:
 		return Stopped
 	case ReportFailed:
 		return Failed
-	case Start:
+	case Start, Rebuild:
 		return Provisioning
 	case Archive:
 		return Archived
@@ -234,11 +241,12 @@ func fromStopped(ev Event) Phase {
 
 func fromFailed(s State, ev Event) Phase {
 	if !s.Held {
-		// Without a holder it may only be placed anew, and never blank over data that was.
-		return choose((ev == Retry || ev == Start) && !s.HasData, Pending, 0)
+		// Without a holder it may only be placed anew, and never blank over data
+		// that was, unless the tenant gives that up.
+		return choose(ev == Rebuild || (ev == Retry || ev == Start) && !s.HasData, Pending, 0)
 	}
 	switch ev { //nolint:exhaustive // the rest has no arrow from here
-	case Start:
+	case Start, Rebuild:
 		return Provisioning
 	case Stop, RunOut:
 		return Stopping

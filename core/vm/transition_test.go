@@ -24,9 +24,9 @@ func everyState(t *testing.T) []State {
 // far as holder, data and power may change with it.
 func settle(s State, ev Event, to Phase) []State {
 	s.Phase = to
-	s.HasData = s.HasData || to == Running
+	s.HasData = (s.HasData && ev != Rebuild) || to == Running
 	switch ev { //nolint:exhaustive // the rest changes no power
-	case Start:
+	case Start, Rebuild:
 		s.On = true
 	case Stop, RunOut:
 		s.On = false
@@ -113,8 +113,12 @@ func TestNoPhaseIsATrap(t *testing.T) {
 	}
 }
 
+// Only the tenant's own rebuild gives data up.
 func TestDataIsNeverStartedBlank(t *testing.T) {
 	for _, ev := range Events() {
+		if ev == Rebuild {
+			continue
+		}
 		for _, held := range []bool{false, true} {
 			s := State{Phase: Failed, Held: held, HasData: true, On: true}
 			if to, err := Next(s, ev, ev.By()); err == nil && (to == Pending || to == Assigned) {
@@ -164,8 +168,15 @@ func TestUsualLife(t *testing.T) {
 		{ReportFailed, Failed},
 		{ReportProvisioning, Provisioning},
 		{ReportRunning, Running},
+		{Resize, Running},
+		{ResizeRestart, Rebooting},
+		{ReportRebooting, Rebooting},
+		{ReportRunning, Running},
 		{ReportStopped, Stopped},
-		{Start, Provisioning},
+		{Resize, Stopped},
+		{Rebuild, Provisioning},
+		{ReportFailed, Failed},
+		{Rebuild, Provisioning},
 		{RunOut, Stopping},
 		{ReportFailed, Failed},
 		{ReportStopped, Stopped},
@@ -181,6 +192,35 @@ func TestUsualLife(t *testing.T) {
 		for _, n := range settle(s, step.ev, to) {
 			if n.Held == held {
 				s = n
+			}
+		}
+	}
+}
+
+// A resize changes where a VM stands only if it is restarted for it, and a
+// rebuild always leads to a start on the host that holds it, or to a new one.
+func TestResizeAndRebuild(t *testing.T) {
+	for _, s := range everyState(t) {
+		for _, c := range []struct {
+			ev   Event
+			from []Phase
+			to   func(s State) Phase
+		}{
+			{Resize, []Phase{Running, Stopped}, func(s State) Phase { return s.Phase }},
+			{ResizeRestart, []Phase{Running}, func(State) Phase { return Rebooting }},
+			{Rebuild, []Phase{Provisioning, Running, Rebooting, Stopped, Failed}, func(s State) Phase {
+				if s.Held {
+					return Provisioning
+				}
+				return Pending
+			}},
+		} {
+			to, err := Next(s, c.ev, Tenant)
+			switch fits := slices.Contains(c.from, s.Phase); {
+			case fits && (err != nil || to != c.to(s)):
+				t.Errorf("%s in %+v: got %s, %v; want %s", c.ev, s, to, err, c.to(s))
+			case !fits && err == nil:
+				t.Errorf("%s in %+v leads to %s", c.ev, s, to)
 			}
 		}
 	}

@@ -786,6 +786,216 @@ func (*MsgRenameVMResponse) Descriptor() ([]byte, []int) {
 	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{15}
 }
 
+type MsgResizeVM struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	VmId          string                 `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	Plan          string                 `protobuf:"bytes,3,opt,name=plan,proto3" json:"plan,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgResizeVM) Reset() {
+	*x = MsgResizeVM{}
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgResizeVM) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgResizeVM) ProtoMessage() {}
+
+func (x *MsgResizeVM) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgResizeVM.ProtoReflect.Descriptor instead.
+func (*MsgResizeVM) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *MsgResizeVM) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *MsgResizeVM) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+func (x *MsgResizeVM) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+type MsgResizeVMResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// restart: the VM is restarted for it now; without, only its disk grows, or it takes effect at the next start.
+	Restart       bool `protobuf:"varint,1,opt,name=restart,proto3" json:"restart,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgResizeVMResponse) Reset() {
+	*x = MsgResizeVMResponse{}
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgResizeVMResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgResizeVMResponse) ProtoMessage() {}
+
+func (x *MsgResizeVMResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgResizeVMResponse.ProtoReflect.Descriptor instead.
+func (*MsgResizeVMResponse) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *MsgResizeVMResponse) GetRestart() bool {
+	if x != nil {
+		return x.Restart
+	}
+	return false
+}
+
+type MsgRebuildVM struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	VmId          string                 `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	Image         string                 `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgRebuildVM) Reset() {
+	*x = MsgRebuildVM{}
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgRebuildVM) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgRebuildVM) ProtoMessage() {}
+
+func (x *MsgRebuildVM) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgRebuildVM.ProtoReflect.Descriptor instead.
+func (*MsgRebuildVM) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *MsgRebuildVM) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *MsgRebuildVM) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+func (x *MsgRebuildVM) GetImage() string {
+	if x != nil {
+		return x.Image
+	}
+	return ""
+}
+
+type MsgRebuildVMResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// instance_seq that the VM comes up as.
+	InstanceSeq   uint32 `protobuf:"varint,1,opt,name=instance_seq,json=instanceSeq,proto3" json:"instance_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgRebuildVMResponse) Reset() {
+	*x = MsgRebuildVMResponse{}
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgRebuildVMResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgRebuildVMResponse) ProtoMessage() {}
+
+func (x *MsgRebuildVMResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgRebuildVMResponse.ProtoReflect.Descriptor instead.
+func (*MsgRebuildVMResponse) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *MsgRebuildVMResponse) GetInstanceSeq() uint32 {
+	if x != nil {
+		return x.InstanceSeq
+	}
+	return 0
+}
+
 type MsgTerminateVM struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -796,7 +1006,7 @@ type MsgTerminateVM struct {
 
 func (x *MsgTerminateVM) Reset() {
 	*x = MsgTerminateVM{}
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[16]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1018,7 @@ func (x *MsgTerminateVM) String() string {
 func (*MsgTerminateVM) ProtoMessage() {}
 
 func (x *MsgTerminateVM) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[16]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1031,7 @@ func (x *MsgTerminateVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MsgTerminateVM.ProtoReflect.Descriptor instead.
 func (*MsgTerminateVM) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{16}
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MsgTerminateVM) GetOwner() string {
@@ -846,7 +1056,7 @@ type MsgTerminateVMResponse struct {
 
 func (x *MsgTerminateVMResponse) Reset() {
 	*x = MsgTerminateVMResponse{}
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[17]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +1068,7 @@ func (x *MsgTerminateVMResponse) String() string {
 func (*MsgTerminateVMResponse) ProtoMessage() {}
 
 func (x *MsgTerminateVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[17]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +1081,7 @@ func (x *MsgTerminateVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MsgTerminateVMResponse.ProtoReflect.Descriptor instead.
 func (*MsgTerminateVMResponse) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{17}
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{21}
 }
 
 type MsgReportVM struct {
@@ -885,7 +1095,7 @@ type MsgReportVM struct {
 
 func (x *MsgReportVM) Reset() {
 	*x = MsgReportVM{}
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[18]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +1107,7 @@ func (x *MsgReportVM) String() string {
 func (*MsgReportVM) ProtoMessage() {}
 
 func (x *MsgReportVM) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[18]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +1120,7 @@ func (x *MsgReportVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MsgReportVM.ProtoReflect.Descriptor instead.
 func (*MsgReportVM) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{18}
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MsgReportVM) GetMiner() string {
@@ -936,7 +1146,7 @@ type MsgReportVMResponse struct {
 
 func (x *MsgReportVMResponse) Reset() {
 	*x = MsgReportVMResponse{}
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[19]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1158,7 @@ func (x *MsgReportVMResponse) String() string {
 func (*MsgReportVMResponse) ProtoMessage() {}
 
 func (x *MsgReportVMResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[19]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1171,7 @@ func (x *MsgReportVMResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MsgReportVMResponse.ProtoReflect.Descriptor instead.
 func (*MsgReportVMResponse) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{19}
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MsgReportVMResponse) GetResults() []*ReportResult {
@@ -981,7 +1191,7 @@ type MsgUpdateParams struct {
 
 func (x *MsgUpdateParams) Reset() {
 	*x = MsgUpdateParams{}
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[20]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1203,7 @@ func (x *MsgUpdateParams) String() string {
 func (*MsgUpdateParams) ProtoMessage() {}
 
 func (x *MsgUpdateParams) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[20]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1216,7 @@ func (x *MsgUpdateParams) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MsgUpdateParams.ProtoReflect.Descriptor instead.
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{20}
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *MsgUpdateParams) GetAuthority() string {
@@ -1031,7 +1241,7 @@ type MsgUpdateParamsResponse struct {
 
 func (x *MsgUpdateParamsResponse) Reset() {
 	*x = MsgUpdateParamsResponse{}
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[21]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1043,7 +1253,7 @@ func (x *MsgUpdateParamsResponse) String() string {
 func (*MsgUpdateParamsResponse) ProtoMessage() {}
 
 func (x *MsgUpdateParamsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[21]
+	mi := &file_hippius_chain_compute_v1_tx_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1056,7 +1266,7 @@ func (x *MsgUpdateParamsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MsgUpdateParamsResponse.ProtoReflect.Descriptor instead.
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{21}
+	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{25}
 }
 
 var File_hippius_chain_compute_v1_tx_proto protoreflect.FileDescriptor
@@ -1112,7 +1322,21 @@ const file_hippius_chain_compute_v1_tx_proto_rawDesc = "" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name:\n" +
 	"\x82\xe7\xb0*\x05owner\"\x15\n" +
-	"\x13MsgRenameVMResponse\"a\n" +
+	"\x13MsgRenameVMResponse\"r\n" +
+	"\vMsgResizeVM\x12.\n" +
+	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
+	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x12\n" +
+	"\x04plan\x18\x03 \x01(\tR\x04plan:\n" +
+	"\x82\xe7\xb0*\x05owner\"/\n" +
+	"\x13MsgResizeVMResponse\x12\x18\n" +
+	"\arestart\x18\x01 \x01(\bR\arestart\"u\n" +
+	"\fMsgRebuildVM\x12.\n" +
+	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
+	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x14\n" +
+	"\x05image\x18\x03 \x01(\tR\x05image:\n" +
+	"\x82\xe7\xb0*\x05owner\"9\n" +
+	"\x14MsgRebuildVMResponse\x12!\n" +
+	"\finstance_seq\x18\x01 \x01(\rR\vinstanceSeq\"a\n" +
 	"\x0eMsgTerminateVM\x12.\n" +
 	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId:\n" +
@@ -1127,7 +1351,8 @@ const file_hippius_chain_compute_v1_tx_proto_rawDesc = "" +
 	"\x0fMsgUpdateParams\x126\n" +
 	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12>\n" +
 	"\x06params\x18\x02 \x01(\v2 .hippius.chain.compute.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params:\x0e\x82\xe7\xb0*\tauthority\"\x19\n" +
-	"\x17MsgUpdateParamsResponse2\xec\b\n" +
+	"\x17MsgUpdateParamsResponse2\xb3\n" +
+	"\n" +
 	"\x03Msg\x12c\n" +
 	"\tAddSSHKey\x12&.hippius.chain.compute.v1.MsgAddSSHKey\x1a..hippius.chain.compute.v1.MsgAddSSHKeyResponse\x12l\n" +
 	"\fRemoveSSHKey\x12).hippius.chain.compute.v1.MsgRemoveSSHKey\x1a1.hippius.chain.compute.v1.MsgRemoveSSHKeyResponse\x12`\n" +
@@ -1136,7 +1361,9 @@ const file_hippius_chain_compute_v1_tx_proto_rawDesc = "" +
 	"\aStartVM\x12$.hippius.chain.compute.v1.MsgStartVM\x1a,.hippius.chain.compute.v1.MsgStartVMResponse\x12Z\n" +
 	"\x06StopVM\x12#.hippius.chain.compute.v1.MsgStopVM\x1a+.hippius.chain.compute.v1.MsgStopVMResponse\x12`\n" +
 	"\bRebootVM\x12%.hippius.chain.compute.v1.MsgRebootVM\x1a-.hippius.chain.compute.v1.MsgRebootVMResponse\x12`\n" +
-	"\bRenameVM\x12%.hippius.chain.compute.v1.MsgRenameVM\x1a-.hippius.chain.compute.v1.MsgRenameVMResponse\x12i\n" +
+	"\bRenameVM\x12%.hippius.chain.compute.v1.MsgRenameVM\x1a-.hippius.chain.compute.v1.MsgRenameVMResponse\x12`\n" +
+	"\bResizeVM\x12%.hippius.chain.compute.v1.MsgResizeVM\x1a-.hippius.chain.compute.v1.MsgResizeVMResponse\x12c\n" +
+	"\tRebuildVM\x12&.hippius.chain.compute.v1.MsgRebuildVM\x1a..hippius.chain.compute.v1.MsgRebuildVMResponse\x12i\n" +
 	"\vTerminateVM\x12(.hippius.chain.compute.v1.MsgTerminateVM\x1a0.hippius.chain.compute.v1.MsgTerminateVMResponse\x12`\n" +
 	"\bReportVM\x12%.hippius.chain.compute.v1.MsgReportVM\x1a-.hippius.chain.compute.v1.MsgReportVMResponse\x12l\n" +
 	"\fUpdateParams\x12).hippius.chain.compute.v1.MsgUpdateParams\x1a1.hippius.chain.compute.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01B2Z0github.com/hippius/compute/chain/x/compute/typesb\x06proto3"
@@ -1153,7 +1380,7 @@ func file_hippius_chain_compute_v1_tx_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_compute_v1_tx_proto_rawDescData
 }
 
-var file_hippius_chain_compute_v1_tx_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_hippius_chain_compute_v1_tx_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_hippius_chain_compute_v1_tx_proto_goTypes = []any{
 	(*MsgAddSSHKey)(nil),             // 0: hippius.chain.compute.v1.MsgAddSSHKey
 	(*MsgAddSSHKeyResponse)(nil),     // 1: hippius.chain.compute.v1.MsgAddSSHKeyResponse
@@ -1171,25 +1398,29 @@ var file_hippius_chain_compute_v1_tx_proto_goTypes = []any{
 	(*MsgRebootVMResponse)(nil),      // 13: hippius.chain.compute.v1.MsgRebootVMResponse
 	(*MsgRenameVM)(nil),              // 14: hippius.chain.compute.v1.MsgRenameVM
 	(*MsgRenameVMResponse)(nil),      // 15: hippius.chain.compute.v1.MsgRenameVMResponse
-	(*MsgTerminateVM)(nil),           // 16: hippius.chain.compute.v1.MsgTerminateVM
-	(*MsgTerminateVMResponse)(nil),   // 17: hippius.chain.compute.v1.MsgTerminateVMResponse
-	(*MsgReportVM)(nil),              // 18: hippius.chain.compute.v1.MsgReportVM
-	(*MsgReportVMResponse)(nil),      // 19: hippius.chain.compute.v1.MsgReportVMResponse
-	(*MsgUpdateParams)(nil),          // 20: hippius.chain.compute.v1.MsgUpdateParams
-	(*MsgUpdateParamsResponse)(nil),  // 21: hippius.chain.compute.v1.MsgUpdateParamsResponse
-	(*VMSpec)(nil),                   // 22: hippius.chain.compute.v1.VMSpec
-	(*Instance)(nil),                 // 23: hippius.chain.compute.v1.Instance
-	(*VMReport)(nil),                 // 24: hippius.chain.compute.v1.VMReport
-	(*ReportResult)(nil),             // 25: hippius.chain.compute.v1.ReportResult
-	(*Params)(nil),                   // 26: hippius.chain.compute.v1.Params
+	(*MsgResizeVM)(nil),              // 16: hippius.chain.compute.v1.MsgResizeVM
+	(*MsgResizeVMResponse)(nil),      // 17: hippius.chain.compute.v1.MsgResizeVMResponse
+	(*MsgRebuildVM)(nil),             // 18: hippius.chain.compute.v1.MsgRebuildVM
+	(*MsgRebuildVMResponse)(nil),     // 19: hippius.chain.compute.v1.MsgRebuildVMResponse
+	(*MsgTerminateVM)(nil),           // 20: hippius.chain.compute.v1.MsgTerminateVM
+	(*MsgTerminateVMResponse)(nil),   // 21: hippius.chain.compute.v1.MsgTerminateVMResponse
+	(*MsgReportVM)(nil),              // 22: hippius.chain.compute.v1.MsgReportVM
+	(*MsgReportVMResponse)(nil),      // 23: hippius.chain.compute.v1.MsgReportVMResponse
+	(*MsgUpdateParams)(nil),          // 24: hippius.chain.compute.v1.MsgUpdateParams
+	(*MsgUpdateParamsResponse)(nil),  // 25: hippius.chain.compute.v1.MsgUpdateParamsResponse
+	(*VMSpec)(nil),                   // 26: hippius.chain.compute.v1.VMSpec
+	(*Instance)(nil),                 // 27: hippius.chain.compute.v1.Instance
+	(*VMReport)(nil),                 // 28: hippius.chain.compute.v1.VMReport
+	(*ReportResult)(nil),             // 29: hippius.chain.compute.v1.ReportResult
+	(*Params)(nil),                   // 30: hippius.chain.compute.v1.Params
 }
 var file_hippius_chain_compute_v1_tx_proto_depIdxs = []int32{
-	22, // 0: hippius.chain.compute.v1.MsgCreateVM.spec:type_name -> hippius.chain.compute.v1.VMSpec
-	23, // 1: hippius.chain.compute.v1.MsgCreateVM.instances:type_name -> hippius.chain.compute.v1.Instance
-	23, // 2: hippius.chain.compute.v1.MsgDealInstances.instances:type_name -> hippius.chain.compute.v1.Instance
-	24, // 3: hippius.chain.compute.v1.MsgReportVM.reports:type_name -> hippius.chain.compute.v1.VMReport
-	25, // 4: hippius.chain.compute.v1.MsgReportVMResponse.results:type_name -> hippius.chain.compute.v1.ReportResult
-	26, // 5: hippius.chain.compute.v1.MsgUpdateParams.params:type_name -> hippius.chain.compute.v1.Params
+	26, // 0: hippius.chain.compute.v1.MsgCreateVM.spec:type_name -> hippius.chain.compute.v1.VMSpec
+	27, // 1: hippius.chain.compute.v1.MsgCreateVM.instances:type_name -> hippius.chain.compute.v1.Instance
+	27, // 2: hippius.chain.compute.v1.MsgDealInstances.instances:type_name -> hippius.chain.compute.v1.Instance
+	28, // 3: hippius.chain.compute.v1.MsgReportVM.reports:type_name -> hippius.chain.compute.v1.VMReport
+	29, // 4: hippius.chain.compute.v1.MsgReportVMResponse.results:type_name -> hippius.chain.compute.v1.ReportResult
+	30, // 5: hippius.chain.compute.v1.MsgUpdateParams.params:type_name -> hippius.chain.compute.v1.Params
 	0,  // 6: hippius.chain.compute.v1.Msg.AddSSHKey:input_type -> hippius.chain.compute.v1.MsgAddSSHKey
 	2,  // 7: hippius.chain.compute.v1.Msg.RemoveSSHKey:input_type -> hippius.chain.compute.v1.MsgRemoveSSHKey
 	4,  // 8: hippius.chain.compute.v1.Msg.CreateVM:input_type -> hippius.chain.compute.v1.MsgCreateVM
@@ -1198,22 +1429,26 @@ var file_hippius_chain_compute_v1_tx_proto_depIdxs = []int32{
 	10, // 11: hippius.chain.compute.v1.Msg.StopVM:input_type -> hippius.chain.compute.v1.MsgStopVM
 	12, // 12: hippius.chain.compute.v1.Msg.RebootVM:input_type -> hippius.chain.compute.v1.MsgRebootVM
 	14, // 13: hippius.chain.compute.v1.Msg.RenameVM:input_type -> hippius.chain.compute.v1.MsgRenameVM
-	16, // 14: hippius.chain.compute.v1.Msg.TerminateVM:input_type -> hippius.chain.compute.v1.MsgTerminateVM
-	18, // 15: hippius.chain.compute.v1.Msg.ReportVM:input_type -> hippius.chain.compute.v1.MsgReportVM
-	20, // 16: hippius.chain.compute.v1.Msg.UpdateParams:input_type -> hippius.chain.compute.v1.MsgUpdateParams
-	1,  // 17: hippius.chain.compute.v1.Msg.AddSSHKey:output_type -> hippius.chain.compute.v1.MsgAddSSHKeyResponse
-	3,  // 18: hippius.chain.compute.v1.Msg.RemoveSSHKey:output_type -> hippius.chain.compute.v1.MsgRemoveSSHKeyResponse
-	5,  // 19: hippius.chain.compute.v1.Msg.CreateVM:output_type -> hippius.chain.compute.v1.MsgCreateVMResponse
-	7,  // 20: hippius.chain.compute.v1.Msg.DealInstances:output_type -> hippius.chain.compute.v1.MsgDealInstancesResponse
-	9,  // 21: hippius.chain.compute.v1.Msg.StartVM:output_type -> hippius.chain.compute.v1.MsgStartVMResponse
-	11, // 22: hippius.chain.compute.v1.Msg.StopVM:output_type -> hippius.chain.compute.v1.MsgStopVMResponse
-	13, // 23: hippius.chain.compute.v1.Msg.RebootVM:output_type -> hippius.chain.compute.v1.MsgRebootVMResponse
-	15, // 24: hippius.chain.compute.v1.Msg.RenameVM:output_type -> hippius.chain.compute.v1.MsgRenameVMResponse
-	17, // 25: hippius.chain.compute.v1.Msg.TerminateVM:output_type -> hippius.chain.compute.v1.MsgTerminateVMResponse
-	19, // 26: hippius.chain.compute.v1.Msg.ReportVM:output_type -> hippius.chain.compute.v1.MsgReportVMResponse
-	21, // 27: hippius.chain.compute.v1.Msg.UpdateParams:output_type -> hippius.chain.compute.v1.MsgUpdateParamsResponse
-	17, // [17:28] is the sub-list for method output_type
-	6,  // [6:17] is the sub-list for method input_type
+	16, // 14: hippius.chain.compute.v1.Msg.ResizeVM:input_type -> hippius.chain.compute.v1.MsgResizeVM
+	18, // 15: hippius.chain.compute.v1.Msg.RebuildVM:input_type -> hippius.chain.compute.v1.MsgRebuildVM
+	20, // 16: hippius.chain.compute.v1.Msg.TerminateVM:input_type -> hippius.chain.compute.v1.MsgTerminateVM
+	22, // 17: hippius.chain.compute.v1.Msg.ReportVM:input_type -> hippius.chain.compute.v1.MsgReportVM
+	24, // 18: hippius.chain.compute.v1.Msg.UpdateParams:input_type -> hippius.chain.compute.v1.MsgUpdateParams
+	1,  // 19: hippius.chain.compute.v1.Msg.AddSSHKey:output_type -> hippius.chain.compute.v1.MsgAddSSHKeyResponse
+	3,  // 20: hippius.chain.compute.v1.Msg.RemoveSSHKey:output_type -> hippius.chain.compute.v1.MsgRemoveSSHKeyResponse
+	5,  // 21: hippius.chain.compute.v1.Msg.CreateVM:output_type -> hippius.chain.compute.v1.MsgCreateVMResponse
+	7,  // 22: hippius.chain.compute.v1.Msg.DealInstances:output_type -> hippius.chain.compute.v1.MsgDealInstancesResponse
+	9,  // 23: hippius.chain.compute.v1.Msg.StartVM:output_type -> hippius.chain.compute.v1.MsgStartVMResponse
+	11, // 24: hippius.chain.compute.v1.Msg.StopVM:output_type -> hippius.chain.compute.v1.MsgStopVMResponse
+	13, // 25: hippius.chain.compute.v1.Msg.RebootVM:output_type -> hippius.chain.compute.v1.MsgRebootVMResponse
+	15, // 26: hippius.chain.compute.v1.Msg.RenameVM:output_type -> hippius.chain.compute.v1.MsgRenameVMResponse
+	17, // 27: hippius.chain.compute.v1.Msg.ResizeVM:output_type -> hippius.chain.compute.v1.MsgResizeVMResponse
+	19, // 28: hippius.chain.compute.v1.Msg.RebuildVM:output_type -> hippius.chain.compute.v1.MsgRebuildVMResponse
+	21, // 29: hippius.chain.compute.v1.Msg.TerminateVM:output_type -> hippius.chain.compute.v1.MsgTerminateVMResponse
+	23, // 30: hippius.chain.compute.v1.Msg.ReportVM:output_type -> hippius.chain.compute.v1.MsgReportVMResponse
+	25, // 31: hippius.chain.compute.v1.Msg.UpdateParams:output_type -> hippius.chain.compute.v1.MsgUpdateParamsResponse
+	19, // [19:32] is the sub-list for method output_type
+	6,  // [6:19] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -1231,7 +1466,7 @@ func file_hippius_chain_compute_v1_tx_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_tx_proto_rawDesc), len(file_hippius_chain_compute_v1_tx_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	Msg_StopVM_FullMethodName        = "/hippius.chain.compute.v1.Msg/StopVM"
 	Msg_RebootVM_FullMethodName      = "/hippius.chain.compute.v1.Msg/RebootVM"
 	Msg_RenameVM_FullMethodName      = "/hippius.chain.compute.v1.Msg/RenameVM"
+	Msg_ResizeVM_FullMethodName      = "/hippius.chain.compute.v1.Msg/ResizeVM"
+	Msg_RebuildVM_FullMethodName     = "/hippius.chain.compute.v1.Msg/RebuildVM"
 	Msg_TerminateVM_FullMethodName   = "/hippius.chain.compute.v1.Msg/TerminateVM"
 	Msg_ReportVM_FullMethodName      = "/hippius.chain.compute.v1.Msg/ReportVM"
 	Msg_UpdateParams_FullMethodName  = "/hippius.chain.compute.v1.Msg/UpdateParams"
@@ -45,6 +47,10 @@ type MsgClient interface {
 	StopVM(ctx context.Context, in *MsgStopVM, opts ...grpc.CallOption) (*MsgStopVMResponse, error)
 	RebootVM(ctx context.Context, in *MsgRebootVM, opts ...grpc.CallOption) (*MsgRebootVMResponse, error)
 	RenameVM(ctx context.Context, in *MsgRenameVM, opts ...grpc.CallOption) (*MsgRenameVMResponse, error)
+	// ResizeVM gives a VM the size of a plan; it is charged for when its miner reports it in effect.
+	ResizeVM(ctx context.Context, in *MsgResizeVM, opts ...grpc.CallOption) (*MsgResizeVMResponse, error)
+	// RebuildVM gives a VM a blank disk made from an image, as its next instance at the same address; what was on the disk is gone.
+	RebuildVM(ctx context.Context, in *MsgRebuildVM, opts ...grpc.CallOption) (*MsgRebuildVMResponse, error)
 	TerminateVM(ctx context.Context, in *MsgTerminateVM, opts ...grpc.CallOption) (*MsgTerminateVMResponse, error)
 	// ReportVM is a miner's batch; an empty one says it is there. Good reports are applied, bad ones answered one by one; all bad fails the message.
 	ReportVM(ctx context.Context, in *MsgReportVM, opts ...grpc.CallOption) (*MsgReportVMResponse, error)
@@ -139,6 +145,26 @@ func (c *msgClient) RenameVM(ctx context.Context, in *MsgRenameVM, opts ...grpc.
 	return out, nil
 }
 
+func (c *msgClient) ResizeVM(ctx context.Context, in *MsgResizeVM, opts ...grpc.CallOption) (*MsgResizeVMResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MsgResizeVMResponse)
+	err := c.cc.Invoke(ctx, Msg_ResizeVM_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RebuildVM(ctx context.Context, in *MsgRebuildVM, opts ...grpc.CallOption) (*MsgRebuildVMResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MsgRebuildVMResponse)
+	err := c.cc.Invoke(ctx, Msg_RebuildVM_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) TerminateVM(ctx context.Context, in *MsgTerminateVM, opts ...grpc.CallOption) (*MsgTerminateVMResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MsgTerminateVMResponse)
@@ -182,6 +208,10 @@ type MsgServer interface {
 	StopVM(context.Context, *MsgStopVM) (*MsgStopVMResponse, error)
 	RebootVM(context.Context, *MsgRebootVM) (*MsgRebootVMResponse, error)
 	RenameVM(context.Context, *MsgRenameVM) (*MsgRenameVMResponse, error)
+	// ResizeVM gives a VM the size of a plan; it is charged for when its miner reports it in effect.
+	ResizeVM(context.Context, *MsgResizeVM) (*MsgResizeVMResponse, error)
+	// RebuildVM gives a VM a blank disk made from an image, as its next instance at the same address; what was on the disk is gone.
+	RebuildVM(context.Context, *MsgRebuildVM) (*MsgRebuildVMResponse, error)
 	TerminateVM(context.Context, *MsgTerminateVM) (*MsgTerminateVMResponse, error)
 	// ReportVM is a miner's batch; an empty one says it is there. Good reports are applied, bad ones answered one by one; all bad fails the message.
 	ReportVM(context.Context, *MsgReportVM) (*MsgReportVMResponse, error)
@@ -219,6 +249,12 @@ func (UnimplementedMsgServer) RebootVM(context.Context, *MsgRebootVM) (*MsgReboo
 }
 func (UnimplementedMsgServer) RenameVM(context.Context, *MsgRenameVM) (*MsgRenameVMResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RenameVM not implemented")
+}
+func (UnimplementedMsgServer) ResizeVM(context.Context, *MsgResizeVM) (*MsgResizeVMResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResizeVM not implemented")
+}
+func (UnimplementedMsgServer) RebuildVM(context.Context, *MsgRebuildVM) (*MsgRebuildVMResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RebuildVM not implemented")
 }
 func (UnimplementedMsgServer) TerminateVM(context.Context, *MsgTerminateVM) (*MsgTerminateVMResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TerminateVM not implemented")
@@ -394,6 +430,42 @@ func _Msg_RenameVM_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_ResizeVM_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgResizeVM)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ResizeVM(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Msg_ResizeVM_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ResizeVM(ctx, req.(*MsgResizeVM))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RebuildVM_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRebuildVM)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RebuildVM(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Msg_RebuildVM_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RebuildVM(ctx, req.(*MsgRebuildVM))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_TerminateVM_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgTerminateVM)
 	if err := dec(in); err != nil {
@@ -486,6 +558,14 @@ var Msg_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RenameVM",
 			Handler:    _Msg_RenameVM_Handler,
+		},
+		{
+			MethodName: "ResizeVM",
+			Handler:    _Msg_ResizeVM_Handler,
+		},
+		{
+			MethodName: "RebuildVM",
+			Handler:    _Msg_RebuildVM_Handler,
 		},
 		{
 			MethodName: "TerminateVM",

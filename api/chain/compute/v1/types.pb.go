@@ -732,7 +732,9 @@ type Attestation struct {
 	RunningSeconds uint64 `protobuf:"varint,4,opt,name=running_seconds,json=runningSeconds,proto3" json:"running_seconds,omitempty"`
 	StoppedSeconds uint64 `protobuf:"varint,5,opt,name=stopped_seconds,json=stoppedSeconds,proto3" json:"stopped_seconds,omitempty"`
 	// proof_height: only proofs that sign a later block are accepted.
-	ProofHeight   int64 `protobuf:"varint,6,opt,name=proof_height,json=proofHeight,proto3" json:"proof_height,omitempty"`
+	ProofHeight int64 `protobuf:"varint,6,opt,name=proof_height,json=proofHeight,proto3" json:"proof_height,omitempty"`
+	// charged_units so far, at whatever rates were in force, in ucredit·seconds per hour (3 600 of them are one ucredit).
+	ChargedUnits  uint64 `protobuf:"varint,7,opt,name=charged_units,json=chargedUnits,proto3" json:"charged_units,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -809,6 +811,13 @@ func (x *Attestation) GetProofHeight() int64 {
 	return 0
 }
 
+func (x *Attestation) GetChargedUnits() uint64 {
+	if x != nil {
+		return x.ChargedUnits
+	}
+	return 0
+}
+
 // VMStatus is what was decided or last reported.
 type VMStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -833,9 +842,11 @@ type VMStatus struct {
 	ObservedRebootSeq uint64       `protobuf:"varint,13,opt,name=observed_reboot_seq,json=observedRebootSeq,proto3" json:"observed_reboot_seq,omitempty"`
 	Attestation       *Attestation `protobuf:"bytes,14,opt,name=attestation,proto3" json:"attestation,omitempty"`
 	// queue_place when Pending for want of room, from 1; filled in by queries.
-	QueuePlace    uint32 `protobuf:"varint,15,opt,name=queue_place,json=queuePlace,proto3" json:"queue_place,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	QueuePlace uint32 `protobuf:"varint,15,opt,name=queue_place,json=queuePlace,proto3" json:"queue_place,omitempty"`
+	// rebuild_instance is the first instance after the last rebuild; what an earlier one left on a disk is to go. 0 for never rebuilt.
+	RebuildInstance uint32 `protobuf:"varint,16,opt,name=rebuild_instance,json=rebuildInstance,proto3" json:"rebuild_instance,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *VMStatus) Reset() {
@@ -973,6 +984,13 @@ func (x *VMStatus) GetQueuePlace() uint32 {
 	return 0
 }
 
+func (x *VMStatus) GetRebuildInstance() uint32 {
+	if x != nil {
+		return x.RebuildInstance
+	}
+	return 0
+}
+
 type VM struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id is 32 hex characters: the first 16 bytes of SHA-256 over owner and nonce.
@@ -988,15 +1006,17 @@ type VM struct {
 	// changed_height is the last block that changed spec, phase or miner.
 	ChangedHeight int64 `protobuf:"varint,9,opt,name=changed_height,json=changedHeight,proto3" json:"changed_height,omitempty"`
 	TerminatedAt  int64 `protobuf:"varint,10,opt,name=terminated_at,json=terminatedAt,proto3" json:"terminated_at,omitempty"`
-	// rates fixed at creation, ucredit per hour.
+	// rates in force, ucredit per hour: those of the plan at creation or when the last resize was ordered.
 	RunningRate uint64 `protobuf:"varint,11,opt,name=running_rate,json=runningRate,proto3" json:"running_rate,omitempty"`
 	StoppedRate uint64 `protobuf:"varint,12,opt,name=stopped_rate,json=stoppedRate,proto3" json:"stopped_rate,omitempty"`
 	// authorized_keys are the lines of ssh_keys; filled in by queries until it is terminated.
 	AuthorizedKeys []string `protobuf:"bytes,13,rep,name=authorized_keys,json=authorizedKeys,proto3" json:"authorized_keys,omitempty"`
-	// size fixed at creation, whatever becomes of the plan.
+	// size in effect, whatever becomes of the plan.
 	Size *Size `protobuf:"bytes,14,opt,name=size,proto3" json:"size,omitempty"`
 	// arch of the image.
-	Arch          string `protobuf:"bytes,15,opt,name=arch,proto3" json:"arch,omitempty"`
+	Arch string `protobuf:"bytes,15,opt,name=arch,proto3" json:"arch,omitempty"`
+	// resize that was ordered and is not in effect yet; unset for none.
+	Resize        *Resize `protobuf:"bytes,16,opt,name=resize,proto3" json:"resize,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1136,7 +1156,94 @@ func (x *VM) GetArch() string {
 	return ""
 }
 
-// Size of a VM: its plan at creation.
+func (x *VM) GetResize() *Resize {
+	if x != nil {
+		return x.Resize
+	}
+	return nil
+}
+
+// Resize is a change of size on its way.
+type Resize struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// generation of the spec that ordered it.
+	Generation uint64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	Size       *Size  `protobuf:"bytes,2,opt,name=size,proto3" json:"size,omitempty"`
+	// rates from the moment it is in effect, ucredit per hour.
+	RunningRate uint64 `protobuf:"varint,3,opt,name=running_rate,json=runningRate,proto3" json:"running_rate,omitempty"`
+	StoppedRate uint64 `protobuf:"varint,4,opt,name=stopped_rate,json=stoppedRate,proto3" json:"stopped_rate,omitempty"`
+	// restart: a running VM is restarted for it. Without, its disk grows while it runs.
+	Restart       bool `protobuf:"varint,5,opt,name=restart,proto3" json:"restart,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resize) Reset() {
+	*x = Resize{}
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resize) ProtoMessage() {}
+
+func (x *Resize) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resize.ProtoReflect.Descriptor instead.
+func (*Resize) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Resize) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Resize) GetSize() *Size {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
+func (x *Resize) GetRunningRate() uint64 {
+	if x != nil {
+		return x.RunningRate
+	}
+	return 0
+}
+
+func (x *Resize) GetStoppedRate() uint64 {
+	if x != nil {
+		return x.StoppedRate
+	}
+	return 0
+}
+
+func (x *Resize) GetRestart() bool {
+	if x != nil {
+		return x.Restart
+	}
+	return false
+}
+
+// Size of a VM.
 type Size struct {
 	state                protoimpl.MessageState `protogen:"open.v1"`
 	Vcpus                uint32                 `protobuf:"varint,1,opt,name=vcpus,proto3" json:"vcpus,omitempty"`
@@ -1151,7 +1258,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1270,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1283,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Size) GetVcpus() uint32 {
@@ -1234,7 +1341,7 @@ type ProofReport struct {
 
 func (x *ProofReport) Reset() {
 	*x = ProofReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1353,7 @@ func (x *ProofReport) String() string {
 func (*ProofReport) ProtoMessage() {}
 
 func (x *ProofReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1366,7 @@ func (x *ProofReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofReport.ProtoReflect.Descriptor instead.
 func (*ProofReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ProofReport) GetHeight() int64 {
@@ -1287,13 +1394,15 @@ type VMReport struct {
 	Message            string                 `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
 	Proof              *ProofReport           `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
 	ObservedRebootSeq  uint64                 `protobuf:"varint,8,opt,name=observed_reboot_seq,json=observedRebootSeq,proto3" json:"observed_reboot_seq,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// size_generation is the generation of the spec whose size the VM runs with.
+	SizeGeneration uint64 `protobuf:"varint,9,opt,name=size_generation,json=sizeGeneration,proto3" json:"size_generation,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *VMReport) Reset() {
 	*x = VMReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1414,7 @@ func (x *VMReport) String() string {
 func (*VMReport) ProtoMessage() {}
 
 func (x *VMReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1427,7 @@ func (x *VMReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMReport.ProtoReflect.Descriptor instead.
 func (*VMReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *VMReport) GetVmId() string {
@@ -1377,6 +1486,13 @@ func (x *VMReport) GetObservedRebootSeq() uint64 {
 	return 0
 }
 
+func (x *VMReport) GetSizeGeneration() uint64 {
+	if x != nil {
+		return x.SizeGeneration
+	}
+	return 0
+}
+
 // ReportResult answers one VMReport, in order; code 0 when it was accepted.
 type ReportResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1389,7 +1505,7 @@ type ReportResult struct {
 
 func (x *ReportResult) Reset() {
 	*x = ReportResult{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1517,7 @@ func (x *ReportResult) String() string {
 func (*ReportResult) ProtoMessage() {}
 
 func (x *ReportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1530,7 @@ func (x *ReportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResult.ProtoReflect.Descriptor instead.
 func (*ReportResult) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReportResult) GetVmId() string {
@@ -1451,7 +1567,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1579,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1592,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Head) GetHeight() int64 {
@@ -1552,14 +1668,15 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\breceipts\x18\x04 \x03(\v2'.hippius.chain.compute.v1.KeeperReceiptB\x04\xc8\xde\x1f\x00R\breceipts\x12\x1b\n" +
 	"\tguest_key\x18\x05 \x01(\fR\bguestKey\x122\n" +
 	"\x15mesh_cert_fingerprint\x18\x06 \x01(\fR\x13meshCertFingerprint\x12'\n" +
-	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xd2\x01\n" +
+	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xf7\x01\n" +
 	"\vAttestation\x12\x17\n" +
 	"\alast_at\x18\x01 \x01(\x03R\x06lastAt\x12!\n" +
 	"\finstance_seq\x18\x02 \x01(\rR\vinstanceSeq\x12\x12\n" +
 	"\x04disk\x18\x03 \x01(\bR\x04disk\x12'\n" +
 	"\x0frunning_seconds\x18\x04 \x01(\x04R\x0erunningSeconds\x12'\n" +
 	"\x0fstopped_seconds\x18\x05 \x01(\x04R\x0estoppedSeconds\x12!\n" +
-	"\fproof_height\x18\x06 \x01(\x03R\vproofHeight\"\xa8\x04\n" +
+	"\fproof_height\x18\x06 \x01(\x03R\vproofHeight\x12#\n" +
+	"\rcharged_units\x18\a \x01(\x04R\fchargedUnits\"\xd3\x04\n" +
 	"\bVMStatus\x125\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1f.hippius.chain.compute.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12/\n" +
@@ -1578,7 +1695,8 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x13observed_reboot_seq\x18\r \x01(\x04R\x11observedRebootSeq\x12M\n" +
 	"\vattestation\x18\x0e \x01(\v2%.hippius.chain.compute.v1.AttestationB\x04\xc8\xde\x1f\x00R\vattestation\x12\x1f\n" +
 	"\vqueue_place\x18\x0f \x01(\rR\n" +
-	"queuePlace\"\xe8\x04\n" +
+	"queuePlace\x12)\n" +
+	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\"\xa2\x05\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x05owner\x18\x02 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
@@ -1598,7 +1716,16 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\fstopped_rate\x18\f \x01(\x04R\vstoppedRate\x12'\n" +
 	"\x0fauthorized_keys\x18\r \x03(\tR\x0eauthorizedKeys\x128\n" +
 	"\x04size\x18\x0e \x01(\v2\x1e.hippius.chain.compute.v1.SizeB\x04\xc8\xde\x1f\x00R\x04size\x12\x12\n" +
-	"\x04arch\x18\x0f \x01(\tR\x04arch\"\xd4\x01\n" +
+	"\x04arch\x18\x0f \x01(\tR\x04arch\x128\n" +
+	"\x06resize\x18\x10 \x01(\v2 .hippius.chain.compute.v1.ResizeR\x06resize\"\xc2\x01\n" +
+	"\x06Resize\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x128\n" +
+	"\x04size\x18\x02 \x01(\v2\x1e.hippius.chain.compute.v1.SizeB\x04\xc8\xde\x1f\x00R\x04size\x12!\n" +
+	"\frunning_rate\x18\x03 \x01(\x04R\vrunningRate\x12!\n" +
+	"\fstopped_rate\x18\x04 \x01(\x04R\vstoppedRate\x12\x18\n" +
+	"\arestart\x18\x05 \x01(\bR\arestart\"\xd4\x01\n" +
 	"\x04Size\x12\x14\n" +
 	"\x05vcpus\x18\x01 \x01(\rR\x05vcpus\x12\x1d\n" +
 	"\n" +
@@ -1609,7 +1736,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x17network_bits_per_second\x18\x06 \x01(\x04R\x14networkBitsPerSecond\"C\n" +
 	"\vProofReport\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x03R\x06height\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xc9\x02\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xf2\x02\n" +
 	"\bVMReport\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12!\n" +
 	"\finstance_seq\x18\x02 \x01(\rR\vinstanceSeq\x12/\n" +
@@ -1618,7 +1745,8 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x06 \x01(\tR\amessage\x12;\n" +
 	"\x05proof\x18\a \x01(\v2%.hippius.chain.compute.v1.ProofReportR\x05proof\x12.\n" +
-	"\x13observed_reboot_seq\x18\b \x01(\x04R\x11observedRebootSeq\"Q\n" +
+	"\x13observed_reboot_seq\x18\b \x01(\x04R\x11observedRebootSeq\x12'\n" +
+	"\x0fsize_generation\x18\t \x01(\x04R\x0esizeGeneration\"Q\n" +
 	"\fReportResult\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12\x18\n" +
@@ -1665,7 +1793,7 @@ func file_hippius_chain_compute_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hippius_chain_compute_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(Power)(0),            // 0: hippius.chain.compute.v1.Power
 	(AgentMode)(0),        // 1: hippius.chain.compute.v1.AgentMode
@@ -1678,11 +1806,12 @@ var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(*Attestation)(nil),   // 8: hippius.chain.compute.v1.Attestation
 	(*VMStatus)(nil),      // 9: hippius.chain.compute.v1.VMStatus
 	(*VM)(nil),            // 10: hippius.chain.compute.v1.VM
-	(*Size)(nil),          // 11: hippius.chain.compute.v1.Size
-	(*ProofReport)(nil),   // 12: hippius.chain.compute.v1.ProofReport
-	(*VMReport)(nil),      // 13: hippius.chain.compute.v1.VMReport
-	(*ReportResult)(nil),  // 14: hippius.chain.compute.v1.ReportResult
-	(*Head)(nil),          // 15: hippius.chain.compute.v1.Head
+	(*Resize)(nil),        // 11: hippius.chain.compute.v1.Resize
+	(*Size)(nil),          // 12: hippius.chain.compute.v1.Size
+	(*ProofReport)(nil),   // 13: hippius.chain.compute.v1.ProofReport
+	(*VMReport)(nil),      // 14: hippius.chain.compute.v1.VMReport
+	(*ReportResult)(nil),  // 15: hippius.chain.compute.v1.ReportResult
+	(*Head)(nil),          // 16: hippius.chain.compute.v1.Head
 }
 var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	1,  // 0: hippius.chain.compute.v1.VMSpec.agent:type_name -> hippius.chain.compute.v1.AgentMode
@@ -1693,14 +1822,16 @@ var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	5,  // 5: hippius.chain.compute.v1.VM.spec:type_name -> hippius.chain.compute.v1.VMSpec
 	9,  // 6: hippius.chain.compute.v1.VM.status:type_name -> hippius.chain.compute.v1.VMStatus
 	7,  // 7: hippius.chain.compute.v1.VM.instances:type_name -> hippius.chain.compute.v1.Instance
-	11, // 8: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
-	2,  // 9: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
-	12, // 10: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 8: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
+	11, // 9: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
+	12, // 10: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
+	2,  // 11: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
+	13, // 12: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_types_proto_init() }
@@ -1714,7 +1845,7 @@ func file_hippius_chain_compute_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_types_proto_rawDesc), len(file_hippius_chain_compute_v1_types_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

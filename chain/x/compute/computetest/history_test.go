@@ -7,6 +7,7 @@ import (
 
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
@@ -15,8 +16,12 @@ import (
 // module hold after each block, an account's rate is the sum of its VMs', it is
 // billed what was attested, and in the end everything can be terminated.
 func TestRandomHistories(t *testing.T) {
+	resized := 0
 	for seed := range uint64(6) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { history(t, rand.New(rand.NewPCG(seed, 9))) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { resized += history(t, rand.New(rand.NewPCG(seed, 9))) })
+	}
+	if resized == 0 {
+		t.Error("no resize ever came into effect")
 	}
 }
 
@@ -27,13 +32,17 @@ type story struct {
 	owners []apptest.Account
 	vms    []string
 	of     map[string]apptest.Account
+	// disks are the largest seen, resized those that ever had another price.
+	disks   map[string]uint64
+	resized map[string]bool
 }
 
-func history(t *testing.T, rnd *rand.Rand) {
+// history gives the number of VMs that were seen with another price than their first.
+func history(t *testing.T, rnd *rand.Rand) int {
 	t.Helper()
-	s := &story{world: newWorld(t, nil), rnd: rnd, of: map[string]apptest.Account{}}
+	s := &story{world: newWorld(t, nil, roomy), rnd: rnd, of: map[string]apptest.Account{}, disks: map[string]uint64{}, resized: map[string]bool{}}
 	for i := range 3 {
-		s.miners = append(s.miners, s.miner(fmt.Sprintf("miner%d", i), small(3)))
+		s.miners = append(s.miners, s.miner(fmt.Sprintf("miner%d", i), small(4)))
 	}
 	s.owners = []apptest.Account{s.tenant("tenant"), s.tenant("other")}
 	for range 150 {
@@ -55,10 +64,11 @@ func history(t *testing.T, rnd *rand.Rand) {
 		}
 	}
 	s.check()
+	return len(s.resized)
 }
 
 func (s *story) turn() {
-	switch n := s.rnd.IntN(10); {
+	switch n := s.rnd.IntN(12); {
 	case n == 0 && len(s.vms) < 14:
 		owner := s.owners[s.rnd.IntN(2)]
 		id := s.create(owner, fmt.Sprint("vm-", len(s.vms)), func(c *computetypes.MsgCreateVM) {
@@ -82,8 +92,24 @@ func (s *story) turn() {
 	case n == 4:
 		_ = s.App.Keepers.Compute.AfterRunOut(s.Ctx(), s.owners[s.rnd.IntN(2)].Address)
 		s.NextBlock(1)
+	case n >= 10 && len(s.vms) > 0:
+		s.reshape(s.vms[s.rnd.IntN(len(s.vms))])
 	default:
 		s.batch()
+	}
+}
+
+// reshape asks for another size, or for another disk.
+func (s *story) reshape(id string) {
+	a, plans := s.of[id], []string{"spark", "roomy", "pulse", "cipher"}
+	var err error
+	if n := s.rnd.IntN(len(plans) + 1); n < len(plans) {
+		_, err = s.Deliver(a, &computetypes.MsgResizeVM{Owner: a.Address, VmId: id, Plan: plans[n]})
+	} else {
+		_, err = s.Deliver(a, &computetypes.MsgRebuildVM{Owner: a.Address, VmId: id, Image: "debian-12"})
+	}
+	if err != nil && testing.Verbose() {
+		s.t.Logf("%s: %v", s, err)
 	}
 }
 
@@ -136,6 +162,9 @@ func (s *story) batch() {
 		if s.rnd.IntN(15) == 0 {
 			r.InstanceSeq++
 		}
+		if s.rnd.IntN(3) == 0 {
+			r.SizeGeneration = s.rnd.Uint64N(r.SizeGeneration + 1) // what was ordered is not in effect yet
+		}
 		reports = append(reports, r)
 	}
 	s.NextBlock(s.rnd.Int64N(40))
@@ -144,18 +173,44 @@ func (s *story) batch() {
 	}
 }
 
+// checkSize wants the disk never smaller than it was, and until it was resized
+// for the first time a charge of rate times seconds.
+func (s *story) checkSize(v computetypes.VM) {
+	s.t.Helper()
+	disk := v.Size_.DiskGib
+	if disk < s.disks[v.Id] {
+		s.t.Fatalf("%s: the disk of %s shrank from %d GiB to %d", s, v.Spec.Name, s.disks[v.Id], disk)
+	}
+	s.disks[v.Id] = disk
+	a := v.Status.Attestation
+	if v.RunningRate == spark && v.StoppedRate == sparkHD && !s.resized[v.Id] {
+		if want := a.RunningSeconds*spark + a.StoppedSeconds*sparkHD; a.ChargedUnits != want {
+			s.t.Fatalf("%s: %s was charged %d units, attested are %d", s, v.Spec.Name, a.ChargedUnits, want)
+		}
+		return
+	}
+	s.resized[v.Id] = true
+}
+
 // check compares what VMs cost and were attested with what their owners' meters say.
 func (s *story) check() {
 	s.t.Helper()
 	for _, a := range s.owners {
-		var rate, units uint64
+		var rate, units, held uint64
 		for _, id := range s.vms {
 			v := s.vm(id)
 			if v.Owner != a.Address {
 				continue
 			}
 			rate += v.Rate()
-			units += v.Status.Attestation.RunningSeconds*v.RunningRate + v.Status.Attestation.StoppedSeconds*v.StoppedRate
+			units += v.Status.Attestation.ChargedUnits
+			if !v.Ended() {
+				held += v.HeldRate()
+			}
+			s.checkSize(v)
+		}
+		if r, err := s.market.Meter(s.Ctx(), &markettypes.QueryMeterRequest{Account: a.Address}); err != nil || r.Meter.DiskRate != held {
+			s.t.Fatalf("%s: %s has a hold-back for %d an hour, its disks cost %d; %v", s, a.Name, r.Meter.DiskRate, held, err)
 		}
 		if got := s.rate(a); got != rate {
 			s.t.Fatalf("%s: %s pays %d an hour, its VMs cost %d", s, a.Name, got, rate)

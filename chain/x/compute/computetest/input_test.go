@@ -193,6 +193,12 @@ func TestWrongPhasesAndOwners(t *testing.T) {
 	}
 	w.refused(computetypes.ErrNotOwner, other, &computetypes.MsgTerminateVM{Owner: other.Address, VmId: id})
 	w.refused(computetypes.ErrNotOwner, other, &computetypes.MsgRenameVM{Owner: other.Address, VmId: id, Name: "mine"})
+	w.refused(computetypes.ErrNotOwner, other, &computetypes.MsgResizeVM{Owner: other.Address, VmId: id, Plan: "pulse"})
+	w.refused(computetypes.ErrNotOwner, other, &computetypes.MsgRebuildVM{Owner: other.Address, VmId: id, Image: "debian-12"})
+	w.refused(computetypes.ErrWrongPhase, a, &computetypes.MsgResizeVM{Owner: a.Address, VmId: id, Plan: "pulse"})
+	w.refused(computetypes.ErrWrongPhase, a, &computetypes.MsgRebuildVM{Owner: a.Address, VmId: id, Image: "debian-12"})
+	w.refused(computetypes.ErrInvalid, a, &computetypes.MsgResizeVM{Owner: a.Address, VmId: id, Plan: "../pulse"})
+	w.refused(computetypes.ErrInvalid, a, &computetypes.MsgRebuildVM{Owner: a.Address, VmId: id, Image: "Debian 12"})
 	w.refused(computetypes.ErrUnknownVM, a, &computetypes.MsgStopVM{Owner: a.Address, VmId: fmt.Sprintf("%032x", 5)})
 	w.refused(computetypes.ErrInvalid, a, &computetypes.MsgStopVM{Owner: a.Address, VmId: "web-1"})
 

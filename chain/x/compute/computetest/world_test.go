@@ -226,7 +226,8 @@ func (w *world) says(id string, p vm.Phase) computetypes.VMReport {
 	w.t.Helper()
 	v := w.vm(id)
 	return computetypes.VMReport{
-		VmId: id, InstanceSeq: v.Status.InstanceSeq, ObservedGeneration: v.Generation, ObservedRebootSeq: v.Spec.RebootSeq, Phase: computetypes.PhaseOf(p),
+		VmId: id, InstanceSeq: v.Status.InstanceSeq, ObservedGeneration: v.Generation, ObservedRebootSeq: v.Spec.RebootSeq,
+		SizeGeneration: v.Generation, Phase: computetypes.PhaseOf(p),
 	}
 }
 

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"math"
 	"strconv"
 
 	"cosmossdk.io/collections"
@@ -100,5 +101,6 @@ func (k *Keeper) accrue(ctx context.Context, p types.Params, v *types.VM, to int
 	} else {
 		a.RunningSeconds += uint64(seconds)
 	}
+	a.ChargedUnits += min(rate*uint64(seconds), math.MaxUint64-a.ChargedUnits) // a rate is at most 10¹², a gap short
 	return k.meters.Accrue(ctx, v.Owner, v.Status.Miner, rate, a.LastAt, to)
 }

@@ -64,14 +64,14 @@ func (k *Keeper) Create(ctx context.Context, m *types.MsgCreateVM) (string, erro
 	if err := k.checkReceipts(ctx, m.Owner, id, m.Instances); err != nil {
 		return "", err
 	}
-	running, stopped, err := k.catalogue.Quote(ctx, plan.Name)
+	running, stopped, err := k.catalogue.Price(ctx, plan.Core())
 	if err != nil {
 		return "", err
 	}
 
 	v := types.VM{
 		Id: id, Owner: m.Owner, Nonce: m.Nonce, Spec: m.Spec, Generation: 1, CreatedAt: now(ctx),
-		RunningRate: running, StoppedRate: stopped, Size_: sizeOf(plan), Arch: image.Arch,
+		RunningRate: running, StoppedRate: stopped, Size_: types.SizeOf(plan.Core()), Arch: image.Arch,
 		Status: types.VMStatus{Phase: types.PhaseOf(vm.Pending), PhaseSince: now(ctx)},
 	}
 	v.Spec.Power = types.Power_POWER_ON
@@ -135,24 +135,41 @@ func (k *Keeper) choose(ctx context.Context, s types.VMSpec) (plan marketplacety
 	if plan, err = k.catalogue.Plan(ctx, s.Plan); err != nil {
 		return plan, image, err
 	}
-	if image, err = k.catalogue.Image(ctx, s.Image); err != nil {
+	if image, err = k.chooseImage(ctx, s.Image, s.Apps); err != nil {
 		return plan, image, err
 	}
-	for _, name := range s.Apps {
-		app, err := k.catalogue.App(ctx, name)
-		if err != nil {
-			return plan, image, err
-		}
-		if !app.Core().WorksOn(image.Name) {
-			return plan, image, types.ErrAppImage.Wrapf("application %q does not work on image %q; it works on %s", name, image.Name, strings.Join(app.Images, ", "))
-		}
-	}
-	const gib = 1 << 30
-	if disk := plan.DiskGib * gib; image.VirtualSizeBytes > disk {
+	if !fits(image, plan.DiskGib) {
 		return plan, image, types.ErrImageTooLarge.Wrapf("image %q needs a disk of %d GiB; plan %q has %d: choose a larger plan",
-			image.Name, (image.VirtualSizeBytes+gib-1)/gib, plan.Name, plan.DiskGib)
+			image.Name, diskOf(image), plan.Name, plan.DiskGib)
 	}
 	return plan, image, nil
+}
+
+// chooseImage finds an image that the applications work on.
+func (k *Keeper) chooseImage(ctx context.Context, name string, apps []string) (marketplacetypes.Image, error) {
+	image, err := k.catalogue.Image(ctx, name)
+	if err != nil {
+		return image, err
+	}
+	for _, name := range apps {
+		app, err := k.catalogue.App(ctx, name)
+		if err != nil {
+			return image, err
+		}
+		if !app.Core().WorksOn(image.Name) {
+			return image, types.ErrAppImage.Wrapf("application %q does not work on image %q; it works on %s", name, image.Name, strings.Join(app.Images, ", "))
+		}
+	}
+	return image, nil
+}
+
+const gib = 1 << 30
+
+// diskOf is the least disk an image needs, in GiB.
+func diskOf(image marketplacetypes.Image) uint64 { return (image.VirtualSizeBytes + gib - 1) / gib }
+
+func fits(image marketplacetypes.Image, diskGiB uint64) bool {
+	return image.VirtualSizeBytes <= diskGiB*gib
 }
 
 // checkPlaces wants the region and the miners that are named to be there.
@@ -235,11 +252,4 @@ func (k *Keeper) checkCount(ctx context.Context, owner string, limit uint32) err
 		return types.ErrTooManyVMs.Wrapf("the account has %d VMs, as many as it may have; terminate one first", count)
 	}
 	return nil
-}
-
-func sizeOf(p marketplacetypes.Plan) types.Size {
-	return types.Size{
-		Vcpus: p.Vcpus, MemoryMib: p.MemoryMib, DiskGib: p.DiskGib, Iops: p.Iops,
-		DiskBytesPerSecond: p.DiskBytesPerSecond, NetworkBitsPerSecond: p.NetworkBitsPerSecond,
-	}
 }

@@ -54,6 +54,16 @@ func (s msgServer) RenameVM(ctx context.Context, m *types.MsgRenameVM) (*types.M
 	return &types.MsgRenameVMResponse{}, s.k.Rename(ctx, m)
 }
 
+func (s msgServer) ResizeVM(ctx context.Context, m *types.MsgResizeVM) (*types.MsgResizeVMResponse, error) {
+	restart, err := s.k.Resize(ctx, m)
+	return &types.MsgResizeVMResponse{Restart: restart}, err
+}
+
+func (s msgServer) RebuildVM(ctx context.Context, m *types.MsgRebuildVM) (*types.MsgRebuildVMResponse, error) {
+	seq, err := s.k.Rebuild(ctx, m)
+	return &types.MsgRebuildVMResponse{InstanceSeq: seq}, err
+}
+
 func (s msgServer) TerminateVM(ctx context.Context, m *types.MsgTerminateVM) (*types.MsgTerminateVMResponse, error) {
 	if err := m.ValidateBasic(); err != nil {
 		return nil, err

@@ -140,6 +140,8 @@ func mayReport(v *types.VM, miner string, r types.VMReport) error {
 		return types.ErrOldInstance.Wrapf("VM %s is at instance %d; the report is of instance %d", v.Id, v.Status.InstanceSeq, r.InstanceSeq)
 	case r.ObservedGeneration > v.Generation:
 		return types.ErrBadReport.Wrapf("generation %d of VM %s was observed; the newest is %d", r.ObservedGeneration, v.Id, v.Generation)
+	case r.SizeGeneration > v.Generation:
+		return types.ErrBadReport.Wrapf("the size of generation %d of VM %s is said to be in effect; the newest is %d", r.SizeGeneration, v.Id, v.Generation)
 	case r.ObservedRebootSeq > v.Spec.RebootSeq:
 		return types.ErrBadReport.Wrapf("reboot %d of VM %s was observed; the last asked for is %d", r.ObservedRebootSeq, v.Id, v.Spec.RebootSeq)
 	}
@@ -154,9 +156,10 @@ func overtaken(v *types.VM, r types.VMReport) bool {
 }
 
 // eventOf is what a report says. A miner that sees the VM running, but has not
-// seen the request to reboot it, reports what was before the request.
+// carried out the request to reboot or resize it, reports what was before the request.
 func eventOf(v *types.VM, r types.VMReport) vm.Event {
-	if v.Status.Phase.Core() == vm.Rebooting && r.Phase.Core() == vm.Running && r.ObservedRebootSeq < v.Spec.RebootSeq {
+	before := r.ObservedRebootSeq < v.Spec.RebootSeq || v.Resizing(r.SizeGeneration)
+	if before && v.Status.Phase.Core() == vm.Rebooting && r.Phase.Core() == vm.Running {
 		return vm.ReportRebooting
 	}
 	ev, _ := vm.ReportOf(r.Phase.Core()) // Validate saw that there is one
@@ -168,19 +171,22 @@ func (k *Keeper) reportedOn(ctx context.Context, p types.Params, old *types.VM, 
 	if v.Status.Phase.Core() == vm.Running {
 		v.Status.HasData, v.Status.Attempts, v.Status.Excluded = true, 0, nil
 	}
-	switch {
-	case v.Spec.Agent == types.AgentMode_AGENT_MODE_NONE:
-		if err := k.attestRunning(ctx, p, &v, now(ctx)); err != nil {
+	at := now(ctx)
+	if v.Spec.Agent != types.AgentMode_AGENT_MODE_NONE {
+		if r.Proof == nil {
+			return k.save(ctx, old, v)
+		}
+		var err error
+		if at, err = k.prove(ctx, p, &v, r.Proof); err != nil {
 			return err
 		}
-	case r.Proof != nil:
-		at, err := k.prove(ctx, p, &v, r.Proof)
-		if err != nil {
-			return err
-		}
-		if err := k.attestRunning(ctx, p, &v, at); err != nil {
-			return err
-		}
+	}
+	if err := k.attestRunning(ctx, p, &v, at); err != nil {
+		return err
+	}
+	// What was attested up to here was of the size before.
+	if err := k.takeEffect(ctx, &v, r.SizeGeneration); err != nil {
+		return err
 	}
 	return k.save(ctx, old, v)
 }

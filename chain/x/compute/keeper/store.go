@@ -56,6 +56,10 @@ func (k *Keeper) save(ctx context.Context, old *types.VM, v types.VM) error {
 		if err := k.join(ctx, &v); err != nil {
 			return err
 		}
+	} else if from, to := old.Demand(), v.Demand(); v.Status.Miner != "" && from != to {
+		if err := k.offers.Swap(ctx, v.Status.Miner, from, to); err != nil {
+			return err
+		}
 	}
 	return k.moveRate(ctx, old, &v)
 }

@@ -10,6 +10,6 @@ import (
 func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 	registry.RegisterImplementations((*sdk.Msg)(nil),
 		&MsgAddSSHKey{}, &MsgRemoveSSHKey{}, &MsgCreateVM{}, &MsgDealInstances{}, &MsgStartVM{}, &MsgStopVM{},
-		&MsgRebootVM{}, &MsgRenameVM{}, &MsgTerminateVM{}, &MsgReportVM{}, &MsgUpdateParams{})
+		&MsgRebootVM{}, &MsgRenameVM{}, &MsgResizeVM{}, &MsgRebuildVM{}, &MsgTerminateVM{}, &MsgReportVM{}, &MsgUpdateParams{})
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)
 }

@@ -76,4 +76,11 @@ var (
 	ErrBadReport = errorsmod.Register(ModuleName, 33, "report not acceptable")
 	// ErrTooManyReports is a miner that reports more often than it may.
 	ErrTooManyReports = errorsmod.Register(ModuleName, 34, "too many reports")
+
+	// ErrSameSize is a resize that would change nothing.
+	ErrSameSize = errorsmod.Register(ModuleName, 35, "nothing to resize")
+	// ErrHostFull is a miner that holds the VM and has no room for a larger one.
+	ErrHostFull = errorsmod.Register(ModuleName, 36, "no room on the VM's host")
+	// ErrImageArch is an image for another architecture than the VM's host.
+	ErrImageArch = errorsmod.Register(ModuleName, 37, "image for another architecture")
 )

@@ -6,12 +6,14 @@ const (
 	EventKeyRemoved     = "hippius.compute.key_removed"
 	EventVMCreated      = "hippius.compute.vm_created"
 	EventInstancesDealt = "hippius.compute.instances_dealt"
-	// EventVMRequested is a tenant's start, stop, reboot, rename or terminate.
+	// EventVMRequested is a tenant's start, stop, reboot, rename, resize, rebuild or terminate.
 	EventVMRequested = "hippius.compute.vm_requested"
 	// EventVMPhase is a change of phase, whoever caused it.
 	EventVMPhase = "hippius.compute.vm_phase"
 	// EventVMReady is the first accepted proof of a run: charging begins.
-	EventVMReady    = "hippius.compute.vm_ready"
+	EventVMReady = "hippius.compute.vm_ready"
+	// EventVMResized is a size that came into effect: its rate is charged from now on.
+	EventVMResized  = "hippius.compute.vm_resized"
 	EventVMAssigned = "hippius.compute.vm_assigned"
 	EventVMWaiting  = "hippius.compute.vm_waiting"
 	EventVMForgot   = "hippius.compute.vm_forgotten"
@@ -34,4 +36,6 @@ const (
 	AttributeAt          = "at"
 	AttributeCount       = "count"
 	AttributeRefused     = "refused"
+	AttributePlan        = "plan"
+	AttributeRate        = "running_rate"
 )

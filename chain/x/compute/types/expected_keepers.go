@@ -7,6 +7,7 @@ import (
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/plan"
 )
 
 // Catalogue is what may be rented and by whom; x/marketplace offers it.
@@ -14,8 +15,8 @@ type Catalogue interface {
 	Plan(ctx context.Context, name string) (marketplacetypes.Plan, error)
 	Image(ctx context.Context, name string) (marketplacetypes.Image, error)
 	App(ctx context.Context, name string) (marketplacetypes.App, error)
-	// Quote is what a plan costs, in ucredit per hour.
-	Quote(ctx context.Context, plan string) (running, stopped uint64, err error)
+	// Price is what a size costs, a plan's or not, in ucredit per hour.
+	Price(ctx context.Context, size plan.Plan) (running, stopped uint64, err error)
 	// RequireCreate is an error unless the account could create a VM now.
 	RequireCreate(ctx context.Context, account string) error
 	// RequireStart is an error if the account is out of credit.
@@ -26,6 +27,7 @@ type Catalogue interface {
 type Meters interface {
 	AddVM(ctx context.Context, account string, stoppedRate uint64) error
 	RemoveVM(ctx context.Context, account string, stoppedRate uint64) error
+	ResizeVM(ctx context.Context, account string, from, to uint64) error
 	// SetRate changes what the account's VMs on a miner cost now.
 	SetRate(ctx context.Context, account, miner string, delta int64) error
 	// Accrue charges an attested interval, from included, to excluded.
@@ -41,8 +43,15 @@ type Miners interface {
 	Walk(ctx context.Context, region string, start uint64, limit int) ([]registrytypes.Miner, error)
 	Named(ctx context.Context, operators []string) ([]registrytypes.Miner, error)
 	Seen(ctx context.Context, operator string) error
+	Room
+}
+
+// Room is what VMs take of miners; x/registry keeps the account.
+type Room interface {
 	Hold(ctx context.Context, operator string, d node.Demand) error
 	Release(ctx context.Context, operator string, d node.Demand) error
+	// Swap replaces what a VM takes.
+	Swap(ctx context.Context, operator string, from, to node.Demand) error
 	// RoomVersion rises whenever some miner's room grew.
 	RoomVersion(ctx context.Context) (uint64, error)
 }

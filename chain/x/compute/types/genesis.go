@@ -81,5 +81,11 @@ func (v VM) Validate() error {
 	if int(v.Status.InstanceSeq) > len(v.Instances) {
 		return ErrInvalid.Wrapf("VM %s is at instance %d of %d", v.Id, v.Status.InstanceSeq, len(v.Instances))
 	}
+	if v.Status.RebuildInstance > v.Status.InstanceSeq+1 {
+		return ErrInvalid.Wrapf("VM %s is at instance %d and was rebuilt as %d", v.Id, v.Status.InstanceSeq, v.Status.RebuildInstance)
+	}
+	if r := v.Resize; r != nil && (r.Generation == 0 || r.Generation > v.Generation || r.Size_.DiskGib < v.Size_.DiskGib) {
+		return ErrInvalid.Wrapf("VM %s of generation %d and %d GiB is to be resized to %d GiB by generation %d", v.Id, v.Generation, v.Size_.DiskGib, r.Size_.DiskGib, r.Generation)
+	}
 	return nil
 }

@@ -2,6 +2,7 @@ package types
 
 import (
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -124,6 +125,22 @@ func (m *MsgRenameVM) ValidateBasic() error {
 		return err
 	}
 	return ownerAndName(m.Owner, "VM name", m.Name)
+}
+
+// ValidateBasic checks the form of a resize.
+func (m *MsgResizeVM) ValidateBasic() error { return vmAndEntry(m.Owner, m.VmId, "plan", m.Plan) }
+
+// ValidateBasic checks the form of a rebuild.
+func (m *MsgRebuildVM) ValidateBasic() error { return vmAndEntry(m.Owner, m.VmId, "image", m.Image) }
+
+func vmAndEntry(owner, id, what, name string) error {
+	if err := ownerAndVM(owner, id); err != nil {
+		return err
+	}
+	if err := plan.ValidateName(what, name); err != nil {
+		return ErrInvalid.Wrap(err.Error())
+	}
+	return nil
 }
 
 // ValidateBasic checks the form of a batch; each report is judged by itself later.

@@ -2,6 +2,7 @@ package types
 
 import (
 	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -21,9 +22,57 @@ func (v VM) State() vm.State {
 	return vm.State{Phase: v.Status.Phase.Core(), Held: v.Status.Miner != "", HasData: v.Status.HasData, On: v.Spec.Power == Power_POWER_ON}
 }
 
-// Demand is what the VM takes of its miner.
+// Demand is what the VM takes of its miner: until a resize is in effect, what
+// either size needs.
 func (v VM) Demand() node.Demand {
-	return node.Demand{VCPUs: v.Size_.Vcpus, MemoryMiB: v.Size_.MemoryMib, DiskGiB: v.Size_.DiskGib}
+	d := v.Size_.Demand()
+	if v.Resize != nil {
+		d = d.Both(v.Resize.Size_.Demand())
+	}
+	return d
+}
+
+// Demand is what a VM of this size takes.
+func (s Size) Demand() node.Demand {
+	return node.Demand{VCPUs: s.Vcpus, MemoryMiB: s.MemoryMib, DiskGiB: s.DiskGib}
+}
+
+// WantedSize is the VM's size once what was ordered is in effect.
+func (v VM) WantedSize() Size {
+	if v.Resize != nil {
+		return v.Resize.Size_
+	}
+	return v.Size_
+}
+
+// HeldRate is what the hold-back has to pay of the VM when it is stopped, in ucredit per hour.
+func (v VM) HeldRate() uint64 {
+	if v.Resize != nil {
+		return max(v.StoppedRate, v.Resize.StoppedRate)
+	}
+	return v.StoppedRate
+}
+
+// Resizing reports whether a restart into another size is still to be seen by
+// a miner that runs the size of a generation.
+func (v VM) Resizing(generation uint64) bool {
+	return v.Resize != nil && v.Resize.Restart && generation < v.Resize.Generation
+}
+
+// SizeOf is the state that stands for a plan's size.
+func SizeOf(p plan.Plan) Size {
+	return Size{
+		Vcpus: p.VCPUs, MemoryMib: p.MemoryMiB, DiskGib: p.DiskGiB, Iops: p.IOPS,
+		DiskBytesPerSecond: p.DiskBytesPerSecond, NetworkBitsPerSecond: p.NetworkBitsPerSecond,
+	}
+}
+
+// Core is the size as the rules know it: a plan without a name.
+func (s Size) Core() plan.Plan {
+	return plan.Plan{
+		VCPUs: s.Vcpus, MemoryMiB: s.MemoryMib, DiskGiB: s.DiskGib, IOPS: s.Iops,
+		DiskBytesPerSecond: s.DiskBytesPerSecond, NetworkBitsPerSecond: s.NetworkBitsPerSecond,
+	}
 }
 
 // Ended reports whether the VM is terminated or about to be.

@@ -792,6 +792,216 @@ func (m *MsgRenameVMResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgRenameVMResponse proto.InternalMessageInfo
 
+type MsgResizeVM struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	VmId  string `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	Plan  string `protobuf:"bytes,3,opt,name=plan,proto3" json:"plan,omitempty"`
+}
+
+func (m *MsgResizeVM) Reset()         { *m = MsgResizeVM{} }
+func (m *MsgResizeVM) String() string { return proto.CompactTextString(m) }
+func (*MsgResizeVM) ProtoMessage()    {}
+func (*MsgResizeVM) Descriptor() ([]byte, []int) {
+	return fileDescriptor_21e266e961355b2b, []int{16}
+}
+func (m *MsgResizeVM) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgResizeVM) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgResizeVM.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgResizeVM) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgResizeVM.Merge(m, src)
+}
+func (m *MsgResizeVM) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgResizeVM) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgResizeVM.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgResizeVM proto.InternalMessageInfo
+
+func (m *MsgResizeVM) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgResizeVM) GetVmId() string {
+	if m != nil {
+		return m.VmId
+	}
+	return ""
+}
+
+func (m *MsgResizeVM) GetPlan() string {
+	if m != nil {
+		return m.Plan
+	}
+	return ""
+}
+
+type MsgResizeVMResponse struct {
+	// restart: the VM is restarted for it now; without, only its disk grows, or it takes effect at the next start.
+	Restart bool `protobuf:"varint,1,opt,name=restart,proto3" json:"restart,omitempty"`
+}
+
+func (m *MsgResizeVMResponse) Reset()         { *m = MsgResizeVMResponse{} }
+func (m *MsgResizeVMResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgResizeVMResponse) ProtoMessage()    {}
+func (*MsgResizeVMResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_21e266e961355b2b, []int{17}
+}
+func (m *MsgResizeVMResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgResizeVMResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgResizeVMResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgResizeVMResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgResizeVMResponse.Merge(m, src)
+}
+func (m *MsgResizeVMResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgResizeVMResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgResizeVMResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgResizeVMResponse proto.InternalMessageInfo
+
+func (m *MsgResizeVMResponse) GetRestart() bool {
+	if m != nil {
+		return m.Restart
+	}
+	return false
+}
+
+type MsgRebuildVM struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	VmId  string `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	Image string `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+}
+
+func (m *MsgRebuildVM) Reset()         { *m = MsgRebuildVM{} }
+func (m *MsgRebuildVM) String() string { return proto.CompactTextString(m) }
+func (*MsgRebuildVM) ProtoMessage()    {}
+func (*MsgRebuildVM) Descriptor() ([]byte, []int) {
+	return fileDescriptor_21e266e961355b2b, []int{18}
+}
+func (m *MsgRebuildVM) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRebuildVM) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRebuildVM.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRebuildVM) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRebuildVM.Merge(m, src)
+}
+func (m *MsgRebuildVM) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRebuildVM) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRebuildVM.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRebuildVM proto.InternalMessageInfo
+
+func (m *MsgRebuildVM) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgRebuildVM) GetVmId() string {
+	if m != nil {
+		return m.VmId
+	}
+	return ""
+}
+
+func (m *MsgRebuildVM) GetImage() string {
+	if m != nil {
+		return m.Image
+	}
+	return ""
+}
+
+type MsgRebuildVMResponse struct {
+	// instance_seq that the VM comes up as.
+	InstanceSeq uint32 `protobuf:"varint,1,opt,name=instance_seq,json=instanceSeq,proto3" json:"instance_seq,omitempty"`
+}
+
+func (m *MsgRebuildVMResponse) Reset()         { *m = MsgRebuildVMResponse{} }
+func (m *MsgRebuildVMResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRebuildVMResponse) ProtoMessage()    {}
+func (*MsgRebuildVMResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_21e266e961355b2b, []int{19}
+}
+func (m *MsgRebuildVMResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRebuildVMResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRebuildVMResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRebuildVMResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRebuildVMResponse.Merge(m, src)
+}
+func (m *MsgRebuildVMResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRebuildVMResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRebuildVMResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRebuildVMResponse proto.InternalMessageInfo
+
+func (m *MsgRebuildVMResponse) GetInstanceSeq() uint32 {
+	if m != nil {
+		return m.InstanceSeq
+	}
+	return 0
+}
+
 type MsgTerminateVM struct {
 	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
 	VmId  string `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
@@ -801,7 +1011,7 @@ func (m *MsgTerminateVM) Reset()         { *m = MsgTerminateVM{} }
 func (m *MsgTerminateVM) String() string { return proto.CompactTextString(m) }
 func (*MsgTerminateVM) ProtoMessage()    {}
 func (*MsgTerminateVM) Descriptor() ([]byte, []int) {
-	return fileDescriptor_21e266e961355b2b, []int{16}
+	return fileDescriptor_21e266e961355b2b, []int{20}
 }
 func (m *MsgTerminateVM) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -851,7 +1061,7 @@ func (m *MsgTerminateVMResponse) Reset()         { *m = MsgTerminateVMResponse{}
 func (m *MsgTerminateVMResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgTerminateVMResponse) ProtoMessage()    {}
 func (*MsgTerminateVMResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_21e266e961355b2b, []int{17}
+	return fileDescriptor_21e266e961355b2b, []int{21}
 }
 func (m *MsgTerminateVMResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -890,7 +1100,7 @@ func (m *MsgReportVM) Reset()         { *m = MsgReportVM{} }
 func (m *MsgReportVM) String() string { return proto.CompactTextString(m) }
 func (*MsgReportVM) ProtoMessage()    {}
 func (*MsgReportVM) Descriptor() ([]byte, []int) {
-	return fileDescriptor_21e266e961355b2b, []int{18}
+	return fileDescriptor_21e266e961355b2b, []int{22}
 }
 func (m *MsgReportVM) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -941,7 +1151,7 @@ func (m *MsgReportVMResponse) Reset()         { *m = MsgReportVMResponse{} }
 func (m *MsgReportVMResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgReportVMResponse) ProtoMessage()    {}
 func (*MsgReportVMResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_21e266e961355b2b, []int{19}
+	return fileDescriptor_21e266e961355b2b, []int{23}
 }
 func (m *MsgReportVMResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -986,7 +1196,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_21e266e961355b2b, []int{20}
+	return fileDescriptor_21e266e961355b2b, []int{24}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1036,7 +1246,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_21e266e961355b2b, []int{21}
+	return fileDescriptor_21e266e961355b2b, []int{25}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1082,6 +1292,10 @@ func init() {
 	proto.RegisterType((*MsgRebootVMResponse)(nil), "hippius.chain.compute.v1.MsgRebootVMResponse")
 	proto.RegisterType((*MsgRenameVM)(nil), "hippius.chain.compute.v1.MsgRenameVM")
 	proto.RegisterType((*MsgRenameVMResponse)(nil), "hippius.chain.compute.v1.MsgRenameVMResponse")
+	proto.RegisterType((*MsgResizeVM)(nil), "hippius.chain.compute.v1.MsgResizeVM")
+	proto.RegisterType((*MsgResizeVMResponse)(nil), "hippius.chain.compute.v1.MsgResizeVMResponse")
+	proto.RegisterType((*MsgRebuildVM)(nil), "hippius.chain.compute.v1.MsgRebuildVM")
+	proto.RegisterType((*MsgRebuildVMResponse)(nil), "hippius.chain.compute.v1.MsgRebuildVMResponse")
 	proto.RegisterType((*MsgTerminateVM)(nil), "hippius.chain.compute.v1.MsgTerminateVM")
 	proto.RegisterType((*MsgTerminateVMResponse)(nil), "hippius.chain.compute.v1.MsgTerminateVMResponse")
 	proto.RegisterType((*MsgReportVM)(nil), "hippius.chain.compute.v1.MsgReportVM")
@@ -1093,64 +1307,70 @@ func init() {
 func init() { proto.RegisterFile("hippius/chain/compute/v1/tx.proto", fileDescriptor_21e266e961355b2b) }
 
 var fileDescriptor_21e266e961355b2b = []byte{
-	// 897 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xb4, 0x56, 0x4f, 0x8f, 0xdb, 0x44,
-	0x14, 0x5f, 0x6f, 0x76, 0xb7, 0xcd, 0xcb, 0xb2, 0x80, 0x37, 0x50, 0xd7, 0x12, 0x21, 0x98, 0x2e,
-	0x5a, 0x16, 0xea, 0x74, 0x83, 0x84, 0xd0, 0x1e, 0x90, 0x1a, 0x50, 0x45, 0xa9, 0x2c, 0x21, 0x07,
-	0x7a, 0xa8, 0x58, 0x16, 0xc7, 0x1e, 0x9c, 0x11, 0xb1, 0xc7, 0xf2, 0x38, 0xa1, 0x39, 0x20, 0x21,
-	0xee, 0x48, 0x5c, 0xf9, 0x0c, 0x5c, 0x7a, 0xe0, 0x43, 0xf4, 0x58, 0x71, 0xe2, 0x84, 0xd0, 0xe6,
-	0xd0, 0x0b, 0x1f, 0xa2, 0xf2, 0xcc, 0x78, 0x62, 0x47, 0x8d, 0xed, 0x56, 0xbb, 0x37, 0xcf, 0xf8,
-	0xf7, 0x7b, 0xbf, 0xf7, 0x67, 0xde, 0x9b, 0x81, 0x77, 0xc6, 0x38, 0x8a, 0xf0, 0x94, 0xf6, 0xdc,
-	0xb1, 0x83, 0xc3, 0x9e, 0x4b, 0x82, 0x68, 0x9a, 0xa0, 0xde, 0xec, 0xb8, 0x97, 0x3c, 0x34, 0xa3,
-	0x98, 0x24, 0x44, 0xd5, 0x04, 0xc4, 0x64, 0x10, 0x53, 0x40, 0xcc, 0xd9, 0xb1, 0x7e, 0xcd, 0x25,
-	0x34, 0x20, 0xb4, 0x17, 0x50, 0x3f, 0x65, 0x04, 0xd4, 0xe7, 0x14, 0xfd, 0x3a, 0xff, 0x71, 0xc6,
-	0x56, 0x3d, 0xbe, 0x10, 0xbf, 0xda, 0x3e, 0xf1, 0x09, 0xdf, 0x4f, 0xbf, 0xc4, 0xee, 0x8d, 0xf5,
-	0x6e, 0xcc, 0x23, 0x24, 0xb8, 0xc6, 0xcf, 0xb0, 0x6b, 0x51, 0xff, 0xb6, 0xe7, 0x0d, 0x87, 0x5f,
-	0xdc, 0x43, 0x73, 0xd5, 0x84, 0x6d, 0xf2, 0x53, 0x88, 0x62, 0x4d, 0xe9, 0x2a, 0x87, 0xcd, 0x81,
-	0xf6, 0xf7, 0x5f, 0x37, 0xdb, 0x42, 0xec, 0xb6, 0xe7, 0xc5, 0x88, 0xd2, 0x61, 0x12, 0xe3, 0xd0,
-	0xb7, 0x39, 0x4c, 0x55, 0x61, 0x2b, 0x74, 0x02, 0xa4, 0x6d, 0xa6, 0x70, 0x9b, 0x7d, 0xab, 0x6f,
-	0x01, 0x44, 0xd3, 0xd1, 0x04, 0xbb, 0x67, 0x3f, 0xa2, 0xb9, 0xd6, 0x60, 0x7f, 0x9a, 0x7c, 0xe7,
-	0x1e, 0x9a, 0x9f, 0xc0, 0xaf, 0x4f, 0x1f, 0x1d, 0x71, 0xba, 0xf1, 0x09, 0xb4, 0xf3, 0xf2, 0x36,
-	0xa2, 0x11, 0x09, 0x29, 0x52, 0xbb, 0xd0, 0xfa, 0x01, 0x87, 0x3e, 0x8a, 0xa3, 0x18, 0x87, 0x09,
-	0x77, 0xc6, 0xce, 0x6f, 0x19, 0x0e, 0xbc, 0x6a, 0x51, 0xdf, 0x46, 0x01, 0x99, 0xa1, 0x8b, 0xf3,
-	0xbd, 0xe0, 0xdc, 0x75, 0xb8, 0xb6, 0x22, 0x91, 0xf9, 0x67, 0x2c, 0x14, 0x68, 0x59, 0xd4, 0xff,
-	0x2c, 0x46, 0x4e, 0x82, 0xee, 0x5b, 0x2f, 0x2c, 0xdd, 0x86, 0xed, 0x90, 0x84, 0x2e, 0xd7, 0xde,
-	0xb5, 0xf9, 0x42, 0x3d, 0x81, 0x2d, 0x1a, 0x21, 0x97, 0xa5, 0xac, 0xd5, 0xef, 0x9a, 0xeb, 0x4e,
-	0x89, 0x79, 0xdf, 0x1a, 0x46, 0xc8, 0x1d, 0x6c, 0x3d, 0xfe, 0xf7, 0xed, 0x0d, 0x9b, 0x71, 0xd4,
-	0x3b, 0xd0, 0xc4, 0x21, 0x4d, 0x9c, 0xd0, 0x45, 0x54, 0xdb, 0xea, 0x36, 0x0e, 0x5b, 0x7d, 0x63,
-	0xbd, 0x81, 0xbb, 0x02, 0x2a, 0x4c, 0x2c, 0xa9, 0x85, 0x04, 0x1c, 0xc0, 0x7e, 0x2e, 0x48, 0x59,
-	0x9c, 0x3d, 0xd8, 0xc4, 0x9e, 0xa8, 0xc9, 0x26, 0xf6, 0x8c, 0x3f, 0x15, 0x78, 0xcd, 0xa2, 0xfe,
-	0xe7, 0xc8, 0x99, 0x64, 0x76, 0xe9, 0x0b, 0x67, 0x64, 0x1f, 0xb6, 0x67, 0xc1, 0x19, 0xf6, 0xb2,
-	0x6a, 0xcc, 0x82, 0xbb, 0x5e, 0x31, 0xa8, 0xc6, 0xc5, 0x04, 0xa5, 0x83, 0xb6, 0xea, 0xac, 0x2c,
-	0xeb, 0x29, 0x80, 0x45, 0xfd, 0x61, 0xe2, 0xc4, 0xc9, 0x4b, 0x14, 0xf5, 0x79, 0x21, 0x14, 0xa4,
-	0xdb, 0xa0, 0x2e, 0xcd, 0x4b, 0xd1, 0x6f, 0xa1, 0xc9, 0x76, 0x49, 0x74, 0x19, 0x9a, 0xfb, 0xf0,
-	0xba, 0xb4, 0x2e, 0x25, 0xbf, 0x63, 0xa7, 0xd7, 0x46, 0x23, 0x42, 0x2e, 0x25, 0xd0, 0x37, 0xd8,
-	0xc1, 0xc9, 0xec, 0x4b, 0xd9, 0x58, 0xc8, 0xa6, 0x9d, 0x76, 0x41, 0xb2, 0xb2, 0x89, 0x1b, 0x6b,
-	0x9a, 0x38, 0x73, 0x85, 0x6b, 0x4a, 0x57, 0x1c, 0xd8, 0xb3, 0xa8, 0xff, 0x35, 0x8a, 0x03, 0x1c,
-	0xbe, 0x5c, 0x0b, 0x57, 0x26, 0x41, 0x83, 0x37, 0x8b, 0x12, 0x52, 0xfc, 0x37, 0x45, 0x24, 0x22,
-	0x22, 0xd9, 0x41, 0x0b, 0x70, 0x2d, 0x69, 0x06, 0x53, 0x07, 0x70, 0x25, 0x66, 0x5c, 0xaa, 0x6d,
-	0x56, 0x35, 0x45, 0x2a, 0x9b, 0x42, 0x45, 0x53, 0x64, 0x44, 0xe1, 0x29, 0xb3, 0x67, 0x9c, 0x8a,
-	0x1c, 0x71, 0x77, 0x64, 0x9f, 0xdf, 0x49, 0x65, 0xe8, 0x74, 0x92, 0x50, 0x4d, 0x61, 0x32, 0xef,
-	0xad, 0x97, 0xe1, 0x64, 0x9b, 0xc1, 0x97, 0x52, 0x8c, 0x6c, 0xfc, 0xa1, 0xb0, 0x59, 0xfd, 0x4d,
-	0xe4, 0x39, 0x09, 0xfa, 0xca, 0x89, 0x9d, 0x80, 0xaa, 0x1f, 0x43, 0xd3, 0x99, 0x26, 0x63, 0x12,
-	0xe3, 0x64, 0x5e, 0x19, 0xf6, 0x12, 0xaa, 0x7e, 0x0a, 0x3b, 0x11, 0xb3, 0xc0, 0xd2, 0x5e, 0x3a,
-	0x24, 0xb9, 0x92, 0x70, 0x46, 0xb0, 0x4e, 0xf6, 0xd2, 0xb0, 0x97, 0xf6, 0xc4, 0x8c, 0xcf, 0xbb,
-	0x96, 0x85, 0xdf, 0xff, 0xff, 0x2a, 0x34, 0x2c, 0xea, 0xab, 0x2e, 0x34, 0x97, 0xf7, 0x63, 0x49,
-	0x0a, 0xf2, 0x17, 0x99, 0x6e, 0xd6, 0xc3, 0xc9, 0x5c, 0x4f, 0x60, 0xb7, 0x70, 0x97, 0xbd, 0x5f,
-	0xca, 0xcf, 0x43, 0xf5, 0xe3, 0xda, 0x50, 0xa9, 0xf6, 0x3d, 0x5c, 0x95, 0x57, 0xd7, 0x41, 0x29,
-	0x3d, 0x83, 0xe9, 0x37, 0x6b, 0xc1, 0xa4, 0x02, 0x81, 0x57, 0x8a, 0xf7, 0xc1, 0x51, 0x29, 0xbf,
-	0x80, 0xd5, 0xfb, 0xf5, 0xb1, 0x52, 0xf0, 0x14, 0xae, 0x64, 0x73, 0xfb, 0x46, 0x29, 0x5d, 0xa0,
-	0xf4, 0x0f, 0xeb, 0xa0, 0xa4, 0xf9, 0x07, 0xb0, 0x23, 0x26, 0xf4, 0xbb, 0x15, 0xbc, 0x14, 0xa4,
-	0x7f, 0x50, 0x03, 0x94, 0xaf, 0x86, 0x1c, 0xc5, 0x07, 0x15, 0xc5, 0xe4, 0xb0, 0x8a, 0x6a, 0xac,
-	0x0e, 0x5e, 0xae, 0x20, 0xa6, 0x6e, 0x95, 0x02, 0x87, 0x55, 0x2a, 0x14, 0xe7, 0xa9, 0x8a, 0xa1,
-	0x95, 0x1f, 0xa6, 0x87, 0xa5, 0xec, 0x1c, 0x52, 0xbf, 0x55, 0x17, 0x59, 0x0c, 0x46, 0x4c, 0xce,
-	0xaa, 0x60, 0x38, 0xac, 0x32, 0x98, 0x95, 0xc1, 0x37, 0x81, 0xdd, 0xc2, 0xb0, 0x2a, 0x6f, 0xc6,
-	0x3c, 0xb4, 0xa2, 0x19, 0x9f, 0x37, 0x67, 0xf4, 0xed, 0x5f, 0x9e, 0x3e, 0x3a, 0x52, 0x06, 0x5f,
-	0x3e, 0x3e, 0xef, 0x28, 0x4f, 0xce, 0x3b, 0xca, 0x7f, 0xe7, 0x1d, 0xe5, 0xf7, 0x45, 0x67, 0xe3,
-	0xc9, 0xa2, 0xb3, 0xf1, 0xcf, 0xa2, 0xb3, 0xf1, 0xe0, 0x96, 0x8f, 0x93, 0xf1, 0x74, 0x94, 0xda,
-	0xea, 0xc9, 0x47, 0xbd, 0x78, 0xce, 0xf3, 0xc7, 0xfd, 0x43, 0xb9, 0x66, 0x6f, 0xfb, 0xd1, 0x0e,
-	0x7b, 0xdc, 0x7f, 0xf4, 0x2c, 0x00, 0x00, 0xff, 0xff, 0xd1, 0xd8, 0x6f, 0xf9, 0x8b, 0x0c, 0x00,
-	0x00,
+	// 1007 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xb4, 0x57, 0x41, 0x6f, 0xdc, 0x44,
+	0x14, 0x8e, 0xb3, 0xd9, 0xb4, 0xfb, 0x76, 0x1b, 0xc0, 0x59, 0xa8, 0x6b, 0x89, 0x25, 0x35, 0x4d,
+	0x15, 0x02, 0xdd, 0x6d, 0x82, 0x84, 0x20, 0x07, 0xa4, 0x06, 0x54, 0x51, 0x2a, 0x4b, 0xc8, 0x0b,
+	0x3d, 0x54, 0x84, 0xe0, 0xb5, 0x07, 0x67, 0xc4, 0xda, 0xe3, 0x7a, 0xec, 0xa5, 0x8b, 0x84, 0x84,
+	0xb8, 0x23, 0x71, 0xe5, 0x37, 0x70, 0xa9, 0x04, 0x3f, 0xa2, 0xc7, 0x8a, 0x13, 0x27, 0x84, 0x92,
+	0x43, 0xff, 0x06, 0xf2, 0xcc, 0x78, 0xd6, 0xde, 0x76, 0x6d, 0xb7, 0xda, 0xdc, 0x3c, 0xe3, 0xef,
+	0xbd, 0xef, 0x7b, 0xef, 0x79, 0xde, 0xf3, 0xc0, 0xd5, 0x13, 0x1c, 0x86, 0x38, 0xa1, 0x03, 0xe7,
+	0xc4, 0xc6, 0xc1, 0xc0, 0x21, 0x7e, 0x98, 0xc4, 0x68, 0x30, 0xd9, 0x1b, 0xc4, 0x0f, 0xfb, 0x61,
+	0x44, 0x62, 0xa2, 0x6a, 0x02, 0xd2, 0x67, 0x90, 0xbe, 0x80, 0xf4, 0x27, 0x7b, 0xfa, 0x65, 0x87,
+	0x50, 0x9f, 0xd0, 0x81, 0x4f, 0xbd, 0xd4, 0xc2, 0xa7, 0x1e, 0x37, 0xd1, 0xaf, 0xf0, 0x17, 0xc7,
+	0x6c, 0x35, 0xe0, 0x0b, 0xf1, 0xaa, 0xeb, 0x11, 0x8f, 0xf0, 0xfd, 0xf4, 0x49, 0xec, 0x5e, 0x5b,
+	0x2c, 0x63, 0x1a, 0x22, 0x61, 0x6b, 0xfc, 0x04, 0x1d, 0x93, 0x7a, 0xb7, 0x5c, 0x77, 0x38, 0xfc,
+	0xec, 0x2e, 0x9a, 0xaa, 0x7d, 0x68, 0x92, 0x1f, 0x02, 0x14, 0x69, 0xca, 0x96, 0xb2, 0xd3, 0x3a,
+	0xd4, 0xfe, 0xfe, 0xeb, 0x46, 0x57, 0x90, 0xdd, 0x72, 0xdd, 0x08, 0x51, 0x3a, 0x8c, 0x23, 0x1c,
+	0x78, 0x16, 0x87, 0xa9, 0x2a, 0xac, 0x05, 0xb6, 0x8f, 0xb4, 0xd5, 0x14, 0x6e, 0xb1, 0x67, 0xf5,
+	0x4d, 0x80, 0x30, 0x19, 0x8d, 0xb1, 0x73, 0xfc, 0x3d, 0x9a, 0x6a, 0x0d, 0xf6, 0xa6, 0xc5, 0x77,
+	0xee, 0xa2, 0xe9, 0x01, 0xfc, 0xf2, 0xf4, 0xd1, 0x2e, 0x37, 0x37, 0x3e, 0x84, 0x6e, 0x9e, 0xde,
+	0x42, 0x34, 0x24, 0x01, 0x45, 0xea, 0x16, 0xb4, 0xbf, 0xc3, 0x81, 0x87, 0xa2, 0x30, 0xc2, 0x41,
+	0xcc, 0xc5, 0x58, 0xf9, 0x2d, 0xc3, 0x86, 0x57, 0x4c, 0xea, 0x59, 0xc8, 0x27, 0x13, 0xb4, 0x3c,
+	0xed, 0x05, 0x71, 0x57, 0xe0, 0xf2, 0x1c, 0x45, 0xa6, 0xcf, 0x38, 0x53, 0xa0, 0x6d, 0x52, 0xef,
+	0x93, 0x08, 0xd9, 0x31, 0xba, 0x67, 0xbe, 0x30, 0x75, 0x17, 0x9a, 0x01, 0x09, 0x1c, 0xce, 0xdd,
+	0xb1, 0xf8, 0x42, 0x3d, 0x80, 0x35, 0x1a, 0x22, 0x87, 0xa5, 0xac, 0xbd, 0xbf, 0xd5, 0x5f, 0xf4,
+	0x95, 0xf4, 0xef, 0x99, 0xc3, 0x10, 0x39, 0x87, 0x6b, 0x8f, 0xff, 0x7d, 0x6b, 0xc5, 0x62, 0x36,
+	0xea, 0x6d, 0x68, 0xe1, 0x80, 0xc6, 0x76, 0xe0, 0x20, 0xaa, 0xad, 0x6d, 0x35, 0x76, 0xda, 0xfb,
+	0xc6, 0x62, 0x07, 0x77, 0x04, 0x54, 0xb8, 0x98, 0x99, 0x16, 0x12, 0xb0, 0x0d, 0x9b, 0xb9, 0x20,
+	0x65, 0x71, 0x36, 0x60, 0x15, 0xbb, 0xa2, 0x26, 0xab, 0xd8, 0x35, 0xfe, 0x50, 0xe0, 0x55, 0x93,
+	0x7a, 0x9f, 0x22, 0x7b, 0x9c, 0xf9, 0xa5, 0x2f, 0x9c, 0x91, 0x4d, 0x68, 0x4e, 0xfc, 0x63, 0xec,
+	0x66, 0xd5, 0x98, 0xf8, 0x77, 0xdc, 0x62, 0x50, 0x8d, 0xe5, 0x04, 0xa5, 0x83, 0x36, 0x2f, 0x56,
+	0x96, 0xf5, 0x08, 0xc0, 0xa4, 0xde, 0x30, 0xb6, 0xa3, 0xf8, 0x25, 0x8a, 0xfa, 0xbc, 0x10, 0x0a,
+	0xd4, 0x5d, 0x50, 0x67, 0xee, 0x25, 0xe9, 0xd7, 0xd0, 0x62, 0xbb, 0x24, 0x3c, 0x0f, 0xce, 0x4d,
+	0x78, 0x4d, 0x7a, 0x97, 0x94, 0xdf, 0xb0, 0xaf, 0xd7, 0x42, 0x23, 0x42, 0xce, 0x25, 0xd0, 0xd7,
+	0xd9, 0x87, 0x93, 0xf9, 0x97, 0xb4, 0x91, 0xa0, 0x4d, 0x4f, 0xda, 0x92, 0x68, 0xe5, 0x21, 0x6e,
+	0x2c, 0x38, 0xc4, 0x99, 0x14, 0xce, 0xf9, 0x8c, 0x14, 0x8a, 0x7f, 0x5c, 0xa6, 0x94, 0x70, 0x6c,
+	0x07, 0x99, 0x94, 0xf4, 0xb9, 0x20, 0x65, 0x20, 0xa4, 0x70, 0x4e, 0x79, 0x9c, 0x34, 0xb8, 0x10,
+	0x21, 0x9a, 0x7e, 0x14, 0x8c, 0xfd, 0xa2, 0x95, 0x2d, 0x8d, 0x84, 0x35, 0x67, 0x0b, 0x8d, 0x12,
+	0x3c, 0x76, 0x97, 0xa5, 0xb2, 0x0b, 0x4d, 0xec, 0xdb, 0x5e, 0x96, 0x31, 0xbe, 0x28, 0xe8, 0xfc,
+	0x88, 0x35, 0x65, 0x49, 0x2b, 0x85, 0x5e, 0x85, 0x4e, 0x76, 0xa4, 0x8e, 0x29, 0x7a, 0xc0, 0x54,
+	0x5c, 0xb2, 0xda, 0xd9, 0xde, 0x10, 0x3d, 0x30, 0x6c, 0xd8, 0x30, 0xa9, 0xf7, 0x25, 0x8a, 0x7c,
+	0x1c, 0xbc, 0x5c, 0x67, 0xac, 0xfc, 0xb6, 0x34, 0x78, 0xa3, 0x48, 0x21, 0x6b, 0xfa, 0xab, 0x22,
+	0x8a, 0x1a, 0x92, 0xec, 0xfc, 0xfa, 0xb8, 0x16, 0x35, 0x83, 0xa9, 0x87, 0x69, 0x21, 0x52, 0x5b,
+	0xaa, 0xad, 0x56, 0xf5, 0x9a, 0x94, 0x36, 0x85, 0x8a, 0x5e, 0x93, 0x19, 0x0a, 0xa5, 0xcc, 0x9f,
+	0x71, 0x24, 0xea, 0xcd, 0xe5, 0xc8, 0x34, 0xde, 0x66, 0xf5, 0x4e, 0xc6, 0x31, 0xd5, 0x14, 0x46,
+	0x73, 0x7d, 0x31, 0x0d, 0x37, 0xb6, 0x18, 0x7c, 0x46, 0xc5, 0x8c, 0x8d, 0xdf, 0x15, 0x36, 0x02,
+	0xbf, 0x0a, 0x5d, 0x3b, 0x46, 0x5f, 0xd8, 0x91, 0xed, 0x53, 0xf5, 0x03, 0x68, 0xd9, 0x49, 0x7c,
+	0x42, 0x22, 0x1c, 0x4f, 0x2b, 0xc3, 0x9e, 0x41, 0xd5, 0x8f, 0x61, 0x3d, 0x64, 0x1e, 0x58, 0xda,
+	0x4b, 0x67, 0x0f, 0x67, 0x12, 0x62, 0x84, 0xd5, 0xc1, 0x46, 0x1a, 0xf6, 0xcc, 0x9f, 0x18, 0x9d,
+	0x79, 0x69, 0x59, 0xf8, 0xfb, 0x7f, 0x02, 0x34, 0x4c, 0xea, 0xa9, 0x0e, 0xb4, 0x66, 0xbf, 0x1d,
+	0x25, 0x29, 0xc8, 0xff, 0x1f, 0xe8, 0xfd, 0x7a, 0x38, 0x99, 0xeb, 0x31, 0x74, 0x0a, 0xbf, 0x08,
+	0xef, 0x94, 0xda, 0xe7, 0xa1, 0xfa, 0x5e, 0x6d, 0xa8, 0x64, 0xfb, 0x16, 0x2e, 0xca, 0x3f, 0x82,
+	0xed, 0x52, 0xf3, 0x0c, 0xa6, 0xdf, 0xa8, 0x05, 0x93, 0x0c, 0x04, 0x2e, 0x15, 0xc7, 0xec, 0x6e,
+	0xa9, 0x7d, 0x01, 0xab, 0xef, 0xd7, 0xc7, 0x4a, 0xc2, 0x23, 0xb8, 0x90, 0x8d, 0xc3, 0x6b, 0xa5,
+	0xe6, 0x02, 0xa5, 0xbf, 0x57, 0x07, 0x25, 0xdd, 0xdf, 0x87, 0x75, 0x31, 0xf8, 0xde, 0xae, 0xb0,
+	0x4b, 0x41, 0xfa, 0xbb, 0x35, 0x40, 0xf9, 0x6a, 0xc8, 0x09, 0xb7, 0x5d, 0x51, 0x4c, 0x0e, 0xab,
+	0xa8, 0xc6, 0xfc, 0x3c, 0xe3, 0x0c, 0x62, 0x98, 0x55, 0x31, 0x70, 0x58, 0x25, 0x43, 0x71, 0x4c,
+	0x71, 0x06, 0x31, 0xa3, 0xaa, 0x18, 0x38, 0xac, 0x92, 0x61, 0x6e, 0xfa, 0x38, 0xd0, 0x9a, 0x0d,
+	0x98, 0xeb, 0x55, 0xf1, 0x73, 0x5c, 0xc5, 0x31, 0x7c, 0x76, 0x72, 0x60, 0x68, 0xe7, 0x67, 0xc2,
+	0x4e, 0xa9, 0x79, 0x0e, 0xa9, 0xdf, 0xac, 0x8b, 0x2c, 0x66, 0x4c, 0x0c, 0x80, 0xaa, 0x8c, 0x71,
+	0x58, 0x65, 0xc6, 0xe6, 0xfa, 0xf7, 0x18, 0x3a, 0x85, 0x9e, 0x5b, 0xde, 0x53, 0xf2, 0xd0, 0x8a,
+	0x9e, 0xf2, 0xbc, 0x76, 0xa9, 0x37, 0x7f, 0x7e, 0xfa, 0x68, 0x57, 0x39, 0xfc, 0xfc, 0xf1, 0x69,
+	0x4f, 0x79, 0x72, 0xda, 0x53, 0xfe, 0x3b, 0xed, 0x29, 0xbf, 0x9d, 0xf5, 0x56, 0x9e, 0x9c, 0xf5,
+	0x56, 0xfe, 0x39, 0xeb, 0xad, 0xdc, 0xbf, 0xe9, 0xe1, 0xf8, 0x24, 0x19, 0xa5, 0xbe, 0x06, 0xf2,
+	0xca, 0x27, 0x2e, 0x7b, 0xfc, 0xea, 0xf7, 0x50, 0xae, 0xd9, 0xcd, 0x6f, 0xb4, 0xce, 0xae, 0x7e,
+	0xef, 0xff, 0x1f, 0x00, 0x00, 0xff, 0xff, 0x23, 0x14, 0x14, 0xc1, 0xa9, 0x0e, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1174,6 +1394,10 @@ type MsgClient interface {
 	StopVM(ctx context.Context, in *MsgStopVM, opts ...grpc.CallOption) (*MsgStopVMResponse, error)
 	RebootVM(ctx context.Context, in *MsgRebootVM, opts ...grpc.CallOption) (*MsgRebootVMResponse, error)
 	RenameVM(ctx context.Context, in *MsgRenameVM, opts ...grpc.CallOption) (*MsgRenameVMResponse, error)
+	// ResizeVM gives a VM the size of a plan; it is charged for when its miner reports it in effect.
+	ResizeVM(ctx context.Context, in *MsgResizeVM, opts ...grpc.CallOption) (*MsgResizeVMResponse, error)
+	// RebuildVM gives a VM a blank disk made from an image, as its next instance at the same address; what was on the disk is gone.
+	RebuildVM(ctx context.Context, in *MsgRebuildVM, opts ...grpc.CallOption) (*MsgRebuildVMResponse, error)
 	TerminateVM(ctx context.Context, in *MsgTerminateVM, opts ...grpc.CallOption) (*MsgTerminateVMResponse, error)
 	// ReportVM is a miner's batch; an empty one says it is there. Good reports are applied, bad ones answered one by one; all bad fails the message.
 	ReportVM(ctx context.Context, in *MsgReportVM, opts ...grpc.CallOption) (*MsgReportVMResponse, error)
@@ -1260,6 +1484,24 @@ func (c *msgClient) RenameVM(ctx context.Context, in *MsgRenameVM, opts ...grpc.
 	return out, nil
 }
 
+func (c *msgClient) ResizeVM(ctx context.Context, in *MsgResizeVM, opts ...grpc.CallOption) (*MsgResizeVMResponse, error) {
+	out := new(MsgResizeVMResponse)
+	err := c.cc.Invoke(ctx, "/hippius.chain.compute.v1.Msg/ResizeVM", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) RebuildVM(ctx context.Context, in *MsgRebuildVM, opts ...grpc.CallOption) (*MsgRebuildVMResponse, error) {
+	out := new(MsgRebuildVMResponse)
+	err := c.cc.Invoke(ctx, "/hippius.chain.compute.v1.Msg/RebuildVM", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) TerminateVM(ctx context.Context, in *MsgTerminateVM, opts ...grpc.CallOption) (*MsgTerminateVMResponse, error) {
 	out := new(MsgTerminateVMResponse)
 	err := c.cc.Invoke(ctx, "/hippius.chain.compute.v1.Msg/TerminateVM", in, out, opts...)
@@ -1298,6 +1540,10 @@ type MsgServer interface {
 	StopVM(context.Context, *MsgStopVM) (*MsgStopVMResponse, error)
 	RebootVM(context.Context, *MsgRebootVM) (*MsgRebootVMResponse, error)
 	RenameVM(context.Context, *MsgRenameVM) (*MsgRenameVMResponse, error)
+	// ResizeVM gives a VM the size of a plan; it is charged for when its miner reports it in effect.
+	ResizeVM(context.Context, *MsgResizeVM) (*MsgResizeVMResponse, error)
+	// RebuildVM gives a VM a blank disk made from an image, as its next instance at the same address; what was on the disk is gone.
+	RebuildVM(context.Context, *MsgRebuildVM) (*MsgRebuildVMResponse, error)
 	TerminateVM(context.Context, *MsgTerminateVM) (*MsgTerminateVMResponse, error)
 	// ReportVM is a miner's batch; an empty one says it is there. Good reports are applied, bad ones answered one by one; all bad fails the message.
 	ReportVM(context.Context, *MsgReportVM) (*MsgReportVMResponse, error)
@@ -1331,6 +1577,12 @@ func (*UnimplementedMsgServer) RebootVM(ctx context.Context, req *MsgRebootVM) (
 }
 func (*UnimplementedMsgServer) RenameVM(ctx context.Context, req *MsgRenameVM) (*MsgRenameVMResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RenameVM not implemented")
+}
+func (*UnimplementedMsgServer) ResizeVM(ctx context.Context, req *MsgResizeVM) (*MsgResizeVMResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ResizeVM not implemented")
+}
+func (*UnimplementedMsgServer) RebuildVM(ctx context.Context, req *MsgRebuildVM) (*MsgRebuildVMResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RebuildVM not implemented")
 }
 func (*UnimplementedMsgServer) TerminateVM(ctx context.Context, req *MsgTerminateVM) (*MsgTerminateVMResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method TerminateVM not implemented")
@@ -1490,6 +1742,42 @@ func _Msg_RenameVM_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_ResizeVM_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgResizeVM)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ResizeVM(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/hippius.chain.compute.v1.Msg/ResizeVM",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ResizeVM(ctx, req.(*MsgResizeVM))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_RebuildVM_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRebuildVM)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RebuildVM(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/hippius.chain.compute.v1.Msg/RebuildVM",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RebuildVM(ctx, req.(*MsgRebuildVM))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_TerminateVM_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgTerminateVM)
 	if err := dec(in); err != nil {
@@ -1580,6 +1868,14 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RenameVM",
 			Handler:    _Msg_RenameVM_Handler,
+		},
+		{
+			MethodName: "ResizeVM",
+			Handler:    _Msg_ResizeVM_Handler,
+		},
+		{
+			MethodName: "RebuildVM",
+			Handler:    _Msg_RebuildVM_Handler,
 		},
 		{
 			MethodName: "TerminateVM",
@@ -2144,6 +2440,155 @@ func (m *MsgRenameVMResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgResizeVM) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgResizeVM) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgResizeVM) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Plan) > 0 {
+		i -= len(m.Plan)
+		copy(dAtA[i:], m.Plan)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Plan)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.VmId) > 0 {
+		i -= len(m.VmId)
+		copy(dAtA[i:], m.VmId)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.VmId)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgResizeVMResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgResizeVMResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgResizeVMResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Restart {
+		i--
+		if m.Restart {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRebuildVM) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRebuildVM) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRebuildVM) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Image) > 0 {
+		i -= len(m.Image)
+		copy(dAtA[i:], m.Image)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Image)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.VmId) > 0 {
+		i -= len(m.VmId)
+		copy(dAtA[i:], m.VmId)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.VmId)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRebuildVMResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRebuildVMResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRebuildVMResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.InstanceSeq != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.InstanceSeq))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgTerminateVM) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -2594,6 +3039,72 @@ func (m *MsgRenameVMResponse) Size() (n int) {
 	}
 	var l int
 	_ = l
+	return n
+}
+
+func (m *MsgResizeVM) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.VmId)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Plan)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgResizeVMResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Restart {
+		n += 2
+	}
+	return n
+}
+
+func (m *MsgRebuildVM) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.VmId)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Image)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgRebuildVMResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.InstanceSeq != 0 {
+		n += 1 + sovTx(uint64(m.InstanceSeq))
+	}
 	return n
 }
 
@@ -4209,6 +4720,437 @@ func (m *MsgRenameVMResponse) Unmarshal(dAtA []byte) error {
 			return fmt.Errorf("proto: MsgRenameVMResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgResizeVM) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgResizeVM: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgResizeVM: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field VmId", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.VmId = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Plan", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Plan = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgResizeVMResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgResizeVMResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgResizeVMResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Restart", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Restart = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRebuildVM) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRebuildVM: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRebuildVM: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field VmId", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.VmId = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Image", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Image = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRebuildVMResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRebuildVMResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRebuildVMResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field InstanceSeq", wireType)
+			}
+			m.InstanceSeq = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.InstanceSeq |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTx(dAtA[iNdEx:])

@@ -36,11 +36,16 @@ func (k *Keeper) Quote(ctx context.Context, planName string) (running, stopped u
 	if err != nil {
 		return 0, 0, err
 	}
+	return k.Price(ctx, p.Core())
+}
+
+// Price is what a size costs that need not be a plan's, in ucredit per hour running and stopped.
+func (k *Keeper) Price(ctx context.Context, size plan.Plan) (running, stopped uint64, err error) {
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	r, err := params.Prices().Quote(p.Core())
+	r, err := params.Prices().Quote(size)
 	if err != nil {
 		return 0, 0, types.ErrInvalid.Wrap(err.Error())
 	}

@@ -153,6 +153,30 @@ func (k *Keeper) RemoveVM(ctx context.Context, name string, stoppedRate uint64) 
 	return k.save(ctx, a)
 }
 
+// ResizeVM moves the hold-back from one disk of a VM to another; it is refused
+// if the account could not keep a dearer one.
+func (k *Keeper) ResizeVM(ctx context.Context, name string, from, to uint64) error {
+	if from == to {
+		return nil
+	}
+	a, err := k.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := shiftDisk(a, from, -1); err != nil {
+		return err
+	}
+	if err := shiftDisk(a, to, 1); err != nil {
+		return err
+	}
+	if missing := a.missingBeyond(a.holdback()); to > from && missing > 0 {
+		return types.ErrInsufficient.Wrapf("with the larger disk %s credits are held back for the account's disks and %s has %s; at least %s are missing: buy them with 'hippius billing buy'",
+			credit.Format(a.holdback()), name, credit.Format(a.free()), credit.Format(missing))
+	}
+	a.schedule()
+	return k.save(ctx, a)
+}
+
 func shiftDisk(a *account, rate uint64, sign int64) error {
 	if rate > credit.MaxRate {
 		return types.ErrMeter.Wrapf("disk rate of %d ucredit an hour; at most %d", rate, uint64(credit.MaxRate))

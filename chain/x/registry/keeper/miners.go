@@ -151,6 +151,31 @@ func (k *Keeper) Release(ctx context.Context, operator string, d node.Demand) er
 	return k.roomGrew(ctx)
 }
 
+// Swap replaces what a VM takes of a miner; types.ErrNoRoom if the miner has no
+// room for what it takes more. Giving back always succeeds.
+func (k *Keeper) Swap(ctx context.Context, operator string, from, to node.Demand) error {
+	less := to.Within(from)
+	err := k.use(ctx, operator, func(m types.Miner, p types.Params) (node.Usage, error) {
+		u, err := m.Usage.Node().Swap(from, to)
+		if err != nil || less {
+			return u, err
+		}
+		without, err := m.Usage.Node().Sub(from)
+		if err != nil {
+			return u, err
+		}
+		if room := node.RoomLeft(m.Capacity.Node(), without, p.CpuOvercommit); !room.Fits(to) {
+			return u, types.ErrNoRoom.Wrapf("miner %s has no room for %d vCPUs, %d MiB of memory and %d GiB of disk; it has %d, %d and %d",
+				operator, to.VCPUs, to.MemoryMiB, to.DiskGiB, room.VCPUs, room.MemoryMiB, room.DiskGiB)
+		}
+		return u, nil
+	})
+	if err != nil || !less {
+		return err
+	}
+	return k.roomGrew(ctx)
+}
+
 func (k *Keeper) use(ctx context.Context, operator string, change func(types.Miner, types.Params) (node.Usage, error)) error {
 	m, err := k.Miner(ctx, operator)
 	if err != nil {
