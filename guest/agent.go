@@ -102,6 +102,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return a.keepHostKey(ctx, cfg)
 	})
 	g.Go(func() error { return a.keepMesh(ctx, cfg) })
+	g.Go(func() error { return a.keepRoot(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -153,7 +154,7 @@ func (a *Agent) status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var all []string
-	for _, part := range []string{"ssh", "mesh", "clock"} {
+	for _, part := range []string{"ssh", "mesh", "clock", "disk"} {
 		if p, ok := a.problems[part]; ok {
 			all = append(all, part+": "+p)
 		}

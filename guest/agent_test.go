@@ -42,8 +42,13 @@ type bench struct {
 
 func startAgent(t *testing.T) *bench {
 	t.Helper()
+	return startAgentAt(t, t.TempDir())
+}
+
+func startAgentAt(t *testing.T, root string) *bench {
+	t.Helper()
 	b := &bench{
-		root: t.TempDir(), hosts: make(chan net.Conn), joins: make(chan wire.Config, 64),
+		root: root, hosts: make(chan net.Conn), joins: make(chan wire.Config, 64),
 		steps: make(chan time.Duration, 8), ends: make(chan bool, 8),
 	}
 	a := guest.New(guest.Config{
