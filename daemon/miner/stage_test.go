@@ -319,12 +319,6 @@ func newCatalogue(t *testing.T, base string) catalogue {
 	}}
 }
 
-func (catalogue) Plans(context.Context) ([]*marketplacev1.PlanPrice, error) {
-	return []*marketplacev1.PlanPrice{{Plan: &marketplacev1.Plan{
-		Name: "spark", Vcpus: 1, MemoryMib: 512, DiskGib: 3, Iops: 5000, DiskBytesPerSecond: 500e6, NetworkBitsPerSecond: 100e6,
-	}}}, nil
-}
-
 func (c catalogue) Images(context.Context) ([]*marketplacev1.Image, error) {
 	return []*marketplacev1.Image{c.image}, nil
 }

@@ -15,9 +15,22 @@ type want struct {
 	seq        uint32
 	generation uint64
 	rebootSeq  uint64
+	// resize is the generation that ordered another size, 0 for none; restart
+	// tells whether a running machine has to be restarted for it.
+	resize  uint64
+	restart bool
+	// rebuilt is the first instance after the last rebuild: what an earlier one
+	// made is to go.
+	rebuilt uint32
 	// released: another miner has it, or nobody.
 	released bool
 }
+
+// resizeDue tells whether what runs has another size than was ordered.
+func (w want) resizeDue(a is) bool { return w.resize > a.sized }
+
+// restartDue tells whether it has to be restarted for that.
+func (w want) restartDue(a is) bool { return w.restart && w.resizeDue(a) }
 
 // is is what is here.
 type is struct {
@@ -32,6 +45,10 @@ type is struct {
 	started  uint64
 	// generation that the machine was defined for.
 	generation uint64
+	// sized is the generation whose size the machine has, or had when it ran.
+	sized uint64
+	// made is the instance that made the machine, or else its disk; 0 for neither.
+	made uint32
 }
 
 // step is what to do next.
@@ -56,6 +73,11 @@ const (
 	sayRunning
 	// reboot it.
 	reboot
+	// restart it, for what is fixed when it starts; grow its disk as it runs.
+	restart
+	grow
+	// rebuild: what is here of an earlier life goes.
+	rebuild
 	// shutDown a machine that should not run.
 	shutDown
 	// sayStopped by the tenant's wish, sayGuestStopped by the guest's own.
@@ -76,6 +98,9 @@ func decide(w want, a is) step {
 	// tell; until then what runs runs.
 	if a.state.Alive() && a.generation > w.generation {
 		return leave
+	}
+	if a.made != 0 && a.made < w.rebuilt && w.phase != corevm.Assigned && w.aim() == aimUp {
+		return rebuild
 	}
 	switch w.phase {
 	case corevm.Pending, corevm.Archived:
@@ -122,6 +147,8 @@ func decideAlive(w want, a is) step {
 	switch {
 	case a.seq != w.seq:
 		return replace
+	case w.restartDue(a):
+		return restart
 	case a.state == vm.StatePaused:
 		return resume
 	case w.proofs && !a.proven:
@@ -135,7 +162,13 @@ func decideAlive(w want, a is) step {
 func decideRunning(w want, a is) step {
 	switch {
 	case a.state.Alive():
-		return decideAlive(w, a)
+		s := decideAlive(w, a)
+		if s == sayRunning && w.resizeDue(a) {
+			return grow
+		}
+		return s
+	case w.restartDue(a):
+		return bringUp // it was shut down for that
 	case a.stop == vm.StopGuest:
 		return sayGuestStopped
 	default:
@@ -147,7 +180,7 @@ func decideRebooting(w want, a is) step {
 	switch {
 	case !a.state.Alive():
 		return bringUp // that is a reboot, too
-	case a.seq == w.seq && a.rebooted < w.rebootSeq:
+	case a.seq == w.seq && a.rebooted < w.rebootSeq && !w.restartDue(a):
 		return reboot
 	default:
 		return decideAlive(w, a)

@@ -23,7 +23,7 @@ func everything(visit func(w want, a is)) {
 				if state.Alive() && stop != vm.StopNone {
 					continue
 				}
-				for bits := range 256 {
+				for bits := range 2048 {
 					bit := func(n int) bool { return bits>>n&1 == 1 }
 					w := want{phase: phase, on: bit(0), proofs: bit(1), seq: 2, generation: 5, released: bit(2)}
 					a := is{state: state, stop: stop, seq: 2, proven: bit(3)}
@@ -38,6 +38,13 @@ func everything(visit func(w want, a is)) {
 					}
 					if bit(7) {
 						a.generation = 6 // the store is older than the machine
+					}
+					if bit(8) {
+						w.resize, w.restart = 5, bit(9)
+						a.sized = 4
+					}
+					if bit(10) {
+						w.rebuilt, a.made = 2, 1
 					}
 					visit(w, a)
 				}
@@ -69,6 +76,16 @@ func TestDecideNever(t *testing.T) {
 			bad = "bring up only what is off and should be on"
 		case s == reboot && (w.phase != corevm.Rebooting || a.rebooted >= w.rebootSeq):
 			bad = "reboot once for each request"
+		case s == restart && (!a.state.Alive() || !w.restartDue(a) || w.aim() != aimUp):
+			bad = "restart what runs and is to have another size"
+		case s == grow && (w.phase != corevm.Running && w.phase != corevm.Lost || !a.state.Alive() || !w.resizeDue(a) || w.restart):
+			bad = "grow what runs and needs no restart"
+		case s == sayRunning && w.restartDue(a):
+			bad = "say running of the size before"
+		case s == rebuild && (a.made == 0 || a.made >= w.rebuilt || w.aim() != aimUp):
+			bad = "rebuild only what is of an earlier life"
+		case (s == bringUp || s == revive || s == sayRunning || s == await) && a.made != 0 && a.made < w.rebuilt:
+			bad = "bring up nothing of an earlier life"
 		case s == replace && a.seq == w.seq:
 			bad = "replace only another instance"
 		case s == leave && !behind && w.aim() != aimNone:
@@ -128,6 +145,57 @@ func TestDecide(t *testing.T) {
 		w := want{phase: c.phase, on: true, proofs: true, seq: 2, generation: 5, rebootSeq: 1}
 		if got := decide(w, c.a); got != c.want {
 			t.Errorf("%s with %+v: step %d, want %d", c.phase, c.a, got, c.want)
+		}
+	}
+}
+
+func TestDecideResizeAndRebuild(t *testing.T) {
+	t.Parallel()
+	up := is{state: vm.StateRunning, seq: 2, proven: true, sized: 4, made: 2}
+	mute := up
+	mute.proven = false
+	resized := up
+	resized.sized = 5
+	left := is{state: vm.StateStopped, seq: 2, stop: vm.StopGuest, started: 4, sized: 4, made: 2}
+	disk := want{on: true, proofs: true, seq: 2, generation: 5, resize: 5}
+	larger := disk
+	larger.restart = true
+	blank := want{on: true, proofs: true, seq: 2, generation: 5, rebuilt: 2}
+	old := is{state: vm.StateRunning, seq: 1, proven: true, made: 1}
+	rest := is{state: vm.StateAbsent, made: 1}
+	for _, c := range []struct {
+		w     want
+		phase corevm.Phase
+		a     is
+		want  step
+	}{
+		{disk, corevm.Running, up, grow},
+		{disk, corevm.Running, mute, await},
+		{disk, corevm.Running, resized, sayRunning},
+		{disk, corevm.Running, left, sayGuestStopped},
+		{disk, corevm.Rebooting, up, sayRunning},
+		{disk, corevm.Stopped, left, sayStopped},
+		{larger, corevm.Rebooting, up, restart},
+		{larger, corevm.Rebooting, mute, restart},
+		{larger, corevm.Rebooting, left, bringUp},
+		{larger, corevm.Rebooting, resized, sayRunning},
+		{larger, corevm.Running, up, restart},
+		{larger, corevm.Running, left, bringUp},
+		{larger, corevm.Provisioning, up, restart},
+		{larger, corevm.Provisioning, left, bringUp},
+		{larger, corevm.Stopping, up, shutDown},
+		{blank, corevm.Provisioning, old, rebuild},
+		{blank, corevm.Provisioning, rest, rebuild},
+		{blank, corevm.Provisioning, is{state: vm.StateAbsent}, bringUp},
+		{blank, corevm.Provisioning, up, sayRunning},
+		{blank, corevm.Running, old, rebuild},
+		{blank, corevm.Assigned, rest, announce},
+		{blank, corevm.Stopping, old, shutDown},
+		{blank, corevm.Terminating, old, destroy},
+	} {
+		c.w.phase = c.phase
+		if got := decide(c.w, c.a); got != c.want {
+			t.Errorf("%+v with %+v: step %d, want %d", c.w, c.a, got, c.want)
 		}
 	}
 }

@@ -142,11 +142,13 @@ func (w want) aim() aim {
 // work is a step in progress.
 type work struct {
 	aim    aim
+	seq    uint32
 	cancel context.CancelFunc
 }
 
 // changed looks at a VM anew, and ends a step that leads elsewhere: nobody
-// waits for a download or a shutdown that is not wanted any more.
+// waits for a download or a shutdown that is not wanted any more, or for the
+// guest of an earlier instance.
 func (a *Agent) changed(id string) {
 	r, ok, err := a.State.get(id)
 	if err != nil {
@@ -155,7 +157,7 @@ func (a *Agent) changed(id string) {
 		w := r.want()
 		a.reporter.outdated(id, w.generation)
 		a.mu.Lock()
-		if now, busy := a.working[id]; busy && now.aim != w.aim() {
+		if now, busy := a.working[id]; busy && (now.aim != w.aim() || now.seq != w.seq) {
 			now.cancel()
 		}
 		a.mu.Unlock()
@@ -169,5 +171,6 @@ func (r record) want() want {
 		phase: corevm.Phase(s.GetPhase()), on: v.GetSpec().GetPower() == powerOn,
 		proofs: v.GetSpec().GetAgent() != agentNone, seq: s.GetInstanceSeq(),
 		generation: v.GetGeneration(), rebootSeq: v.GetSpec().GetRebootSeq(), released: r.released,
+		resize: v.GetResize().GetGeneration(), restart: v.GetResize().GetRestart(), rebuilt: s.GetRebuildInstance(),
 	}
 }

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"slices"
 
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
 	"github.com/hippius/compute/miner/vm"
 )
 
-// built is what a VM's machine was made from. It is remembered with the disk:
-// a VM starts again although plan or image have left the catalogue.
+// built is what a VM's machine was made from and sized to. It is remembered
+// with the disk: a VM starts again although its image has left the catalogue.
 type built struct {
 	VCPUs     uint32    `json:"vcpus"`
 	MemoryMiB uint64    `json:"memory_mib"`
@@ -36,24 +37,16 @@ const gib = 1 << 30
 
 // plan gives what to build a VM from, its image fetched.
 func (a *Agent) plan(ctx context.Context, r record) (built, error) {
-	if r.local.Built != nil {
+	if r.local.Built != nil && !r.outdated() {
 		has, err := a.Driver.HasDisk(ctx, vm.ID(r.vm.GetId()))
 		if err != nil {
 			return built{}, err
 		}
 		if has {
-			return *r.local.Built, nil
+			return r.local.Built.sized(wantedSize(r.vm)), nil
 		}
 	}
 	spec := r.vm.GetSpec()
-	plans, err := a.Catalogue.Plans(ctx)
-	if err != nil {
-		return built{}, stage(errCatalogue, err)
-	}
-	i := slices.IndexFunc(plans, func(p *marketplacev1.PlanPrice) bool { return p.GetPlan().GetName() == spec.GetPlan() })
-	if i < 0 {
-		return built{}, fmt.Errorf("plan %q: %w", spec.GetPlan(), errUnlisted)
-	}
 	images, err := a.Catalogue.Images(ctx)
 	if err != nil {
 		return built{}, stage(errCatalogue, err)
@@ -62,19 +55,31 @@ func (a *Agent) plan(ctx context.Context, r record) (built, error) {
 	if j < 0 {
 		return built{}, fmt.Errorf("image %q: %w", spec.GetImage(), errUnlisted)
 	}
-	p, im := plans[i].GetPlan(), images[j]
+	im := images[j]
 	path, err := a.Images.Get(ctx, image.Image{Name: im.GetName(), URLs: im.GetUrls(), SHA256: im.GetSha256(), Size: im.GetSizeBytes()})
 	if err != nil {
 		return built{}, err
 	}
-	return built{
-		VCPUs: p.GetVcpus(), MemoryMiB: p.GetMemoryMib(), DiskBytes: p.GetDiskGib() * gib,
-		Limits: vm.Limits{
-			CPUPercent: 100, IOPS: uint64(p.GetIops()), DiskBytesPerSec: p.GetDiskBytesPerSecond(),
-			NetworkBitsPerSec: p.GetNetworkBitsPerSecond(),
-		},
-		Image: hex.EncodeToString(im.GetSha256()), Base: path, Format: im.GetFormat(),
-	}, nil
+	b := built{Image: hex.EncodeToString(im.GetSha256()), Base: path, Format: im.GetFormat()}
+	return b.sized(wantedSize(r.vm)), nil
+}
+
+// wantedSize is what a VM is to be from its next start on.
+func wantedSize(v *computev1.VM) *computev1.Size {
+	if r := v.GetResize(); r != nil {
+		return r.GetSize()
+	}
+	return v.GetSize()
+}
+
+// sized gives the same machine in another size. A disk is never shrunk.
+func (b built) sized(s *computev1.Size) built {
+	b.VCPUs, b.MemoryMiB, b.DiskBytes = s.GetVcpus(), s.GetMemoryMib(), max(b.DiskBytes, s.GetDiskGib()*gib)
+	b.Limits = vm.Limits{
+		CPUPercent: 100, IOPS: uint64(s.GetIops()), DiskBytesPerSec: s.GetDiskBytesPerSecond(),
+		NetworkBitsPerSec: s.GetNetworkBitsPerSecond(),
+	}
+	return b
 }
 
 // apps gives the recipes of a VM's applications. On a disk that was set up with

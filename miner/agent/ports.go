@@ -44,7 +44,6 @@ const MaxBatch = 256
 
 // Catalogue is what can be rented.
 type Catalogue interface {
-	Plans(ctx context.Context) ([]*marketplacev1.PlanPrice, error)
 	Images(ctx context.Context) ([]*marketplacev1.Image, error)
 	Apps(ctx context.Context) ([]*marketplacev1.App, error)
 }

@@ -21,6 +21,7 @@ type statement struct {
 	reason     string
 	message    string
 	rebootSeq  uint64
+	sized      uint64
 }
 
 // word is a statement on its way to the chain.
@@ -251,6 +252,7 @@ func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
 		report := &computev1.VMReport{
 			VmId: id, InstanceSeq: w.seq, ObservedGeneration: w.generation, Phase: computev1.Phase(w.phase),
 			Reason: w.reason, Message: w.message, ObservedRebootSeq: w.rebootSeq,
+			SizeGeneration: w.sized,
 		}
 		if p := w.next(); p != nil {
 			report.Proof = &computev1.ProofReport{Height: p.height, Signature: p.signature}

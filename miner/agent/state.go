@@ -35,6 +35,8 @@ type local struct {
 	Rebooted uint64 `json:"rebooted"`
 	// Started is the newest generation that was started.
 	Started uint64 `json:"started"`
+	// Sized is the newest generation whose size the machine was given.
+	Sized uint64 `json:"sized"`
 	// Ran: it was up, so its disk holds what the tenant must not lose.
 	Ran bool `json:"ran"`
 	// DiskSeq is the instance whose key encrypts the disk; 0 while there is none.
@@ -55,6 +57,17 @@ const cursorKey = "height"
 // hasData tells whether the VM was ever up, as far as the chain or this machine
 // knows: its disk is never given up for a trouble.
 func (r record) hasData() bool { return r.vm.GetStatus().GetHasData() || r.local.Ran }
+
+// outdated tells whether what is remembered of the disk is from before a
+// rebuild: this store is an older copy, if the machine itself is not older.
+func (r record) outdated() bool {
+	return r.local.DiskSeq < r.vm.GetStatus().GetRebuildInstance()
+}
+
+// diskSeq is the instance whose key opens the disk, which is there.
+func (r record) diskSeq() uint32 {
+	return max(r.local.DiskSeq, r.vm.GetStatus().GetRebuildInstance())
+}
 
 // NewState keeps the agent's state in db, in buckets of its own.
 func NewState(db *store.DB) *State {

@@ -24,7 +24,7 @@ func (a *Agent) reconcile(ctx context.Context, id string) (time.Duration, error)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.mu.Lock()
-	a.working[id] = work{aim: r.want().aim(), cancel: cancel}
+	a.working[id] = work{aim: r.want().aim(), seq: r.want().seq, cancel: cancel}
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()
@@ -56,10 +56,19 @@ func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
 	if w.aim() == aimUp && u.given == (attempt{w.seq, w.generation}) {
 		return 0, nil // it was given back: the chain will say where it goes
 	}
-	s := decide(w, is{
+	now := is{
 		state: info.State, stop: info.StopReason, seq: info.InstanceSeq, proven: u.proof() != nil,
-		rebooted: r.local.Rebooted, started: r.local.Started, generation: info.Generation,
-	})
+		rebooted: r.local.Rebooted, started: r.local.Started, sized: r.local.Sized, made: r.local.DiskSeq, generation: info.Generation,
+	}
+	// What the hypervisor knows holds also where a note of ours was lost.
+	if info.State != vm.StateAbsent {
+		now.made = info.InstanceSeq
+	}
+	if info.State.Alive() {
+		now.sized = max(now.sized, info.Generation)
+	}
+	u.sized = now.sized
+	s := decide(w, now)
 	if err := fault.Point("agent.step"); err != nil {
 		return 0, err
 	}
@@ -91,6 +100,13 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 		return 0, a.up(u, r)
 	case reboot:
 		return time.Millisecond, a.reboot(ctx, u, r)
+	case restart:
+		a.Log.Info("machine is restarted into another size", "vm_id", r.vm.GetId(), "generation", r.vm.GetResize().GetGeneration())
+		return time.Millisecond, a.shutDown(ctx, u, r)
+	case grow:
+		return 0, a.grow(ctx, u, r)
+	case rebuild:
+		return time.Millisecond, a.rebuild(ctx, u, r)
 	case shutDown:
 		return time.Millisecond, a.shutDown(ctx, u, r)
 	case sayStopped:
@@ -129,10 +145,15 @@ func (a *Agent) say(u *unit, r record, phase corevm.Phase, reason, message strin
 	s := statement{
 		seq: w.seq, generation: w.generation, phase: phase, reason: reason, message: message,
 		rebootSeq: min(max(r.local.Rebooted, r.vm.GetStatus().GetObservedRebootSeq()), w.rebootSeq),
+		sized:     min(u.sized, w.generation),
 	}
 	var proofs func(after int64) *proof
 	if phase == corevm.Running {
 		proofs = func(after int64) *proof { return u.nextProof(r.vm.GetStatus(), after) }
+		if size := r.vm.GetResize(); size != nil && s.sized >= size.GetGeneration() {
+			// Its price is charged from this proof on: none from before will do.
+			proofs = func(int64) *proof { return u.sizeProof() }
+		}
 	}
 	a.reporter.say(r.vm.GetId(), s, proofs)
 }

@@ -27,6 +27,7 @@ type unit struct {
 	resting      bool              // off, and all but the disk removed
 	troubleSince time.Time
 	given        attempt // the one that was given back as failed
+	sized        uint64  // generation whose size the machine has
 
 	mu sync.Mutex
 	// remembered is the last proof that an agent before this one noted; nil if there is none.
@@ -34,6 +35,8 @@ type unit struct {
 	link       *link
 	pid        int       // of the process the link talks to
 	linked     time.Time // when it began
+	grown      int64     // height known when the disk last grew: later proofs are of the new size
+	sizeTold   bool      // one of them went out, or none is waited for
 }
 
 // attempt at bringing a VM up.
@@ -105,6 +108,35 @@ func (u *unit) nextProof(s *computev1.VMStatus, after int64) *proof {
 	return u.proof()
 }
 
+// sizeProof is the one to report with a size that is to come into effect: of
+// the machine as it is now.
+func (u *unit) sizeProof() *proof {
+	p := u.proof()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p == nil || p.height <= u.grown {
+		return nil
+	}
+	return p
+}
+
+// grew notes that the disk is larger from here on.
+func (u *unit) grew(height int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.grown, u.sizeTold = height, false
+}
+
+// tellSize reports once that there is a proof of the larger disk.
+func (u *unit) tellSize() bool {
+	ok := u.sizeProof() != nil
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	ok = ok && u.grown != 0 && !u.sizeTold
+	u.sizeTold = u.sizeTold || ok
+	return ok
+}
+
 // linkedAt is when the guest of the present process began to be listened to.
 func (u *unit) linkedAt() time.Time {
 	u.mu.Lock()
@@ -141,9 +173,9 @@ func (a *Agent) keepLink(u *unit, r record, info vm.Info) {
 }
 
 // proven is told of each proof; the first one is waited for, and told at once: until the chain has it, a VM that ran
-// while there was no agent is not charged.
+// while there was no agent is not charged. So is the first one after the disk has grown.
 func (a *Agent) proven(id string, first bool) {
-	if first {
+	if a.unit(id).tellSize() || first {
 		a.reporter.renew(id)
 		a.loop.Poke(id)
 	}

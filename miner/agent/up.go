@@ -116,7 +116,7 @@ func (a *Agent) mayRun(ctx context.Context, id vm.ID) bool {
 // started notes that a generation was started, and listens to its guest.
 func (a *Agent) started(ctx context.Context, u *unit, r record) error {
 	w := r.want()
-	err := a.State.note(r.vm.GetId(), func(l *local) { l.Started, l.Rebooted = w.generation, w.rebootSeq })
+	err := a.State.note(r.vm.GetId(), func(l *local) { l.Started, l.Rebooted, l.Sized = w.generation, w.rebootSeq, w.generation })
 	if err != nil {
 		return err
 	}
@@ -137,20 +137,23 @@ func (a *Agent) started(ctx context.Context, u *unit, r record) error {
 	return nil
 }
 
-// disk makes the disk if there is none, and gives the key it opens with: that
-// of the instance which made it.
+// disk makes the disk if there is none, or lets it grow to what is wanted, and
+// gives the key it opens with: that of the instance which made it.
 func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b built, own opened) (vm.DiskKey, error) {
 	has, err := a.Driver.HasDisk(ctx, m.ID)
 	if err != nil {
 		return nil, err
 	}
-	if has && r.local.DiskSeq != 0 && r.local.DiskSeq != m.InstanceSeq {
-		older, err := a.collect(ctx, u, r, r.local.DiskSeq)
-		return older.bundle.DiskKey, err
-	}
 	m.DiskKey = own.bundle.DiskKey
+	if seq := r.diskSeq(); has && seq != 0 && seq != m.InstanceSeq {
+		older, err := a.collect(ctx, u, r, seq)
+		if err != nil {
+			return nil, err
+		}
+		m.DiskKey = older.bundle.DiskKey
+	}
 	if has {
-		return m.DiskKey, nil
+		return m.DiskKey, a.refit(ctx, r, b, m.DiskKey)
 	}
 	if r.hasData() {
 		return nil, fmt.Errorf("%w; a blank one is never started in its place", errNoDisk)

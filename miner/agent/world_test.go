@@ -364,18 +364,10 @@ func (c *catalogue) set(err error) {
 	c.err = err
 }
 
-func (c *catalogue) Plans(context.Context) ([]*marketplacev1.PlanPrice, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return []*marketplacev1.PlanPrice{{Plan: &marketplacev1.Plan{
-		Name: "spark", Vcpus: 1, MemoryMib: 2048, DiskGib: 18, Iops: 500, DiskBytesPerSecond: 50e6, NetworkBitsPerSecond: 100e6,
-	}}}, c.err
-}
-
 func (c *catalogue) Images(context.Context) ([]*marketplacev1.Image, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.images), nil
+	return slices.Clone(c.images), c.err
 }
 
 func (c *catalogue) add(im *marketplacev1.Image) {

@@ -89,8 +89,9 @@ type Disks interface {
 	// HasDisk tells whether the machine has a disk (not counting the trash).
 	HasDisk(ctx context.Context, id ID) (bool, error)
 
-	// ResizeDisk grows the disk to size bytes; the guest grows its filesystem
-	// itself. A smaller size is ErrInvalid, the same size does nothing.
+	// ResizeDisk grows the disk to size bytes, which a running guest sees at
+	// once; it grows its filesystem itself. A smaller size is ErrInvalid, the
+	// same size does nothing. The key is needed for a disk that is not in use.
 	ResizeDisk(ctx context.Context, id ID, size uint64, key DiskKey) error
 
 	// TrashDisk moves the disk of a machine without a process to the trash;

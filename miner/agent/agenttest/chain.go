@@ -42,6 +42,9 @@ type Chain struct {
 	proofs   map[string][]int64
 	away     error
 	dissent  map[string]*computev1.VM
+
+	// Size of new VMs; set it before there is one.
+	Size *computev1.Size
 }
 
 // New makes a chain without VMs. Run makes its blocks.
@@ -49,6 +52,7 @@ func New() *Chain {
 	c := &Chain{
 		height: 10, vms: map[string]*computev1.VM{}, released: map[string]int64{}, heads: map[int64]head{}, every: 10 * time.Millisecond,
 		history: map[string][]string{}, proofs: map[string][]int64{}, dissent: map[string]*computev1.VM{},
+		Size: &computev1.Size{Vcpus: 1, MemoryMib: 2048, DiskGib: 18, Iops: 500, DiskBytesPerSecond: 50e6, NetworkBitsPerSecond: 100e6},
 	}
 	c.block()
 	return c
@@ -207,6 +211,10 @@ func (c *Chain) apply(r *computev1.VMReport) error {
 	if before := s.GetPhase(); r.GetObservedGeneration() < v.GetGeneration() && before != r.GetPhase() {
 		return fmt.Errorf("report of generation %d, it is at %d", r.GetObservedGeneration(), v.GetGeneration())
 	}
+	if size := v.GetResize(); size.GetRestart() && r.GetSizeGeneration() < size.GetGeneration() &&
+		s.GetPhase() == computev1.Phase_PHASE_REBOOTING && ev == corevm.ReportRunning {
+		ev = corevm.ReportRebooting // it is not in effect yet
+	}
 	if err := c.event(v, ev, corevm.Miner); err != nil {
 		return err
 	}
@@ -222,6 +230,9 @@ func (c *Chain) apply(r *computev1.VMReport) error {
 	}
 	if s.GetPhase() == computev1.Phase_PHASE_RUNNING {
 		s.HasData = true
+		if size := v.GetResize(); size != nil && r.GetProof() != nil && r.GetSizeGeneration() >= size.GetGeneration() {
+			v.Size, v.Resize = size.GetSize(), nil
+		}
 	}
 	c.history[v.GetId()] = append(c.history[v.GetId()], fmt.Sprintf("%s %s", corevm.Phase(r.GetPhase()), r.GetReason()))
 	if s.GetPhase() == computev1.Phase_PHASE_TERMINATED || s.GetPhase() == computev1.Phase_PHASE_FAILED && !s.GetHasData() {
@@ -289,7 +300,31 @@ func (c *Chain) Order(id string, ev corevm.Event) error {
 		v.Spec.Power = computev1.Power_POWER_OFF
 	case corevm.Reboot:
 		v.Spec.RebootSeq++
+	case corevm.Rebuild:
+		v.Spec.Power = computev1.Power_POWER_ON
+		v.Status.HasData = false
+		v.Status.InstanceSeq++
+		v.Status.RebuildInstance = v.GetStatus().GetInstanceSeq()
 	}
+	return nil
+}
+
+// Resize is a tenant's order of another size; it is restarted for it or not.
+func (c *Chain) Resize(id string, to *computev1.Size, restart bool) error {
+	ev := corevm.Resize
+	if restart {
+		ev = corevm.ResizeRestart
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.block()
+	v := c.vms[id]
+	if err := c.event(v, ev, corevm.Tenant); err != nil {
+		return err
+	}
+	v.Generation++
+	v.ChangedHeight = c.height
+	v.Resize = &computev1.Resize{Generation: v.GetGeneration(), Size: to, Restart: restart}
 	return nil
 }
 
@@ -299,7 +334,7 @@ func (c *Chain) Create(id, owner string, spec *computev1.VMSpec, authorized []st
 	defer c.mu.Unlock()
 	c.block()
 	v := &computev1.VM{
-		Id: id, Owner: owner, Spec: spec, Generation: 1, ChangedHeight: c.height, AuthorizedKeys: authorized,
+		Id: id, Owner: owner, Spec: spec, Generation: 1, ChangedHeight: c.height, AuthorizedKeys: authorized, Size: c.Size,
 		Status: &computev1.VMStatus{
 			Phase: computev1.Phase_PHASE_ASSIGNED, Miner: Miner, InstanceSeq: 1, Attestation: &computev1.Attestation{},
 		},

@@ -77,6 +77,14 @@ func (d *Driver) HasDisk(_ context.Context, id vm.ID) (bool, error) {
 	return err == nil, err
 }
 
+// DiskBytes is the size of id's disk.
+func (d *Driver) DiskBytes(id vm.ID) (uint64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k, err := d.readDisk(id)
+	return k.Bytes, err
+}
+
 // ResizeDisk implements vm.Disks.
 func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.DiskKey) error {
 	unlock, err := d.ops.Lock(ctx, id)
@@ -94,12 +102,16 @@ func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.D
 		return fmt.Errorf("%w: resize disk of vm %s from %d to %d bytes", vm.ErrInvalid, id, k.Bytes, size)
 	case size == k.Bytes:
 		return nil
-	case string(k.KeyHash) != string(hashKey(key)):
+	}
+	m := d.machines[id]
+	open := m != nil && m.State.Alive()
+	switch {
+	case !open && string(k.KeyHash) != string(hashKey(key)):
 		return fmt.Errorf("resize disk of vm %s: %w", id, vm.ErrWrongKey)
 	case d.faults.full:
 		return fmt.Errorf("resize disk of vm %s: %w", id, vm.ErrNoSpace)
 	}
-	if m := d.machines[id]; m != nil && m.State.Alive() {
+	if open {
 		if err := d.up(); err != nil {
 			return err
 		}

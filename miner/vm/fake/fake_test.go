@@ -1,11 +1,13 @@
 package fake_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,8 +16,21 @@ import (
 	"github.com/hippius/compute/miner/vm/vmtest"
 )
 
-// echoer is an agent that says everything back.
-func echoer(_ context.Context, _ vm.Machine, channel net.Conn) { _, _ = io.Copy(channel, channel) }
+// echoer is an agent that says each line back, but tells its disk's size when asked.
+func echoer(size func(vm.ID) uint64) func(context.Context, vm.Machine, net.Conn) {
+	return func(_ context.Context, m vm.Machine, channel net.Conn) {
+		lines := bufio.NewScanner(channel)
+		for lines.Scan() {
+			answer := lines.Text()
+			if answer == "size" {
+				answer = strconv.FormatUint(size(m.ID)/512, 10)
+			}
+			if _, err := fmt.Fprintln(channel, answer); err != nil {
+				return
+			}
+		}
+	}
+}
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
@@ -23,10 +38,17 @@ func TestSuite(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
 		var driver *fake.Driver
+		size := func(id vm.ID) uint64 {
+			n, err := driver.DiskBytes(id)
+			if err != nil {
+				t.Error(err)
+			}
+			return n
+		}
 		h := &vmtest.Harness{Patience: 10 * time.Second, Deadline: 5 * time.Second}
 		open := func() {
 			var err error
-			driver, err = fake.New(fake.Config{Dir: dir, Boot: 50 * time.Millisecond, Guest: echoer})
+			driver, err = fake.New(fake.Config{Dir: dir, Boot: 50 * time.Millisecond, Guest: echoer(size)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -148,7 +148,9 @@ func (b *bench) talker(t *testing.T) vm.Machine {
 	writeISO(t, m.AgentISO, "HIPPIUS", map[string]string{"install.sh": `(
 port=/dev/virtio-ports/` + vm.ChannelName + `
 while [ ! -e $port ]; do usleep 50000; done
-exec cat <>$port 1>&0 # a port opens once
+while read -r line; do
+	case $line in size) cat /sys/class/block/vda/size ;; *) echo "$line" ;; esac
+done <>$port 1>&0 # a port opens once
 ) >/dev/null 2>&1 &
 `})
 	return m

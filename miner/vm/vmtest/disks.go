@@ -53,8 +53,11 @@ func resizeAndTrash(t *testing.T, h *Harness) {
 	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes, m.DiskKey); !errors.Is(err, vm.ErrInvalid) {
 		t.Fatalf("shrink: %v, want ErrInvalid", err)
 	}
+	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+2<<20, NewKey()); !errors.Is(err, vm.ErrWrongKey) {
+		t.Fatalf("grow with another key: %v, want ErrWrongKey", err)
+	}
 	h.boot(t, m, 1)
-	must(t, "grow while running", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+2<<20, m.DiskKey))
+	must(t, "grow while running, which has the key", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+2<<20, nil))
 	if err := h.Driver.TrashDisk(ctx, m.ID); !errors.Is(err, vm.ErrState) {
 		t.Fatalf("trash the disk of a running machine: %v, want ErrState", err)
 	}

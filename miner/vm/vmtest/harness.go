@@ -25,8 +25,9 @@ type Harness struct {
 	// Machine describes a new machine whose files exist; its disk does not.
 	// A deaf one ignores ACPI.
 	Machine func(t *testing.T, deaf bool) vm.Machine
-	// Talker is like Machine, with an agent that echoes on the channel. Nil
-	// if there is none, NoTalker saying why.
+	// Talker is like Machine, with an agent that echoes each line on the channel,
+	// but answers "size" with its disk's size in sectors of 512 bytes. Nil if
+	// there is none, NoTalker saying why.
 	Talker   func(t *testing.T) vm.Machine
 	NoTalker string
 	// Reopen closes Driver and opens another, as a restarted agent does.

@@ -3,6 +3,7 @@ package vmtest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -146,18 +147,29 @@ func channelEcho(t *testing.T, h *Harness) {
 	must(t, "dial channel after a restart", err)
 	defer func() { _ = conn.Close() }()
 	h.talks(t, conn, "after the restart\n")
+
+	// A disk that grows under the running guest is seen by it at once.
+	h.answers(t, conn, "size\n", fmt.Sprintf("%d\n", m.DiskBytes/512))
+	must(t, "grow", h.Driver.ResizeDisk(t.Context(), m.ID, m.DiskBytes+1<<30, nil))
+	h.answers(t, conn, "size\n", fmt.Sprintf("%d\n", (m.DiskBytes+1<<30)/512))
 }
 
 // talks says line until the guest's agent echoes it: said while the agent does not listen, it may be lost.
 func (h *Harness) talks(t *testing.T, conn net.Conn, line string) {
 	t.Helper()
+	h.answers(t, conn, line, line)
+}
+
+// answers says line until the guest's agent answers what is wanted.
+func (h *Harness) answers(t *testing.T, conn net.Conn, line, want string) {
+	t.Helper()
 	var heard []byte
 	buf := make([]byte, 4096)
-	h.eventually(t, "the agent's echo of "+line, func() bool {
+	h.eventually(t, fmt.Sprintf("the agent's %q to %q", want, line), func() bool {
 		must(t, "set deadline", conn.SetDeadline(time.Now().Add(300*time.Millisecond)))
 		_, werr := io.WriteString(conn, line)
 		n, _ := conn.Read(buf) // late is not lost
 		heard = append(heard, buf[:n]...)
-		return werr == nil && bytes.Contains(heard, []byte(line))
+		return werr == nil && bytes.Contains(heard, []byte(want))
 	})
 }
