@@ -129,6 +129,9 @@ func refusalHint(module string, code uint32) string {
 		{"compute", 16}:    "see 'hippius miner ls'", // unknown miner
 		{"compute", 18}:    "see 'hippius vm ls'",    // too many VMs
 		{"compute", 27}:    "see 'hippius vm ls'",    // wrong phase
+		{"compute", 35}:    "see 'hippius plan ls'",  // the same size
+		{"compute", 36}:    "see 'hippius plan ls'",  // no room on the VM's host
+		{"compute", 37}:    "see 'hippius image ls'", // another architecture
 		{"credits", 3}:     "buy credits: 'hippius billing buy 20'",
 		{"credits", 4}:     "buy credits: 'hippius billing buy 20'", // no such account
 		{"credits", 8}:     "buy from the on-ramp instead: without --with-uhip",

@@ -108,6 +108,9 @@ func TestWrongCalls(t *testing.T) {
 		"vm create a --timeout 0s -w":  "give a time above zero",
 		"vm create a --timeout soon":   "invalid argument \"soon\"",
 		"vm stop a --wait --timeout 0": "give a time above zero",
+		"vm resize a -w --timeout 0":   "give a time above zero",
+		"vm rebuild a -w --timeout 0":  "give a time above zero",
+		"vm rebuild":                   "something is missing\nhint: write: hippius vm rebuild VM",
 		"completion tcsh":              "1 argument does not fit",
 		"ssh":                          "something is missing",
 		"ssh-proxy nowhere 22":         "give a mesh address such as 100.64.0.2 and a port",
@@ -134,7 +137,7 @@ func TestNotLoggedIn(t *testing.T) {
 	d := newDesk(t)
 	for _, call := range []string{
 		"whoami", "billing", "billing buy 5", "plan ls", "image ls", "app ls", "miner ls", "miner show a", "key ls", "key rm a",
-		"vm ls", "vm show a", "vm create a --plan spark --image debian-12", "vm start a", "vm rm a", "vm logs a", "ssh a",
+		"vm ls", "vm show a", "vm create a --plan spark --image debian-12", "vm start a", "vm rm a", "vm resize a --plan pulse", "vm rebuild a --image debian-12", "vm logs a", "ssh a",
 	} {
 		status, _, said := d.run(t, strings.Fields(call)...)
 		if status != 1 || said != "error: you are not logged in\nhint: run 'hippius login --network FILE'\n" {

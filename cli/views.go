@@ -30,6 +30,22 @@ type vmView struct {
 	StoppedSeconds uint64   `json:"stopped_seconds"`
 	RunningRate    uint64   `json:"running_ucredit_per_hour"`
 	StoppedRate    uint64   `json:"stopped_ucredit_per_hour"`
+	ChargedUnits   uint64   `json:"charged_units"`
+	VCPUs          uint32   `json:"vcpus"`
+	MemoryMiB      uint64   `json:"memory_mib"`
+	DiskGiB        uint64   `json:"disk_gib"`
+	// Resize that is not in effect yet.
+	Resize *resizeView `json:"resize,omitempty"`
+}
+
+// resizeView is a size to be, with its rates.
+type resizeView struct {
+	VCPUs       uint32 `json:"vcpus"`
+	MemoryMiB   uint64 `json:"memory_mib"`
+	DiskGiB     uint64 `json:"disk_gib"`
+	RunningRate uint64 `json:"running_ucredit_per_hour"`
+	StoppedRate uint64 `json:"stopped_ucredit_per_hour"`
+	Restart     bool   `json:"restart"`
 }
 
 func viewVM(vm *computev1.VM) vmView {
@@ -43,6 +59,14 @@ func viewVM(vm *computev1.VM) vmView {
 		RunningSeconds: status.GetAttestation().GetRunningSeconds(),
 		StoppedSeconds: status.GetAttestation().GetStoppedSeconds(),
 		RunningRate:    vm.GetRunningRate(), StoppedRate: vm.GetStoppedRate(),
+		ChargedUnits: status.GetAttestation().GetChargedUnits(),
+		VCPUs:        vm.GetSize().GetVcpus(), MemoryMiB: vm.GetSize().GetMemoryMib(), DiskGiB: vm.GetSize().GetDiskGib(),
+	}
+	if r := vm.GetResize(); r != nil {
+		v.Resize = &resizeView{
+			VCPUs: r.GetSize().GetVcpus(), MemoryMiB: r.GetSize().GetMemoryMib(), DiskGiB: r.GetSize().GetDiskGib(),
+			RunningRate: r.GetRunningRate(), StoppedRate: r.GetStoppedRate(), Restart: r.GetRestart(),
+		}
 	}
 	switch phase := status.GetPhase(); {
 	case isUp(phase):

@@ -18,7 +18,7 @@ func (c *command) vm() *cobra.Command {
 	}
 	cmd.AddCommand(
 		c.vmCreate(), c.vmLs(), c.vmShow(),
-		c.vmStart(), c.vmStop(), c.vmReboot(), c.vmRename(), c.vmRm(),
+		c.vmStart(), c.vmStop(), c.vmReboot(), c.vmRename(), c.vmResize(), c.vmRebuild(), c.vmRm(),
 		c.vmConsole(), c.vmLogs(),
 	)
 	return cmd
@@ -201,19 +201,30 @@ func (c *command) vmRm() *cobra.Command {
 // confirmRm finds the machine and asks whether it is meant; nil without an error is a no.
 func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (*computev1.VM, error) {
 	vm, err := c.lookUp(ctx, ref)
-	if err != nil || yes {
-		return vm, err
-	}
-	if !c.env.Interactive {
-		return nil, withHint(usagef("terminating gives up the disk of %s; that wants a yes", vm.GetSpec().GetName()), "add --yes")
-	}
-	ok, err := c.confirm(ctx, fmt.Sprintf("Terminate %s (%s) and give up its disk?", vm.GetSpec().GetName(), vm.GetSpec().GetMeshAddress()))
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		_, _ = fmt.Fprintln(c.env.Err, "Nothing was done.")
-		return nil, nil //nolint:nilnil // a no is an answer
+	name := vm.GetSpec().GetName()
+	ok, err := c.wants(ctx, yes, fmt.Sprintf("terminating gives up the disk of %s", name),
+		fmt.Sprintf("Terminate %s (%s) and give up its disk?", name, vm.GetSpec().GetMeshAddress()))
+	if err != nil || !ok {
+		return nil, err
 	}
 	return vm, nil
+}
+
+// wants asks whether something grave is meant, unless yes was said ahead; where
+// nobody can be asked it has to be, and the error says why.
+func (c *command) wants(ctx context.Context, yes bool, why, question string) (bool, error) {
+	if yes {
+		return true, nil
+	}
+	if !c.env.Interactive {
+		return false, withHint(usagef("%s; that wants a yes", why), "add --yes")
+	}
+	ok, err := c.confirm(ctx, question)
+	if err == nil && !ok {
+		_, _ = fmt.Fprintln(c.env.Err, "Nothing was done.")
+	}
+	return ok, err
 }

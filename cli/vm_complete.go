@@ -6,11 +6,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// completeCreate completes flags from the chain's catalogue.
-func (c *command) completeCreate(cmd *cobra.Command) {
+// completeFlags completes a command's flags from the chain's catalogue.
+func (c *command) completeFlags(cmd *cobra.Command) {
 	for flag, list := range map[string]func(ctx context.Context, s *session) []string{
 		"plan": planNames, "image": imageNames, "app": appNames, "ssh-key": keyNames,
 	} {
+		if cmd.Flag(flag) == nil {
+			continue
+		}
 		must(cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return c.completions(func(s *session) []string { return list(cmd.Context(), s) })
 		}))

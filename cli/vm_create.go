@@ -54,7 +54,7 @@ only to that host. It is charged from its first proof of life on.`,
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only show what it would cost")
 	f.register(cmd)
 	must(cmd.MarkFlagFilename("user-data"))
-	c.completeCreate(cmd)
+	c.completeFlags(cmd)
 	return cmd
 }
 

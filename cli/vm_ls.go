@@ -84,6 +84,8 @@ func (c *command) printVM(v vmView) error {
 		}
 		w.field("Address", v.MeshAddress)
 		w.field("Plan", v.Plan)
+		w.field("Size", sizeText(v.VCPUs, v.MemoryMiB, v.DiskGiB))
+		w.field("Resize", resizeText(v))
 		w.field("Image", v.Image)
 		w.field("Applications", strings.Join(v.Apps, ", "))
 		w.field("SSH keys", strings.Join(v.SSHKeys, ", "))

@@ -120,14 +120,19 @@ func missingInstances(v *computev1.VM) (first uint32, count int) {
 	if phase := v.GetStatus().GetPhase(); phase == computev1.Phase_PHASE_TERMINATING || phase == computev1.Phase_PHASE_TERMINATED {
 		return 0, 0
 	}
-	last := uint32(0)
-	for _, i := range v.GetInstances() {
-		last = max(last, i.GetSeq())
-	}
+	last := lastInstance(v)
 	if last >= v.GetStatus().GetInstanceSeq()+deal.TopUpBelow {
 		return 0, 0
 	}
 	return last + 1, deal.FirstDeal
+}
+
+// lastInstance that was dealt.
+func lastInstance(v *computev1.VM) (last uint32) {
+	for _, i := range v.GetInstances() {
+		last = max(last, i.GetSeq())
+	}
+	return last
 }
 
 func (c *command) dealMore(ctx context.Context, s *signing, v *computev1.VM, first uint32, count int) error {

@@ -60,6 +60,18 @@ func (s *Sender) RenameVM(ctx context.Context, vmID, name string) error {
 	return err
 }
 
+// ResizeVM orders the size of another plan, and tells whether the VM is restarted for it.
+func (s *Sender) ResizeVM(ctx context.Context, vmID, plan string) (restart bool, err error) {
+	r, err := send[*computev1.MsgResizeVMResponse](ctx, s, &computev1.MsgResizeVM{Owner: s.Address(), VmId: vmID, Plan: plan})
+	return r.GetRestart(), err
+}
+
+// RebuildVM gives up what is on a VM's disk for a blank one from an image, and gives the instance it comes up as.
+func (s *Sender) RebuildVM(ctx context.Context, vmID, image string) (instance uint32, err error) {
+	r, err := send[*computev1.MsgRebuildVMResponse](ctx, s, &computev1.MsgRebuildVM{Owner: s.Address(), VmId: vmID, Image: image})
+	return r.GetInstanceSeq(), err
+}
+
 // TerminateVM ends a VM for good.
 func (s *Sender) TerminateVM(ctx context.Context, vmID string) error {
 	_, err := s.Send(ctx, &computev1.MsgTerminateVM{Owner: s.Address(), VmId: vmID})

@@ -99,6 +99,11 @@ func decide(w want, a is) step {
 	if a.state.Alive() && a.generation > w.generation {
 		return leave
 	}
+	// What is here is of a later instance than the chain is known to be at: what
+	// is known is old. The chain will say.
+	if a.made > w.seq && w.aim() == aimUp {
+		return leave
+	}
 	if a.made != 0 && a.made < w.rebuilt && w.phase != corevm.Assigned && w.aim() == aimUp {
 		return rebuild
 	}

@@ -46,6 +46,9 @@ func everything(visit func(w want, a is)) {
 					if bit(10) {
 						w.rebuilt, a.made = 2, 1
 					}
+					if bit(9) && bit(4) && bit(6) {
+						a.seq, a.made = 3, 3
+					}
 					visit(w, a)
 				}
 			}
@@ -88,8 +91,10 @@ func TestDecideNever(t *testing.T) {
 			bad = "bring up nothing of an earlier life"
 		case s == replace && a.seq == w.seq:
 			bad = "replace only another instance"
-		case s == leave && !behind && w.aim() != aimNone:
-			bad = "leave alone only what is not ours"
+		case s == leave && !behind && w.aim() != aimNone && a.made <= w.seq:
+			bad = "leave alone only what is not ours, or newer than what is known"
+		case slices.Contains([]step{replace, rebuild, restart, bringUp, sayRunning}, s) && a.made > w.seq:
+			bad = "touch nothing that is newer than what is known"
 		}
 		if bad != "" {
 			t.Fatalf("%s: step %d for %+v, %+v", bad, s, w, a)
@@ -192,6 +197,7 @@ func TestDecideResizeAndRebuild(t *testing.T) {
 		{blank, corevm.Assigned, rest, announce},
 		{blank, corevm.Stopping, old, shutDown},
 		{blank, corevm.Terminating, old, destroy},
+		{blank, corevm.Running, is{state: vm.StateRunning, seq: 3, made: 3}, leave},
 	} {
 		c.w.phase = c.phase
 		if got := decide(c.w, c.a); got != c.want {

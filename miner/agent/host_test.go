@@ -137,6 +137,12 @@ type BringDown struct {
 	Deadline time.Duration
 }
 
+type GrowCall struct {
+	ID    vm.ID
+	Bytes uint64
+	Key   []byte
+}
+
 type StartCall struct {
 	ID  vm.ID
 	Key []byte
@@ -209,6 +215,10 @@ func (s *hypervisor) HasDisk(id vm.ID, has *bool) (err error) {
 	return err
 }
 
+func (s *hypervisor) ResizeDisk(r GrowCall, _ *done) error {
+	return s.h.w.driver.ResizeDisk(s.h.ctx, r.ID, r.Bytes, r.Key)
+}
+
 func (s *hypervisor) SweepTrash(before time.Time, n *int) (err error) {
 	*n, err = s.h.w.driver.SweepTrash(s.h.ctx, before)
 	return err
@@ -250,11 +260,6 @@ func (s *surroundings) Everywhere(id string, all *[]*computev1.VM) (err error) {
 
 func (s *surroundings) Report(r []*computev1.VMReport, out *[]*computev1.ReportResult) (err error) {
 	*out, err = s.h.w.chain.Report(s.h.ctx, r)
-	return err
-}
-
-func (s *surroundings) Plans(_ done, out *[]*marketplacev1.PlanPrice) (err error) {
-	*out, err = s.h.w.catalogue.Plans(s.h.ctx)
 	return err
 }
 
@@ -389,6 +394,11 @@ func (d farDriver) HasDisk(ctx context.Context, id vm.ID) (bool, error) {
 	return asked[bool](ctx, d.f, "Hypervisor.HasDisk", id)
 }
 
+func (d farDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.DiskKey) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.ResizeDisk", GrowCall{id, size, key})
+	return err
+}
+
 func (d farDriver) SweepTrash(ctx context.Context, before time.Time) (int, error) {
 	return asked[int](ctx, d.f, "Hypervisor.SweepTrash", before)
 }
@@ -460,10 +470,6 @@ func (f farSurroundings) Everywhere(ctx context.Context, id string) ([]*computev
 
 func (f farSurroundings) Report(ctx context.Context, r []*computev1.VMReport) ([]*computev1.ReportResult, error) {
 	return asked[[]*computev1.ReportResult](ctx, f.far, "Host.Report", r)
-}
-
-func (f farSurroundings) Plans(ctx context.Context) ([]*marketplacev1.PlanPrice, error) {
-	return asked[[]*marketplacev1.PlanPrice](ctx, f.far, "Host.Plans", true)
 }
 
 func (f farSurroundings) Images(ctx context.Context) ([]*marketplacev1.Image, error) {

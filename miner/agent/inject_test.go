@@ -157,6 +157,10 @@ func (d *injectedDriver) Destroy(ctx context.Context, id vm.ID) error {
 	return d.i.do("destroy", func() error { return d.Driver.Destroy(ctx, id) })
 }
 
+func (d *injectedDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.DiskKey) error {
+	return d.i.do("resize disk", func() error { return d.Driver.ResizeDisk(ctx, id, size, key) })
+}
+
 func (d *injectedDriver) CreateDisk(ctx context.Context, m vm.Machine) error {
 	return d.i.do("create disk", func() error { return d.Driver.CreateDisk(ctx, m) })
 }

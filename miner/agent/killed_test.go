@@ -42,7 +42,7 @@ type crash struct {
 	pid, proofs int
 }
 
-// works of a life. The first five are what tenants ask for; the others are what befalls a host.
+// works of a life: what tenants ask for, and what befalls a host.
 func works() []work {
 	running := func(c *crash) bool {
 		return c.runs(c.id) && c.inspect(c.id).InstanceSeq == 1 && c.chain.Proven(c.id) > c.proofs
@@ -59,6 +59,15 @@ func works() []work {
 			return c.chain.Phase(c.id) == corevm.Stopped && len(c.runtime(c.id)) == 0 && c.inspect(c.id).State == vm.StateStopped
 		}},
 		{"start", func(c *crash) { c.order(c.id, corevm.Start) }, running},
+		{"grow the disk", func(c *crash) {
+			c.pid = c.inspect(c.id).PID
+			c.resize(c.id, c.size(1, 2048, 30), false)
+		}, func(c *crash) bool {
+			return running(c) && c.has(c.id, c.size(1, 2048, 30)) && c.inspect(c.id).PID == c.pid
+		}},
+		{"resize", func(c *crash) { c.resize(c.id, c.size(2, 4096, 40), true) }, func(c *crash) bool {
+			return running(c) && c.has(c.id, c.size(2, 4096, 40))
+		}},
 		{"start fails once", func(c *crash) {
 			// As after a start, but from a machine that died, and whose next start fails.
 			if err := c.driver.KillProcess(vm.ID(c.id)); err != nil {
@@ -80,6 +89,12 @@ func works() []work {
 				v.Status.InstanceSeq, v.Status.Phase = 2, computev1.Phase_PHASE_ASSIGNED
 			})
 		}, func(c *crash) bool { return c.runs(c.id) && c.inspect(c.id).InstanceSeq == 2 }},
+		{"rebuild", func(c *crash) {
+			c.order(c.id, corevm.Rebuild)
+			c.host.mu.Lock()
+			defer c.host.mu.Unlock()
+			c.host.disks = 0
+		}, func(c *crash) bool { return c.has(c.id, c.size(2, 4096, 40)) && c.inspect(c.id).InstanceSeq == 3 }},
 		{"terminate", func(c *crash) { c.order(c.id, corevm.Terminate) }, func(c *crash) bool {
 			return c.chain.Phase(c.id) == corevm.Terminated && c.nothingLeft(c.id)
 		}},
@@ -90,7 +105,7 @@ func works() []work {
 // leftovers puts a VM that has ended here as it would be if the agent's database had been lost meanwhile: its machine,
 // and a seed without a machine, whose owner is unknown too; and its image, which nobody needs any more.
 func leftovers(c *crash) {
-	c.wantOneDisk()
+	c.wantDisks()
 	if _, err := c.driver.SweepTrash(c.t.Context(), time.Now().Add(time.Hour)); err != nil {
 		c.t.Fatal(err)
 	}
@@ -252,11 +267,12 @@ func (c *crash) files(parts ...string) (names []string) {
 	return names
 }
 
-// wantOneDisk looks at what the VM's life leaves: its disk, in the trash, and not booted too often.
-func (c *crash) wantOneDisk() {
+// wantDisks looks at what the VM's life leaves: its disks before and after it was rebuilt, in the trash, the first not booted
+// too often.
+func (c *crash) wantDisks() {
 	c.t.Helper()
 	trash := c.files("vms", "trash")
-	if len(trash) != 1 || !strings.HasPrefix(trash[0], c.id) {
+	if len(trash) != 2 || !strings.HasPrefix(trash[0], c.id) {
 		c.t.Fatalf("in the trash: %v", trash)
 	}
 	var disk struct{ Boots int }
@@ -264,12 +280,12 @@ func (c *crash) wantOneDisk() {
 	if err == nil {
 		err = json.Unmarshal(text, &disk)
 	}
-	// Created, rebooted, started, died, moved. A reboot of which the agent did not live to take note is asked again.
-	most := 5
+	// Created, rebooted, started, resized, died, moved. A reboot of which the agent did not live to take note is asked again.
+	most := 6
 	if c.hit["reboot"] {
 		most++
 	}
-	if err != nil || disk.Boots < 5 || disk.Boots > most {
+	if err != nil || disk.Boots < 6 || disk.Boots > most {
 		c.t.Errorf("the disk was booted %d times, %v", disk.Boots, err)
 	}
 }

@@ -25,7 +25,10 @@ func (a *Agent) refit(ctx context.Context, r record, b built, key vm.DiskKey) er
 			return err
 		}
 	}
-	return a.State.note(r.vm.GetId(), func(l *local) { l.Built, l.DiskSeq = &b, r.diskSeq() })
+	if err := a.State.note(r.vm.GetId(), func(l *local) { l.Built, l.DiskSeq = &b, r.diskSeq() }); err != nil {
+		return err
+	}
+	return fault.Point("agent.refitted")
 }
 
 // grow lets the disk of a running machine grow; the guest's agent lets the
@@ -40,6 +43,9 @@ func (a *Agent) grow(ctx context.Context, u *unit, r record) error {
 	}
 	generation := r.want().generation
 	if err := a.State.note(r.vm.GetId(), func(l *local) { l.Sized = generation }); err != nil {
+		return err
+	}
+	if err := fault.Point("agent.growth_noted"); err != nil {
 		return err
 	}
 	u.sized = generation
@@ -68,6 +74,9 @@ func (a *Agent) rebuild(ctx context.Context, u *unit, r record) error {
 		if v == nil || v.GetStatus().GetRebuildInstance() < r.want().rebuilt {
 			return fmt.Errorf("rebuild VM %s: %w", id, errRebuild)
 		}
+	}
+	if err := fault.Point("agent.rebuilding"); err != nil {
+		return err
 	}
 	a.Log.Info("VM is rebuilt", "vm_id", id, "image", r.vm.GetSpec().GetImage(), "instance_seq", r.want().seq)
 	return a.dismantle(ctx, u, id)

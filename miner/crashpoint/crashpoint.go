@@ -16,6 +16,8 @@ func Names() []string {
 		"agent.undone_network", "agent.undone_seed",
 		// Again.
 		"agent.rebooted", "agent.reboot_noted",
+		// Reshaped.
+		"agent.grown", "agent.refitted", "agent.growth_noted", "agent.rebuilding",
 		// Down.
 		"agent.stopped", "agent.cut", "agent.detached", "agent.unseeded",
 		// Gone.
@@ -30,7 +32,7 @@ func Names() []string {
 
 		"network.made", "network.filtered", "network.named", "network.up", "network.lifted", "network.deleted",
 
-		"libvirt.disk_begun", "libvirt.disk_written", "libvirt.disk_named",
+		"libvirt.disk_begun", "libvirt.disk_written", "libvirt.disk_named", "libvirt.disk_grown",
 		"libvirt.dir_made", "libvirt.defined", "libvirt.secret_set", "libvirt.created", "libvirt.limited", "libvirt.resumed",
 		"libvirt.seen_written", "libvirt.asked_reboot", "libvirt.reset", "libvirt.asked_off", "libvirt.forced",
 		"libvirt.killed", "libvirt.undefined", "libvirt.trashed", "libvirt.removed", "libvirt.restored", "libvirt.swept",

@@ -160,7 +160,7 @@ func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.D
 	if err != nil {
 		return errors.Join(fmt.Errorf("resize disk of vm %s: %w", id, err), d.noSpace(0))
 	}
-	return nil
+	return fault.Point("libvirt.disk_grown")
 }
 
 // BaseImages implements vm.Inventory.

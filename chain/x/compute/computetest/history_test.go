@@ -3,6 +3,7 @@ package computetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/hippius/compute/chain/app/apptest"
@@ -68,7 +69,7 @@ func history(t *testing.T, rnd *rand.Rand) int {
 }
 
 func (s *story) turn() {
-	switch n := s.rnd.IntN(12); {
+	switch n := s.rnd.IntN(16); {
 	case n == 0 && len(s.vms) < 14:
 		owner := s.owners[s.rnd.IntN(2)]
 		id := s.create(owner, fmt.Sprint("vm-", len(s.vms)), func(c *computetypes.MsgCreateVM) {
@@ -89,14 +90,25 @@ func (s *story) turn() {
 		_, _ = s.Deliver(m, &registrytypes.MsgDrainMiner{Operator: m.Address, Undo: s.rnd.IntN(2) == 0})
 	case n == 3:
 		s.NextBlock(s.rnd.Int64N(90))
-	case n == 4:
+	case n == 4 && s.rnd.IntN(4) == 0:
 		_ = s.App.Keepers.Compute.AfterRunOut(s.Ctx(), s.owners[s.rnd.IntN(2)].Address)
 		s.NextBlock(1)
-	case n >= 10 && len(s.vms) > 0:
-		s.reshape(s.vms[s.rnd.IntN(len(s.vms))])
+	case n >= 14 && len(s.vms) > 0:
+		s.reshape(s.fit())
 	default:
 		s.batch()
 	}
+}
+
+// fit is a VM that can be resized, if one is found in a few tries.
+func (s *story) fit() (id string) {
+	for range 10 {
+		id = s.vms[s.rnd.IntN(len(s.vms))]
+		if p := s.vm(id).Status.Phase.Core(); p == vm.Running || p == vm.Stopped {
+			break
+		}
+	}
+	return id
 }
 
 // reshape asks for another size, or for another disk.
@@ -152,6 +164,9 @@ func (s *story) batch() {
 			if ev, ok := vm.ReportOf(p); ok && ev == evs[s.rnd.IntN(len(evs))] {
 				r = s.says(id, p)
 			}
+		}
+		if slices.Contains(evs, vm.ReportRunning) && s.rnd.IntN(2) == 0 {
+			r = s.says(id, vm.Running) // as they mostly do
 		}
 		if r.Phase.Core() == vm.Failed && s.rnd.IntN(4) != 0 {
 			continue

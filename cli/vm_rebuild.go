@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	"github.com/hippius/compute/cli/deal"
+	core "github.com/hippius/compute/core/vm"
+)
+
+func (c *command) vmRebuild() *cobra.Command {
+	var image string
+	var yes bool
+	w := waitFlags{}
+	cmd := &cobra.Command{
+		Use: "rebuild VM", Short: "Start a machine anew from an image; its disk is given up",
+		Long: `Start a machine anew from an image, on the same host, with the same name, address,
+keys and applications. Everything on its disk is given up. The new disk has a key of
+its own, and so has everything the machine is known by: what could be read on the
+old one opens nothing of the new. It also helps a machine that no longer boots.`,
+		Example: "  hippius vm rebuild web-1 --image debian-12 --wait\n  hippius vm rebuild web-1 --image debian-12 --yes",
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if err := w.check(); err != nil {
+				return err
+			}
+			vm, err := c.checkRebuild(ctx, args[0], image)
+			if err != nil {
+				return err
+			}
+			name := vm.GetSpec().GetName()
+			ok, err := c.wants(ctx, yes, fmt.Sprintf("rebuilding gives up everything on the disk of %s", name),
+				fmt.Sprintf("Rebuild %s (%s) from %s and give up everything on its disk?", name, vm.GetSpec().GetMeshAddress(), image))
+			if err != nil || !ok {
+				return err
+			}
+			return c.runRebuild(ctx, vm, image, w)
+		},
+	}
+	cmd.Flags().StringVar(&image, "image", "", "start from this `IMAGE`, see 'hippius image ls'")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	w.register(cmd)
+	c.completeFlags(cmd)
+	return cmd
+}
+
+// checkRebuild does what needs no passphrase: it finds the machine and looks whether the image fits it.
+func (c *command) checkRebuild(ctx context.Context, ref, image string) (*computev1.VM, error) {
+	s, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	vm, err := s.findVM(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	disk := &marketplacev1.Plan{Name: vm.GetSpec().GetPlan(), DiskGib: wantedSize(vm).GetDiskGib()}
+	if err := s.checkImage(ctx, disk, image, vm.GetSpec().GetApps()); err != nil {
+		return nil, err
+	}
+	return vm, allowed(vm, core.Rebuild)
+}
+
+// runRebuild deals the next instance if there is none, and orders the rebuild.
+func (c *command) runRebuild(ctx context.Context, vm *computev1.VM, image string, w waitFlags) error {
+	s, err := c.openSigning(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if last := lastInstance(vm); last <= vm.GetStatus().GetInstanceSeq() {
+		if err := c.dealMore(ctx, s, vm, last+1, deal.FirstDeal); err != nil {
+			return ifInterrupted(ctx, err, "nothing was rebuilt")
+		}
+	}
+	seq, err := s.sender.RebuildVM(ctx, vm.GetId(), image)
+	if err != nil {
+		return err
+	}
+	done := func(vm *computev1.VM) bool { return isRunning(vm) && vm.GetStatus().GetInstanceSeq() >= seq }
+	return c.afterChange(ctx, s, vm, w, done, "is rebuilt from "+image)
+}
