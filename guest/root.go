@@ -156,7 +156,7 @@ func (m *Machine) growFilesystem(ctx context.Context, r Root) error {
 const toolPath = "usr/local/sbin:usr/local/bin:usr/sbin:usr/bin:sbin:bin"
 
 func (m *Machine) tool(name string) (string, bool) {
-	for _, dir := range strings.Split(toolPath, ":") {
+	for dir := range strings.SplitSeq(toolPath, ":") {
 		path := m.path(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 && !info.IsDir() {
 			return path, true
@@ -181,7 +181,7 @@ func (m *Machine) run(ctx context.Context, input, name string, args ...string) e
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin = strings.NewReader(input)
 	var words []string
-	for _, dir := range strings.Split(toolPath, ":") {
+	for dir := range strings.SplitSeq(toolPath, ":") {
 		words = append(words, m.path(dir))
 	}
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PATH="+strings.Join(words, ":"))

@@ -71,7 +71,8 @@ func TestGrow(t *testing.T) {
 		"other names": {
 			"25 1 0:29 /@ / rw - btrfs /dev/nvme0n1p1 rw",
 			map[string]string{"nvme0n1/size": "6291456", "nvme0n1p1/partition": "1", "nvme0n1p1/start": "2048", "nvme0n1p1/size": "4096"},
-			[]string{"growpart", "btrfs"}, "growpart /dev/nvme0n1 1\nbtrfs filesystem resize max /\n",
+			[]string{"growpart", "btrfs"},
+			"growpart /dev/nvme0n1 1\nbtrfs filesystem resize max /\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
