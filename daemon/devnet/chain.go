@@ -18,6 +18,7 @@ import (
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/plan"
 )
 
 // validator is one validator of the network with its people and addresses.
@@ -90,7 +91,7 @@ func (n *Net) genesis() error {
 func (n *Net) buildGenesis() ([]byte, error) {
 	g := app.Genesis{
 		ChainID: chainID, Time: time.Now().UTC().Truncate(time.Second),
-		Apps: withApps(n.set.Apps),
+		Apps: withApps(n.set.Apps), Plans: append(plan.Defaults(), n.set.Plans...),
 		// Nobody watches miners yet, so what is proven is settled at once.
 		Overrides: map[string]json.RawMessage{"marketplace": json.RawMessage(`{"params":{"settle_lag_seconds":"0"}}`)},
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	Images string
 	// Apps of the catalogue beside the default ones.
 	Apps []plan.App
+	// Plans of the catalogue beside the default ones.
+	Plans []plan.Plan
 	// Validators 1 to 7, Miners 0 to 8.
 	Validators, Miners int
 	// BlockTime is the pause between blocks.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/daemon/devnet"
 	"github.com/hippius/compute/daemon/devnet/demo"
 	"github.com/hippius/compute/internal/leftover"
@@ -39,6 +40,7 @@ func TestRealMachines(t *testing.T) {
 	c.Dir = testkit.ShortDir(t)
 	c.Bin, c.Images = filepath.Join(root, "build/bin"), filepath.Join(root, "build/images")
 	c.Log = testkit.Logger(t)
+	c.Plans = []plan.Plan{roomy()}
 	n, err := devnet.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +52,9 @@ func TestRealMachines(t *testing.T) {
 			Tenant: tenant, Profile: n.Profile(), Image: "tiny", Plan: "spark", Second: "tiny",
 			Hello: "uname -a; id", HelloWord: "(hippius)", Audit: n.Audit, Out: out,
 		})
+		if err == nil {
+			err = reshape(t.Context(), tenant, n)
+		}
 		tenant.Close()
 	}
 	if err != nil {
