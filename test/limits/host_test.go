@@ -1,0 +1,280 @@
+package limits
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/hippius/compute/internal/netlab"
+	"github.com/hippius/compute/internal/testkit"
+	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/vm/libvirt"
+	"github.com/hippius/compute/miner/vm/vmtest"
+)
+
+// secluded marks the process that has mounts and a network of its own.
+const secluded = "HIPPIUS_TEST_SECLUDED"
+
+// TestMain moves the tests of root into a mount namespace with a /run of its
+// own: whatever happens to them, nothing is left mounted or lying around.
+func TestMain(m *testing.M) {
+	if os.Geteuid() == 0 && os.Getenv(secluded) == "" {
+		unshare, err := exec.LookPath("unshare")
+		if err == nil {
+			argv := append([]string{"unshare", "--mount", "--net", "bash", "-c", `mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"`, "bash"}, os.Args...)
+			err = syscall.Exec(unshare, argv, append(os.Environ(), secluded+"=1"))
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	tiny       = "../../build/images/tiny.qcow2"
+	publicAddr = "93.184.216.34" // beyond the host's uplink
+	tag        = "lim"
+	// connections that a machine of this host may have open.
+	connections = 64
+)
+
+// host is a miner's: libvirt, the driver and the network, all real.
+type host struct {
+	t            *testing.T
+	lab, beyond  *netlab.Lab
+	cfg          libvirt.Config
+	driver       *libvirt.Driver
+	wires        *network.Network
+	files, agent string // folder of images and discs; the disc with the load program
+	login        ssh.Signer
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("runs real machines: as root, in CI and in `sudo make test`")
+	}
+	if _, err := os.Stat(tiny); err != nil {
+		t.Skipf("no tiny guest: `make image` builds it, as CI does: %v", err)
+	}
+	h := &host{t: t}
+	for _, l := range []struct {
+		name string
+		lab  **netlab.Lab
+		opts netlab.Options
+	}{{"t-lim-host", &h.lab, netlab.Options{Libvirt: true}}, {"t-lim-far", &h.beyond, netlab.Options{}}} {
+		lab, err := netlab.New(t.Context(), l.name, l.opts)
+		check(t, err)
+		t.Cleanup(func() { check(t, lab.Close()) })
+		*l.lab = lab
+	}
+	check(t, netlab.Connect(
+		netlab.End{Lab: h.lab, Name: "uplink", Addr: netip.MustParsePrefix("192.168.76.2/30")},
+		netlab.End{Lab: h.beyond, Name: "downlink", Addr: netip.MustParsePrefix("192.168.76.1/30")},
+	))
+	check(t, h.lab.Route(netip.Prefix{}, netip.MustParseAddr("192.168.76.1")))
+	if out, err := h.beyond.Command(t.Context(), "ip", "address", "add", publicAddr+"/32", "dev", "lo").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	check(t, h.lab.StartLibvirt(t.Context()))
+
+	// On a disk: what lies on a tmpfs counts against the machines' memory.
+	h.files = testkit.ShortDir(t)
+	check(t, os.Chmod(h.files, 0o711)) //nolint:gosec // QEMU's user passes through
+	h.cfg = libvirt.DefaultConfig()
+	h.cfg.Socket, h.cfg.LibvirtRunDir = h.lab.LibvirtSocket(), h.lab.LibvirtRunDir()
+	h.cfg.StateDir, h.cfg.RunDir, h.cfg.Tag = filepath.Join(h.files, "vms"), "/run/hl-lim", tag
+	var err error
+	h.driver, err = libvirt.New(t.Context(), h.cfg)
+	check(t, err)
+	t.Cleanup(func() { check(t, h.driver.Close()) })
+
+	net := network.DefaultConfig()
+	net.Tag, net.Connections = tag, connections
+	check(t, h.lab.Do(func() (err error) { h.wires, err = network.New(t.Context(), net); return err }))
+	h.makeFiles()
+	return h
+}
+
+// makeFiles copies the image to where QEMU may read it, and puts the load program on a disc.
+func (h *host) makeFiles() {
+	t := h.t
+	t.Helper()
+	image, err := os.ReadFile(tiny)
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(h.files, "tiny.qcow2"), image, 0o644)) //nolint:gosec // nothing secret
+	program := filepath.Join(t.TempDir(), "load")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./load")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the load: %v\n%s", err, out)
+	}
+	code, err := os.ReadFile(program)
+	check(t, err)
+	h.agent = h.iso("agent.iso", "HIPPIUS", seed.File{Name: "load", Data: code, Executable: true})
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	h.login, err = ssh.NewSignerFromKey(key)
+	check(t, err)
+}
+
+func (h *host) iso(name, label string, files ...seed.File) string {
+	h.t.Helper()
+	var out bytes.Buffer
+	check(h.t, seed.WriteISO(&out, label, files))
+	path := filepath.Join(h.files, name)
+	check(h.t, os.WriteFile(path, out.Bytes(), 0o644)) //nolint:gosec // nothing secret
+	return path
+}
+
+// machine is one that runs, and a login to it from its host.
+type machine struct {
+	vm.Machine
+	h      *host
+	tap    network.Tap
+	client *ssh.Client
+}
+
+// start makes a machine and boots it; login waits for it.
+func (h *host) start(name string, limits vm.Limits) *machine {
+	t := h.t
+	t.Helper()
+	m := &machine{h: h, Machine: vm.Machine{
+		ID: vmtest.NewID(), InstanceSeq: 1, Generation: 1, Name: name, VCPUs: 1, MemoryMiB: 160, DiskBytes: 256 << 20,
+		BaseImage: filepath.Join(h.files, "tiny.qcow2"), BaseFormat: vm.FormatQcow2, DiskKey: vmtest.NewKey(),
+		AgentISO: h.agent, Limits: limits,
+	}}
+	check(t, h.lab.Do(func() (err error) {
+		m.tap, err = h.wires.Ensure(t.Context(), network.Attachment{VM: string(m.ID), Tenant: name, BitsPerSec: limits.NetworkBitsPerSec})
+		return err
+	}))
+	m.Tap, m.MAC = m.tap.Name, m.tap.MAC
+	m.Seed = h.iso(name+".iso", "CIDATA",
+		seed.File{Name: "meta-data", Data: fmt.Appendf(nil, "instance-id: %s\nlocal-hostname: %s\n", m.ID, name)},
+		seed.File{Name: "user-data", Data: fmt.Appendf(nil, "#cloud-config\nusers:\n  - name: hippius\n    ssh_authorized_keys:\n      - %q\n",
+			strings.TrimSpace(string(ssh.MarshalAuthorizedKey(h.login.PublicKey()))))},
+		seed.File{Name: "network-config", Data: fmt.Appendf(nil, networkConfig, m.MAC, m.tap.Guest, m.tap.Host.Addr())},
+	)
+	check(t, h.driver.Define(t.Context(), m.Machine))
+	t.Cleanup(func() { check(t, h.driver.Destroy(context.Background(), m.ID)) })
+	check(t, h.driver.CreateDisk(t.Context(), m.Machine))
+	check(t, h.driver.Start(t.Context(), m.ID, m.DiskKey))
+	return m
+}
+
+const networkConfig = `version: 2
+ethernets:
+  eth0:
+    match:
+      macaddress: "%s"
+    set-name: eth0
+    dhcp4: false
+    addresses:
+      - %s
+    gateway4: %s
+`
+
+// reach waits until the machine lets its host in by SSH.
+func (m *machine) reach() {
+	t := m.h.t
+	t.Helper()
+	var err error
+	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if err = m.dial(); err == nil {
+			t.Cleanup(func() { _ = m.client.Close() })
+			return
+		}
+	}
+	log, _ := m.h.driver.ConsoleLog(t.Context(), m.ID)
+	t.Fatalf("%s does not let its host in: %v\n%s", m.Name, err, log)
+}
+
+func (m *machine) dial() error {
+	addr := netip.AddrPortFrom(m.tap.Guest.Addr(), 22).String()
+	var conn net.Conn
+	err := m.h.lab.Do(func() (err error) {
+		conn, err = (&net.Dialer{Timeout: time.Second}).DialContext(m.h.t.Context(), "tcp", addr)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c, chans, reqs, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
+		User: "hippius", Auth: []ssh.AuthMethod{ssh.PublicKeys(m.h.login)}, Timeout: 20 * time.Second,
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // a machine of this test, on a wire of this test
+	})
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	m.client = ssh.NewClient(c, chans, reqs)
+	return nil
+}
+
+// try runs a command in the machine.
+func (m *machine) try(command string) (string, error) {
+	s, err := m.client.NewSession()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = s.Close() }()
+	var out, complaint bytes.Buffer
+	s.Stdout, s.Stderr = &out, &complaint
+	if err := s.Run(command); err != nil {
+		return out.String(), fmt.Errorf("%s on %s: %w: %s", command, m.Name, err, complaint.String())
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// load runs the load program in the machine and gives its number.
+func (m *machine) load(t *testing.T, args string) float64 {
+	t.Helper()
+	out, err := m.try("sudo /run/hippius/cd/load " + args)
+	check(t, err)
+	n, err := strconv.ParseFloat(out, 64)
+	check(t, err)
+	return n
+}
+
+func (m *machine) info(t *testing.T) (vm.Info, vm.Stats) {
+	t.Helper()
+	info, err := m.h.driver.Inspect(t.Context(), m.ID)
+	check(t, err)
+	stats, err := m.h.driver.Stats(t.Context(), m.ID)
+	check(t, err)
+	return info, stats
+}
+
+// virsh asks libvirt about the machine, or changes what runs.
+func (m *machine) virsh(t *testing.T, command string, args ...string) string {
+	t.Helper()
+	argv := append([]string{"virsh", "-q", "-c", "qemu:///system", command, "hip-" + tag + "-" + string(m.ID)}, args...)
+	out, err := m.h.lab.Command(t.Context(), argv...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("virsh %s: %v: %s", command, err, out)
+	}
+	return string(out)
+}
