@@ -17,7 +17,7 @@ export GOLANGCI_LINT_CACHE := $(CURDIR)/build/lint
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')
 
-.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz bench size clean
+.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz limits bench size clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ gen: ## generate code from proto/
 gen-check: gen ## fail if the generated code is not what proto/ says
 	@changed=$$(git status --porcelain -- 'api/*.pb.go' 'chain/x/*.pb.go' proto); [ -z "$$changed" ] || \
 		{ echo "$$changed"; echo "the generated code is not what proto/ says: run 'make gen' and commit" >&2; exit 1; }
+
+limits: setup build image-tiny ## try from inside a machine to exceed what it was sold (root, minutes)
+	HIPPIUS_LIMITS=full go test -count=1 -timeout 30m -v -run TestLimits ./test/limits
 
 e2e: setup build image ## whole-network tests with real machines (root)
 	go test -timeout 40m -count=1 ./test/...

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,4 +247,30 @@ func TestSignOfLife(t *testing.T) {
 		b := w.chain.Batches()
 		return len(b) >= 3 && b[0] == 0
 	})
+}
+
+// A hypervisor changes what it opens: the network is made right once more when
+// the machine runs, at its first start and at every other.
+func TestAttachedOnceStarted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var running atomic.Int32
+	w.network.before = func(id vm.ID) {
+		if w.inspect(string(id)).State == vm.StateRunning {
+			running.Add(1)
+		}
+	}
+	w.startAgent()
+	id := w.newVM()
+	w.until("up", func() bool { return w.runs(id) })
+	if n := running.Load(); n != 1 {
+		t.Errorf("attached %d times while it ran; want once", n)
+	}
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	w.order(id, corevm.Start)
+	w.until("up again", func() bool { return w.runs(id) })
+	if n := running.Load(); n != 2 {
+		t.Errorf("attached %d times while it ran, after two starts; want twice", n)
+	}
 }

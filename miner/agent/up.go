@@ -103,7 +103,7 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	if err := fault.Point("agent.started"); err != nil {
 		return err
 	}
-	return a.started(ctx, u, r)
+	return a.started(ctx, u, r, b.Limits)
 }
 
 // mayRun tells whether a machine whose start failed has a process after all, or
@@ -114,7 +114,7 @@ func (a *Agent) mayRun(ctx context.Context, id vm.ID) bool {
 }
 
 // started notes that a generation was started, and listens to its guest.
-func (a *Agent) started(ctx context.Context, u *unit, r record) error {
+func (a *Agent) started(ctx context.Context, u *unit, r record, limits vm.Limits) error {
 	w := r.want()
 	err := a.State.note(r.vm.GetId(), func(l *local) { l.Started, l.Rebooted, l.Sized = w.generation, w.rebootSeq, w.generation })
 	if err != nil {
@@ -124,7 +124,12 @@ func (a *Agent) started(ctx context.Context, u *unit, r record) error {
 		return err
 	}
 	u.dropLink() // of an earlier process
-	u.adopted = true
+	// A hypervisor may set up the interface it opens in its own way, as libvirt
+	// does: only now does the bandwidth's cap stay.
+	_, err = a.Network.Attach(ctx, a.port(r, limits))
+	if u.adopted = err == nil; err != nil {
+		a.Log.Error("attach network of started machine", "vm_id", r.vm.GetId(), "error", err) // adopt tries again
+	}
 	info, err := a.Driver.Inspect(ctx, vm.ID(r.vm.GetId()))
 	if err != nil {
 		return err

@@ -411,9 +411,14 @@ type network struct {
 	ports map[vm.ID]int
 	next  int
 	err   error
+	// before is called before each machine is attached.
+	before func(id vm.ID)
 }
 
 func (n *network) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
+	if n.before != nil {
+		n.before(p.ID)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.err != nil {

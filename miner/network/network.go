@@ -179,7 +179,9 @@ func lookupUser(name string) (uint32, error) {
 	return uint32(uid), nil
 }
 
-// Ensure connects a machine, or brings its connection to what is asked. A
+// Ensure connects a machine, or brings its connection to what is asked. It is
+// to be called again once the machine has started: libvirt replaces the queue of
+// a tap it opens, and the cap on what arrives with it. A
 // machine that comes under another tenant gets another tap, and nothing of
 // what the former one had open reaches it.
 func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
@@ -203,7 +205,7 @@ func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 			break
 		}
 		if t.BitsPerSec == a.BitsPerSec {
-			return t, nil // a named tap is complete
+			return t, n.reshape(t) // a named tap is complete, but for what others do to it
 		}
 		t.BitsPerSec = a.BitsPerSec
 		return t, n.finish(t)

@@ -290,6 +290,13 @@ func TestBandwidth(t *testing.T) {
 	g.mu.Unlock()
 	within("received", received, offered)
 
+	// libvirt takes the token bucket away when it opens a tap.
+	w.run(t, w.host, "tc", "qdisc", "replace", "dev", g.tap.Name, "root", "noqueue")
+	w.ensure(t, vmID(1), "alice", bits)
+	if q := w.run(t, w.host, "tc", "qdisc", "show", "dev", g.tap.Name); !strings.Contains(q, "tbf") {
+		t.Errorf("ensured again there is no token bucket: %s", q)
+	}
+
 	// A change of plan takes effect on the tap that is there, and off is off.
 	tap := w.ensure(t, vmID(1), "alice", 0)
 	if tap.Name != g.tap.Name || tap.BitsPerSec != 0 {

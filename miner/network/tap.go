@@ -226,6 +226,18 @@ func forgetFlows(addr netip.Addr) error {
 	return nil
 }
 
+// reshape puts the cap of a tap back.
+func (n *Network) reshape(t Tap) error {
+	link, err := netlink.LinkByName(t.Name)
+	if err != nil {
+		return fmt.Errorf("tap %s: %w", t.Name, err)
+	}
+	if err := shape(link, t.BitsPerSec); err != nil {
+		return fmt.Errorf("cap tap %s: %w", t.Name, err)
+	}
+	return nil
+}
+
 // shape caps what arrives at the guest with a token bucket; 0 removes it.
 func shape(link netlink.Link, bits uint64) error {
 	attrs := netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT}

@@ -168,10 +168,13 @@ func (h *host) start(name string, limits vm.Limits) *machine {
 		BaseImage: filepath.Join(h.files, "tiny.qcow2"), BaseFormat: vm.FormatQcow2, DiskKey: vmtest.NewKey(),
 		AgentISO: h.agent, Limits: limits,
 	}}
-	check(t, h.lab.Do(func() (err error) {
-		m.tap, err = h.wires.Ensure(t.Context(), network.Attachment{VM: string(m.ID), Tenant: name, BitsPerSec: limits.NetworkBitsPerSec})
-		return err
-	}))
+	wire := func() error {
+		return h.lab.Do(func() (err error) {
+			m.tap, err = h.wires.Ensure(t.Context(), network.Attachment{VM: string(m.ID), Tenant: name, BitsPerSec: limits.NetworkBitsPerSec})
+			return err
+		})
+	}
+	check(t, wire())
 	m.Tap, m.MAC = m.tap.Name, m.tap.MAC
 	m.Seed = h.iso(name+".iso", "CIDATA",
 		seed.File{Name: "meta-data", Data: fmt.Appendf(nil, "instance-id: %s\nlocal-hostname: %s\n", m.ID, name)},
@@ -183,6 +186,7 @@ func (h *host) start(name string, limits vm.Limits) *machine {
 	t.Cleanup(func() { check(t, h.driver.Destroy(context.Background(), m.ID)) })
 	check(t, h.driver.CreateDisk(t.Context(), m.Machine))
 	check(t, h.driver.Start(t.Context(), m.ID, m.DiskKey))
+	check(t, wire()) // as the agent does
 	return m
 }
 
