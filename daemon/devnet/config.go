@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/daemon/miner"
 )
 
 // Driver is what VMs run on.
@@ -29,7 +30,11 @@ type Config struct {
 	Dir string
 	// Driver of the miners. Libvirt needs root and the programs in Bin.
 	Driver Driver
-	// Bin is the folder of the built programs; used with Libvirt.
+	// Processes runs every program as a process with the fake driver too.
+	Processes bool
+	// Offer of each miner; used with the fake driver. The zero value is what miners of a development network offer.
+	Offer miner.Offer
+	// Bin is the folder of the built programs; used with Libvirt and Processes.
 	Bin string
 	// Images is the folder `make image` fills; empty for none.
 	Images string
@@ -61,8 +66,8 @@ func (c Config) validate() error {
 		return errors.New("devnet needs a folder")
 	case c.Driver != Fake && c.Driver != Libvirt:
 		return fmt.Errorf("driver %q: accepted are %s and %s", c.Driver, Fake, Libvirt)
-	case c.Driver == Libvirt && c.Bin == "":
-		return errors.New("with libvirt the network needs the folder of the built programs")
+	case (c.Driver == Libvirt || c.Processes) && c.Bin == "":
+		return errors.New("with libvirt, and with processes, the network needs the folder of the built programs")
 	case c.Validators < 1 || c.Validators > 7:
 		return fmt.Errorf("%d validators: accepted are 1 to 7", c.Validators)
 	case c.Miners < 0 || c.Miners > 8:

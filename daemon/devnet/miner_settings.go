@@ -59,6 +59,9 @@ func (n *Net) minerSettings(ctx context.Context, m *minerHost) (miner.Config, er
 		c.Libvirt.Tag = m.name
 		c.Taps.LighthouseNets = []netip.Prefix{netip.PrefixFrom(n.addr, n.addr.BitLen())}
 	} else {
+		if n.set.Offer != (miner.Offer{}) {
+			c.Offer = n.set.Offer
+		}
 		c.Timing.FakeBoot, c.Timing.ProofEvery, c.Timing.ReportEvery = 50*time.Millisecond, 200*time.Millisecond, time.Second
 	}
 	if c.Listen, err = m.freeTCP(ctx, listen); err != nil {

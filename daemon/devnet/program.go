@@ -40,15 +40,17 @@ type running struct {
 	ended chan struct{}
 	err   error
 	pid   int
+	// program that it is, to start it again.
+	program program
 }
 
 // start starts p as a process if the network has binaries, else inside.
 func (n *Net) start(p program) (*running, error) {
-	if n.set.Driver == Libvirt {
+	if n.set.Driver == Libvirt || n.set.Processes {
 		return n.startProcess(p)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{name: p.name, ended: make(chan struct{})}
+	r := &running{name: p.name, ended: make(chan struct{}), program: p}
 	go func() {
 		defer close(r.ended)
 		r.err = p.inside(ctx, n.set.Log.With("program", p.name))
@@ -93,7 +95,7 @@ func (n *Net) startProcess(p program) (*running, error) {
 	if err := n.spawner.do(proc.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
-	r := &running{name: p.name, ended: make(chan struct{}), pid: cmd.Process.Pid}
+	r := &running{name: p.name, ended: make(chan struct{}), pid: cmd.Process.Pid, program: p}
 	go func() {
 		defer close(r.ended)
 		r.err = proc.Wait()

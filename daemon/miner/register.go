@@ -124,6 +124,11 @@ func (m *miner) measure(ctx context.Context) (*registryv1.Capacity, error) {
 		return nil, fmt.Errorf("measure what VMs take: %w", err)
 	}
 	o := m.set.Offer
+	if m.set.Driver == Fake && o.Cores > 0 && o.MemoryMiB > 0 && o.DiskGiB > 0 {
+		// Its machines take nothing of this one, so any number of them fits.
+		info.Cores, info.MemoryMiB = o.Cores, o.MemoryMiB+o.ReserveMemoryMiB
+		info.DiskFreeGiB, info.DiskTotalGiB = o.DiskGiB+o.ReserveDiskGiB, o.DiskGiB+o.ReserveDiskGiB
+	}
 	offer, err := info.Decide(hostinfo.Wish{
 		Cores: o.Cores, MemoryMiB: o.MemoryMiB, DiskGiB: o.DiskGiB, ReserveMiB: o.ReserveMemoryMiB, ReserveGiB: o.ReserveDiskGiB,
 	}, used/gib)

@@ -44,7 +44,7 @@ func New(version string) *cobra.Command {
 	p.IntVar(&f.miners, "miners", d.Miners, "miners")
 	p.IntVar(&f.validators, "validators", d.Validators, "validators, each with a sentinel")
 	p.BoolVarP(&f.verbose, "verbose", "v", false, "say what the network does")
-	root.AddCommand(up(&f), demonstrate(&f), bench(&f))
+	root.AddCommand(up(&f), demonstrate(&f), bench(&f), meshNode())
 	return root
 }
 
@@ -86,7 +86,7 @@ func watched() []string {
 }
 
 // with runs use on a network, ends the network whatever happens, and fails if anything is left of it.
-func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx context.Context, n *devnet.Net, set devnet.Config) error) (err error) {
+func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx context.Context, n *devnet.Net, set devnet.Config) error, changes ...func(*devnet.Config)) (err error) {
 	before, err := leftover.Take(ctx, watched()...)
 	if err != nil {
 		return err
@@ -94,6 +94,9 @@ func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx co
 	set, cleanup, err := f.settings(errOut)
 	if err != nil {
 		return err
+	}
+	for _, change := range changes {
+		change(&set)
 	}
 	failed := true
 	defer func() {

@@ -69,8 +69,13 @@ func (t *Tenant) makeKey() error {
 	)
 }
 
-// command is one call of the command line.
-func (t *Tenant) command(ctx context.Context, args ...string) *exec.Cmd {
+// Home is the folder the command line keeps its things in, and PassphraseFile
+// holds what opens the wallet there.
+func (t *Tenant) Home() string           { return t.path("home") }
+func (t *Tenant) PassphraseFile() string { return t.path("passphrase") }
+
+// Command is one call of the command line.
+func (t *Tenant) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, t.Program, args...)
 	cmd.Env = append(os.Environ(),
 		"HIPPIUS_HOME="+t.path("home"), "HIPPIUS_PASSPHRASE_FILE="+t.path("passphrase"), "SSH_AUTH_SOCK="+t.Agent)
@@ -84,7 +89,7 @@ func (t *Tenant) Run(ctx context.Context, args ...string) (string, error) {
 	_, _ = fmt.Fprintf(t.Out, "  $ hippius %s\n", words(args))
 	var stdout bytes.Buffer
 	show := &indent{w: t.Out}
-	cmd := t.command(ctx, args...)
+	cmd := t.Command(ctx, args...)
 	// Progress is shown as it comes, the result after it.
 	cmd.Stdout, cmd.Stderr = &stdout, show
 	err := cmd.Run()
@@ -100,7 +105,7 @@ func (t *Tenant) Run(ctx context.Context, args ...string) (string, error) {
 // JSON calls the command line quietly and reads its answer into v.
 func (t *Tenant) JSON(ctx context.Context, v any, args ...string) error {
 	var stdout, stderr bytes.Buffer
-	cmd := t.command(ctx, append(args, "-o", "json")...)
+	cmd := t.Command(ctx, append(args, "-o", "json")...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("hippius %s: %w: %s", words(args), err, strings.TrimSpace(stderr.String()))

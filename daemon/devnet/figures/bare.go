@@ -15,10 +15,10 @@ import (
 	"github.com/hippius/compute/miner/seed"
 )
 
-// bare starts the same image with virsh alone: a plain overlay, a seed, QEMU's
+// bareMachine starts the same image with virsh alone: a plain overlay, a seed, QEMU's
 // own user network with one forwarded port. It runs in a miner's lab, with that
 // miner's libvirtd, so that both share all but what we add.
-type bare struct {
+type bareMachine struct {
 	lab    *netlab.Lab
 	dir    string
 	image  string
@@ -34,8 +34,8 @@ const (
 	bareTimeout = 5 * time.Minute
 )
 
-func newBare(ctx context.Context, o Options) (*bare, error) {
-	b := &bare{lab: o.Net.Lab(0), image: o.ImageFile, key: o.Tenant.Key(), memory: bareMemory}
+func newBare(ctx context.Context, o Options) (*bareMachine, error) {
+	b := &bareMachine{lab: o.Net.Lab(0), image: o.ImageFile, key: o.Tenant.Key(), memory: bareMemory}
 	if b.lab == nil {
 		return nil, errors.New("a bare start needs a network with libvirt and a miner")
 	}
@@ -50,7 +50,7 @@ func newBare(ctx context.Context, o Options) (*bare, error) {
 }
 
 // prepare writes the seed, and defines the domain.
-func (b *bare) prepare(ctx context.Context) error {
+func (b *bareMachine) prepare(ctx context.Context) error {
 	pub, err := os.ReadFile(b.key + ".pub")
 	if err != nil {
 		return fmt.Errorf("bare start: %w", err)
@@ -132,7 +132,7 @@ const bareDomain = `<domain type="qemu" xmlns:qemu="http://libvirt.org/schemas/d
 `
 
 // domain describes the machine to libvirt.
-func (b *bare) domain() (string, error) {
+func (b *bareMachine) domain() (string, error) {
 	var dir strings.Builder
 	if err := xml.EscapeText(&dir, []byte(b.dir)); err != nil {
 		return "", fmt.Errorf("bare start: %w", err)
@@ -141,7 +141,13 @@ func (b *bare) domain() (string, error) {
 }
 
 // run measures `virsh start` to the first SSH command on a fresh overlay.
-func (b *bare) run(ctx context.Context) (time.Duration, error) {
+func (b *bareMachine) run(ctx context.Context) (time.Duration, error) {
+	took, err := b.start(ctx)
+	return took, errors.Join(err, b.stop(context.WithoutCancel(ctx)))
+}
+
+// start boots it and returns at its first SSH command.
+func (b *bareMachine) start(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, bareTimeout)
 	defer cancel()
 	disk := filepath.Join(b.dir, "disk.qcow2")
@@ -159,18 +165,16 @@ func (b *bare) run(ctx context.Context) (time.Duration, error) {
 	if err := b.virsh(ctx, "start", bareName); err != nil {
 		return 0, err
 	}
-	err := b.ssh(ctx)
-	took := time.Since(start)
-	return took, errors.Join(err, b.virsh(context.WithoutCancel(ctx), "destroy", bareName))
+	err := b.until(ctx)
+	return time.Since(start), err
 }
 
-// ssh tries until the first command succeeds.
-func (b *bare) ssh(ctx context.Context) error {
+func (b *bareMachine) stop(ctx context.Context) error { return b.virsh(ctx, "destroy", bareName) }
+
+// until tries until the first command succeeds.
+func (b *bareMachine) until(ctx context.Context) error {
 	for {
-		cmd := b.lab.Command(ctx, "ssh", "-p", barePort, "-i", b.key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
-			"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-			"-o", "ConnectTimeout=5", "hippius@127.0.0.1", "true")
-		out, err := cmd.CombinedOutput()
+		out, err := b.command(ctx, "true").CombinedOutput()
 		if err == nil {
 			return nil
 		}
@@ -182,7 +186,14 @@ func (b *bare) ssh(ctx context.Context) error {
 	}
 }
 
-func (b *bare) virsh(ctx context.Context, args ...string) error {
+// command runs one on the bare machine by plain ssh.
+func (b *bareMachine) command(ctx context.Context, remote string) *netlab.Cmd {
+	return b.lab.Command(ctx, "ssh", "-p", barePort, "-i", b.key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "ConnectTimeout=5", "hippius@127.0.0.1", remote)
+}
+
+func (b *bareMachine) virsh(ctx context.Context, args ...string) error {
 	out, err := b.lab.Command(ctx, append([]string{"virsh", "-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("virsh %s: %w: %s", args[0], err, out)
