@@ -107,6 +107,7 @@ func atLeast(t *testing.T, what string, got, want float64) {
 // Whoever receives counts, from the third second on: a second's worth may leave
 // a machine at once.
 func bandwidth(t *testing.T, h *host, limited, free *machine) {
+	t.Helper()
 	var source, sink string
 	var sunk atomic.Int64
 	listen(t, h, func(conn net.Conn) { pour(conn) }, &source)
@@ -182,6 +183,7 @@ func listen(t *testing.T, h *host, serve func(net.Conn), addr *string) {
 // cpuTime runs a fixed loop. On a host with other work the free machine has no
 // core to itself either: what it had is the measure.
 func cpuTime(t *testing.T, limited, free *machine) {
+	t.Helper()
 	const loop = "spin 150000000"
 	share := func(m *machine) (ms, share float64) {
 		_, before := m.info(t)
@@ -223,6 +225,7 @@ func (m *machine) setQuota(t *testing.T, quota string) {
 
 // openConnections has both machines open more than they may.
 func openConnections(t *testing.T, h *host, limited, free *machine) {
+	t.Helper()
 	var addr string
 	listen(t, h, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }, &addr)
 	made := make(chan float64, 1)
@@ -241,6 +244,7 @@ func openConnections(t *testing.T, h *host, limited, free *machine) {
 
 // memory has a guest fill its own: its kernel kills the program, and that is all.
 func memory(t *testing.T, limited, free *machine) {
+	t.Helper()
 	before, _ := limited.info(t)
 	neighbour, _ := free.info(t)
 	if out, err := limited.try("sudo /run/hippius/cd/load memory"); err == nil {
@@ -272,6 +276,7 @@ const diskMetadata = 8 << 20
 
 // diskSize fills a machine's disk to the last block and tries to go on.
 func diskSize(t *testing.T, h *host, m *machine) {
+	t.Helper()
 	filled := m.load(t, "fill /var/tmp/filler")
 	if past := m.load(t, "beyond /dev/vda"); past != 0 {
 		t.Errorf("%.0f bytes were written past the disk's end", past)
@@ -294,6 +299,7 @@ const logMost = 4*2<<20 + 64<<10
 
 // console floods the serial line for a while.
 func console(t *testing.T, h *host, m *machine) {
+	t.Helper()
 	said := 0.0
 	for end := time.Now().Add(time.Minute); said < 10<<20 && time.Now().Before(end); {
 		said += m.load(t, "console 5")

@@ -69,9 +69,10 @@ func (t *Tenant) makeKey() error {
 	)
 }
 
-// Home is the folder the command line keeps its things in, and PassphraseFile
-// holds what opens the wallet there.
-func (t *Tenant) Home() string           { return t.path("home") }
+// Home is the folder the command line keeps its things in.
+func (t *Tenant) Home() string { return t.path("home") }
+
+// PassphraseFile holds what opens the wallet.
 func (t *Tenant) PassphraseFile() string { return t.path("passphrase") }
 
 // Command is one call of the command line.

@@ -116,7 +116,7 @@ look; sleep %d; look; awk '/^VmRSS/ { print $2 }' /proc/$p/status`, watch))
 		return err
 	}
 	var n []float64
-	for _, word := range strings.Fields(out) {
+	for word := range strings.FieldsSeq(out) {
 		v, err := strconv.ParseFloat(word, 64)
 		if err != nil {
 			return fmt.Errorf("what the agent takes: %w", err)

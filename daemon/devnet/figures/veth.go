@@ -190,7 +190,6 @@ func tcpRateFor(ctx context.Context, from, to *netlab.Lab, addr netip.Addr, peri
 	}
 	defer func() { _ = l.Close() }()
 	got := make(chan int64, 1)
-	begun := time.Now()
 	go func() {
 		conn, err := l.Accept()
 		if err != nil {
@@ -209,7 +208,7 @@ func tcpRateFor(ctx context.Context, from, to *netlab.Lab, addr netip.Addr, peri
 	if err != nil {
 		return 0, err
 	}
-	begun = time.Now()
+	begun := time.Now()
 	if err := conn.SetWriteDeadline(begun.Add(period)); err != nil {
 		return 0, errors.Join(err, conn.Close())
 	}

@@ -265,7 +265,7 @@ func talk(address string, period time.Duration, move func(net.Conn, []byte) (int
 			total += int64(n)
 		}
 		if err != nil {
-			return total, nil //nolint:nilerr // its end
+			return total, nil // its end
 		}
 	}
 }
