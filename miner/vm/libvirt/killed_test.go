@@ -76,6 +76,8 @@ func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
 		return err
 	case "destroy":
 		return d.Destroy(ctx, id)
+	case "grow":
+		return d.ResizeDisk(ctx, id, e.Machine.DiskBytes+1<<20, e.Key)
 	case "restore":
 		if has, err := d.HasDisk(ctx, id); has || err != nil {
 			return err
@@ -179,6 +181,10 @@ func TestKilledAnywhere(t *testing.T) {
 	at("restored", "restore", m)
 	b.wantDisks(t, 1)
 	trashed(m, 0)
+	at("disk_grown", "grow", m)
+	if err := b.driver.ResizeDisk(t.Context(), m.ID, m.DiskBytes, m.DiskKey); !errors.Is(err, vm.ErrInvalid) {
+		t.Errorf("what was grown is not: %v", err)
+	}
 	check(t, b.driver.TrashDisk(t.Context(), m.ID))
 	at("swept", "sweep", m)
 	trashed(m, 0)
