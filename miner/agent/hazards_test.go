@@ -358,7 +358,7 @@ func TestLostDatabase(t *testing.T) {
 		ID: "00112233445566778899aabbccddeeff", InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 		DiskKey: make([]byte, vm.DiskKeyBytes),
 	}
-	w.deafMute = true
+	w.deafMute.Store(true)
 	if err := errors.Join(
 		w.driver.Define(t.Context(), stranger), w.driver.CreateDisk(t.Context(), stranger),
 		w.driver.Start(t.Context(), stranger.ID, stranger.DiskKey),
@@ -398,7 +398,7 @@ func TestLostDatabase(t *testing.T) {
 		t.Errorf("the image under a disk is gone: %v", err)
 	}
 	// The VM's life goes on, on its disk.
-	w.deafMute = false
+	w.deafMute.Store(false)
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)
 	w.order(id, corevm.Start)

@@ -172,7 +172,7 @@ func TestUnknownMachines(t *testing.T) {
 			ID: id, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 			DiskKey: make([]byte, vm.DiskKeyBytes),
 		}
-		w.deafMute = true
+		w.deafMute.Store(true)
 		if err := errors.Join(w.driver.Define(t.Context(), m), w.driver.CreateDisk(t.Context(), m), w.driver.Start(t.Context(), id, m.DiskKey)); err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,7 @@ func TestGivenBack(t *testing.T) {
 			w.config.GiveUp = 100 * time.Millisecond
 		}, agent.ReasonNetwork, "no such device"},
 		"guest not heard": {func(w *world) {
-			w.deafMute = true
+			w.deafMute.Store(true)
 			w.config.BootTimeout = 100 * time.Millisecond
 			w.config.Resync = 20 * time.Millisecond
 		}, agent.ReasonBootTimeout, "console"},
@@ -132,7 +132,7 @@ func TestDataStays(t *testing.T) {
 	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || !has {
 		t.Fatal("its disk is gone")
 	}
-	w.deafMute = true
+	w.deafMute.Store(true)
 	w.driver.SetNoSpace(false)
 	w.until("told of the boot", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonBootTimeout) })
 	if s := w.inspect(id).State; s != vm.StateRunning {
@@ -245,7 +245,7 @@ func TestPausedForSpace(t *testing.T) {
 func TestNoAgentInGuest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.deafMute = true
+	w.deafMute.Store(true)
 	id := w.newVM()
 	w.chain.Change(id, func(v *computev1.VM) { v.Spec.Agent = computev1.AgentMode_AGENT_MODE_NONE })
 	w.startAgent()

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ type world struct {
 	db        *store.DB
 	config    agent.Config
 	parts     func(p *agent.Parts) // changes what the agent gets
-	deafMute  bool                 // guests without an agent
+	deafMute  atomic.Bool          // guests without an agent
 	boot      time.Duration        // what a guest takes to come up
 	stateDir  string               // of the agent's database
 	told      chan wire.Mesh       // what guests heard of the mesh
@@ -136,7 +137,7 @@ func (w *world) openDriver() {
 
 // guest is the agent inside every machine.
 func (w *world) guest(ctx context.Context, m vm.Machine, conn net.Conn) {
-	if w.deafMute {
+	if w.deafMute.Load() {
 		<-ctx.Done()
 		return
 	}
