@@ -57,7 +57,9 @@ var homes = map[string][]string{
 	module + "chain/x":          {"chain/app", "chain/x", "cmd/hippiusd", "test"},
 	module + "internal/testkit": {testsOnly},
 	"github.com/stretchr":       {testsOnly},
-	"pgregory.net/rapid":        {testsOnly},
+	// Reads the queries of deploy/.
+	"github.com/VictoriaMetrics": {testsOnly},
+	"pgregory.net/rapid":         {testsOnly},
 }
 
 // testsOnly as a home means any test and nothing else.

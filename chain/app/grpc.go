@@ -16,7 +16,6 @@ import (
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
 	"google.golang.org/grpc"
 
-	"github.com/hippius/compute/internal/observe"
 	"github.com/hippius/compute/internal/peer"
 )
 
@@ -45,7 +44,7 @@ func (a *App) grpcCodec() grpc.ServerOption {
 func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
 	if n.config.GRPC != "" {
 		s := peer.NewServer(identity, peer.MaxMessage(maxRequest), peer.RatePerIdentity(callsPerSecond, callsPerSecond),
-			peer.WithLogger(n.log), peer.WithGRPC(n.app.grpcCodec()))
+			peer.WithLogger(n.log), peer.WithMetrics(n.observer.Metrics), peer.WithGRPC(n.app.grpcCodec()))
 		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
 		addr, err := n.listen(ctx, n.config.GRPC, s.Serve, func(ctx context.Context) { s.Close(ctx) })
 		if err != nil {
@@ -89,10 +88,8 @@ func (n *Node) observe(ctx context.Context) error {
 	if n.config.Observe == "" {
 		return nil
 	}
-	o := observe.New()
-	o.Gauge("hippiusd_height", "Last block the node has executed.", func() float64 { return float64(n.Height()) })
-	o.Gauge("hippiusd_peers", "Nodes it is connected to.", func() float64 { return float64(n.comet.Switch().Peers().Size()) })
-	o.Gauge("hippiusd_mempool_transactions", "Transactions that wait for a block.", func() float64 { return float64(n.comet.Mempool().Size()) })
+	o := n.observer
+	n.figures(o)
 	o.Ready("consensus", func() error {
 		if n.comet.ConsensusReactor().WaitSync() {
 			return errors.New("catching up with the network")

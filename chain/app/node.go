@@ -21,6 +21,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/baseapp"
 	pruningtypes "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
+
+	"github.com/hippius/compute/internal/observe"
 )
 
 // Node is a running node of the chain.
@@ -31,7 +33,9 @@ type Node struct {
 	info   NodeInfo
 	log    *slog.Logger
 	// closing makes the SDK and CometBFT log errors a level lower: what ends is reported as broken.
-	closing atomic.Bool
+	closing  atomic.Bool
+	observer *observe.Observer
+	counted  counted
 
 	grpcAddr, plainAddr, observeAddr string
 
@@ -57,7 +61,10 @@ func StartNode(ctx context.Context, c NodeConfig, log *slog.Logger) (_ *Node, er
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: c, log: log, failed: make(chan error, 1)}
+	n := &Node{
+		config: c, log: log, failed: make(chan error, 1), observer: observe.New(Name, c.Version),
+		counted: counted{phases: map[string]float64{}},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))
@@ -126,10 +133,10 @@ const (
 func (n *Node) openComet(ctx context.Context, keys nodeKeys, genesis *genutiltypes.AppGenesis) error {
 	dbs := &databases{}
 	n.onClose(func(context.Context) error { return dbs.close() })
-	watched := watchedApp{Application: cometApp(n.app), failed: n.fail}
+	watched := watchedApp{Application: cometApp(n.app), failed: n.fail, executed: n.counted.block}
 	comet, err := node.NewNodeWithContext(ctx, n.cometConfig(), keys.consensus, keys.p2p, proxy.NewLocalClientCreator(watched),
 		func() (*cmttypes.GenesisDoc, error) { return genesis.ToGenesisDoc() },
-		dbs.open, node.DefaultMetricsProvider(cfg.DefaultInstrumentationConfig()), quiet{n.log, &n.closing})
+		dbs.open, cometMetrics(n.observer.Metrics), quiet{n.log, &n.closing})
 	if err != nil {
 		return fmt.Errorf("prepare consensus: %w", err)
 	}

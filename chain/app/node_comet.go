@@ -93,6 +93,8 @@ type watchedApp struct {
 	abci.Application
 
 	failed func(error)
+	// executed is told of each block that went through.
+	executed func(*abci.RequestFinalizeBlock, *abci.ResponseFinalizeBlock)
 }
 
 func (w watchedApp) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
@@ -100,8 +102,10 @@ func (w watchedApp) FinalizeBlock(ctx context.Context, req *abci.RequestFinalize
 	res, err := w.Application.FinalizeBlock(ctx, req)
 	if err != nil {
 		w.failed(fmt.Errorf("block %d: %w", req.Height, err))
+		return res, err
 	}
-	return res, err
+	w.executed(req, res)
+	return res, nil
 }
 
 func (w watchedApp) Commit(ctx context.Context, req *abci.RequestCommit) (*abci.ResponseCommit, error) {

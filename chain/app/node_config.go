@@ -61,6 +61,8 @@ type NodeConfig struct {
 	LogLevel string `yaml:"log_level"`
 	// CheckInvariants checks the modules' laws after every block, and stops the node when one is broken. For test networks.
 	CheckInvariants bool `yaml:"check_invariants"`
+	// Version of the program, as its figures tell.
+	Version string `yaml:"-"`
 }
 
 // DefaultNodeConfig are the settings of a public node.

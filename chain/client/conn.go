@@ -32,6 +32,8 @@ type failover struct {
 	ends []end
 	call time.Duration
 	last atomic.Int32
+
+	answered, unanswered atomic.Uint64
 }
 
 func dialAll(list []Endpoint, key ed25519.PrivateKey, call time.Duration) (*failover, error) {
@@ -68,10 +70,14 @@ func (f *failover) Invoke(ctx context.Context, method string, args, reply any, o
 		err := f.invokeOne(ctx, f.ends[at], method, args, reply, opts)
 		if err == nil || !elsewhere(err) || ctx.Err() != nil {
 			f.last.Store(int32(at))
+			if err == nil || !elsewhere(err) {
+				f.answered.Add(1)
+			}
 			return err
 		}
 		causes = append(causes, fmt.Errorf("chain node %s: %s", f.ends[at].name, why(err)))
 	}
+	f.unanswered.Add(1)
 	return status.Error(codes.Unavailable, errors.Join(causes...).Error())
 }
 

@@ -10,5 +10,9 @@ import (
 var version = "dev"
 
 func main() {
-	daemon.Main("hippius-gateway", version, gateway.Default, gateway.Run)
+	daemon.Main("hippius-gateway", version, func() gateway.Config {
+		c := gateway.Default()
+		c.Version = version
+		return c
+	}, gateway.Run)
 }

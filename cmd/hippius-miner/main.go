@@ -10,5 +10,9 @@ import (
 var version = "dev"
 
 func main() {
-	daemon.Main("hippius-miner", version, miner.Default, miner.Run)
+	daemon.Main("hippius-miner", version, func() miner.Config {
+		c := miner.Default()
+		c.Version = version
+		return c
+	}, miner.Run)
 }

@@ -10,5 +10,9 @@ import (
 var version = "dev"
 
 func main() {
-	daemon.Main("hippius-sentinel", version, sentinel.Default, sentinel.Run)
+	daemon.Main("hippius-sentinel", version, func() sentinel.Config {
+		c := sentinel.Default()
+		c.Version = version
+		return c
+	}, sentinel.Run)
 }

@@ -30,6 +30,7 @@ type validator struct {
 	info     app.NodeInfo
 	grpc     netip.AddrPort
 	p2p      netip.AddrPort
+	observe  netip.AddrPort
 }
 
 // makeValidators makes each validator's home and finds its ports.
@@ -50,12 +51,15 @@ func (n *Net) makeValidators(ctx context.Context) error {
 		if v.p2p, err = freeTCP(ctx, n.addr); err != nil {
 			return err
 		}
+		if v.observe, err = freeTCP(ctx, loopback()); err != nil {
+			return err
+		}
 		n.validators = append(n.validators, v)
 	}
 	for _, v := range n.validators {
 		v.config = app.DefaultNodeConfig(v.home)
 		v.config.P2P, v.config.GRPC = v.p2p.String(), v.grpc.String()
-		v.config.Observe, v.config.RPC = "", ""
+		v.config.Observe, v.config.RPC = v.observe.String(), ""
 		v.config.PrivateNetwork, v.config.PeerExchange = true, false
 		v.config.BlockTime = n.set.BlockTime
 		v.config.ProposeTimeout = max(n.set.BlockTime, time.Second)

@@ -27,6 +27,9 @@ type Config struct {
 	Observe netip.AddrPort `yaml:"observe"`
 	// FollowEvery is how often the chain is asked for changed tenants.
 	FollowEvery time.Duration `yaml:"follow_every"`
+
+	// Version of the program, as its figures tell.
+	Version string `yaml:"-"`
 }
 
 // Default settings; network, wallet and public must be given.

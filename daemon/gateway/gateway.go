@@ -35,7 +35,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	g := &gateway{set: c, chain: chain, wallet: w, log: log, observer: observe.New()}
+	g := &gateway{set: c, chain: chain, wallet: w, log: log, observer: observe.New("hippius-gateway", c.Version)}
 	return run.New(log,
 		run.Part{Name: "chain", Stop: func(context.Context) error { return chain.Close() }},
 		run.Part{Name: "observer", Start: g.listenObserver, Run: g.serveObserver},
@@ -99,6 +99,10 @@ func (g *gateway) startLighthouse(ctx context.Context) error {
 		_, refused := g.follower.Counts()
 		return float64(refused)
 	})
+	g.observer.Gauge("hippius_lighthouse_tunnels", "Hosts with a tunnel to the lighthouse.", func() float64 { return float64(len(node.Peers())) })
+	g.observer.Gauge("hippius_lighthouse_followed_timestamp_seconds", "When the tenants on chain were last heard of; 0 for not yet.",
+		func() float64 { return observe.Timestamp(g.follower.Heard()) })
+	g.observer.Counters("hippius_chain_calls_total", "Calls of the chain, by whether some node answered.", "result", observe.Answered(g.chain.Calls))
 	g.log.Info("lighthouse is up", "addr", node.Addr().String(), "port", node.ListenPort())
 	return nil
 }

@@ -74,6 +74,9 @@ type Config struct {
 	Images ImageConfig `yaml:"images"`
 	// Timing of the agent.
 	Timing Timing `yaml:"timing"`
+
+	// Version of the program, as guests and figures are told.
+	Version string `yaml:"-"`
 }
 
 // Offer of the machine's capacity; a zero is all there is beyond the reserves.

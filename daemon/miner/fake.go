@@ -23,7 +23,7 @@ func (m *miner) fakeGuest(ctx context.Context, machine vm.Machine, channel net.C
 		return
 	}
 	err = guest.Serve(ctx, cfg, channel, guest.Options{
-		Version: m.version, Log: m.log, Status: func() guest.Status { return guest.Status{MeshUp: true} },
+		Version: m.set.Version, Log: m.log, Status: func() guest.Status { return guest.Status{MeshUp: true} },
 	})
 	if err != nil && ctx.Err() == nil {
 		m.log.Debug("fake guest", "vm_id", string(machine.ID), "error", err)

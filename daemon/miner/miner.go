@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +63,6 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 type miner struct {
 	set      Config
 	log      *slog.Logger
-	version  string
 	identity ed25519.PrivateKey
 	chain    *client.Client
 	sender   *client.Sender
@@ -108,13 +106,9 @@ func open(c Config, log *slog.Logger) (*miner, error) {
 	if err != nil {
 		return nil, err
 	}
-	version := "unknown"
-	if b, ok := debug.ReadBuildInfo(); ok {
-		version = b.Main.Version
-	}
 	return &miner{
-		set: c, log: log, version: version, identity: identity, chain: conn, sender: conn.NewSender(w),
-		observer: observe.New(), directory: &directory{chain: conn, log: log},
+		set: c, log: log, identity: identity, chain: conn, sender: conn.NewSender(w),
+		observer: observe.New("hippius-miner", c.Version), directory: &directory{chain: conn, log: log},
 	}, nil
 }
 
@@ -163,19 +157,8 @@ func (m *miner) openAgent(context.Context) error {
 	}
 	m.observer.Ready("chain", m.agent.Ready)
 	m.observer.Ready("registration", m.isRegistered)
-	m.observer.Gauge("hippius_miner_guests", "VMs whose guest is listened to.", func() float64 { return float64(len(m.agent.Guests())) })
-	m.observer.Gauge("hippius_miner_guests_proven", "VMs whose guest proved itself in the last minute.", m.provenLately)
+	m.figures()
 	return nil
-}
-
-func (m *miner) provenLately() float64 {
-	n := 0
-	for _, g := range m.agent.Guests() {
-		if time.Since(g.ProvenAt) < time.Minute {
-			n++
-		}
-	}
-	return float64(n)
 }
 
 func (m *miner) listenObserver(ctx context.Context) (err error) {
@@ -191,7 +174,7 @@ func (m *miner) listenTenants(ctx context.Context) (err error) {
 	if !ok {
 		return errors.New("the identity key is not Ed25519")
 	}
-	m.server = peer.NewServer(m.identity, peer.MaxMessage(maxMessage), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(m.log))
+	m.server = peer.NewServer(m.identity, peer.MaxMessage(maxMessage), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(m.log), peer.WithMetrics(m.observer.Metrics))
 	minerv1.RegisterMinerServer(m.server, console.New(console.Config{
 		ChainID: m.chain.ChainID(), Identity: identity, Driver: m.driver, Owner: m.agent.Owner, Log: m.log,
 	}))

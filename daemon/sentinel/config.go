@@ -41,6 +41,9 @@ type Config struct {
 	Observe netip.AddrPort `yaml:"observe"`
 	// SweepEvery is how often what is held is compared with the chain.
 	SweepEvery time.Duration `yaml:"sweep_every"`
+
+	// Version of the program, as its figures tell.
+	Version string `yaml:"-"`
 }
 
 // Default settings; network must be given.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
@@ -62,6 +63,8 @@ type sentinel struct {
 	server  *peer.Server
 	private net.Listener
 	public  net.Listener
+
+	registered atomic.Bool
 }
 
 // open reads what is on disk; keys are made here at the first start.
@@ -87,7 +90,7 @@ func open(c Config, log *slog.Logger) (*sentinel, error) {
 	}
 	return &sentinel{
 		set: c, log: log, identity: identity, sealing: sealing,
-		chain: chain, view: newView(chain, time.Now), observer: observe.New(),
+		chain: chain, view: newView(chain, time.Now), observer: observe.New("hippius-sentinel", c.Version),
 	}, nil
 }
 
@@ -97,13 +100,20 @@ func (s *sentinel) openDatabase(context.Context) error {
 		return err
 	}
 	s.db = db
+	limits := keeper.DefaultLimits()
 	s.keeper = keeper.New(keeper.Config{
 		ChainID: s.chain.ChainID(), Identity: s.identity, Sealing: s.sealing, DB: db, Chain: s.view,
-		Limits: keeper.DefaultLimits(), Now: time.Now, Log: s.log,
+		Limits: limits, Now: time.Now, Log: s.log,
 	})
 	s.observer.Ready("chain", s.view.ready)
 	s.observer.Gauge("hippius_keeper_vms", "VMs of which shares are held.", func() float64 { return float64(s.count().VMs) })
 	s.observer.Gauge("hippius_keeper_vms_pending", "VMs dealt and not on chain yet.", func() float64 { return float64(s.count().Pending) })
+	s.observer.Gauge("hippius_keeper_vms_limit", "VMs of which shares are held at most.", func() float64 { return float64(limits.VMs) })
+	s.observer.Gauge("hippius_keeper_followed_timestamp_seconds", "When the chain was last heard; 0 for not yet.",
+		func() float64 { return float64(s.view.heard.Load()) })
+	s.observer.Gauge("hippius_keeper_registered", "1 when the committee has the keeper as it is set, or it is registered otherwise.",
+		func() float64 { return observe.Flag(s.registered.Load()) })
+	s.observer.Counters("hippius_chain_calls_total", "Calls of the chain, by whether some node answered.", "result", observe.Answered(s.chain.Calls))
 	return nil
 }
 
@@ -124,7 +134,7 @@ func (s *sentinel) listenObserver(ctx context.Context) (err error) {
 }
 
 func (s *sentinel) listenKeeper(ctx context.Context) (err error) {
-	s.server = peer.NewServer(s.identity, peer.MaxMessage(maxDeal), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(s.log))
+	s.server = peer.NewServer(s.identity, peer.MaxMessage(maxDeal), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(s.log), peer.WithMetrics(s.observer.Metrics))
 	keeperv1.RegisterKeeperServer(s.server, s.keeper)
 	s.public, err = listen(ctx, s.set.Listen)
 	if err == nil {
@@ -162,6 +172,7 @@ func listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
 // reason to end: the shares held are needed as long as there is a VM of theirs.
 func (s *sentinel) register(ctx context.Context) error {
 	if s.set.Wallet == "" {
+		s.registered.Store(true)
 		<-ctx.Done()
 		return nil
 	}
@@ -178,6 +189,7 @@ func (s *sentinel) register(ctx context.Context) error {
 		<-known
 		known <- last
 		if last == nil {
+			s.registered.Store(true)
 			<-ctx.Done()
 			return nil
 		}

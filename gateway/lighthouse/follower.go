@@ -58,6 +58,7 @@ type Follower struct {
 
 	trusted, refused atomic.Int64
 	synced           atomic.Bool
+	heard            atomic.Int64 // unix nanoseconds
 }
 
 // New follows dir every interval.
@@ -67,6 +68,14 @@ func New(dir Directory, admit Admission, node Node, every time.Duration, log *sl
 
 // Synced says that the directory was applied at least once.
 func (f *Follower) Synced() bool { return f.synced.Load() }
+
+// Heard is when the directory last answered; zero for not yet.
+func (f *Follower) Heard() time.Time {
+	if at := f.heard.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // Counts gives how many tenants' CAs are trusted, and how many were refused.
 func (f *Follower) Counts() (trusted, refused int64) { return f.trusted.Load(), f.refused.Load() }
@@ -93,6 +102,7 @@ func (f *Follower) Step(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list tenants after height %d: %w", f.cursor, err)
 	}
+	f.heard.Store(time.Now().UnixNano())
 	if len(changed) == 0 && f.synced.Load() {
 		f.cursor = next
 		return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -29,11 +30,42 @@ type Observer struct {
 	checks map[string]Check
 }
 
-// New makes an Observer with the metrics of the process and the runtime.
-func New() *Observer {
+// New makes an Observer of a program in some version, with the metrics of the process and the runtime.
+func New(program, version string) *Observer {
 	o := &Observer{Metrics: prometheus.NewRegistry(), checks: map[string]Check{}}
 	o.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "hippius_build_info", Help: "Always 1; its labels say which program of which version this is.",
+		ConstLabels: prometheus.Labels{"program": program, "version": version, "goversion": runtime.Version()},
+	}, func() float64 { return 1 }))
+	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "hippius_ready", Help: "1 while the program does all of its work, as /readyz says in words.",
+	}, func() float64 { return Flag(len(o.unready()) == 0) }))
 	return o
+}
+
+// Answered is Counters of two results.
+func Answered(calls func() (answered, unanswered uint64)) func() map[string]float64 {
+	return func() map[string]float64 {
+		yes, no := calls()
+		return map[string]float64{"answered": float64(yes), "unanswered": float64(no)}
+	}
+}
+
+// Flag is 1 for true.
+func Flag(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// Timestamp is a moment as Prometheus has it; 0 for none.
+func Timestamp(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }
 
 // Ready adds a check under a name; one of the same name is replaced.
@@ -46,6 +78,42 @@ func (o *Observer) Ready(name string, c Check) {
 // Gauge registers a figure that is read when asked for.
 func (o *Observer) Gauge(name, help string, read func() float64) {
 	o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+// Counter registers a figure that only rises while the process lives; its name ends in _total.
+func (o *Observer) Counter(name, help string, read func() float64) {
+	o.Metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, read))
+}
+
+// Gauges registers figures that differ in one label, read together when asked for.
+func (o *Observer) Gauges(name, help, label string, read func() map[string]float64) {
+	o.family(name, help, label, prometheus.GaugeValue, read)
+}
+
+// Counters is Gauges of figures that only rise.
+func (o *Observer) Counters(name, help, label string, read func() map[string]float64) {
+	o.family(name, help, label, prometheus.CounterValue, read)
+}
+
+func (o *Observer) family(name, help, label string, kind prometheus.ValueType, read func() map[string]float64) {
+	o.Metrics.MustRegister(&family{desc: prometheus.NewDesc(name, help, []string{label}, nil), kind: kind, read: read})
+}
+
+// family is a metric with one label whose values are read when asked for.
+type family struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func() map[string]float64
+}
+
+// Describe implements prometheus.Collector.
+func (f *family) Describe(ch chan<- *prometheus.Desc) { ch <- f.desc }
+
+// Collect implements prometheus.Collector.
+func (f *family) Collect(ch chan<- prometheus.Metric) {
+	for value, figure := range f.read() {
+		ch <- prometheus.MustNewConstMetric(f.desc, f.kind, figure, value)
+	}
 }
 
 // unready lists what is not ready, sorted.

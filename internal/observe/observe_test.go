@@ -12,7 +12,7 @@ import (
 )
 
 func TestObserver(t *testing.T) {
-	o := New()
+	o := New("hippius-test", "v1.2.3")
 	var broken atomic.Bool
 	o.Ready("chain", func() error {
 		if broken.Load() {
@@ -21,6 +21,14 @@ func TestObserver(t *testing.T) {
 		return nil
 	})
 	o.Gauge("hippius_test_vms", "VMs of the test.", func() float64 { return 7 })
+
+	o.Counter("hippius_test_reports_total", "Reports of the test.", func() float64 { return 3 })
+	o.Gauges("hippius_test_phase_vms", "VMs of the test by phase.", "phase", func() map[string]float64 {
+		return map[string]float64{"running": 2, "stopped": 1}
+	})
+	o.Counters("hippius_test_calls_total", "Calls of the test.", "result", func() map[string]float64 {
+		return map[string]float64{"ok": 5}
+	})
 
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -58,8 +66,19 @@ func TestObserver(t *testing.T) {
 	if code, _ := get("/healthz"); code != http.StatusOK {
 		t.Errorf("alive gives %d", code)
 	}
-	if code, body := get("/metrics"); code != http.StatusOK || !strings.Contains(body, "hippius_test_vms 7") {
+	code, body := get("/metrics")
+	if code != http.StatusOK {
 		t.Errorf("metrics give %d", code)
+	}
+	for _, want := range []string{
+		"hippius_test_vms 7", "# TYPE hippius_test_reports_total counter", "hippius_test_reports_total 3",
+		`hippius_test_phase_vms{phase="running"} 2`, `hippius_test_phase_vms{phase="stopped"} 1`,
+		"# TYPE hippius_test_calls_total counter", `hippius_test_calls_total{result="ok"} 5`,
+		`program="hippius-test",version="v1.2.3"} 1`, "hippius_ready 0",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("metrics lack %q", want)
+		}
 	}
 	if code, _ := get("/"); code != http.StatusNotFound {
 		t.Errorf("another path gives %d", code)

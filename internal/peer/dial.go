@@ -29,14 +29,14 @@ const (
 // NewClient prepares a connection to the server at addr (host:port), without connecting: the first call does, and
 // the connection mends itself afterwards. The server must prove one of the pinned keys.
 func NewClient(addr string, key ed25519.PrivateKey, pinned ...ed25519.PublicKey) (*grpc.ClientConn, error) {
-	return newClient(addr, ClientCredentials(key, pinned...), dialTCP)
+	return newClient(addr, ClientCredentials(key, pinned...), dialTCP, Spoken())
 }
 
 // Dial is NewClient that waits until the connection stands. It gives up at the first failed attempt, with its cause
 // (a *WrongKeyError for another key than pinned), or with ctx. The returned connection mends itself afterwards.
 func Dial(ctx context.Context, addr string, key ed25519.PrivateKey, pinned ed25519.PublicKey) (*grpc.ClientConn, error) {
 	creds := &recorder{TransportCredentials: ClientCredentials(key, pinned)}
-	conn, err := newClient(addr, creds, creds.dial)
+	conn, err := newClient(addr, creds, creds.dial, Spoken())
 	if err != nil {
 		return nil, err
 	}
@@ -61,15 +61,15 @@ func DialLoopbackPlain(addr string) (*grpc.ClientConn, error) {
 	if err != nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("address %q is not a loopback address: connections to other machines need an identity key", addr)
 	}
-	return newClient(net.JoinHostPort(host, port), insecure.NewCredentials(), dialTCP)
+	return newClient(net.JoinHostPort(host, port), insecure.NewCredentials(), dialTCP, Spoken())
 }
 
 // errCut is a server that does not want us: with TLS 1.3 a client learns of it only after its own handshake.
 var errCut = errors.New("the server closed the connection: it does not accept this client, or is not a peer")
 
-func newClient(addr string, creds credentials.TransportCredentials, dial func(context.Context, string) (net.Conn, error)) (*grpc.ClientConn, error) {
+func newClient(addr string, creds credentials.TransportCredentials, dial func(context.Context, string) (net.Conn, error), v Versions) (*grpc.ClientConn, error) {
 	// The dialer looks names up, and asks no proxy of the environment.
-	conn, err := grpc.NewClient("passthrough:///"+addr,
+	opts := append(v.tell(),
 		grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(dial),
 		grpc.WithNoProxy(),
@@ -81,6 +81,7 @@ func newClient(addr string, creds credentials.TransportCredentials, dial func(co
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingInterval, Timeout: pingInterval / 3, PermitWithoutStream: true}),
 		grpc.WithMaxHeaderListSize(maxHeaders),
 	)
+	conn, err := grpc.NewClient("passthrough:///"+addr, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}

@@ -28,6 +28,9 @@ type gate struct {
 	limit  rate.Limit
 	burst  int
 
+	versions Versions
+	metrics  *metrics
+
 	mu      sync.Mutex
 	callers map[[ed25519.PublicKeySize]byte]*rate.Limiter
 	swept   time.Time
@@ -35,15 +38,18 @@ type gate struct {
 
 func newGate(set settings) *gate {
 	return &gate{
-		verify:  set.verify,
-		log:     set.log,
-		limit:   set.rate,
-		burst:   set.burst,
-		callers: make(map[[ed25519.PublicKeySize]byte]*rate.Limiter),
+		verify:   set.verify,
+		log:      set.log,
+		limit:    set.rate,
+		burst:    set.burst,
+		versions: set.versions,
+		metrics:  newMetrics(set.metrics),
+		callers:  make(map[[ed25519.PublicKeySize]byte]*rate.Limiter),
 	}
 }
 
 func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
+	defer func() { g.metrics.handled(info.FullMethod, err) }()
 	defer g.contain(info.FullMethod, &err)
 	arrived(ctx)
 	ctx, err = g.admit(ctx, info.FullMethod)
@@ -54,6 +60,7 @@ func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 }
 
 func (g *gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer func() { g.metrics.handled(info.FullMethod, err) }()
 	defer g.contain(info.FullMethod, &err)
 	ctx, err := g.admit(ss.Context(), info.FullMethod)
 	if err != nil {
@@ -69,6 +76,9 @@ func (g *gate) admit(ctx context.Context, method string) (context.Context, error
 	}
 	if !g.allow(caller) {
 		return nil, status.Error(codes.ResourceExhausted, "too many calls: wait a moment and try again")
+	}
+	if err := g.versions.checkVersion(ctx); err != nil {
+		return nil, err
 	}
 	if g.verify == nil {
 		return ctx, nil

@@ -13,14 +13,15 @@ import (
 type limitListener struct {
 	net.Listener
 	max, maxPerHost int
+	metrics         *metrics
 
 	mu    sync.Mutex
 	open  int
 	hosts map[string][]*limitedConn // oldest first
 }
 
-func newLimitListener(l net.Listener, maxConns, maxPerHost int) *limitListener {
-	return &limitListener{Listener: l, max: maxConns, maxPerHost: maxPerHost, hosts: make(map[string][]*limitedConn)}
+func newLimitListener(l net.Listener, maxConns, maxPerHost int, m *metrics) *limitListener {
+	return &limitListener{Listener: l, max: maxConns, maxPerHost: maxPerHost, metrics: m, hosts: make(map[string][]*limitedConn)}
 }
 
 // Accept returns the next connection that is within the bounds.
@@ -32,8 +33,10 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		}
 		c := &limitedConn{Conn: conn, from: l, host: hostOf(conn.RemoteAddr())}
 		if l.enter(c) {
+			l.metrics.connections.Inc()
 			return c, nil
 		}
+		l.metrics.refused.Inc()
 		_ = conn.Close() // refused; there is nobody to tell
 	}
 }
@@ -82,6 +85,7 @@ func (l *limitListener) remove(c *limitedConn) {
 		return
 	}
 	l.open--
+	l.metrics.connections.Dec()
 	if l.hosts[c.host] = slices.Delete(l.hosts[c.host], i, i+1); len(l.hosts[c.host]) == 0 {
 		delete(l.hosts, c.host)
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -44,6 +45,8 @@ type settings struct {
 	verify          Verifier
 	log             *slog.Logger
 	grpc            []grpc.ServerOption
+	versions        Versions
+	metrics         prometheus.Registerer
 }
 
 // Option changes a bound of NewServer.
@@ -89,8 +92,9 @@ func WithGRPC(opts ...grpc.ServerOption) Option {
 // Server is a gRPC server whose connections are bounded and whose callers have proved a key.
 type Server struct {
 	*grpc.Server
-	set   settings
-	calls *calls
+	set     settings
+	calls   *calls
+	metrics *metrics
 }
 
 // NewServer returns a server that proves key. Register services on it, then call Serve.
@@ -105,12 +109,13 @@ func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 		handshake:       10 * time.Second,
 		rate:            rate.Inf,
 		log:             slog.New(slog.DiscardHandler),
+		versions:        Spoken(),
 	}
 	for _, opt := range opts {
 		opt(&set)
 	}
 	g, c := newGate(set), newCalls(set)
-	return &Server{set: set, calls: c, Server: grpc.NewServer(append(set.grpc,
+	return &Server{set: set, calls: c, metrics: g.metrics, Server: grpc.NewServer(append(set.grpc,
 		grpc.Creds(ServerCredentials(key)),
 		grpc.MaxRecvMsgSize(set.maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -132,7 +137,7 @@ func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 
 // Serve takes connections from l, within the bounds, until Close, Stop or GracefulStop. It owns l.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.Server.Serve(newLimitListener(l, s.set.maxConns, s.set.maxConnsPerHost)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.Server.Serve(newLimitListener(l, s.set.maxConns, s.set.maxConnsPerHost, s.metrics)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve peers on %s: %w", l.Addr(), err)
 	}
 	return nil

@@ -42,6 +42,28 @@ type Loop[K comparable] struct {
 	queue []K        // keys to work on, in order, each once
 	keys  map[K]*state
 	ended bool
+	stats Stats // Failing is counted when asked for
+}
+
+// Stats of a loop since it was made.
+type Stats struct {
+	// Steps were taken, Errors of them failed.
+	Steps, Errors uint64
+	// Failing keys wait for another attempt now.
+	Failing int
+}
+
+// Stats tells how the loop does.
+func (l *Loop[K]) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	for _, k := range l.keys {
+		if k.failures > 0 {
+			s.Failing++
+		}
+	}
+	return s
 }
 
 // state of a key that is queued, running, waiting for its time or failing. Others have none.
@@ -229,7 +251,9 @@ func (l *Loop[K]) finish(ctx context.Context, key K, again time.Duration, err er
 	s.running = false
 	poked := s.again
 	s.again = false
+	l.stats.Steps++
 	if err != nil {
+		l.stats.Errors++
 		s.failures++
 		s.failed = time.Now()
 		again = l.backoff(s.failures)

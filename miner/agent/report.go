@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -52,6 +53,9 @@ type reporter struct {
 
 	mu    sync.Mutex
 	words map[string]*word
+
+	taken, refused, failed atomic.Uint64
+	heard                  atomic.Int64 // unix nanoseconds of the last batch in a block
 }
 
 // The chain takes a bounded number of messages a minute from one miner.
@@ -215,12 +219,14 @@ func (r *reporter) send(ctx context.Context, all bool) (bool, error) {
 		}
 		results, err := r.report(ctx, reports[:n])
 		if err != nil {
+			r.failed.Add(1)
 			// Perhaps all were refused, for what the chain knows and we do not.
 			for _, s := range out[:n] {
 				r.answered(s.id, false)
 			}
 			return true, err
 		}
+		r.heard.Store(time.Now().UnixNano())
 		r.settle(out[:n], results)
 		reports, out = reports[n:], out[n:]
 	}
@@ -284,7 +290,10 @@ func (w *word) next() *proof {
 func (r *reporter) settle(out []sent, results []*computev1.ReportResult) {
 	for i, s := range out {
 		taken := i < len(results) && results[i].GetCode() == 0
-		if !taken {
+		if taken {
+			r.taken.Add(1)
+		} else {
+			r.refused.Add(1)
 			message := "no answer"
 			if i < len(results) {
 				message = results[i].GetMessage()

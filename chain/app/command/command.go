@@ -30,7 +30,7 @@ func Root(version string) *cobra.Command {
   hippiusd start --home ~/.hippiusd`,
 	}
 	root.PersistentFlags().String("home", defaultHome(), "folder with the node's keys, settings and data")
-	root.AddCommand(initCommand(), startCommand(), showCommand(), genesisCommand(), exportCommand(), versionCommand(version))
+	root.AddCommand(initCommand(), startCommand(version), showCommand(), genesisCommand(), exportCommand(), versionCommand(version))
 	return root
 }
 
@@ -97,7 +97,7 @@ func writeJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-func startCommand() *cobra.Command {
+func startCommand(version string) *cobra.Command {
 	return &cobra.Command{
 		Use:     "start",
 		Short:   "Run the node until it is told to end",
@@ -108,6 +108,7 @@ func startCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			c.Version = version
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: c.Level()}))
 			n, err := app.StartNode(cmd.Context(), c, log)
 			if err != nil {

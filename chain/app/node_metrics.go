@@ -1,0 +1,150 @@
+package app
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/blocksync"
+	cfg "github.com/cometbft/cometbft/config"
+	"github.com/cometbft/cometbft/consensus"
+	"github.com/cometbft/cometbft/mempool"
+	"github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/proxy"
+	"github.com/cometbft/cometbft/state"
+	"github.com/cometbft/cometbft/statesync"
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+	"github.com/prometheus/client_golang/prometheus"
+
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/internal/observe"
+)
+
+// cometNamespace begins the names of CometBFT's own metrics.
+const cometNamespace = "cometbft"
+
+// registering guards prometheus.DefaultRegisterer while CometBFT makes its metrics: it knows no other place for them,
+// and two nodes of one process would clash there.
+var registering sync.Mutex
+
+// cometMetrics makes CometBFT's metrics in a registry.
+func cometMetrics(to prometheus.Registerer) node.MetricsProvider {
+	make1 := node.DefaultMetricsProvider(&cfg.InstrumentationConfig{Prometheus: true, Namespace: cometNamespace})
+	return func(chainID string) (*consensus.Metrics, *p2p.Metrics, *mempool.Metrics, *state.Metrics, *proxy.Metrics, *blocksync.Metrics, *statesync.Metrics) {
+		registering.Lock()
+		defer registering.Unlock()
+		defer func(was prometheus.Registerer) { prometheus.DefaultRegisterer = was }(prometheus.DefaultRegisterer)
+		prometheus.DefaultRegisterer = to
+		return make1(chainID)
+	}
+}
+
+// counted is what a node counts of the blocks it executed since its start.
+type counted struct {
+	ok, failed atomic.Uint64
+
+	mu       sync.Mutex
+	phases   map[string]float64
+	lastTime float64
+}
+
+// block counts a block's transactions and the VMs that came to another phase in it.
+func (c *counted) block(req *abci.RequestFinalizeBlock, res *abci.ResponseFinalizeBlock) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastTime = observe.Timestamp(req.Time)
+	events := slices.Clone(res.Events)
+	for _, tx := range res.TxResults {
+		if tx.Code != abci.CodeTypeOK {
+			c.failed.Add(1)
+			continue
+		}
+		c.ok.Add(1)
+		events = append(events, tx.Events...)
+	}
+	for _, e := range events {
+		if e.Type != computetypes.EventVMPhase {
+			continue
+		}
+		for _, a := range e.Attributes {
+			if a.Key == computetypes.AttributePhase {
+				c.phases[a.Value]++
+			}
+		}
+	}
+}
+
+func (c *counted) moved() map[string]float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make(map[string]float64, len(c.phases))
+	for phase, n := range c.phases {
+		out[phase] = n
+	}
+	return out
+}
+
+func (c *counted) blockTime() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastTime
+}
+
+// figures registers what an operator is shown beside CometBFT's metrics.
+func (n *Node) figures(o *observe.Observer) {
+	o.Gauge("hippiusd_height", "Last block the node has executed.", func() float64 { return float64(n.Height()) })
+	o.Gauge("hippiusd_block_timestamp_seconds", "Time of the last block executed since the start; 0 for none.", n.counted.blockTime)
+	o.Gauge("hippiusd_syncing", "1 while the node catches up with the network.", func() float64 { return observe.Flag(n.comet.ConsensusReactor().WaitSync()) })
+	o.Gauge("hippiusd_peers", "Nodes it is connected to.", func() float64 { return float64(n.comet.Switch().Peers().Size()) })
+	o.Gauge("hippiusd_mempool_transactions", "Transactions that wait for a block.", func() float64 { return float64(n.comet.Mempool().Size()) })
+	o.Counters("hippiusd_transactions_total", "Transactions in the blocks executed since the start, by result.", "result", func() map[string]float64 {
+		return map[string]float64{"ok": float64(n.counted.ok.Load()), "failed": float64(n.counted.failed.Load())}
+	})
+	o.Counters("hippiusd_vm_phases_total", "VMs that came to a phase in the blocks executed since the start.", "phase", n.counted.moved)
+	o.Gauges("hippiusd_credits", "Totals of credits and of the coins behind them, by kind.", "kind", n.credits)
+	o.Gauge("hippiusd_app_version", "Version of the chain's application; each upgrade raises it.", func() float64 {
+		return float64(n.app.AppVersion())
+	})
+	o.Gauge("hippiusd_upgrade_height", "Height of the next upgrade that governance has decided; 0 for none.", n.upgradeHeight)
+}
+
+// credits reads x/credits' books at the last height.
+func (n *Node) credits() map[string]float64 {
+	ctx, err := n.app.CreateQueryContext(0, false)
+	if err != nil {
+		n.read("credits", 0, err)
+		return nil
+	}
+	t, err := n.app.Keepers.Credits.Totals(ctx)
+	if err != nil {
+		n.read("credits", 0, err)
+		return nil
+	}
+	return map[string]float64{
+		"bought_ucredit": float64(t.BoughtUcredit), "consumed_ucredit": float64(t.ConsumedUcredit), "reserve_uhip": float64(t.ReserveUhip),
+	}
+}
+
+func (n *Node) upgradeHeight() float64 {
+	ctx, err := n.app.CreateQueryContext(0, false)
+	if err != nil {
+		return n.read("upgrade plan", 0, err)
+	}
+	plan, err := n.app.Keepers.Upgrade.GetUpgradePlan(ctx)
+	if errors.Is(err, upgradetypes.ErrNoUpgradePlanFound) {
+		return 0
+	}
+	return n.read("upgrade plan", float64(plan.Height), err)
+}
+
+// read logs why a figure could not be read; before the first block nothing can.
+func (n *Node) read(what string, figure float64, err error) float64 {
+	if err != nil {
+		n.log.Debug("read figure", "figure", what, "error", err)
+		return 0
+	}
+	return figure
+}
