@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	wire "github.com/hippius/compute/core/guest"
@@ -96,6 +97,8 @@ type session struct {
 	key  ed25519.PrivateKey
 	opts Options
 	out  chan wire.ToHost
+	// misfit says that the miner speaks other versions; nil while it does not.
+	misfit atomic.Pointer[string]
 }
 
 // read handles the miner's messages until the stream ends.
@@ -110,7 +113,12 @@ func (s *session) read(conn io.Reader) error {
 		if s.opts.Clock != nil && m.UnixMilli > 0 {
 			s.opts.Clock(sent)
 		}
+		if m.Protocol != nil {
+			s.meet(m.Protocol)
+		}
 		switch {
+		case s.misfit.Load() != nil:
+			// What it asks might mean something else; the next Hello says so.
 		case m.Challenge != nil && s.ready():
 			s.say(wire.ToHost{Proof: s.prove(*m.Challenge)})
 		case m.Mesh != nil && s.opts.Mesh != nil:
@@ -131,6 +139,19 @@ func (s *session) ready() bool {
 	default:
 		return false
 	}
+}
+
+// meet notes whether the miner can be understood.
+func (s *session) meet(theirs *wire.Versions) {
+	err := wire.Spoken().Meets(theirs)
+	if err == nil {
+		s.misfit.Store(nil)
+		return
+	}
+	s.opts.Log.Error("host is not understood", "error", err)
+	text := err.Error()
+	s.misfit.Store(&text)
+	s.say(s.hello())
 }
 
 func (s *session) prove(c wire.Challenge) *wire.Proof {
@@ -184,10 +205,19 @@ func ended(ctx context.Context, err error) error {
 }
 
 func (s *session) greet(conn io.Writer) error {
-	h := &wire.Hello{AgentVersion: s.opts.Version, VMID: s.cfg.VMID, Seq: s.cfg.Seq}
+	return wire.WriteMessage(conn, s.hello())
+}
+
+// hello is what the agent says of itself now.
+func (s *session) hello() wire.ToHost {
+	spoken := wire.Spoken()
+	h := &wire.Hello{AgentVersion: s.opts.Version, VMID: s.cfg.VMID, Seq: s.cfg.Seq, Protocol: &spoken}
 	if s.opts.Status != nil {
 		st := s.opts.Status()
 		h.MeshUp, h.Error = st.MeshUp, clip(st.Problem)
+	}
+	if m := s.misfit.Load(); m != nil {
+		h.Error = clip(*m)
 	}
 	m := wire.ToHost{Hello: h}
 	if s.opts.Metrics != nil {
@@ -198,7 +228,7 @@ func (s *session) greet(conn io.Writer) error {
 			m.Metrics = &v
 		}
 	}
-	return wire.WriteMessage(conn, m)
+	return m
 }
 
 // maxProblem bounds the sentence in a Hello, in bytes.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,4 +208,33 @@ func FuzzServe(f *testing.F) {
 			t.Error("Serve ended without saying why")
 		}
 	})
+}
+
+// A host of another time is told so, and its words are not acted upon.
+func TestServeSaysWhenVersionsDiffer(t *testing.T) {
+	t.Parallel()
+	ends := make(chan time.Time, 1)
+	host, _ := talk(t, guest.Options{Shutdown: func(_ wire.Shutdown, sent time.Time) { ends <- sent }})
+	in := wire.NewReader(host)
+	if h := next(t, in).Hello; h == nil || h.Protocol == nil || *h.Protocol != wire.Spoken() || h.Error != "" {
+		t.Fatalf("first hello %+v", h)
+	}
+	say := func(m wire.ToGuest) {
+		t.Helper()
+		if err := wire.WriteMessage(host, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(wire.ToGuest{Protocol: &wire.Versions{Oldest: 8, Newest: 9}})
+	if h := next(t, in).Hello; h == nil || !strings.Contains(h.Error, "there 8 to 9") {
+		t.Fatalf("hello to a host that is not understood: %+v", h)
+	}
+	say(wire.ToGuest{Shutdown: &wire.Shutdown{}, UnixMilli: 5})
+	spoken := wire.Spoken()
+	say(wire.ToGuest{Protocol: &spoken, Challenge: &wire.Challenge{Height: 3, Hash: bytes.Repeat([]byte{1}, 32)}})
+	for p := next(t, in).Proof; p == nil; p = next(t, in).Proof {
+	}
+	if len(ends) != 0 {
+		t.Error("shut down by a host that is not understood")
+	}
 }

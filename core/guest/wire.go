@@ -15,11 +15,13 @@ import (
 // MaxLine bounds one message, newline included, in bytes.
 const MaxLine = 64 << 10
 
-// ToGuest is a message from the miner; exactly one field beside Time is set.
+// ToGuest is a message from the miner; at most one of Challenge, Mesh and Shutdown is set.
 type ToGuest struct {
 	Challenge *Challenge `json:"challenge,omitempty"`
 	Mesh      *Mesh      `json:"mesh,omitempty"`
 	Shutdown  *Shutdown  `json:"shutdown,omitempty"`
+	// Protocol the miner speaks, with its first message.
+	Protocol *Versions `json:"protocol,omitempty"`
 	// UnixMilli is the miner's clock; the agent steps its own when it is over 2 s off.
 	UnixMilli int64 `json:"unix_milli"`
 }
@@ -47,6 +49,8 @@ type Hello struct {
 	AgentVersion string `json:"agent_version"`
 	VMID         string `json:"vm_id"`
 	Seq          uint32 `json:"seq"`
+	// Protocol the agent speaks.
+	Protocol *Versions `json:"protocol,omitempty"`
 	// MeshUp is true once the mesh interface is up.
 	MeshUp bool `json:"mesh_up"`
 	// Error says what keeps the agent from being ready; empty when nothing does.

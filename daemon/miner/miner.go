@@ -113,7 +113,7 @@ func open(c Config, log *slog.Logger) (*miner, error) {
 }
 
 func (m *miner) openState(context.Context) (err error) {
-	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile))
+	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile), agent.Migrations()...)
 	return err
 }
 

@@ -95,7 +95,7 @@ func open(c Config, log *slog.Logger) (*sentinel, error) {
 }
 
 func (s *sentinel) openDatabase(context.Context) error {
-	db, err := store.Open(filepath.Join(s.set.Data, DatabaseFile))
+	db, err := store.Open(filepath.Join(s.set.Data, DatabaseFile), keeper.Migrations()...)
 	if err != nil {
 		return err
 	}

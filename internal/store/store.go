@@ -34,14 +34,19 @@ type Tx struct {
 	bolt *bbolt.Tx
 }
 
-// Open opens the database in the file at path, or makes one that only its owner can read. The folder must exist. The
-// error is ErrInUse or ErrCorrupt where that is the cause.
-func Open(path string) (*DB, error) {
+// Open opens the database in the file at path, or makes one that only its owner can read. The folder must exist. One
+// of an older schema is migrated: migrations lead from the first schema to the newest, and none is ever taken away. The
+// error is ErrInUse, ErrCorrupt or ErrNewer where that is the cause.
+func Open(path string, migrations ...Migration) (*DB, error) {
 	b, err := open(path)
 	var system syscall.Errno
 	switch {
 	case err == nil:
-		return &DB{bolt: b}, nil
+		db := &DB{bolt: b}
+		if err := db.migrate(path, migrations); err != nil {
+			return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), db.Close())
+		}
+		return db, nil
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("open database %s: %w", path, ErrInUse)
 	case errors.As(err, &system):

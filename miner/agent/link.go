@@ -59,6 +59,8 @@ type proof struct {
 type GuestInfo struct {
 	Hello   wire.Hello
 	Metrics wire.Metrics
+	// Misfit says why its words are not understood; empty when they are.
+	Misfit string
 	// HeardAt is when it last said anything, ProvenAt when it last proved itself.
 	HeardAt  time.Time
 	ProvenAt time.Time
@@ -213,6 +215,7 @@ type conversation struct {
 	order []int64
 	mesh  *wire.Mesh // what the guest was told
 	heard bool
+	met   bool // it was told what this miner speaks
 }
 
 func (c *conversation) run(ctx context.Context, words <-chan wire.ToHost, ended chan error) (bool, error) {
@@ -276,6 +279,10 @@ func (c *conversation) ask() error {
 func (c *conversation) send(m wire.ToGuest) error {
 	now := time.Now()
 	m.UnixMilli = now.UnixMilli()
+	if !c.met {
+		spoken := wire.Spoken()
+		m.Protocol, c.met = &spoken, true
+	}
 	if err := c.conn.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
 		return err
 	}
@@ -293,8 +300,13 @@ func (c *conversation) hear(m wire.ToHost) error {
 	}
 	if m.Hello != nil {
 		l.info.Hello = bounded(*m.Hello)
+		l.info.Misfit = l.misfit(*m.Hello, l.info.Misfit)
 	}
+	understood := l.info.Misfit == ""
 	l.mu.Unlock()
+	if !understood {
+		return nil // its words, and ours to it, might mean something else
+	}
 	if m.Proof != nil {
 		c.check(*m.Proof)
 	}
@@ -303,6 +315,18 @@ func (c *conversation) hear(m wire.ToHost) error {
 		return c.ask()
 	}
 	return nil
+}
+
+// misfit says why a guest is not understood, and the log when that changes.
+func (l *link) misfit(h wire.Hello, before string) string {
+	err := wire.Spoken().Meets(h.Protocol)
+	if err == nil {
+		return ""
+	}
+	if err.Error() != before {
+		l.log.Warn("guest is not understood", "vm_id", l.who.vmID, "agent_version", bounded(h).AgentVersion, "error", err)
+	}
+	return err.Error()
 }
 
 // maxGuestText bounds what is kept of a guest's words, in bytes.

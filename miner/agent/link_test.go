@@ -250,3 +250,36 @@ func FuzzLink(f *testing.F) {
 		}
 	})
 }
+
+// A guest of another time is not taken for one that lies: its proofs do not count, and what is wrong is said.
+func TestLinkSaysWhenVersionsDiffer(t *testing.T) {
+	t.Parallel()
+	l, guests := listen(t, 10*time.Millisecond)
+	conn := <-guests
+	asked := challenges(conn)
+	say := func(m wire.ToHost) {
+		t.Helper()
+		if err := wire.WriteMessage(conn, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := <-asked
+	say(wire.ToHost{Hello: &wire.Hello{AgentVersion: "v9", VMID: linkVM, Seq: 2, Protocol: &wire.Versions{Oldest: 8, Newest: 9}}})
+	say(answer(c, linkKey(), 2))
+	say(wire.ToHost{Metrics: &wire.Metrics{CPUMilli: 7}}) // read once all before it was
+	for l.guest().Metrics.CPUMilli != 7 {
+		time.Sleep(time.Millisecond)
+	}
+	if g := l.guest(); l.proof() != nil || !strings.Contains(g.Misfit, "there 8 to 9") {
+		t.Fatalf("proof %v, misfit %q", l.proof(), g.Misfit)
+	}
+	// The machine was restarted with this host's agent.
+	say(wire.ToHost{Hello: &wire.Hello{VMID: linkVM, Seq: 2}})
+	for l.proof() == nil {
+		c = <-asked
+		say(answer(c, linkKey(), 2))
+	}
+	if g := l.guest(); g.Misfit != "" {
+		t.Errorf("misfit %q of a guest that is understood", g.Misfit)
+	}
+}

@@ -263,6 +263,9 @@ func (a *Agent) await(u *unit, r record) error {
 	}
 	// Since this agent first saw it: a clock that was set says nothing of how long a guest has had.
 	if time.Since(u.linkedAt()) > a.c.BootTimeout {
+		if l := u.getLink(); l != nil && l.guest().Misfit != "" {
+			return fmt.Errorf("%w: %s", errBoot, l.guest().Misfit)
+		}
 		return fmt.Errorf("%w within %s of the machine's start; see its console", errBoot, a.c.BootTimeout)
 	}
 	if w.phase == corevm.Provisioning && u.troubleSince.IsZero() {

@@ -1,0 +1,30 @@
+package guest
+
+import "fmt"
+
+// Versions of this language that a program speaks. New messages and fields raise nothing: who does not know them steps
+// over them. What an older program would misunderstand raises Newest; what is not understood any more, Oldest.
+type Versions struct {
+	Oldest int `json:"oldest"`
+	Newest int `json:"newest"`
+}
+
+// Spoken are this program's.
+func Spoken() Versions { return Versions{Oldest: 1, Newest: 1} }
+
+// Meets says why a host and its guest cannot talk, or nil. Who says no versions is of the time before there were any.
+// A machine takes its host's agent at each start, so whichever is the older, a restart mends it.
+func (v Versions) Meets(other *Versions) error {
+	theirs := Versions{Oldest: 1, Newest: 1}
+	if other != nil {
+		theirs = *other
+	}
+	if theirs.Oldest < 1 || theirs.Newest < theirs.Oldest {
+		return fmt.Errorf("the other side says that it speaks versions %d to %d, which is no range", theirs.Oldest, theirs.Newest)
+	}
+	if theirs.Newest >= v.Oldest && theirs.Oldest <= v.Newest {
+		return nil
+	}
+	return fmt.Errorf("the machine's agent and its host speak different versions (here %d to %d, there %d to %d): restart the machine, it takes its host's agent at its start",
+		v.Oldest, v.Newest, theirs.Oldest, theirs.Newest)
+}
