@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 
@@ -15,14 +14,16 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/hippius/compute/internal/config"
+	"github.com/hippius/compute/internal/observe"
 	"github.com/hippius/compute/internal/run"
 )
 
 // Main runs a daemon as a program: it reads the arguments, then the settings
-// file over the defaults, and runs until SIGINT or SIGTERM. It does not return.
-func Main[C any](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) {
+// file over the defaults, and runs until SIGINT or SIGTERM. It has further commands beside. It does not return.
+func Main[C any](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error, further ...*cobra.Command) {
 	ctx, stop := run.Signals(context.Background())
 	cmd := Command(name, version, defaults, start)
+	cmd.AddCommand(further...)
 	err := cmd.ExecuteContext(ctx)
 	stop()
 	if err != nil {
@@ -34,7 +35,7 @@ func Main[C any](name, version string, defaults func() C, start func(context.Con
 
 // Command is the daemon's command line.
 func Command[C any](name, version string, defaults func() C, start func(context.Context, C, *slog.Logger) error) *cobra.Command {
-	var path, level string
+	var path, level, format string
 	cmd := &cobra.Command{
 		Use:           name + " --config FILE",
 		Short:         "Run " + name,
@@ -48,7 +49,7 @@ func Command[C any](name, version string, defaults func() C, start func(context.
 			if err != nil {
 				return err
 			}
-			log, err := Logger(cmd.ErrOrStderr(), level)
+			log, err := observe.Logger(cmd.ErrOrStderr(), level, format)
 			if err != nil {
 				return err
 			}
@@ -62,6 +63,7 @@ func Command[C any](name, version string, defaults func() C, start func(context.
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "read settings from `FILE`")
 	cmd.Flags().StringVar(&level, "log-level", "info", "log from `LEVEL` on: debug, info, warn or error")
+	cmd.Flags().StringVar(&format, "log-format", observe.Text, "log in `FORMAT`: text or json")
 	cobra.CheckErr(cmd.MarkFlagRequired("config"))
 	cmd.AddCommand(&cobra.Command{
 		Use: "sample", Short: "Print the default settings", Args: cobra.NoArgs, Example: "  " + name + " sample > " + name + ".yaml",
@@ -72,13 +74,4 @@ func Command[C any](name, version string, defaults func() C, start func(context.
 		},
 	})
 	return cmd
-}
-
-// Logger writes one line of key=value pairs for each record.
-func Logger(w io.Writer, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: accepted are debug, info, warn and error", level)
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
 }

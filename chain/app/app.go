@@ -48,6 +48,8 @@ type Options struct {
 	Home string
 	// CheckInvariants checks the modules' laws at the end of every block and fails it if one is broken.
 	CheckInvariants bool
+	// Upgrades beside this version's own, for rehearsals.
+	Upgrades []Upgrade
 	// BaseApp are further settings, such as pruning.
 	BaseApp []func(*baseapp.BaseApp)
 }
@@ -90,10 +92,13 @@ func New(o Options) (*App, error) {
 		return end, err
 	})
 	base.SetAnteHandler(a.anteHandler())
+	if err := a.wireUpgrades(o.Home, append(upgrades(), o.Upgrades...)); err != nil {
+		return nil, err
+	}
 	if err := base.LoadLatestVersion(); err != nil {
 		return nil, fmt.Errorf("load the chain's state: %w", err)
 	}
-	return a, nil
+	return a, a.restoreVersion()
 }
 
 // initChain sets up the state from the genesis document.

@@ -67,7 +67,7 @@ func StartNode(ctx context.Context, c NodeConfig, log *slog.Logger) (_ *Node, er
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))
+			err = errors.Join(n.cause(err), n.Close(context.WithoutCancel(ctx)))
 		}
 	}()
 	if n.info, err = keys.info(); err != nil {
@@ -112,7 +112,7 @@ func (n *Node) openApp(chainID string) error {
 		pruning = pruningtypes.NewCustomPruningOptions(keep, pruneInterval)
 	}
 	n.app, err = New(Options{
-		Logger: quiet{n.log, &n.closing}.sdk(), DB: db, ChainID: chainID, Home: n.config.Home, CheckInvariants: n.config.CheckInvariants,
+		Logger: quiet{n.log, &n.closing}.sdk(), DB: db, ChainID: chainID, Home: n.config.Home, CheckInvariants: n.config.CheckInvariants, Upgrades: n.config.Upgrades,
 		BaseApp: []func(*baseapp.BaseApp){
 			baseapp.SetPruning(pruning), baseapp.SetQueryGasLimit(queryGas), baseapp.SetIAVLCacheSize(stateCache),
 		},
@@ -133,7 +133,7 @@ const (
 func (n *Node) openComet(ctx context.Context, keys nodeKeys, genesis *genutiltypes.AppGenesis) error {
 	dbs := &databases{}
 	n.onClose(func(context.Context) error { return dbs.close() })
-	watched := watchedApp{Application: cometApp(n.app), failed: n.fail, executed: n.counted.block}
+	watched := watchedApp{Application: cometApp(n.app), failed: n.failAt, executed: n.counted.block}
 	comet, err := node.NewNodeWithContext(ctx, n.cometConfig(), keys.consensus, keys.p2p, proxy.NewLocalClientCreator(watched),
 		func() (*cmttypes.GenesisDoc, error) { return genesis.ToGenesisDoc() },
 		dbs.open, cometMetrics(n.observer.Metrics), quiet{n.log, &n.closing})
@@ -194,6 +194,24 @@ func (n *Node) fail(err error) {
 	select {
 	case n.failed <- err:
 	default: // the first failure is the cause
+	}
+}
+
+// failAt notes that a block could not be executed; the first sentence is the one for the operator.
+func (n *Node) failAt(height int64, err error) {
+	if height > 0 {
+		err = errors.Join(n.app.wrongVersion(height), err)
+	}
+	n.fail(err)
+}
+
+// cause puts the failure of a block, which consensus wraps beyond recognition, before what it led to.
+func (n *Node) cause(err error) error {
+	select {
+	case first := <-n.failed:
+		return errors.Join(first, err)
+	default:
+		return err
 	}
 }
 

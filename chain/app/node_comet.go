@@ -92,7 +92,7 @@ func cometApp(a *App) abci.Application { return server.NewCometABCIWrapper(a) }
 type watchedApp struct {
 	abci.Application
 
-	failed func(error)
+	failed func(height int64, err error)
 	// executed is told of each block that went through.
 	executed func(*abci.RequestFinalizeBlock, *abci.ResponseFinalizeBlock)
 }
@@ -101,7 +101,7 @@ func (w watchedApp) FinalizeBlock(ctx context.Context, req *abci.RequestFinalize
 	defer w.watch(req.Height)
 	res, err := w.Application.FinalizeBlock(ctx, req)
 	if err != nil {
-		w.failed(fmt.Errorf("block %d: %w", req.Height, err))
+		w.failed(req.Height, fmt.Errorf("block %d: %w", req.Height, err))
 		return res, err
 	}
 	w.executed(req, res)
@@ -112,7 +112,7 @@ func (w watchedApp) Commit(ctx context.Context, req *abci.RequestCommit) (*abci.
 	defer w.watch(0)
 	res, err := w.Application.Commit(ctx, req)
 	if err != nil {
-		w.failed(fmt.Errorf("commit: %w", err))
+		w.failed(0, fmt.Errorf("commit: %w", err))
 	}
 	return res, err
 }
@@ -120,7 +120,7 @@ func (w watchedApp) Commit(ctx context.Context, req *abci.RequestCommit) (*abci.
 // watch passes a panic on after telling of it.
 func (w watchedApp) watch(height int64) {
 	if r := recover(); r != nil {
-		w.failed(fmt.Errorf("block %d: %v", height, r))
+		w.failed(height, fmt.Errorf("block %d: %v", height, r))
 		panic(r)
 	}
 }

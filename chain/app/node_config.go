@@ -63,6 +63,8 @@ type NodeConfig struct {
 	CheckInvariants bool `yaml:"check_invariants"`
 	// Version of the program, as its figures tell.
 	Version string `yaml:"-"`
+	// Upgrades that the node knows beside those of this version, for rehearsals.
+	Upgrades []Upgrade `yaml:"-"`
 }
 
 // DefaultNodeConfig are the settings of a public node.

@@ -38,12 +38,3 @@ func (c *NodeConfig) level() (slog.Level, error) {
 	}
 	return l, nil
 }
-
-// Level is the log level set, or info.
-func (c *NodeConfig) Level() slog.Level {
-	l, err := c.level()
-	if err != nil {
-		return slog.LevelInfo
-	}
-	return l
-}

@@ -14,7 +14,9 @@ import (
 	authv1beta1 "cosmossdk.io/api/cosmos/auth/v1beta1"
 	bankv1beta1 "cosmossdk.io/api/cosmos/bank/v1beta1"
 	cmtv1beta1 "cosmossdk.io/api/cosmos/base/tendermint/v1beta1"
+	govv1 "cosmossdk.io/api/cosmos/gov/v1"
 	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
+	upgradev1beta1 "cosmossdk.io/api/cosmos/upgrade/v1beta1"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
@@ -61,6 +63,8 @@ type Client struct {
 	bank        bankv1beta1.QueryClient
 	node        cmtv1beta1.ServiceClient
 	tx          txv1beta1.ServiceClient
+	gov         govv1.QueryClient
+	upgrade     upgradev1beta1.QueryClient
 	compute     computev1.QueryClient
 	credits     creditsv1.QueryClient
 	marketplace marketplacev1.QueryClient
@@ -96,6 +100,8 @@ func newClient(set Config, conn *failover) *Client {
 		bank:        bankv1beta1.NewQueryClient(conn),
 		node:        cmtv1beta1.NewServiceClient(conn),
 		tx:          txv1beta1.NewServiceClient(conn),
+		gov:         govv1.NewQueryClient(conn),
+		upgrade:     upgradev1beta1.NewQueryClient(conn),
 		compute:     computev1.NewQueryClient(conn),
 		credits:     creditsv1.NewQueryClient(conn),
 		marketplace: marketplacev1.NewQueryClient(conn),

@@ -84,6 +84,9 @@ func (f *failover) Invoke(ctx context.Context, method string, args, reply any, o
 // why a call failed, for people: of a connection that was not made, what the system said.
 func why(err error) string {
 	text := status.Convert(err).Message()
+	if status.Code(err) == codes.Unimplemented && strings.HasPrefix(text, "unknown ") {
+		return "it does not know this call (" + text + "): it is of another version than this program"
+	}
 	if at := strings.LastIndex(text, "dial tcp "); at >= 0 {
 		return strings.TrimSuffix(text[at:], `"`)
 	}

@@ -15,9 +15,10 @@ var version = "dev"
 
 func main() {
 	ctx, stop := run.Signals(context.Background())
-	defer stop()
-	if err := command.Root(version).ExecuteContext(ctx); err != nil {
+	err := command.Root(version).ExecuteContext(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "hippiusd:", err)
-		os.Exit(1)
 	}
+	os.Exit(command.Status(err))
 }

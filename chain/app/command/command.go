@@ -6,15 +6,16 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/app"
+	"github.com/hippius/compute/internal/observe"
 )
 
 // Root is the command of a program of some version.
@@ -30,7 +31,7 @@ func Root(version string) *cobra.Command {
   hippiusd start --home ~/.hippiusd`,
 	}
 	root.PersistentFlags().String("home", defaultHome(), "folder with the node's keys, settings and data")
-	root.AddCommand(initCommand(), startCommand(version), showCommand(), genesisCommand(), exportCommand(), versionCommand(version))
+	root.AddCommand(initCommand(), startCommand(version), showCommand(), genesisCommand(), upgradeCommand(), exportCommand(), versionCommand(version))
 	return root
 }
 
@@ -98,9 +99,14 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 func startCommand(version string) *cobra.Command {
-	return &cobra.Command{
-		Use:     "start",
-		Short:   "Run the node until it is told to end",
+	var format string
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Run the node until it is told to end",
+		Long: fmt.Sprintf(`Run the node until it is told to end.
+
+When the network has decided on an upgrade, the node stops at its height, says which version it needs, and exits with
+status %d. Install that version and start it again: it goes on from there.`, StatusUpgrade),
 		Args:    cobra.NoArgs,
 		Example: "  hippiusd start --home /var/lib/hippiusd",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -109,7 +115,10 @@ func startCommand(version string) *cobra.Command {
 				return err
 			}
 			c.Version = version
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: c.Level()}))
+			log, err := observe.Logger(cmd.ErrOrStderr(), c.LogLevel, format)
+			if err != nil {
+				return err
+			}
 			n, err := app.StartNode(cmd.Context(), c, log)
 			if err != nil {
 				return err
@@ -117,6 +126,22 @@ func startCommand(version string) *cobra.Command {
 			return n.Run(cmd.Context())
 		},
 	}
+	cmd.Flags().StringVar(&format, "log-format", observe.Text, "log in `FORMAT`: text or json")
+	return cmd
+}
+
+// StatusUpgrade is hippiusd's exit status when it waits for another version of itself; its unit does not restart it then.
+const StatusUpgrade = 3
+
+// Status is the exit status that goes with what the command returned.
+func Status(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(*app.UpgradeNeededError)):
+		return StatusUpgrade
+	}
+	return 1
 }
 
 func exportCommand() *cobra.Command {
