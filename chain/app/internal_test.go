@@ -54,7 +54,7 @@ func TestNodeEndsWhenABlockFails(t *testing.T) {
 		n := &Node{log: slog.New(slog.DiscardHandler), failed: make(chan error, 1)}
 		closed := false
 		n.onClose(func(context.Context) error { closed = true; return nil })
-		w := watchedApp{Application: brokenApp{err: c.err}, failed: n.fail}
+		w := watchedApp{Application: brokenApp{err: c.err}, failed: func(_ int64, err error) { n.fail(err) }}
 		func() {
 			defer func() { _ = recover() }()
 			_, _ = w.FinalizeBlock(t.Context(), &abci.RequestFinalizeBlock{Height: 7})

@@ -17,10 +17,14 @@ import (
 
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/command"
 	"github.com/hippius/compute/chain/client"
+	creditskeeper "github.com/hippius/compute/chain/x/credits/keeper"
+	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	"github.com/hippius/compute/internal/wallet"
 )
 
@@ -96,7 +100,10 @@ func rehearsed() app.Upgrade {
 				return err
 			}
 			p.FeeUcredit = 777
-			return k.Credits.SetParams(ctx, p)
+			_, err = creditskeeper.NewMsgServer(k.Credits).UpdateParams(ctx, &creditstypes.MsgUpdateParams{
+				Authority: authtypes.NewModuleAddress(govtypes.ModuleName).String(), Params: p,
+			})
+			return err
 		},
 	}
 }

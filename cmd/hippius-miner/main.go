@@ -4,6 +4,7 @@ package main
 import (
 	"github.com/hippius/compute/daemon"
 	"github.com/hippius/compute/daemon/miner"
+	"github.com/hippius/compute/daemon/miner/doctor"
 )
 
 // version is set by the build.
@@ -14,5 +15,5 @@ func main() {
 		c := miner.Default()
 		c.Version = version
 		return c
-	}, miner.Run)
+	}, miner.Run, doctor.Command(doctor.ThisHost()))
 }

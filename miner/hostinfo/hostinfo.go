@@ -68,13 +68,9 @@ func Measure(ctx context.Context, c Config) (Info, error) {
 		return Info{}, fmt.Errorf("measure disk with %d bytes: at most %d", c.SampleBytes, maxSample)
 	}
 	info := Info{Cores: uint32(runtime.NumCPU()), Arch: runtime.GOARCH} //nolint:gosec // a count of cores
-	mem, err := readProc(c.Root, "meminfo")
-	if err != nil {
-		return Info{}, fmt.Errorf("measure memory: %w", err)
-	}
-	info.MemoryMiB, info.AvailableMiB = memory(mem)
-	if info.MemoryMiB == 0 {
-		return Info{}, errors.New("measure memory: /proc/meminfo tells no MemTotal")
+	var err error
+	if info.MemoryMiB, info.AvailableMiB, err = Memory(c.Root); err != nil {
+		return Info{}, err
 	}
 	cpu, err := readProc(c.Root, "cpuinfo")
 	if err != nil {
@@ -92,6 +88,18 @@ func Measure(ctx context.Context, c Config) (Info, error) {
 		return Info{}, fmt.Errorf("measure disk of %s: %w", c.DiskDir, err)
 	}
 	return info, nil
+}
+
+// Memory gives what there is in all and what is available without swapping, in MiB.
+func Memory(root string) (total, available uint64, err error) {
+	mem, err := readProc(root, "meminfo")
+	if err != nil {
+		return 0, 0, fmt.Errorf("measure memory: %w", err)
+	}
+	if total, available = memory(mem); total == 0 {
+		return 0, 0, errors.New("measure memory: /proc/meminfo tells no MemTotal")
+	}
+	return total, available, nil
 }
 
 func readProc(root, name string) (string, error) {

@@ -19,8 +19,6 @@ import (
 	"runtime"
 	"sync"
 
-	lv "github.com/digitalocean/go-libvirt"
-
 	"github.com/hippius/compute/internal/keylock"
 	"github.com/hippius/compute/miner/vm"
 )
@@ -151,14 +149,7 @@ func (d *Driver) Close() error {
 
 // Host implements vm.Inventory.
 func (d *Driver) Host(ctx context.Context) (vm.Host, error) {
-	version, err := query(ctx, d.link, func(l *lv.Libvirt) (string, error) {
-		qemu, err := l.ConnectGetVersion()
-		if err != nil {
-			return "", err
-		}
-		own, err := l.ConnectGetLibVersion()
-		return fmt.Sprintf("QEMU %s, libvirt %s", dotted(qemu), dotted(own)), err
-	})
+	version, err := versions(ctx, d.link)
 	if err != nil {
 		return vm.Host{}, fmt.Errorf("host: %w", err)
 	}

@@ -1,0 +1,159 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/chain/client"
+)
+
+// Clocks may differ by this much; a newest block may be this old.
+const (
+	clockBehind = 5 * time.Second
+	clockAhead  = time.Minute
+	// fewFees are how many transactions' fees an account should hold.
+	fewFees = 100
+)
+
+func wallet(_ context.Context, e *exam) Finding {
+	address, err := e.host.Wallet(e.set.Wallet)
+	if err != nil {
+		return bad(fmt.Sprintf("chmod 0600 %s if that is what is wrong; a new one: hippius login --network PROFILE, then hippius login --backup %s",
+			e.set.Wallet, e.set.Wallet), "%v", err)
+	}
+	e.wallet = address
+	return ok("account %s", address)
+}
+
+// noChain is what checks say that need it.
+func noChain(e *exam) Finding {
+	return bad("mend the network first", "not looked at: %v", e.chainErr)
+}
+
+func network(ctx context.Context, e *exam) Finding {
+	if e.chain == nil {
+		return bad("put the network's profile there, or set network to where it is", "%v", e.chainErr)
+	}
+	nodes := e.chain.Nodes(ctx)
+	var down []string
+	for _, n := range nodes {
+		if n.Err != nil {
+			down = append(down, fmt.Sprintf("%s (%v)", n.Address, n.Err))
+		}
+	}
+	switch {
+	case len(down) == len(nodes):
+		e.chainErr = errors.New("no chain node answers")
+		return bad("see that this host may connect out to them, and that the profile is the network's newest", "no chain node of the profile answers: %s", strings.Join(down, "; "))
+	case len(down) > 0:
+		return warn("remove those that are gone from the profile: nothing is destroyed here while one of them cannot be asked", "%d of %d chain nodes do not answer: %s",
+			len(down), len(nodes), strings.Join(down, "; "))
+	}
+	return ok("%d chain nodes of %s answer", len(nodes), e.chain.ChainID())
+}
+
+func versions(ctx context.Context, e *exam) Finding {
+	if e.chain == nil || e.chainErr != nil {
+		return noChain(e)
+	}
+	err := e.chain.CheckVersion(ctx)
+	switch {
+	case errors.Is(err, client.ErrOtherVersion):
+		return warn("upgrade the package hippius-miner", "%v", err)
+	case err != nil:
+		return warn("try again", "%v", err)
+	}
+	return ok("this program is of the chain's version")
+}
+
+func clock(ctx context.Context, e *exam) Finding {
+	if e.chain == nil || e.chainErr != nil {
+		return noChain(e)
+	}
+	head, err := e.chain.Head(ctx)
+	if err != nil {
+		return warn("try again", "%v", err)
+	}
+	const mend = "apt-get install systemd-timesyncd, or chrony; timedatectl set-ntp true"
+	ahead := e.host.Now().Sub(time.Unix(head.GetTime(), 0)).Round(time.Second)
+	switch {
+	case ahead < -clockBehind:
+		return bad(mend, "this host's clock is %s behind the chain's newest block", -ahead)
+	case ahead > clockAhead:
+		return bad(mend+"; if the clock is right, the chain stands still or the node is behind: ask its operator", "the chain's newest block is %s old by this host's clock", ahead)
+	}
+	return ok("in step with the chain (newest block %s ago)", max(ahead, 0))
+}
+
+func registration(ctx context.Context, e *exam) Finding {
+	if e.chain == nil || e.chainErr != nil {
+		return noChain(e)
+	}
+	if e.wallet == "" {
+		return bad("mend the wallet first", "not looked at: the account is not known")
+	}
+	m, err := e.chain.Miner(ctx, e.wallet)
+	if errors.Is(err, client.ErrNotFound) {
+		return unregistered(ctx, e)
+	}
+	if err != nil {
+		return warn("try again", "%v", err)
+	}
+	identity, err := e.host.Identity(e.set.Data)
+	switch {
+	case err != nil:
+		return bad("chmod 0600 it, or bring it back from a backup; a new one is made and registered if it is not there", "the identity key: %v", err)
+	case identity != nil && !slices.Equal(identity, m.GetIdentity()):
+		return bad("bring "+e.set.Data+"/identity.pem back from the backup, or start the miner here only: it registers its own", "the chain knows this miner by another key than this host's")
+	case m.GetStatus() != registryv1.MinerStatus_MINER_STATUS_ACTIVE:
+		return warn("it takes no new machines; the miner registers anew at its start if it may", "registered as %q, and %s", m.GetName(), word(m.GetStatus()))
+	case m.GetBondUhip() < e.set.BondUhip:
+		return lacking(ctx, e, e.set.BondUhip-m.GetBondUhip())
+	}
+	return ok("registered as %q with a bond of %d uhip", m.GetName(), m.GetBondUhip())
+}
+
+func unregistered(ctx context.Context, e *exam) Finding {
+	if f := lacking(ctx, e, e.set.BondUhip); f.Level == Bad {
+		return f
+	}
+	return warn("start the miner: it registers itself", "not registered yet; the account has the bond of %d uhip", e.set.BondUhip)
+}
+
+// lacking says whether the account can pay the rest of its bond, and fees.
+func lacking(ctx context.Context, e *exam, need uint64) Finding {
+	has, err := e.chain.Uhip(ctx, e.wallet)
+	if err != nil {
+		return warn("try again", "%v", err)
+	}
+	if has < need {
+		return bad(fmt.Sprintf("send %d uhip to %s, or lower bond_uhip if the chain's least bond allows", need-has, e.wallet),
+			"the bond lacks %d uhip and the account has %d", need, has)
+	}
+	params, err := e.chain.Params(ctx)
+	if err != nil {
+		return warn("try again", "%v", err)
+	}
+	b, err := e.chain.Balance(ctx, e.wallet)
+	if err != nil {
+		return warn("try again", "%v", err)
+	}
+	if fee := params.Credits.GetFeeUcredit(); b.GetUcredit() < fewFees*fee {
+		return bad(fmt.Sprintf("buy credits with the account, at least %d ucredit", fewFees*fee), "the account has %d ucredit; a transaction costs %d", b.GetUcredit(), fee)
+	}
+	return warn("start the miner: it bonds the rest", "the bond lacks %d uhip, which the account has", need)
+}
+
+func word(s registryv1.MinerStatus) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "MINER_STATUS_"))
+}
+
+func list(names []string) string {
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
