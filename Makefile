@@ -17,7 +17,7 @@ export GOLANGCI_LINT_CACHE := $(CURDIR)/build/lint
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')
 
-.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz limits bench size clean
+.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz limits bench deb size clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ fuzz: ## every fuzz target for 60 s (FUZZTIME=10s for less)
 
 bench: setup build image-tiny ## print "name value unit" lines (root)
 	@$(BIN)/hippius-devnet bench
+
+deb: build ## build the Debian packages into build/deb
+	tools/deb.sh build/deb $(VERSION)
 
 size: build ## check the programs that tenants download
 	@tools/size.sh

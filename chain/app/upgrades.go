@@ -94,10 +94,8 @@ func (e *UpgradeNeededError) Error() string {
 
 // wrongVersion tells whether a block could not be executed because this is not the chain's version; nil if it is.
 func (a *App) wrongVersion(height int64) error {
-	ctx, err := a.CreateQueryContext(0, false)
-	if err != nil {
-		return err
-	}
+	// What the failed block wrote lies above the state that is looked at.
+	ctx := a.NewUncachedContext(true, cmtproto.Header{Height: a.LastBlockHeight(), ChainID: a.ChainID()})
 	plan, err := a.Keepers.Upgrade.GetUpgradePlan(ctx)
 	switch known := a.Keepers.Upgrade.HasHandler(plan.Name); {
 	case err == nil && height >= plan.Height && !known:
