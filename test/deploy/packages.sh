@@ -27,14 +27,16 @@ mount --bind "$dir/v1.1.0" "$r/tmp/2"
 chroot "$r" dpkg --purge hippius hippius-miner hippius-validator hippius-gateway >/dev/null 2>&1 || true
 rm -rf "$r"/etc/hippius "$r"/var/lib/hippius* "$r/var/lib/hippiusd"
 
-# systemctl notes what it is asked. All units run, so try-restart and stop are what counts.
-cat >"$r/usr/local/bin/systemctl" <<'S'
+# systemctl enables units as ever, and only notes what else it is asked. All units run, so try-restart and stop count.
+mv "$r/usr/bin/systemctl" "$r/usr/bin/systemctl.real"
+cat >"$r/usr/bin/systemctl" <<'S'
 #!/bin/sh
 echo "$*" >>/run/systemctl.log
+case " $* " in
+*" preset "* | *" enable "* | *" is-enabled "*) SYSTEMD_OFFLINE=1 exec systemctl.real "$@" ;;
+esac
 S
-chmod 0755 "$r/usr/local/bin/systemctl"
-rm -f "$r/usr/bin/systemctl"
-mv "$r/usr/local/bin/systemctl" "$r/usr/bin/systemctl"
+chmod 0755 "$r/usr/bin/systemctl"
 # Services may be controlled here.
 printf '#!/bin/sh\nexit 0\n' >"$r/usr/sbin/policy-rc.d"
 chmod 0755 "$r/usr/sbin/policy-rc.d"
