@@ -17,6 +17,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/cli/hostkey"
+	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/mesh/device"
 )
 
@@ -130,6 +131,9 @@ func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
 
 // writeKnownHosts writes down which CA the chain says certifies the machine's hosts.
 func (c *command) writeKnownHosts(vm *computev1.VM) (string, error) {
+	if _, err := corevm.ParseID(vm.GetId()); err != nil { // it names a file, and the host for ssh
+		return "", fmt.Errorf("the chain node's answer is not used: %w", err)
+	}
 	line, err := hostkey.KnownHosts(vm.GetId(), vm.GetSpec().GetHostCa())
 	if err != nil {
 		return "", err

@@ -193,6 +193,33 @@ func TestKnownHostsFile(t *testing.T) {
 	}
 }
 
+// What a chain node says of a machine ends up in ssh's arguments, in a shell's
+// line and in a file's name.
+func TestSSHBelievesNoLyingNode(t *testing.T) {
+	d := newDesk(t)
+	m := newMaker(t, testVM)
+	for what, lie := range map[string]func(*computev1.VM){
+		"a path as id":           func(v *computev1.VM) { v.Id = "../../authorized_keys" },
+		"a line as id":           func(v *computev1.VM) { v.Id = testVM[:31] + "\n" },
+		"two hosts as id":        func(v *computev1.VM) { v.Id = testVM[:30] + ",*" },
+		"no id":                  func(v *computev1.VM) { v.Id = "" },
+		"a command as address":   func(v *computev1.VM) { v.Spec.MeshAddress = "$(touch x)" },
+		"a command in a zone":    func(v *computev1.VM) { v.Spec.MeshAddress = "fe80::1%$(touch x)" },
+		"an option as address":   func(v *computev1.VM) { v.Spec.MeshAddress = "-oProxyCommand=x" },
+		"no address":             func(v *computev1.VM) { v.Spec.MeshAddress = "" },
+		"a host CA of two lines": func(v *computev1.VM) { v.Spec.HostCa = append(v.Spec.HostCa, '\n') },
+	} {
+		vm := sshVM(t, m)
+		lie(vm)
+		if args, err := d.sshArgs(sshFlags{}, vm); err == nil {
+			t.Errorf("%s: %q", what, args)
+		}
+	}
+	if _, err := d.sshArgs(sshFlags{}, sshVM(t, m)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUntilReachable(t *testing.T) {
 	d := newDesk(t)
 	for phase, words := range map[computev1.Phase]string{

@@ -163,5 +163,9 @@ func meshAddr(spec *computev1.VMSpec) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("mesh address on chain: %w", err)
 	}
+	// A zone is any text, and ssh hands the address to a shell.
+	if addr.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("mesh address on chain: %.64q has a zone", spec.GetMeshAddress())
+	}
 	return addr, nil
 }

@@ -21,3 +21,20 @@ func TestAdded(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAdded: whatever a guest writes, and however its log was cut, what is
+// shown is the end of the log, and nothing is shown that is not in it.
+func FuzzAdded(f *testing.F) {
+	f.Add([]byte("abc"), []byte("abcdef"))
+	f.Add([]byte("abc"), []byte("bcd"))
+	f.Add([]byte{}, []byte("x"))
+	f.Fuzz(func(t *testing.T, old, now []byte) {
+		got := added(old, now)
+		if !bytes.HasSuffix(now, got) {
+			t.Errorf("%q after %q shows %q", now, old, got)
+		}
+		if bytes.HasPrefix(now, old) && len(got) != len(now)-len(old) {
+			t.Errorf("%q after %q shows %q again", now, old, got)
+		}
+	})
+}

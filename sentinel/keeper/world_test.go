@@ -114,7 +114,7 @@ func (c *chainState) advance(d time.Duration) {
 // world is one keeper, second of a committee of three with threshold two, on a loopback port, a chain, an owner with a
 // VM nonce, and a miner.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	chain   *chainState
 	limits  Limits
 	path    string
@@ -131,7 +131,7 @@ type world struct {
 	stop    func()
 }
 
-func newWorld(t *testing.T, change ...func(*Limits)) *world {
+func newWorld(t testing.TB, change ...func(*Limits)) *world {
 	t.Helper()
 	limits := DefaultLimits()
 	for _, c := range change {
@@ -289,14 +289,14 @@ func requireCode(t *testing.T, err error, want codes.Code, sentence string) {
 	require.ErrorContains(t, err, sentence)
 }
 
-func newKey(t *testing.T) ed25519.PrivateKey {
+func newKey(t testing.TB) ed25519.PrivateKey {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	return key
 }
 
-func newWallet(t *testing.T) *wallet.Wallet {
+func newWallet(t testing.TB) *wallet.Wallet {
 	t.Helper()
 	w, err := wallet.FromKey(random(32))
 	require.NoError(t, err)
