@@ -3,7 +3,9 @@ package seed_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -12,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -248,6 +251,83 @@ func TestUserDataCompressed(t *testing.T) {
 		s.UserData = data
 		if _, err := seed.Build(s); !errors.Is(err, seed.ErrUserData) {
 			t.Errorf("%s: %v, want ErrUserData", name, err)
+		}
+	}
+}
+
+// User data is the tenant's own: what it does to a YAML reader it may do to the
+// one in his guest. Here it is carried, whole and in bounds, and leaves the
+// part that is ours as it was.
+func TestHostileUserData(t *testing.T) {
+	t.Parallel()
+	plain := build(t, sample())
+	laughs := "#cloud-config\na: &a [x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c < 'k'; c++ {
+		laughs += fmt.Sprintf("%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c,", c-1), 8), c-1)
+	}
+	for name, data := range map[string]string{
+		"aliases":       laughs,
+		"itself":        "#cloud-config\na: &a [*a]\n",
+		"depth":         "#cloud-config\n" + strings.Repeat("[", 100_000),
+		"no login":      "#cloud-config\nusers: []\nssh_pwauth: true\ndisable_root: false\nbootcmd: []\n",
+		"two documents": "#cloud-config\n--- \n...\n---\nusers: []\n",
+		"our boundary":  "MIME-Version: 1.0\n\n--hippius-00000000000000000000000000000000--\n",
+		"many parts":    "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n" + strings.Repeat("--x\n\n\n", 20_000),
+		"header lines":  "\r\n\r\nMIME-Version: 1.0\r\nContent-Type: text/x-shellscript\r\n",
+		"NUL and worse": "\x00\xff\xfe\x1b]0;x\x07\u202e",
+		"an include":    "#include\nfile:///etc/shadow\nhttp://169.254.169.254/\n",
+	} {
+		s := sample()
+		s.UserData = []byte(data)
+		files := build(t, s)
+		for file, want := range plain {
+			if file != "user-data" && !bytes.Equal(files[file], want) {
+				t.Errorf("%s: %s became %q", name, file, files[file])
+			}
+		}
+		if got := len(files["user-data"]); got > 2*len(data)+2*len(plain["user-data"])+2000 {
+			t.Errorf("%s: %d bytes became %d", name, len(data), got)
+		}
+		got := parts(t, files["user-data"])
+		if len(got) != 2 {
+			t.Errorf("%s: %d parts, want ours and the tenant's", name, len(got))
+		}
+		theirs, err := io.ReadAll(got[1].Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(data, "MIME-Version") {
+			if !bytes.Contains(files["user-data"], []byte(data)) {
+				t.Errorf("%s: is not carried whole", name)
+			}
+		} else if raw, err := base64.StdEncoding.DecodeString(string(theirs)); err != nil || string(raw) != data {
+			t.Errorf("%s: became %.200q, %v", name, raw, err)
+		}
+		first, err := io.ReadAll(got[0].Body)
+		if err != nil || !bytes.Equal(bytes.TrimSpace(first), bytes.TrimSpace(plain["user-data"])) || got[0].Header.Get("Merge-Type") != "" {
+			t.Errorf("%s: our part became %q, %v", name, first, err)
+		}
+	}
+	for name, spoil := range map[string]func(*seed.Seed){
+		"name": func(s *seed.Seed) { s.Name = "a\n- b: &x" },
+		"key":  func(s *seed.Seed) { s.AuthorizedKeys = []string{`ssh-ed25519 AAAA "}], users: [*x] # ` + "\x1b"} },
+		"mac":  func(s *seed.Seed) { s.Network.MAC = "52-54-00-11-22-33" },
+	} {
+		s := sample()
+		spoil(&s)
+		var c struct {
+			Users []struct {
+				Name string
+				Keys []string `yaml:"ssh_authorized_keys"`
+			}
+		}
+		files := build(t, s)
+		if err := yaml.Unmarshal(files["user-data"], &c); err != nil || len(c.Users) != 1 || c.Users[0].Name != "hippius" || !slices.Equal(c.Users[0].Keys, s.AuthorizedKeys) {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+		var meta map[string]string
+		if err := yaml.Unmarshal(files["meta-data"], &meta); err != nil || len(meta) != 2 || strings.ContainsAny(meta["local-hostname"], "\n :&") {
+			t.Errorf("%s: %v, %v", name, meta, err)
 		}
 	}
 }
