@@ -50,6 +50,12 @@ func newKey(t *testing.T) (ed25519.PublicKey, ed25519.PrivateKey) {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchOn(t, func(d *fake.Driver) vm.Console { return d })
+}
+
+// newBenchOn has the service see the driver as seen says.
+func newBenchOn(t *testing.T, seen func(*fake.Driver) vm.Console) *bench {
+	t.Helper()
 	driver, err := fake.New(fake.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +81,7 @@ func newBench(t *testing.T) *bench {
 	_, b.key = newKey(t)
 	server := peer.NewServer(serverKey)
 	minerv1.RegisterMinerServer(server, console.New(console.Config{
-		ChainID: chainID, Identity: b.identity, Driver: driver,
+		ChainID: chainID, Identity: b.identity, Driver: seen(driver),
 		Owner: func(id string) (string, bool, error) { return owner.Address(), id == vmID, nil },
 	}))
 	var lc net.ListenConfig
