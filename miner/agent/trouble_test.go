@@ -119,7 +119,7 @@ func TestWaitedOut(t *testing.T) {
 func TestDataStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.config.GiveUp, w.config.BootTimeout = 50*time.Millisecond, 150*time.Millisecond
+	w.config.GiveUp, w.config.BootTimeout = 50*time.Millisecond, 3*time.Second
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
