@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -108,6 +109,13 @@ func (c *Client) CheckVersion(ctx context.Context) error {
 		have[m.GetName()] = m.GetVersion()
 	}
 	return compareVersions(have, known())
+}
+
+// WarnVersion tells the log when the chain is of another version than this program, which goes on all the same.
+func (c *Client) WarnVersion(ctx context.Context, log *slog.Logger) {
+	if err := c.CheckVersion(ctx); errors.Is(err, ErrOtherVersion) {
+		log.Warn("chain is of another version", "error", err)
+	}
 }
 
 func compareVersions(chain, program map[string]uint64) error {

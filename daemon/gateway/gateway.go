@@ -75,6 +75,7 @@ func (g *gateway) startLighthouse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.chain.WarnVersion(ctx, g.log)
 	config := nebula.Config{
 		Mode: nebula.ModeNone, SelfCA: id.authority, Cert: id.cert, Key: id.key,
 		AmLighthouse: true, AmRelay: g.set.Relay, Listen: g.set.Listen,

@@ -34,6 +34,7 @@ func (m *miner) register(ctx context.Context) error {
 		err := m.registerOnce(ctx)
 		m.registered.Store(&err)
 		if err == nil {
+			m.chain.WarnVersion(ctx, m.log)
 			<-ctx.Done()
 			return nil
 		}

@@ -190,6 +190,7 @@ func (s *sentinel) register(ctx context.Context) error {
 		known <- last
 		if last == nil {
 			s.registered.Store(true)
+			s.chain.WarnVersion(ctx, s.log)
 			<-ctx.Done()
 			return nil
 		}

@@ -149,7 +149,7 @@ func qemuUser(_ context.Context, e *exam) Finding {
 
 func firewall(_ context.Context, e *exam) Finding {
 	if err := e.host.Firewall(); err != nil {
-		return bad("modprobe nf_tables nft_chain_nat nft_masq nft_ct nf_tables_inet; a container needs its host's kernel to have them", "the kernel's nftables do not work here: %v", err)
+		return bad("modprobe nf_tables nft_chain_nat nft_masq nft_ct; a container needs its host's kernel to have them", "the kernel's nftables do not work here: %v", err)
 	}
 	return ok("nftables with nat and ingress chains")
 }
