@@ -88,6 +88,7 @@ func TestForgedReports(t *testing.T) {
 		"a later instance":      {with(good, func(r *computetypes.VMReport) { r.InstanceSeq = 2 }), computetypes.ErrOldInstance},
 		"a generation to come":  {with(good, func(r *computetypes.VMReport) { r.ObservedGeneration++ }), computetypes.ErrBadReport},
 		"a reboot to come":      {with(good, func(r *computetypes.VMReport) { r.ObservedRebootSeq++ }), computetypes.ErrBadReport},
+		"a size to come":        {with(good, func(r *computetypes.VMReport) { r.SizeGeneration = r.ObservedGeneration + 1 }), computetypes.ErrBadReport},
 		"another miner's VM":    {theirs, computetypes.ErrNotHolder},
 		"a VM that is not":      {with(good, func(r *computetypes.VMReport) { r.VmId = "00112233445566778899aabbccddeeff" }), computetypes.ErrUnknownVM},
 		"that it is no longer":  {with(good, func(r *computetypes.VMReport) { r.Phase = computetypes.PhaseOf(vm.Terminated) }), computetypes.ErrBadTransition},

@@ -75,6 +75,8 @@ func (w *world) good(a, miner apptest.Account, id string) map[string]sdk.Msg {
 		&computetypes.MsgStopVM{Owner: a.Address, VmId: id},
 		&computetypes.MsgRebootVM{Owner: a.Address, VmId: id},
 		&computetypes.MsgRenameVM{Owner: a.Address, VmId: id, Name: "other"},
+		&computetypes.MsgResizeVM{Owner: a.Address, VmId: id, Plan: "pulse"},
+		&computetypes.MsgRebuildVM{Owner: a.Address, VmId: id, Image: "debian-12"},
 		&computetypes.MsgTerminateVM{Owner: a.Address, VmId: id},
 		&computetypes.MsgReportVM{Miner: miner.Address, Reports: []computetypes.VMReport{said}},
 		&computetypes.MsgUpdateParams{Authority: gov, Params: computetypes.DefaultParams()},
