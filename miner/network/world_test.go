@@ -277,7 +277,7 @@ func (g *guest) note(packet []byte) {
 	switch packet[9] {
 	case unix.IPPROTO_UDP:
 		length := int(binary.BigEndian.Uint16(rest[4:]))
-		g.heard = append(g.heard, "udp "+ports+" "+string(rest[8:min(length, len(rest))]))
+		g.heard = append(g.heard, "udp "+ports+" "+string(rest[8:max(8, min(length, len(rest)))]))
 	case unix.IPPROTO_TCP:
 		g.heard = append(g.heard, fmt.Sprintf("tcp %s %#x", ports, rest[13]))
 	default:
