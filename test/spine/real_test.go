@@ -2,6 +2,7 @@ package spine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -51,6 +52,9 @@ func TestRealMachines(t *testing.T) {
 		err = demo.Run(t.Context(), demo.Options{
 			Tenant: tenant, Profile: n.Profile(), Image: "tiny", Plan: "spark", Second: "tiny",
 			Hello: "uname -a; id", HelloWord: "(hippius)", Audit: n.Audit, Out: out,
+			While: func(ctx context.Context) error {
+				return errors.Join(strangersLogin(ctx, tenant), rootAttacks(ctx, tenant))
+			},
 		})
 		if err == nil {
 			err = reshape(t.Context(), tenant, n)

@@ -25,6 +25,8 @@ type Options struct {
 	App, Check string
 	// Second is the image of the second machine.
 	Second string
+	// While both machines run, a test does this besides. May be nil.
+	While func(ctx context.Context) error
 	// Audit checks the books of the whole network once all machines are gone.
 	Audit func(ctx context.Context) error
 	Out   io.Writer
@@ -179,7 +181,10 @@ func (d *demo) neighbour(ctx context.Context) error {
 	if err := d.expect(ctx, "web-1", "sudo ping -c 3 -w 30 "+v.MeshAddress, "bytes from "+v.MeshAddress); err != nil {
 		return err
 	}
-	return d.forwarded(ctx, v.MeshAddress)
+	if err := d.forwarded(ctx, v.MeshAddress); err != nil || d.While == nil {
+		return err
+	}
+	return d.While(ctx)
 }
 
 // forwarded logs in to the second machine from the first with the tenant's forwarded agent.

@@ -27,6 +27,8 @@ type Tenant struct {
 	Dir string
 	// Agent is the socket of an ssh-agent; empty for none.
 	Agent string
+	// Env is added to that of the command line.
+	Env []string
 	// Out shows commands and what they print.
 	Out io.Writer
 }
@@ -80,6 +82,7 @@ func (t *Tenant) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, t.Program, args...)
 	cmd.Env = append(os.Environ(),
 		"HIPPIUS_HOME="+t.path("home"), "HIPPIUS_PASSPHRASE_FILE="+t.path("passphrase"), "SSH_AUTH_SOCK="+t.Agent)
+	cmd.Env = append(cmd.Env, t.Env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
