@@ -229,6 +229,7 @@ func (s *stage) miner(base string) {
 
 	nets := network.DefaultConfig()
 	nets.Tag, nets.Log = "tr", s.log("network")
+	nets.LighthouseNets = []netip.Prefix{netip.MustParsePrefix(beyond + "/32")}
 	check(t, s.host.Do(func() (err error) {
 		if s.network, err = network.New(t.Context(), nets); err != nil {
 			return err
