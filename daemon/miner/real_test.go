@@ -36,6 +36,19 @@ func TestRealMachine(t *testing.T) {
 		t.Errorf("process %d became %d", pid, got)
 	}
 
+	// The disk grows under it, and the agent inside lets the filesystem follow.
+	check(t, s.chain.Resize(id, size(5), false))
+	s.until("a larger disk in effect", time.Minute, func() bool { return s.chain.Get(id).GetResize() == nil })
+	s.run("cat /sys/class/block/vda/size", "10485760")
+	s.until("the root follows", time.Minute, func() bool {
+		out, err := s.ssh("df -m / | awk 'END { print $2 }'")
+		mib, bad := strconv.Atoi(strings.TrimSpace(out))
+		return err == nil && bad == nil && mib > 4800
+	})
+	if got := s.inspect(id).PID; got != pid {
+		t.Errorf("process %d became %d", pid, got)
+	}
+
 	s.order(id, corevm.Reboot)
 	s.until("rebooted", 2*time.Minute, func() bool {
 		return s.chain.Get(id).GetStatus().GetObservedRebootSeq() == 1 && s.chain.Phase(id) == corevm.Running

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
@@ -110,11 +111,17 @@ func newStage(t *testing.T, picture string) *stage {
 		t.Skipf("no %s image: `make image` builds it, as CI does: %v", picture, err)
 	}
 	s := &stage{t: t, chain: agenttest.New(), bundles: map[uint32]instance.Bundle{}}
+	s.chain.Size = size(3)
 	s.labs()
 	s.authorities()
 	s.people()
 	s.miner(base)
 	return s
+}
+
+// size of a machine with a disk of so many GiB.
+func size(diskGiB uint64) *computev1.Size {
+	return &computev1.Size{Vcpus: 1, MemoryMib: 512, DiskGib: diskGiB, Iops: 5000, DiskBytesPerSecond: 500e6, NetworkBitsPerSecond: 100e6}
 }
 
 func (s *stage) labs() {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/daemon/devnet"
 	"github.com/hippius/compute/daemon/devnet/demo"
 	"github.com/hippius/compute/internal/leftover"
@@ -41,7 +40,7 @@ func TestRealMachines(t *testing.T) {
 	c.Dir = testkit.ShortDir(t)
 	c.Bin, c.Images = filepath.Join(root, "build/bin"), filepath.Join(root, "build/images")
 	c.Log = testkit.Logger(t)
-	c.Plans = []plan.Plan{roomy()}
+	c.Plans = reshapePlans()
 	n, err := devnet.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -12,11 +12,15 @@ import (
 	"github.com/hippius/compute/daemon/devnet/demo"
 )
 
-// roomy is spark with a larger disk.
-func roomy() plan.Plan {
-	p := plan.Defaults()[0]
-	p.Name, p.DiskGiB, p.Order = "roomy", 20, 9
-	return p
+// reshapePlans are small enough for any machine that tests run on: mini, the
+// same with a larger disk, and twice of everything.
+func reshapePlans() []plan.Plan {
+	mini := plan.Defaults()[0]
+	mini.Name, mini.MemoryMiB, mini.DiskGiB, mini.Order = "mini", 1024, 4, 20
+	roomy, twice := mini, mini
+	roomy.Name, roomy.DiskGiB, roomy.Order = "roomy", 6, 21
+	twice.Name, twice.VCPUs, twice.MemoryMiB, twice.DiskGiB, twice.Order = "twice", 2, 2048, 8, 22
+	return []plan.Plan{mini, roomy, twice}
 }
 
 type reshapedView struct {
@@ -31,7 +35,7 @@ type reshapedView struct {
 // larger machine with one, and a rebuild. Each login checks the host's key
 // against the chain.
 func reshape(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
-	if _, err := u.Run(ctx, "vm", "create", "re-1", "--plan", "spark", "--image", "tiny", "--wait"); err != nil {
+	if _, err := u.Run(ctx, "vm", "create", "re-1", "--plan", "mini", "--image", "tiny", "--wait"); err != nil {
 		return err
 	}
 	var first, last reshapedView
@@ -48,7 +52,7 @@ func reshape(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 	if _, err := u.Run(ctx, "vm", "resize", "re-1", "--plan", "roomy", "--yes", "--wait"); err != nil {
 		return err
 	}
-	if err := wantRoot(ctx, u, 20); err != nil {
+	if err := wantRoot(ctx, u, 6); err != nil {
 		return err
 	}
 	if out, err := u.SSH(ctx, "re-1", bootID); err != nil || out != boot {
@@ -56,10 +60,10 @@ func reshape(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 	}
 
 	// CPU and memory come with a restart.
-	if _, err := u.Run(ctx, "vm", "resize", "re-1", "--plan", "pulse", "--yes", "--wait"); err != nil {
+	if _, err := u.Run(ctx, "vm", "resize", "re-1", "--plan", "twice", "--yes", "--wait"); err != nil {
 		return err
 	}
-	if err := wantRoot(ctx, u, 26); err != nil {
+	if err := wantRoot(ctx, u, 8); err != nil {
 		return err
 	}
 	out, err := u.SSH(ctx, "re-1", "nproc; awk '/MemTotal/ { print $2 }' /proc/meminfo; cat note; "+bootID)
@@ -70,7 +74,7 @@ func reshape(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 	if len(f) != 4 || f[0] != "2" || f[2] != "kept" || f[3] == strings.TrimSpace(boot) {
 		return fmt.Errorf("in its new size the machine says %q", out)
 	}
-	if kib, err := strconv.ParseUint(f[1], 10, 64); err != nil || kib < 3_500_000 || kib > 4<<20 {
+	if kib, err := strconv.ParseUint(f[1], 10, 64); err != nil || kib < 1_700_000 || kib > 2<<20 {
 		return fmt.Errorf("it has %s KiB of memory, %w", f[1], err)
 	}
 
@@ -82,7 +86,7 @@ func reshape(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 		!strings.Contains(out, "re-1\n") || !strings.Contains(out, first.MeshAddress+"/") {
 		return fmt.Errorf("rebuilt, the machine says %q, %w", out, err)
 	}
-	if err := wantRoot(ctx, u, 26); err != nil {
+	if err := wantRoot(ctx, u, 8); err != nil {
 		return err
 	}
 	if err := u.JSON(ctx, &last, "vm", "show", "re-1"); err != nil {
@@ -111,7 +115,7 @@ func wantRoot(ctx context.Context, u *demo.Tenant, gib uint64) error {
 			return fmt.Errorf("the guest sees a disk of %q sectors, want %d", out, gib*sectorsPerGiB)
 		}
 		// The filesystem keeps some for itself.
-		if mib, err := strconv.ParseUint(f[1], 10, 64); err == nil && mib > gib*1024*95/100 && mib < gib*1024 {
+		if mib, err := strconv.ParseUint(f[1], 10, 64); err == nil && mib > gib*1024*9/10 && mib < gib*1024 {
 			return nil
 		}
 	}

@@ -64,7 +64,7 @@ func TestScriptsOfRunningMachines(t *testing.T) {
 
 // Resizing and rebuilding, on hosts that no other script shares: whether there is room is what it is about.
 func TestScriptsOfReshapedMachines(t *testing.T) {
-	runScripts(t, fakeNetwork(t, func(c *devnet.Config) { c.Plans = []plan.Plan{roomy()} }), "../scripts/reshaping")
+	runScripts(t, fakeNetwork(t, func(c *devnet.Config) { c.Plans = reshapePlans() }), "../scripts/reshaping")
 }
 
 func runScripts(t *testing.T, n *devnet.Net, dir string) {

@@ -68,6 +68,8 @@ func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
 		}
 		_, err := d.Reboot(ctx, id, patience)
 		return err
+	case "grow":
+		return d.ResizeDisk(ctx, id, 2*e.Machine.DiskBytes, e.Key)
 	case "off":
 		_, err := d.Shutdown(ctx, id, deadline)
 		return err
@@ -168,6 +170,15 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 	}
 
+	// A disk that has grown does not shrink.
+	grown := func(m vm.Machine) {
+		t.Helper()
+		if err := b.driver.ResizeDisk(t.Context(), m.ID, m.DiskBytes, m.DiskKey); !errors.Is(err, vm.ErrInvalid) {
+			t.Errorf("the disk did not grow: %v", err)
+		}
+		b.wantDisks(t, 1)
+	}
+
 	// Disks.
 	for _, point := range []string{"disk_begun", "disk_written", "disk_named"} {
 		m := b.machine(t, false)
@@ -177,6 +188,8 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 	m := b.machine(t, false)
 	check(t, b.driver.CreateDisk(t.Context(), m))
+	at("disk_grown", "grow", m)
+	grown(m)
 	check(t, b.driver.TrashDisk(t.Context(), m.ID))
 	at("restored", "restore", m)
 	b.wantDisks(t, 1)
@@ -195,6 +208,9 @@ func TestKilledAnywhere(t *testing.T) {
 		at(point, "up", m)
 		booted(m, 1)
 		if point == "seen_written" { // the last one goes on
+			at("disk_grown", "grow", m)
+			grown(m)
+			booted(m, 1)
 			at("asked_reboot", "reboot", m)
 			b.await(t, "a boot", func() bool { // asked twice, it reboots once or twice
 				log, err := b.driver.ConsoleLog(t.Context(), m.ID)

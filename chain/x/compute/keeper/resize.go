@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
@@ -56,7 +57,8 @@ func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool
 	}
 	err = k.requested(ctx, &old, v, "resize")
 	if errors.Is(err, registrytypes.ErrNoRoom) {
-		return false, types.ErrHostFull.Wrapf("%s; a VM stays where its disk is: choose a smaller plan, or create another VM", err)
+		room := strings.TrimSuffix(err.Error(), ": "+registrytypes.ErrNoRoom.Error())
+		return false, types.ErrHostFull.Wrapf("%s; a VM stays where its disk is: choose a smaller plan, or create another VM", room)
 	}
 	return restart && up, err
 }
