@@ -31,7 +31,7 @@ type Config struct {
 	Network Network
 	// Key is the transport identity shown to the nodes; a new one when nil.
 	Key ed25519.PrivateKey
-	// Poll is how often a transaction's inclusion is asked for (200 ms).
+	// Poll is how often a transaction's inclusion is asked for (200 ms), at first four times as often.
 	Poll time.Duration
 	// Inclusion is how long to wait for a transaction to be in a block (1 min).
 	Inclusion time.Duration

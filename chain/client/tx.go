@@ -124,7 +124,9 @@ func (c *Client) broadcast(ctx context.Context, raw []byte) error {
 func (c *Client) WaitTx(ctx context.Context, hash string) (*Result, error) {
 	wait, cancel := context.WithTimeout(ctx, c.set.Inclusion)
 	defer cancel()
-	tick := time.NewTicker(c.set.Poll)
+	// A block that is near is not waited for longer than need be.
+	pause := c.set.Poll / 4
+	tick := time.NewTimer(pause)
 	defer tick.Stop()
 	var last error
 	for {
@@ -139,6 +141,8 @@ func (c *Client) WaitTx(ctx context.Context, hash string) (*Result, error) {
 		case <-wait.Done():
 			return nil, &InDoubtError{TxHash: hash, Cause: errors.Join(context.Cause(wait), last)}
 		case <-tick.C:
+			pause = min(pause*3/2, c.set.Poll)
+			tick.Reset(pause)
 		}
 	}
 }
