@@ -41,6 +41,9 @@ func rounds() int {
 }
 
 func TestLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector sees nothing of machines; runs in make test")
+	}
 	h := newHost(t)
 	limited := h.start("limited", vm.Limits{IOPS: iops, DiskBytesPerSec: diskBytes, NetworkBitsPerSec: netBits, CPUPercent: cpu})
 	quota := limited.quota(t)
