@@ -17,7 +17,7 @@ import (
 )
 
 const usage = `load COMMAND:
-  requests FILE SECONDS   4 KiB reads and writes at random, four at once: requests a second
+  requests FILE SECONDS   4 KiB reads and writes at random, sixteen at once: requests a second
   stream FILE SECONDS     1 MiB reads and writes in turn: bytes a second
   spin ROUNDS             a fixed loop on one CPU: milliseconds
   memory                  takes memory until it is killed
@@ -62,7 +62,7 @@ func run(args []string) (int64, error) {
 		}
 		switch args[0] {
 		case "requests":
-			return disk(args[1], period, 4, 4<<10)
+			return disk(args[1], period, 16, 4<<10)
 		case "stream":
 			n, err := disk(args[1], period, 1, 1<<20)
 			return n << 20, err
