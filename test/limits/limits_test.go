@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,6 +48,9 @@ func TestLimits(t *testing.T) {
 	h := newHost(t)
 	limited := h.start("limited", vm.Limits{IOPS: iops, DiskBytesPerSec: diskBytes, NetworkBitsPerSec: netBits, CPUPercent: cpu})
 	quota := limited.quota(t)
+	if want := strconv.Itoa(cpu * 1000); quota != want { // of 100 000 µs
+		t.Errorf("libvirt gives the machine %s µs of each 100 000; want %s", quota, want)
+	}
 	limited.setQuota(t, "-1") // so that it boots in seconds, and only what is measured limits
 	free := h.start("free", vm.Limits{})
 	limited.reach()

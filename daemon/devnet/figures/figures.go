@@ -78,7 +78,11 @@ func account(ctx context.Context, t *demo.Tenant) (string, error) {
 }
 
 func (o Options) print(name string, value float64, unit string) {
-	_, _ = fmt.Fprintf(o.Out, "%s %.3g %s\n", name, value, unit)
+	digits := 3
+	for v := value; v >= 1 && digits > 0; v /= 10 {
+		digits--
+	}
+	_, _ = fmt.Fprintf(o.Out, "%s %.*f %s\n", name, digits, value, unit)
 }
 
 func median(v []float64) float64 {
