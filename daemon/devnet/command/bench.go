@@ -16,6 +16,7 @@ import (
 
 func bench(f *flags) *cobra.Command {
 	var runs int
+	var only string
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Measure and print name, value and unit a line", Args: cobra.NoArgs,
 		Long: `Measure on networks of its own what a tenant waits for and what it costs a host:
@@ -24,19 +25,29 @@ alone, the two in turn; SSH over the mesh beside plain SSH; the mesh beside the
 cable it runs on; what the agent in a machine takes; a restarted miner; a miner
 with 50 simulated machines; orders a second. docs/figures.md explains each.
 Figures go to standard output, everything else to standard error.`,
-		Example: "  hippius-devnet bench\n  hippius-devnet bench --runs 3",
+		Example: "  hippius-devnet bench\n  hippius-devnet bench --runs 3\n  hippius-devnet bench --only scale",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			self, err := os.Executable()
 			if err != nil {
 				return fmt.Errorf("bench: %w", err)
 			}
 			o := figures.Options{Image: "tiny", Plan: "spark", Runs: runs, Self: self, Out: cmd.OutOrStdout(), Progress: cmd.ErrOrStderr()}
-			if err := f.benchReal(cmd.Context(), o); err != nil {
-				return err
+			switch only {
+			case "":
+				if err := f.benchReal(cmd.Context(), o); err != nil {
+					return err
+				}
+				return f.benchScale(cmd.Context(), o)
+			case "machines":
+				return f.benchReal(cmd.Context(), o)
+			case "scale":
+				return f.benchScale(cmd.Context(), o)
+			default:
+				return fmt.Errorf("--only %q: accepted are machines and scale", only)
 			}
-			return f.benchScale(cmd.Context(), o)
 		},
 	}
+	cmd.Flags().StringVar(&only, "only", "", "measure only `PART`: machines (real ones) or scale (many simulated ones)")
 	cmd.Flags().IntVar(&runs, "runs", 5, "measure each of the two so often")
 	return cmd
 }
