@@ -345,6 +345,18 @@ func TestConnections(t *testing.T) {
 		_, ok := public.heard("anew")
 		return ok
 	})
+
+	// Of a machine that is gone nothing is counted.
+	counted := func() bool {
+		return strings.Contains(w.run(t, w.host, "nft", "list", "set", "inet", w.net.table().Name, setConnections), a.tap.Guest.Addr().String())
+	}
+	if !counted() {
+		t.Error("nothing is counted of a machine with connections")
+	}
+	check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), vmID(1)) }))
+	if counted() {
+		t.Error("the count of a machine that is gone stays")
+	}
 }
 
 // TestNothingIsLeft compares the host before and after, with another miner and

@@ -223,6 +223,20 @@ func (n *Network) liftTap(t Tap) error {
 	return errors.Join(errs...)
 }
 
+// forgetCount of what a machine has open: the kernel does it by itself, but
+// only some time after the last flow has ended.
+func (n *Network) forgetCount(t Tap) error {
+	conn, err := nftables.New()
+	if err == nil {
+		guest := t.Guest.Addr().As4()
+		err = errors.Join(conn.SetDeleteElements(n.connections(), []nftables.SetElement{{Key: guest[:]}}), conn.Flush())
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget connections of tap %s: %w", t.Name, err)
+	}
+	return nil
+}
+
 // removeTables removes all rules of this miner.
 func (n *Network) removeTables() error {
 	var errs []error

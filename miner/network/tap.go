@@ -208,7 +208,7 @@ func (n *Network) remove(t Tap) error {
 		}
 		errs = append(errs, fault.Point("network.deleted"))
 	}
-	return errors.Join(append(errs, forgetFlows(t.Guest.Addr()))...)
+	return errors.Join(append(errs, forgetFlows(t.Guest.Addr()), n.forgetCount(t))...)
 }
 
 // forgetFlows removes what the kernel remembers of connections from and to an
