@@ -46,6 +46,10 @@ type Config struct {
 	Validators, Miners int
 	// BlockTime is the pause between blocks.
 	BlockTime time.Duration
+	// Disks gives each miner's server a disk of its own, whose power CutPower cuts; with Libvirt.
+	Disks bool
+	// Miner changes the settings of each miner's daemon; may be nil.
+	Miner func(*miner.Config)
 	// Tag begins the names of namespaces and interfaces, 1 to 6 lower-case letters: one network of a tag at a time.
 	Tag string
 	// Log takes what the network itself says; programs write to files in Dir, or to Log with the fake driver.
@@ -68,6 +72,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("driver %q: accepted are %s and %s", c.Driver, Fake, Libvirt)
 	case (c.Driver == Libvirt || c.Processes) && c.Bin == "":
 		return errors.New("with libvirt, and with processes, the network needs the folder of the built programs")
+	case c.Disks && c.Driver != Libvirt:
+		return errors.New("miners have disks of their own only with libvirt")
 	case c.Validators < 1 || c.Validators > 7:
 		return fmt.Errorf("%d validators: accepted are 1 to 7", c.Validators)
 	case c.Miners < 0 || c.Miners > 8:

@@ -68,6 +68,11 @@ func (n *Net) minerSettings(ctx context.Context, m *minerHost) (miner.Config, er
 		return c, err
 	}
 	c.Public = c.Listen.String()
-	c.Observe, err = m.freeTCP(ctx, observe)
-	return c, err
+	if c.Observe, err = m.freeTCP(ctx, observe); err != nil {
+		return c, err
+	}
+	if n.set.Miner != nil {
+		n.set.Miner(&c)
+	}
+	return c, nil
 }

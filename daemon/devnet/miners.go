@@ -2,6 +2,7 @@ package devnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -15,6 +16,7 @@ type minerHost struct {
 	name     string
 	operator person
 	lab      *netlab.Lab
+	disk     *netlab.Disk // nil but with Config.Disks
 	addr     netip.Addr
 }
 
@@ -22,7 +24,11 @@ func (m *minerHost) close() error {
 	if m.lab == nil {
 		return nil
 	}
-	return m.lab.Close()
+	err := m.lab.Close()
+	if m.disk != nil {
+		err = errors.Join(err, m.disk.Close())
+	}
+	return err
 }
 
 // makeMiners makes each miner's account and server.
@@ -37,11 +43,8 @@ func (n *Net) makeMiners(ctx context.Context) error {
 		if n.ethernet == nil {
 			continue
 		}
-		if m.lab, err = netlab.New(ctx, n.set.Tag+"-"+m.name, netlab.Options{Libvirt: true}); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		if m.addr, err = n.ethernet.plugMiner(m.lab, i); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+		if err := n.openServer(ctx, i); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -35,6 +35,7 @@ type Net struct {
 	profile     client.Network
 	chain       *client.Client
 	running     []*running
+	down        []program // ended by Kill
 	spawner     spawner
 }
 

@@ -6,14 +6,25 @@ import (
 	"slices"
 )
 
-// Restart ends a program, such as "miner0", and starts it again. It returns when
-// the new one has been started, not when it works.
+// Restart starts a program, such as "miner0", again with the settings it had,
+// after ending it unless Kill has. It returns when the new one has been
+// started, not when it works; a libvirtd works then.
 func (n *Net) Restart(ctx context.Context, name string) error {
-	i := slices.IndexFunc(n.running, func(r *running) bool { return r.name == name })
-	if i < 0 {
-		return fmt.Errorf("restart %s: no program of the network is called so", name)
+	if m := n.libvirtdOf(name); m != nil {
+		m.lab.StopLibvirt()
+		return m.lab.StartLibvirt(ctx)
 	}
-	old := n.running[i]
+	if i := slices.IndexFunc(n.down, func(p program) bool { return p.name == name }); i >= 0 {
+		if err := n.launch(n.down[i]); err != nil { //nolint:contextcheck // a program lives until Close
+			return fmt.Errorf("restart %s: %w", name, err)
+		}
+		n.down = slices.Delete(n.down, i, i+1)
+		return nil
+	}
+	old := n.find(name)
+	if old == nil {
+		return fmt.Errorf("restart %s: %w", name, n.noProgram())
+	}
 	if err := old.stop(ctx); err != nil {
 		return fmt.Errorf("restart %s: %w", name, err)
 	}
@@ -21,7 +32,7 @@ func (n *Net) Restart(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("restart %s: %w", name, err)
 	}
-	n.running[i] = r
+	n.running[slices.Index(n.running, old)] = r
 	return nil
 }
 
