@@ -111,6 +111,8 @@ const (
 	ReasonResize = "resize"
 	// ReasonGuestShutdown: shut down cleanly from inside; stays off.
 	ReasonGuestShutdown = "guest_shutdown"
+	// ReasonForced: asked to power off the guest did not, and was cut off.
+	ReasonForced = "forced_off"
 	// ReasonHostProcessDied: the host's process died and is started again.
 	ReasonHostProcessDied = "host_process_died"
 )

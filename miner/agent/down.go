@@ -72,11 +72,25 @@ func (a *Agent) stopped(ctx context.Context, u *unit, r record, reason, message 
 func whyDown(r record) (reason, message string) {
 	s := r.vm.GetStatus()
 	switch s.GetReason() {
-	case corevm.ReasonTenant, corevm.ReasonCreditRunOut, corevm.ReasonGuestShutdown:
+	case corevm.ReasonTenant, corevm.ReasonCreditRunOut, corevm.ReasonGuestShutdown, corevm.ReasonForced:
 		return s.GetReason(), s.GetMessage()
 	default:
 		return "", ""
 	}
+}
+
+// howDown is whyDown of a machine that is off. One that had to be cut off may
+// have lost what its guest had not written yet: the tenant is told.
+func (a *Agent) howDown(r record, info vm.Info) (reason, message string) {
+	reason, message = whyDown(r)
+	if info.StopReason != vm.StopForced || info.InstanceSeq != r.vm.GetStatus().GetInstanceSeq() || reason == corevm.ReasonForced {
+		return reason, message
+	}
+	forced := fmt.Sprintf("the guest did not power off within %s of being asked and was cut off", a.c.StopTimeout)
+	if reason == corevm.ReasonCreditRunOut {
+		return reason, forced
+	}
+	return corevm.ReasonForced, forced
 }
 
 // errHeld says that a VM is not to be destroyed after all.

@@ -126,6 +126,31 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 }
 
+// A guest that hears nothing is cut off, and its tenant is told.
+func TestDeafGuest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.driver.SetIgnoreACPI(vm.ID(id), true)
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	s := w.chain.Get(id).GetStatus()
+	if s.GetReason() != corevm.ReasonForced || s.GetMessage() == "" {
+		t.Errorf("reason %q: %q, want %q", s.GetReason(), s.GetMessage(), corevm.ReasonForced)
+	}
+	// The next stop is a clean one, and the tenant's again.
+	w.driver.SetIgnoreACPI(vm.ID(id), false)
+	w.order(id, corevm.Start)
+	w.until("running", func() bool { return w.runs(id) })
+	w.order(id, corevm.Stop)
+	w.untilPhase(id, corevm.Stopped)
+	if s := w.chain.Get(id).GetStatus(); s.GetReason() == corevm.ReasonForced {
+		t.Errorf("reason %q after a clean stop", s.GetReason())
+	}
+}
+
 func TestMovedAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

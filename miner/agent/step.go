@@ -110,7 +110,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info
 	case shutDown:
 		return time.Millisecond, a.shutDown(ctx, u, r)
 	case sayStopped:
-		reason, message := whyDown(r)
+		reason, message := a.howDown(r, info)
 		return 0, a.stopped(ctx, u, r, reason, message)
 	case sayGuestStopped:
 		return 0, a.stopped(ctx, u, r, corevm.ReasonGuestShutdown, "the guest shut itself down")
