@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -20,6 +21,9 @@ func main() {
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "hippius-devnet: %v\n", err)
+		if errors.Is(err, command.ErrInterrupted) {
+			os.Exit(130) // as shells have it for SIGINT
+		}
 		os.Exit(1)
 	}
 }

@@ -13,24 +13,38 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// The whole job with everything real: machines under libvirt, the mesh between
-// namespaces, every program a process. The tiny guest stands for a cloud image.
-func TestRealMachines(t *testing.T) {
+// needReal is for tests with everything real.
+func needReal(t *testing.T) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("real machines need root; runs where tests run as root, as in CI")
 	}
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; runs in make test")
 	}
+	for _, need := range []string{"build/bin/hippius-miner", "build/images/tiny.qcow2"} {
+		if _, err := os.Stat(filepath.Join(repository(t), need)); err != nil {
+			t.Fatalf("%v; 'make test' builds it first", err)
+		}
+	}
+}
+
+func repository(t *testing.T) string {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, need := range []string{"build/bin/hippius-miner", "build/images/tiny.qcow2"} {
-		if _, err := os.Stat(filepath.Join(root, need)); err != nil {
-			t.Fatalf("%v; 'make test' builds it first", err)
-		}
-	}
+	return root
+}
+
+// realNetwork is a whole network with everything real: machines under libvirt,
+// the mesh between namespaces, every program a process. The tiny guest stands
+// for a cloud image. The test fails if anything of it is left at the end.
+func realNetwork(t *testing.T, change func(*devnet.Config)) (*devnet.Net, *demo.Tenant) {
+	t.Helper()
+	needReal(t)
+	root := repository(t)
 	before, err := leftover.Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -40,39 +54,68 @@ func TestRealMachines(t *testing.T) {
 	c.Dir = testkit.ShortDir(t)
 	c.Bin, c.Images = filepath.Join(root, "build/bin"), filepath.Join(root, "build/images")
 	c.Log = testkit.Logger(t)
-	c.Plans = reshapePlans()
+	if change != nil {
+		change(&c)
+	}
 	n, err := devnet.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &lines{t: t}
-	tenant, err := demo.NewTenant(filepath.Join(c.Bin, "hippius"), filepath.Join(c.Dir, "tenant"), out)
-	if err == nil {
-		err = demo.Run(t.Context(), demo.Options{
-			Tenant: tenant, Profile: n.Profile(), Image: "tiny", Plan: "spark", Second: "tiny",
-			Hello: "uname -a; id", HelloWord: "(hippius)", Audit: n.Audit, Out: out,
-			While: func(ctx context.Context) error {
-				return errors.Join(strangersLogin(ctx, tenant), rootAttacks(ctx, tenant))
-			},
-		})
-		if err == nil {
-			err = reshape(t.Context(), tenant, n)
+	t.Cleanup(func() {
+		if t.Failed() {
+			showLogs(t, c.Dir)
 		}
-		tenant.Close()
-	}
-	if err != nil {
-		t.Error(err)
-	}
-	if err := n.Close(context.WithoutCancel(t.Context())); err != nil {
-		t.Error(err)
-	}
-	after, err := leftover.Take(context.WithoutCancel(t.Context()))
+		if err := n.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		after, err := leftover.Take(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		for _, left := range after.Since(before) {
+			if ours(left) {
+				t.Errorf("left behind: %s", left)
+			}
+		}
+	})
+	tenant, err := demo.NewTenant(filepath.Join(c.Bin, "hippius"), filepath.Join(c.Dir, "tenant"), &lines{t: t})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, left := range after.Since(before) {
-		if ours(left) {
-			t.Errorf("left behind: %s", left)
+	t.Cleanup(tenant.Close)
+	return n, tenant
+}
+
+// showLogs shows the end of what each program said.
+func showLogs(t *testing.T, dir string) {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, file := range logs {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
 		}
+		t.Logf("== %s\n%s", filepath.Base(file), text[max(0, len(text)-8000):])
+	}
+}
+
+// The whole job, as a tenant does it.
+func TestRealMachines(t *testing.T) {
+	n, tenant := realNetwork(t, func(c *devnet.Config) { c.Plans = reshapePlans() })
+	err := demo.Run(t.Context(), demo.Options{
+		Tenant: tenant, Profile: n.Profile(), Image: "tiny", Plan: "spark", Second: "tiny",
+		Hello: "uname -a; id", HelloWord: "(hippius)", Audit: n.Audit, Out: tenant.Out,
+		While: func(ctx context.Context) error {
+			return errors.Join(strangersLogin(ctx, tenant), rootAttacks(ctx, tenant))
+		},
+	})
+	if err == nil {
+		err = reshape(t.Context(), tenant, n)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

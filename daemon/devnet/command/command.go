@@ -85,8 +85,12 @@ func watched() []string {
 	return []string{"hippius-", "hippiusd", "libvirtd", "virtlogd", "qemu"}
 }
 
-// with runs use on a network, ends the network whatever happens, and fails if anything is left of it.
-func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx context.Context, n *devnet.Net, set devnet.Config) error, changes ...func(*devnet.Config)) (err error) {
+// ErrInterrupted is what a command ends with that was told to end before it was done.
+var ErrInterrupted = errors.New("interrupted")
+
+// with runs use on a network, ends the network whatever happens, and fails if
+// anything is left of it. The network's folder stays when its logs tell of a failure.
+func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx context.Context, n *devnet.Net, set devnet.Config) error, changes ...func(*devnet.Config)) error {
 	before, err := leftover.Take(ctx, watched()...)
 	if err != nil {
 		return err
@@ -98,38 +102,41 @@ func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx co
 	for _, change := range changes {
 		change(&set)
 	}
-	failed := true
-	defer func() {
-		if failed && f.dir == "" {
-			_, _ = fmt.Fprintf(errOut, "the network's logs are in %s\n", set.Dir)
-			return
-		}
-		err = errors.Join(err, cleanup())
-	}()
+	err, closed := onNetwork(ctx, out, set, use)
+	now, lost := leftover.Take(context.WithoutCancel(ctx), watched()...)
+	if left := now.Since(before); lost == nil && len(left) > 0 {
+		lost = fmt.Errorf("left behind, by the network or by something else on this machine: %q", left)
+	}
+	if lost = errors.Join(closed, lost); lost == nil {
+		_, _ = fmt.Fprintln(out, "   nothing is left behind")
+	}
+	switch {
+	case lost == nil && err == nil:
+		return cleanup()
+	case lost == nil && ctx.Err() != nil:
+		return errors.Join(ErrInterrupted, cleanup())
+	case f.dir == "":
+		_, _ = fmt.Fprintf(errOut, "the network's logs are in %s\n", set.Dir)
+	}
+	return errors.Join(err, lost)
+}
+
+// onNetwork starts a network, uses it and ends it. It tells what went wrong in
+// use and what at the end.
+func onNetwork(ctx context.Context, out io.Writer, set devnet.Config, use func(ctx context.Context, n *devnet.Net, set devnet.Config) error) (err, closed error) {
 	start := time.Now()
 	_, _ = fmt.Fprintf(out, "== the network: %d validator(s) with sentinel, %d miners, a gateway, a faucet\n", set.Validators, set.Miners)
 	n, err := devnet.Start(ctx, set)
 	if err != nil {
-		return err
+		return err, nil
 	}
 	_, _ = fmt.Fprintf(out, "   %.1f s\n", time.Since(start).Seconds())
 	err = use(ctx, n, set)
 	_, _ = fmt.Fprintln(out, "\n== the network ends")
 	start = time.Now()
-	after := context.WithoutCancel(ctx)
-	if err = errors.Join(err, n.Close(after)); err != nil {
-		return err
-	}
-	now, err := leftover.Take(after, watched()...)
-	if err != nil {
-		return err
-	}
-	if left := now.Since(before); len(left) > 0 {
-		return fmt.Errorf("left behind, by the network or by something else on this machine: %q", left)
-	}
-	_, _ = fmt.Fprintf(out, "   nothing is left behind\n   %.1f s\n", time.Since(start).Seconds())
-	failed = false
-	return nil
+	closed = n.Close(context.WithoutCancel(ctx))
+	_, _ = fmt.Fprintf(out, "   %.1f s\n", time.Since(start).Seconds())
+	return err, closed
 }
 
 func up(f *flags) *cobra.Command {
