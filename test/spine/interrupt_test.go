@@ -39,7 +39,7 @@ func TestInterrupted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			temp := t.TempDir()
+			temp := testkit.ShortDir(t)
 			interrupted(t, temp, s.words, s.status, append(s.args, "--verbose", "--tag", interruptedTag)...)
 			after, err := leftover.Take(t.Context())
 			if err != nil {
@@ -75,6 +75,9 @@ func interrupted(t *testing.T, temp, words string, status int, args ...string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	testkit.Eventually(t, 3*time.Minute, func() error {
+		if len(ended) > 0 {
+			t.Fatalf("it ended by itself:\n%s", out.String())
+		}
 		if !strings.Contains(out.String(), words) {
 			return fmt.Errorf("%q is not printed:\n%s", words, out.String())
 		}
