@@ -98,7 +98,7 @@ func (k *Keeper) PrepayBuy(ctx sdk.Context, m *types.MsgBuy) (sdk.Context, error
 	if err := k.deposit(ctx, o.buyer, cost, fee); err != nil {
 		return ctx, err
 	}
-	if err := k.release(ctx, fee, "", o.params); err != nil {
+	if err := k.release(ctx, m.Buyer, fee, "", o.params); err != nil {
 		return ctx, err
 	}
 	return ctx.WithValue(prepaidKey{}, prepaid{uhip: cost, ucredit: fee}), nil

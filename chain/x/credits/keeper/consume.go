@@ -64,16 +64,16 @@ func (k *Keeper) consume(ctx context.Context, b types.Balance, ucredit uint64, m
 	if err != nil {
 		return err
 	}
+	return k.release(ctx, b.Address, ucredit, miner, params)
+}
+
+// release books ucredit of an account as consumed and notes what it releases, to be sent at the end of the block.
+func (k *Keeper) release(ctx context.Context, account string, ucredit uint64, miner string, params types.Params) error {
 	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(sdk.NewEvent(types.EventConsumed,
-		sdk.NewAttribute(types.AttributeAccount, b.Address),
+		sdk.NewAttribute(types.AttributeAccount, account),
 		sdk.NewAttribute(types.AttributeMiner, miner),
 		sdk.NewAttribute(types.AttributeUcredit, strconv.FormatUint(ucredit, 10)),
 	))
-	return k.release(ctx, ucredit, miner, params)
-}
-
-// release books ucredit as consumed and notes what it releases, to be sent at the end of the block.
-func (k *Keeper) release(ctx context.Context, ucredit uint64, miner string, params types.Params) error {
 	totals, err := k.totals.Get(ctx)
 	if err != nil {
 		return err
