@@ -54,6 +54,12 @@ type Options struct {
 	BaseApp []func(*baseapp.BaseApp)
 }
 
+// briefly is for an App that is looked at and dropped: nothing closes one, and
+// what prunes its stores beside would stay for ever.
+func briefly() []func(*baseapp.BaseApp) {
+	return []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}
+}
+
 // New wires the application and loads the latest state.
 func New(o Options) (*App, error) {
 	Configure()

@@ -63,7 +63,7 @@ func CheckGenesis(doc []byte) (_ string, err error) {
 	if g.Consensus == nil || g.Consensus.Params == nil {
 		return "", errors.New("genesis: no consensus parameters")
 	}
-	a, err := New(Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), ChainID: g.ChainID})
+	a, err := New(Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), ChainID: g.ChainID, BaseApp: briefly()})
 	if err != nil {
 		return "", err
 	}
@@ -95,7 +95,7 @@ func ExportState(home string) (_ []byte, err error) {
 		return nil, fmt.Errorf("open the state: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	a, err := New(Options{Logger: log.NewNopLogger(), DB: db, ChainID: doc.ChainID, Home: home})
+	a, err := New(Options{Logger: log.NewNopLogger(), DB: db, ChainID: doc.ChainID, Home: home, BaseApp: briefly()})
 	if err != nil {
 		return nil, err
 	}

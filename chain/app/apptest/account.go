@@ -3,6 +3,7 @@ package apptest
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"fmt"
 
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
@@ -29,10 +30,20 @@ func Named(name string) Account {
 // Acc is the account's address as the SDK has it.
 func (a Account) Acc() sdk.AccAddress { return sdk.AccAddress(a.Key.PubKey().Address()) }
 
-func consensusKey() ed25519.PublicKey {
-	seed := sha256.Sum256([]byte("apptest/consensus"))
+// Operator of the i-th validator.
+func Operator(i int) Account { return Named(validatorName(i)) }
+
+func validatorName(i int) string {
+	if i == 0 {
+		return "validator"
+	}
+	return fmt.Sprintf("validator%d", i)
+}
+
+func consensusKey(i int) ed25519.PublicKey {
+	seed := sha256.Sum256([]byte("apptest/consensus/" + validatorName(i)))
 	pub, _ := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
 	return pub
 }
 
-func consensusAddress() []byte { return cmted25519.PubKey(consensusKey()).Address() }
+func consensusAddress(i int) []byte { return cmted25519.PubKey(consensusKey(i)).Address() }

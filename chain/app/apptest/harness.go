@@ -15,6 +15,7 @@ import (
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	dbm "github.com/cosmos/cosmos-db"
+	"github.com/cosmos/cosmos-sdk/baseapp"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
@@ -33,6 +34,8 @@ type Options struct {
 	Accounts []Funds
 	// Genesis may change what the network starts from.
 	Genesis func(*app.Genesis)
+	// Validators there are; 1 if less. Operator(i) is the account of the i-th.
+	Validators int
 	// Logs shows the chain's log in the test's output.
 	Logs bool
 	// Broken turns off the check of the modules' laws after each block, for tests that break them.
@@ -49,11 +52,9 @@ type Funds struct {
 type Harness struct {
 	App *app.App
 
-	t         testing.TB
-	validator Account
-	consKey   []byte // address
-	power     int64
-	now       time.Time
+	t     testing.TB
+	votes []abci.VoteInfo
+	now   time.Time
 	broken    bool
 	sequences map[string]uint64
 	last      *abci.ResponseFinalizeBlock
@@ -67,15 +68,19 @@ func New(t testing.TB, o Options) *Harness {
 	if o.Logs {
 		logger = log.NewTestLogger(t)
 	}
-	a, err := app.New(app.Options{Logger: logger, DB: dbm.NewMemDB(), ChainID: ChainID})
+	a, err := app.New(app.Options{
+		Logger: logger, DB: dbm.NewMemDB(), ChainID: ChainID,
+		// What prunes beside would outlive the test.
+		BaseApp: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Harness{App: a, t: t, validator: Named("validator"), now: time.Unix(Start, 0).UTC(), broken: o.Broken, sequences: map[string]uint64{}}
-	cons := consensusKey()
-	g := app.Genesis{
-		ChainID: ChainID, Time: h.now,
-		Validators: []app.GenesisValidator{{Name: "validator", Operator: h.validator.Address, ConsensusKey: cons, StakeUhip: 1_000_000_000}},
+	h := &Harness{App: a, t: t, now: time.Unix(Start, 0).UTC(), broken: o.Broken, sequences: map[string]uint64{}}
+	g := app.Genesis{ChainID: ChainID, Time: h.now}
+	for i := range max(o.Validators, 1) {
+		v := Operator(i)
+		g.Validators = append(g.Validators, app.GenesisValidator{Name: v.Name, Operator: v.Address, ConsensusKey: consensusKey(i), StakeUhip: 1_000_000_000})
 	}
 	for _, f := range o.Accounts {
 		g.Accounts = append(g.Accounts, app.GenesisAccount{Address: Named(f.Name).Address, Uhip: f.Uhip, Ucredit: f.Ucredit})
@@ -87,13 +92,13 @@ func New(t testing.TB, o Options) *Harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.initChain(doc)
+	h.initChain(doc, len(g.Validators))
 	h.block(0)
 	return h
 }
 
 // initChain feeds the genesis document to the application.
-func (h *Harness) initChain(doc []byte) {
+func (h *Harness) initChain(doc []byte, validators int) {
 	h.t.Helper()
 	d, err := genutiltypes.AppGenesisFromReader(bytes.NewReader(doc))
 	if err != nil {
@@ -106,11 +111,15 @@ func (h *Harness) initChain(doc []byte) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if len(res.Validators) != 1 {
-		h.t.Fatalf("the chain starts with %d validators", len(res.Validators))
+	if len(res.Validators) != validators {
+		h.t.Fatalf("the chain starts with %d validators, want %d", len(res.Validators), validators)
 	}
-	h.power = res.Validators[0].Power
-	h.consKey = consensusAddress()
+	for i := range validators {
+		h.votes = append(h.votes, abci.VoteInfo{
+			Validator:   abci.Validator{Address: consensusAddress(i), Power: res.Validators[0].Power},
+			BlockIdFlag: cmtproto.BlockIDFlagCommit,
+		})
+	}
 }
 
 // NextBlock lets seconds pass and runs a block without transactions.
@@ -135,11 +144,8 @@ func (h *Harness) block(seconds int64, txs ...[]byte) *abci.ResponseFinalizeBloc
 	h.now = h.now.Add(time.Duration(seconds) * time.Second)
 	height := h.App.LastBlockHeight() + 1
 	res, err := h.App.FinalizeBlock(&abci.RequestFinalizeBlock{
-		Height: height, Time: h.now, Hash: BlockHash(height), Txs: txs, ProposerAddress: h.consKey,
-		DecidedLastCommit: abci.CommitInfo{Votes: []abci.VoteInfo{{
-			Validator:   abci.Validator{Address: h.consKey, Power: h.power},
-			BlockIdFlag: cmtproto.BlockIDFlagCommit,
-		}}},
+		Height: height, Time: h.now, Hash: BlockHash(height), Txs: txs, ProposerAddress: h.votes[0].Validator.Address,
+		DecidedLastCommit: abci.CommitInfo{Votes: h.votes},
 	})
 	if err != nil {
 		h.t.Fatalf("block %d: %v", height, err)
