@@ -93,6 +93,23 @@ func New(set Config) (*Client, error) {
 	return newClient(set, conn), nil
 }
 
+// Over is New on connections made elsewhere, one for each endpoint of the network and in their order, such as to nodes
+// in this process. The client closes them.
+func Over(set Config, conns ...Conn) (*Client, error) {
+	set = set.withDefaults()
+	if err := set.Network.Validate(); err != nil {
+		return nil, err
+	}
+	if len(conns) != len(set.Network.GRPC) {
+		return nil, fmt.Errorf("%d connections to the network's %d endpoints", len(conns), len(set.Network.GRPC))
+	}
+	f := &failover{call: set.Call}
+	for i, c := range conns {
+		f.ends = append(f.ends, end{name: set.Network.GRPC[i].Address, conn: c})
+	}
+	return newClient(set, f), nil
+}
+
 func newClient(set Config, conn *failover) *Client {
 	return &Client{
 		set: set, conn: conn,

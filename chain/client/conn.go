@@ -21,10 +21,16 @@ import (
 // maxAnswer bounds one answer of a node, in bytes.
 const maxAnswer = 16 << 20
 
-// end is one endpoint and the connection to it, which mends itself.
+// Conn is a connection to one node. One that broke mends itself.
+type Conn interface {
+	grpc.ClientConnInterface
+	Close() error
+}
+
+// end is one endpoint and the connection to it.
 type end struct {
 	name string
-	conn *grpc.ClientConn
+	conn Conn
 }
 
 // failover is a gRPC connection to whichever endpoint answers: it stays with the one that did last.
@@ -48,7 +54,7 @@ func dialAll(list []Endpoint, key ed25519.PrivateKey, call time.Duration) (*fail
 	return f, nil
 }
 
-func dialOne(e Endpoint, key ed25519.PrivateKey) (*grpc.ClientConn, error) {
+func dialOne(e Endpoint, key ed25519.PrivateKey) (Conn, error) {
 	if e.Plain {
 		return peer.DialLoopbackPlain(e.Address)
 	}

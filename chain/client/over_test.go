@@ -1,0 +1,46 @@
+package client
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A client on given connections asks them in the network's order, the next when one is away.
+func TestOver(t *testing.T) {
+	t.Parallel()
+	away, here := &madeConn{err: status.Error(codes.Unavailable, "away")}, &madeConn{}
+	n := Network{Name: "n", ChainID: testChain, GenesisHash: strings.Repeat("0", 64), GRPC: []Endpoint{{Address: "127.0.0.1:1", Plain: true}, {Address: "127.0.0.1:2", Plain: true}}}
+	_, err := Over(Config{Network: n}, away)
+	require.ErrorContains(t, err, "1 connections to the network's 2 endpoints")
+	c, err := Over(Config{Network: n}, away, here)
+	require.NoError(t, err)
+	_, err = c.Head(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 1}, []int{away.calls, here.calls})
+	require.NoError(t, c.Close())
+	require.True(t, away.closed && here.closed)
+}
+
+// madeConn is a connection made elsewhere, which answers nothing or an error.
+type madeConn struct {
+	grpc.ClientConnInterface
+	err    error
+	calls  int
+	closed bool
+}
+
+func (m *madeConn) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
+	m.calls++
+	return m.err
+}
+
+func (m *madeConn) Close() error {
+	m.closed = true
+	return nil
+}
