@@ -153,6 +153,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
+	a.dropLinks()
+	return err
+}
+
+// dropLinks lets go of all guests.
+func (a *Agent) dropLinks() {
 	a.mu.Lock()
 	units := a.units
 	a.units = map[string]*unit{}
@@ -160,7 +166,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, u := range units {
 		u.dropLink()
 	}
-	return err
 }
 
 // awaitChain gives the chain a moment to say what changed while the agent was

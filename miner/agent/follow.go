@@ -9,17 +9,22 @@ import (
 	"github.com/hippius/compute/internal/fault"
 )
 
-// keepFollowing asks the chain what changed, stores it with the cursor, and
-// pokes the VMs concerned.
+// follower is where following the chain has come to.
+type follower struct {
+	// cursor is the height up to which the chain was heard, stored that on disk.
+	cursor, stored int64
+	// listed: everything was heard, and changes since are enough. What happened
+	// while the agent was away may be older than the chain remembers them for.
+	listed bool
+}
+
+// keepFollowing asks the chain what changed, again and again.
 func (a *Agent) keepFollowing(ctx context.Context) error {
-	cursor, err := a.State.Cursor()
+	f, err := a.newFollower()
 	if err != nil {
 		return err
 	}
-	stored, wait := cursor, time.Duration(0)
-	// The first answer is everything: what happened while the agent was away
-	// may be older than the chain remembers changes for.
-	full := true
+	wait := time.Duration(0)
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -30,15 +35,7 @@ func (a *Agent) keepFollowing(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
-		after := cursor
-		if full {
-			after = 0
-		}
-		c, err := a.Chain.Changes(ctx, after)
-		if err == nil {
-			stored, err = a.take(c, stored)
-		}
-		if err != nil {
+		if err := a.catchUp(ctx, f); err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // told to end
 			}
@@ -46,15 +43,40 @@ func (a *Agent) keepFollowing(ctx context.Context) error {
 			wait = min(max(2*wait, a.c.Poll), 16*a.c.Poll)
 			continue
 		}
-		// A node that knows less than was heard already was restored, or is another that lags behind: what changed
-		// since its height is told once more, and all of it is asked for.
-		full = !c.Full && c.Height < after
-		cursor, wait = c.Height, a.c.Poll
-		if full {
-			a.Log.Warn("the chain's node is behind what was heard: every VM is listed anew", "height", c.Height, "heard", after)
+		wait = a.c.Poll
+		if !f.listed {
 			wait = 0
 		}
 	}
+}
+
+func (a *Agent) newFollower() (*follower, error) {
+	cursor, err := a.State.Cursor()
+	return &follower{cursor: cursor, stored: cursor}, err
+}
+
+// catchUp asks the chain what changed, stores it with the cursor, and pokes the
+// VMs concerned.
+func (a *Agent) catchUp(ctx context.Context, f *follower) error {
+	after := f.cursor
+	if !f.listed {
+		after = 0
+	}
+	c, err := a.Chain.Changes(ctx, after)
+	if err != nil {
+		return err
+	}
+	if f.stored, err = a.take(c, f.stored); err != nil {
+		return err
+	}
+	// A node that knows less than was heard already was restored, or is another that lags behind: what changed
+	// since its height is told once more, and all of it is asked for.
+	behind := !c.Full && c.Height < after
+	if behind {
+		a.Log.Warn("the chain's node is behind what was heard: every VM is listed anew", "height", c.Height, "heard", after)
+	}
+	f.cursor, f.listed = c.Height, !behind
+	return nil
 }
 
 // check refuses the answer of a node that names what no chain does: ids end up

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -250,7 +252,8 @@ func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
 	defer r.mu.Unlock()
 	var reports []*computev1.VMReport
 	var out []sent
-	for id, w := range r.words {
+	for _, id := range slices.Sorted(maps.Keys(r.words)) {
+		w := r.words[id]
 		if w.hushed || !all && !w.news {
 			continue
 		}

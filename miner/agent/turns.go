@@ -1,0 +1,50 @@
+package agent
+
+import (
+	"context"
+	"time"
+)
+
+// Turns takes an agent's doings one at a time, for whoever decides when each
+// happens, as a simulation does that must happen twice alike. Run does the same
+// in loops of its own; an agent is for one of the two.
+//
+// Any order of turns is right, but for one VM Reconcile must not run twice at
+// once, nor must any other turn.
+type Turns struct {
+	a *Agent
+	f *follower
+}
+
+// Turns of an agent that does not Run.
+func (a *Agent) Turns() (*Turns, error) {
+	f, err := a.newFollower()
+	if err != nil {
+		return nil, err
+	}
+	return &Turns{a: a, f: f}, nil
+}
+
+// Follow asks the chain what changed.
+func (t *Turns) Follow(ctx context.Context) error { return t.a.catchUp(ctx, t.f) }
+
+// VMs there are to reconcile.
+func (t *Turns) VMs(ctx context.Context) ([]string, error) { return t.a.list(ctx) }
+
+// Reconcile takes the next step for one VM, and says when the next is due at
+// the latest; zero for whenever.
+func (t *Turns) Reconcile(ctx context.Context, id string) (time.Duration, error) {
+	return t.a.reconcile(ctx, id)
+}
+
+// Report sends what is new, or everything, and waits for the chain's answer.
+func (t *Turns) Report(ctx context.Context, all bool) error {
+	_, err := t.a.reporter.send(ctx, all)
+	return err
+}
+
+// Tidy looks for what is left of VMs that are gone.
+func (t *Turns) Tidy(ctx context.Context) { t.a.tidy(ctx) }
+
+// End lets go of the guests; machines run on.
+func (t *Turns) End() { t.a.dropLinks() }
