@@ -17,6 +17,9 @@ type port struct {
 	sink  func([]byte)
 
 	clients sync.WaitGroup // what serves them
+	// turn is held while one client's words go to the guest, who may take his
+	// time. No mutex: waiting for a guest is nothing synctest may not know of.
+	turn chan struct{}
 
 	mu     sync.Mutex
 	moved  *sync.Cond // paused, client or closed changed
@@ -26,7 +29,7 @@ type port struct {
 }
 
 func newPort(sink func([]byte)) *port {
-	p := &port{sink: sink}
+	p := &port{sink: sink, turn: make(chan struct{}, 1)}
 	p.guest, p.host = net.Pipe()
 	p.moved = sync.NewCond(&p.mu)
 	return p
@@ -78,7 +81,9 @@ func (p *port) fromClient(a *attached) {
 		if err != nil || !p.awake() {
 			return
 		}
+		p.turn <- struct{}{}
 		_, _ = p.host.Write(buf[:n]) // a guest that closed its end hears nothing
+		<-p.turn
 	}
 }
 
