@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -131,6 +134,10 @@ func (c *command) keyLs() *cobra.Command {
 func (c *command) keyRm() *cobra.Command {
 	return &cobra.Command{
 		Use: "rm NAME", Aliases: []string{"remove"}, Short: "Remove an SSH key that no machine uses",
+		Long: `Remove an SSH key from the account: machines created from now on do not let it in.
+A machine keeps the keys it was created with, in its own ~/.ssh/authorized_keys. To
+lock a key out of one, remove the line there; the account forgets the key once no
+machine names it.`,
 		Example: "  hippius key rm laptop", Args: cobra.ExactArgs(1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -145,10 +152,35 @@ func (c *command) keyRm() *cobra.Command {
 				return err
 			}
 			defer s.close()
+			if err := s.unused(ctx, args[0]); err != nil {
+				return err
+			}
 			if err := s.sender.RemoveSSHKey(ctx, args[0]); err != nil {
 				return err
 			}
-			return c.print(keyView{Name: args[0]}, func(w *tableWriter) { w.row("Key " + args[0] + " removed") })
+			return c.print(keyView{Name: args[0]}, func(w *tableWriter) {
+				w.row("Key " + args[0] + " removed: machines created from now on do not let it in")
+			})
 		},
 	}
+}
+
+// unused refuses the key of a machine, and says which and what that means.
+func (s *session) unused(ctx context.Context, key string) error {
+	vms, err := s.chain.VMs(ctx, s.address, false)
+	if err != nil {
+		return err
+	}
+	var by []string
+	for _, vm := range vms {
+		if slices.Contains(vm.GetSpec().GetSshKeys(), key) {
+			by = append(by, vm.GetSpec().GetName())
+		}
+	}
+	if len(by) == 0 {
+		return nil
+	}
+	slices.Sort(by)
+	return withHint(fmt.Errorf("key %s lets into %s; a machine keeps the keys it was created with", key, strings.Join(by, ", ")),
+		"to lock it out, remove its line from ~/.ssh/authorized_keys there: 'hippius ssh %s'; the account forgets it once no machine names it", by[0])
 }

@@ -59,7 +59,7 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 		&cobra.Group{ID: groupTool, Title: "This tool:"},
 	)
 	root.AddCommand(
-		c.vm(), c.ssh(), c.sshProxy(), c.meshServe(),
+		c.vm(), c.ssh(), c.sshConfig(), c.sshProxy(), c.meshServe(),
 		c.plan(), c.image(), c.app(), c.miner(),
 		c.login(), c.whoami(), c.key(), c.billing(),
 		c.completion(),

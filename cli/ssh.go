@@ -45,7 +45,8 @@ and no open port on either side. The machine's host certificate is checked again
 the key that stands on chain, so there is no question to answer at first login.`,
 		Example: `  hippius ssh web-1
   hippius ssh web-1 uname -a
-  hippius ssh -i ~/.ssh/other --option LocalForward=8080:localhost:80 web-1`,
+  hippius ssh -i ~/.ssh/other --option LocalForward=8080:localhost:80 web-1
+  hippius ssh-config --install     # then plain ssh, scp, rsync and sftp: ssh web-1.hippius`,
 		Args: cobra.MinimumNArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.runSSH(cmd.Context(), f, args[0], args[1:]) },
 	}
@@ -101,24 +102,13 @@ func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := c.writeKnownHosts(vm)
+	options, err := c.sshOptions(vm)
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(known, "${") {
-		return nil, withHint(fmt.Errorf("ssh cannot use a settings folder with ${ in its name: %s", c.env.Home), "choose another with --home DIR")
-	}
-	user := f.user
-	if user == "" {
-		user = defaultUser
-	}
-	args := []string{
-		"-o", "ProxyCommand=" + shellQuote(c.env.Self) + " ssh-proxy --home " + shellQuote(c.env.Home) + " %h %p",
-		"-o", "UserKnownHostsFile=" + quoteOption(known), "-o", "GlobalKnownHostsFile=/dev/null",
-		"-o", "HostKeyAlias=" + vm.GetId(), "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no",
-		"-o", "HostKeyAlgorithms=ssh-ed25519-cert-v01@openssh.com", "-o", "CheckHostIP=no",
-		"-o", "PasswordAuthentication=no", "-o", "KbdInteractiveAuthentication=no",
-		"-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8",
+	var args []string
+	for _, o := range options {
+		args = append(args, "-o", o.key+"="+o.value)
 	}
 	if f.identity != "" {
 		args = append(args, "-i", f.identity, "-o", "IdentitiesOnly=yes")
@@ -126,7 +116,40 @@ func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
 	for _, o := range f.options {
 		args = append(args, "-o", o)
 	}
+	user := f.user
+	if user == "" {
+		user = defaultUser
+	}
 	return append(args, "-l", user, "--", addr.String()), nil
+}
+
+// sshOption is one of ssh's, written as its configuration and its -o want it.
+type sshOption struct{ key, value string }
+
+// sshOptions lead ssh to a machine and let it believe nobody else. The file that
+// tells it whom to believe is written.
+func (c *command) sshOptions(vm *computev1.VM) ([]sshOption, error) {
+	known, err := c.writeKnownHosts(vm)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(known, "${") {
+		return nil, withHint(fmt.Errorf("ssh cannot use a settings folder with ${ in its name: %s", c.env.Home), "choose another with --home DIR")
+	}
+	return []sshOption{
+		{"ProxyCommand", shellQuote(c.env.Self) + " ssh-proxy --home " + shellQuote(c.env.Home) + " %h %p"},
+		{"UserKnownHostsFile", quoteOption(known)},
+		{"GlobalKnownHostsFile", "/dev/null"},
+		{"HostKeyAlias", vm.GetId()},
+		{"StrictHostKeyChecking", "yes"},
+		{"UpdateHostKeys", "no"},
+		{"HostKeyAlgorithms", "ssh-ed25519-cert-v01@openssh.com"},
+		{"CheckHostIP", "no"},
+		{"PasswordAuthentication", "no"},
+		{"KbdInteractiveAuthentication", "no"},
+		{"ServerAliveInterval", "15"},
+		{"ServerAliveCountMax", "8"},
+	}, nil
 }
 
 // writeKnownHosts writes down which CA the chain says certifies the machine's hosts.

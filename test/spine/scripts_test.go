@@ -3,7 +3,9 @@ package spine
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
@@ -142,7 +144,7 @@ func setUpDesk(e *testscript.Env, n *devnet.Net) error {
 	return nil
 }
 
-// sshKeys are a good pair, a second public key, and an RSA key of the days of yore.
+// sshKeys are two good pairs, public keys of the other kinds, and an RSA key of the days of yore.
 func sshKeys() (map[string]string, error) {
 	files := map[string]string{}
 	for _, name := range []string{"laptop", "desktop"} {
@@ -164,12 +166,42 @@ func sshKeys() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := ssh.NewPublicKey(&weak.PublicKey)
+	long, err := rsa.GenerateKey(rand.Reader, 3072)
 	if err != nil {
 		return nil, err
 	}
-	files["weak.pub"] = string(ssh.MarshalAuthorizedKey(line))
-	return files, nil
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	for name, pub := range map[string]any{"weak": &weak.PublicKey, "rsa": &long.PublicKey, "ecdsa": &curve.PublicKey} {
+		line, err := ssh.NewPublicKey(pub)
+		if err != nil {
+			return nil, err
+		}
+		files[name+".pub"] = string(ssh.MarshalAuthorizedKey(line))
+	}
+	token, err := securityKey()
+	files["token.pub"] = token
+	return files, err
+}
+
+// securityKey is the public key of one that is touched, made for "ssh:" as ssh-keygen does.
+func securityKey() (string, error) {
+	pub, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	blob := ssh.Marshal(struct {
+		Type        string
+		Key         []byte
+		Application string
+	}{ssh.KeyAlgoSKED25519, pub, "ssh:"})
+	key, err := ssh.ParsePublicKey(blob)
+	if err != nil {
+		return "", err
+	}
+	return string(ssh.MarshalAuthorizedKey(key)), nil
 }
 
 // runTool is `hippius ARGS...`: it must succeed, or with ! fail. What it said is for stdout, stderr and status.
