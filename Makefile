@@ -17,7 +17,7 @@ export GOLANGCI_LINT_CACHE := $(CURDIR)/build/lint
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')
 
-.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz limits bench deb size clean
+.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz chaos limits bench deb size clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ e2e: setup build image ## whole-network tests with real machines (root)
 
 fuzz: ## every fuzz target for 60 s (FUZZTIME=10s for less)
 	tools/fuzz.sh $${FUZZTIME:-60s}
+
+chaos: ## simulated networks in which everything goes wrong: 200, or SEEDS=n, or one again in full with SEED=n
+	go test -count=1 -v -timeout 60m -run '^TestChaos$$' ./test/spine $(if $(SEED),-chaos.seed=$(SEED),-chaos.seeds=$(or $(SEEDS),200))
 
 bench: setup build image-tiny ## print "name value unit" lines (root)
 	@$(BIN)/hippius-devnet bench

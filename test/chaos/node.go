@@ -1,0 +1,230 @@
+package chaos
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	abciv1beta1 "cosmossdk.io/api/cosmos/base/abci/v1beta1"
+	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hippius/compute/chain/app/apptest"
+	"github.com/hippius/compute/chain/client"
+)
+
+// nodes there are; every program knows them all.
+const nodes = 2
+
+// chain is the application with a mempool before it and the nodes that speak for it.
+type chain struct {
+	*apptest.Harness
+	w *world
+
+	mu      sync.Mutex
+	pool    []*waiting
+	known   map[string]bool
+	results map[string]*abciv1beta1.TxResponse
+	nth     map[string]int // transactions of a sender at a moment
+	lag     [nodes]int64   // blocks a node is behind
+	// dropped and late are how many of a hundred transactions vanish or wait;
+	// lost is how many answers do.
+	dropped, late, lost int
+}
+
+// waiting is a transaction that a node took.
+type waiting struct {
+	raw    []byte
+	hash   string
+	from   string
+	at     time.Time
+	n      int
+	blocks int // to be left out of
+}
+
+func newChain(w *world, h *apptest.Harness) *chain {
+	return &chain{Harness: h, w: w, known: map[string]bool{}, results: map[string]*abciv1beta1.TxResponse{}, nth: map[string]int{}}
+}
+
+// line is one program's connection to one node.
+type line struct {
+	c    *chain
+	who  string
+	node int
+	god  bool // sees everything at once
+}
+
+// Close implements client.Conn.
+func (l *line) Close() error { return nil }
+
+// NewStream implements client.Conn.
+func (l *line) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "the chain has no streams")
+}
+
+// Invoke implements client.Conn.
+func (l *line) Invoke(ctx context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+	in, ok1 := args.(proto.Message)
+	out, ok2 := reply.(proto.Message)
+	if !ok1 || !ok2 {
+		return status.Errorf(codes.Internal, "%T and %T are no messages", args, reply)
+	}
+	if err := ctx.Err(); err != nil {
+		return status.FromContextError(err).Err()
+	}
+	if !l.god && !l.c.w.reach(l.who, nodeName(l.node)) {
+		return status.Error(codes.Unavailable, "no route to the node")
+	}
+	switch m := in.(type) {
+	case *txv1beta1.BroadcastTxRequest:
+		return l.broadcast(m, out)
+	case *txv1beta1.GetTxRequest:
+		return l.find(m, out)
+	}
+	request, err := proto.Marshal(in)
+	if err != nil {
+		return status.Error(codes.Internal, err.Error())
+	}
+	l.c.mu.Lock()
+	height := l.c.Height()
+	if !l.god {
+		height = max(height-l.c.lag[l.node], 1)
+	}
+	l.c.mu.Unlock()
+	answer, err := l.c.Ask(method, request, height)
+	if err != nil {
+		return err
+	}
+	return proto.Unmarshal(answer, out)
+}
+
+// merge gives a made answer back.
+func merge(out, answer proto.Message) error {
+	proto.Reset(out)
+	proto.Merge(out, answer)
+	return nil
+}
+
+// broadcast is a node's mempool.
+func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) error {
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sum := sha256.Sum256(m.GetTxBytes())
+	hash := strings.ToUpper(hex.EncodeToString(sum[:]))
+	answer := &txv1beta1.BroadcastTxResponse{TxResponse: &abciv1beta1.TxResponse{Txhash: hash}}
+	if c.known[hash] {
+		return merge(out, answer)
+	}
+	r := answer.TxResponse
+	if r.Code, r.Codespace, r.RawLog = c.CheckRaw(m.GetTxBytes(), false); r.GetCode() != 0 {
+		return merge(out, answer)
+	}
+	now := time.Now()
+	moment := fmt.Sprint(l.who, now.UnixNano())
+	c.nth[moment]++
+	t := &waiting{raw: m.GetTxBytes(), hash: hash, from: l.who, at: now, n: c.nth[moment]}
+	c.known[hash] = true
+	question := []any{l.who, now.UnixNano(), t.n}
+	if !l.god {
+		switch fate := c.w.chance.word(append(question, "fate")...); {
+		case fate < c.dropped:
+			t = nil
+		case fate < c.dropped+c.late:
+			t.blocks = 1 + c.w.chance.word(append(question, "blocks")...)%5
+		}
+	}
+	if t != nil {
+		c.pool = append(c.pool, t)
+	}
+	if !l.god && c.w.chance.word(append(question, "answer")...) < c.lost {
+		return status.Error(codes.Unavailable, "the connection broke")
+	}
+	return merge(out, answer)
+}
+
+func (l *line) find(m *txv1beta1.GetTxRequest, out proto.Message) error {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	r := l.c.results[m.GetHash()]
+	if r == nil || !l.god && r.GetHeight() > l.c.Height()-l.c.lag[l.node] {
+		return status.Error(codes.NotFound, "no such transaction")
+	}
+	return merge(out, &txv1beta1.GetTxResponse{TxResponse: r})
+}
+
+// block makes the next one of what waits, and gives what it did.
+func (c *chain) block() (done []apptest.Done, end []apptest.Event, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// By arrival; those of one moment by sender: the order of goroutines is nobody's.
+	slices.SortStableFunc(c.pool, func(a, b *waiting) int {
+		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.from, b.from), cmp.Compare(a.n, b.n))
+	})
+	var in, left []*waiting
+	held := map[string]bool{} // nobody's transactions overtake each other
+	for _, t := range c.pool {
+		if t.blocks > 0 || held[t.from] {
+			t.blocks--
+			held[t.from] = true
+			left = append(left, t)
+			continue
+		}
+		in = append(in, t)
+	}
+	raw := make([][]byte, len(in))
+	for i, t := range in {
+		raw[i] = t.raw
+	}
+	seconds := int64(time.Since(time.Unix(c.Now(), 0)) / time.Second)
+	done, end = c.Block(seconds, raw...)
+	for i, d := range done {
+		c.results[in[i].hash] = &abciv1beta1.TxResponse{
+			Height: c.Height(), Txhash: in[i].hash, Code: d.Code, Codespace: d.Codespace, RawLog: d.Log, Data: hex.EncodeToString(d.Data),
+		}
+	}
+	c.pool = left[:0]
+	for _, t := range left {
+		if code, _, _ := c.CheckRaw(t.raw, true); code == 0 {
+			c.pool = append(c.pool, t)
+		}
+	}
+	if c.Now() != time.Now().Unix() {
+		err = errors.New("the chain's clock and the world's are not one")
+	}
+	return done, end, err
+}
+
+func nodeName(i int) string { return fmt.Sprintf("node%d", i) }
+
+// network is the profile every program has.
+func network() client.Network {
+	n := client.Network{Name: "chaos", ChainID: apptest.ChainID, GenesisHash: strings.Repeat("0", 64)}
+	for i := range nodes {
+		n.GRPC = append(n.GRPC, client.Endpoint{Address: fmt.Sprintf("127.0.0.1:%d", 9000+i), Plain: true})
+	}
+	return n
+}
+
+// client is one program's, fresh as after a restart.
+func (c *chain) client(who string, god bool) *client.Client {
+	var conns []client.Conn
+	for i := range nodes {
+		conns = append(conns, &line{c: c, who: who, node: i, god: god})
+	}
+	cl, err := client.Over(client.Config{Network: network(), Poll: time.Second, Inclusion: 20500 * time.Millisecond}, conns...)
+	if err != nil {
+		panic(err) // the profile above is fixed
+	}
+	return cl
+}

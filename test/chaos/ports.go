@@ -1,0 +1,278 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/vm"
+)
+
+var (
+	errDead = errors.New("the process is dead")
+	errOdd  = errors.New("it failed for once")
+)
+
+// oddPart of a hundred calls fail for once while the world is at its worst.
+const oddPart = 2
+
+// do is every call by which a process changes anything outside itself. A dead
+// one changes nothing; one with a trap dies of it, before or after its effect.
+func (p *process) do(name, id string, f func() error) error {
+	p.mu.Lock()
+	dead, hit, after := p.dead, p.trap == name, p.trapAfter
+	p.mu.Unlock()
+	if dead {
+		return errDead
+	}
+	if hit && !after {
+		p.die()
+		return errDead
+	}
+	if !hit && p.h.w.odd() && p.h.w.chance.word(p.h.name, name, id, time.Now().UnixNano()) < oddPart {
+		return fmt.Errorf("%s: %w", name, errOdd)
+	}
+	err := f()
+	if hit {
+		p.die()
+		return errDead
+	}
+	return err
+}
+
+// calls that a process may die in.
+func calls() []string {
+	return []string{
+		"report", "everywhere", "collect", "image", "attach", "detach", "put seed", "remove seed",
+		"define", "create disk", "start", "shutdown", "reboot", "destroy",
+	}
+}
+
+// ports is the agent's way to the chain.
+type ports struct {
+	p *process
+	agent.Chain
+}
+
+// Changes implements agent.Chain; it changes nothing, but the dead do not ask.
+func (c *ports) Changes(ctx context.Context, after int64) (agent.Changes, error) {
+	if c.p.isDead() {
+		return agent.Changes{}, errDead
+	}
+	return c.Chain.Changes(ctx, after)
+}
+
+// Everywhere implements agent.Chain.
+func (c *ports) Everywhere(ctx context.Context, id string) (v []*computev1.VM, err error) {
+	err = c.p.do("everywhere", id, func() (err error) { v, err = c.Chain.Everywhere(ctx, id); return err })
+	return v, err
+}
+
+// Report implements agent.Chain.
+func (c *ports) Report(ctx context.Context, r []*computev1.VMReport) (out []*computev1.ReportResult, err error) {
+	err = c.p.do("report", "", func() (err error) { out, err = c.Chain.Report(ctx, r); return err })
+	return out, err
+}
+
+type portSecrets struct {
+	p *process
+	agent.Secrets
+}
+
+// Collect implements agent.Secrets.
+func (s *portSecrets) Collect(ctx context.Context, id string, seq uint32) (b instance.Bundle, u []byte, err error) {
+	err = s.p.do("collect", id, func() (err error) { b, u, err = s.Secrets.Collect(ctx, id, seq); return err })
+	return b, u, err
+}
+
+type portImages struct {
+	p *process
+	*images
+}
+
+// Get implements agent.Images.
+func (s *portImages) Get(ctx context.Context, im image.Image) (path string, err error) {
+	err = s.p.do("image", im.Name, func() (err error) { path, err = s.images.Get(ctx, im); return err })
+	return path, err
+}
+
+type portNetwork struct {
+	p *process
+	*taps
+}
+
+// Attach implements agent.Network.
+func (n *portNetwork) Attach(ctx context.Context, q agent.Port) (nic agent.NIC, err error) {
+	err = n.p.do("attach", string(q.ID), func() (err error) { nic, err = n.taps.Attach(ctx, q); return err })
+	return nic, err
+}
+
+// Detach implements agent.Network.
+func (n *portNetwork) Detach(ctx context.Context, id vm.ID) error {
+	return n.p.do("detach", string(id), func() error { return n.taps.Detach(ctx, id) })
+}
+
+type portSeeds struct {
+	p *process
+	*seed.Store
+}
+
+// Put implements agent.Seeds.
+func (s *portSeeds) Put(v seed.Seed) (path string, err error) {
+	err = s.p.do("put seed", v.VMID, func() (err error) { path, err = s.Store.Put(v); return err })
+	return path, err
+}
+
+// Remove implements agent.Seeds.
+func (s *portSeeds) Remove(id string) error {
+	return s.p.do("remove seed", id, func() error { return s.Store.Remove(id) })
+}
+
+type portDriver struct {
+	vm.Driver
+	p *process
+}
+
+// Define implements vm.Driver.
+func (d *portDriver) Define(ctx context.Context, m vm.Machine) error {
+	return d.p.do("define", string(m.ID), func() error { return d.Driver.Define(ctx, m) })
+}
+
+// CreateDisk implements vm.Driver.
+func (d *portDriver) CreateDisk(ctx context.Context, m vm.Machine) error {
+	return d.p.do("create disk", string(m.ID), func() error { return d.Driver.CreateDisk(ctx, m) })
+}
+
+// Start implements vm.Driver.
+func (d *portDriver) Start(ctx context.Context, id vm.ID, k vm.DiskKey) error {
+	return d.p.do("start", string(id), func() error { return d.Driver.Start(ctx, id, k) })
+}
+
+// Shutdown implements vm.Driver.
+func (d *portDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (m vm.Manner, err error) {
+	err = d.p.do("shutdown", string(id), func() (err error) { m, err = d.Driver.Shutdown(ctx, id, deadline); return err })
+	return m, err
+}
+
+// Reboot implements vm.Driver.
+func (d *portDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (m vm.Manner, err error) {
+	err = d.p.do("reboot", string(id), func() (err error) { m, err = d.Driver.Reboot(ctx, id, deadline); return err })
+	return m, err
+}
+
+// Resume implements vm.Driver.
+func (d *portDriver) Resume(ctx context.Context, id vm.ID) error {
+	return d.p.do("resume", string(id), func() error { return d.Driver.Resume(ctx, id) })
+}
+
+// Destroy implements vm.Driver.
+func (d *portDriver) Destroy(ctx context.Context, id vm.ID) error {
+	return d.p.do("destroy", string(id), func() error { return d.Driver.Destroy(ctx, id) })
+}
+
+// SweepTrash implements vm.Driver.
+func (d *portDriver) SweepTrash(ctx context.Context, before time.Time) (n int, err error) {
+	err = d.p.do("sweep", "", func() (err error) { n, err = d.Driver.SweepTrash(ctx, before); return err })
+	return n, err
+}
+
+// taps are a host's network.
+type taps struct {
+	mu    sync.Mutex
+	ports map[string]int
+	next  int
+	err   error
+}
+
+// Attach implements agent.Network.
+func (n *taps) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err != nil {
+		return agent.NIC{}, n.err
+	}
+	if _, ok := n.ports[string(p.ID)]; !ok {
+		n.next++
+		n.ports[string(p.ID)] = n.next
+	}
+	at := n.ports[string(p.ID)]
+	hi, lo := byte(at>>8), byte(at)
+	return agent.NIC{
+		Tap: fmt.Sprintf("hip%d", at), MAC: fmt.Sprintf("52:54:00:00:%02x:%02x", hi, lo),
+		Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, hi, lo, 2}), 30), Gateway: netip.AddrFrom4([4]byte{10, hi, lo, 1}),
+	}, nil
+}
+
+// Detach implements agent.Network.
+func (n *taps) Detach(_ context.Context, id vm.ID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.ports, string(id))
+	return nil
+}
+
+func (n *taps) set(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.err = err
+}
+
+func (n *taps) has(id string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.ports[id]
+	return ok
+}
+
+func (n *taps) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.ports)
+}
+
+// images are a host's cache.
+type images struct {
+	mu  sync.Mutex
+	err error
+}
+
+// Get implements agent.Images.
+func (s *images) Get(ctx context.Context, _ image.Image) (string, error) {
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if err != nil {
+		// Later than what else may fail in the same step, so that it is always the other that is told.
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+			return "", err
+		}
+	}
+	return "/images/tiny", nil
+}
+
+// Trim implements agent.Images.
+func (*images) Trim(func(string) bool, time.Time) (uint64, error) { return 0, nil }
+
+func (s *images) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// noMesh is a mesh without lighthouses.
+type noMesh struct{}
+
+// View implements agent.Mesh.
+func (noMesh) View(context.Context, string) (wire.Mesh, error) { return wire.Mesh{}, nil }

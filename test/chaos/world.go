@@ -1,0 +1,437 @@
+// Package chaos plays whole networks in one process and in no time, with
+// everything going wrong that can: agents, keepers and hosts die at any step,
+// nodes lie in the past, transactions and answers are lost, hypervisors fail,
+// and tenants do as they please. The laws of laws.go hold all the while, and
+// when it is over everything is in order again.
+//
+// The chain's application, its clients, the agents, the keepers and the dealing
+// of secrets are the real ones; the hypervisor is miner/vm/fake. One goroutine
+// decides, by the seed alone, who acts next, and lets it act until nothing moves
+// any more (testing/synctest): the same seed gives the same history.
+package chaos
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/chain/app"
+	"github.com/hippius/compute/chain/app/apptest"
+	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/plan"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/vm"
+)
+
+// Outcome of a history.
+type Outcome struct {
+	// Hash of all that happened.
+	Hash string
+	// Lines tell it.
+	Lines []string
+	// Blocks made, faults that struck, machines ordered, placements, proofs taken, accounts' VMs stopped for lack of credit.
+	Blocks, Faults, VMs, Moves, Proofs, RunOuts int
+	// Err is the law that was broken, if one was.
+	Err error
+}
+
+// world is one network.
+type world struct {
+	dir    string
+	trace  *trace
+	chance chance
+	chain  *chain
+	god    *client.Client
+	guests *guests
+	book   *book
+
+	hosts   []*host
+	keepers []*keeperHost
+	tenants []*tenant
+	errands sync.WaitGroup
+
+	mu     sync.Mutex
+	cuts   map[[2]string]bool
+	heals  []heal
+	active map[string]bool
+	faults int
+	wild   bool // things go wrong
+	// ill and lively are how many of a hundred seconds see a fault, and a tenant's errand.
+	ill, lively int
+
+	every  time.Duration // a block
+	vms    []*computev1.VM
+	rates  map[string][2]uint64
+	boots  map[string]uint64
+	purses []string
+	supply string
+	told   map[string]string
+}
+
+// Lengths of a history, in seconds.
+const (
+	wildFor  = 420
+	calmFor  = 1200
+	emptyFor = 900
+)
+
+// Play plays the history of a seed in dir. It must be called inside a
+// synctest bubble, which it leaves when all of it has ended.
+func Play(t testing.TB, seed uint64, dir string) Outcome {
+	t.Helper()
+	time.Sleep(time.Until(time.Unix(apptest.Start, 0))) // the chain's clock is the world's
+	w := &world{
+		dir: dir, trace: newTrace(), chance: newChance(seed), guests: &guests{signed: map[signed]bool{}},
+		cuts: map[[2]string]bool{}, active: map[string]bool{}, rates: map[string][2]uint64{}, boots: map[string]uint64{}, told: map[string]string{},
+	}
+	w.trace.began = time.Now()
+	w.book = newBook(w.guests)
+	ctx := context.Background()
+	err := w.build(ctx, t)
+	if err == nil {
+		err = w.live(ctx)
+	}
+	if err != nil {
+		w.trace.note("broken: %v", err)
+	}
+	err = errors.Join(err, w.close())
+	return Outcome{
+		Hash: w.trace.hash(), Lines: w.trace.lines, Blocks: int(w.chain.Height()), Faults: w.faults, VMs: len(w.book.vms),
+		Moves: w.book.moves, Proofs: w.book.proofs, RunOuts: w.book.runOuts, Err: err,
+	}
+}
+
+// key is always the same for the same name.
+func key(name string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("chaos/" + name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+func public(k ed25519.PrivateKey) ed25519.PublicKey { return ed25519.PublicKey(k[ed25519.SeedSize:]) }
+
+// clock is what programs are given as theirs.
+func (*world) clock() time.Time { return time.Now() }
+
+// reach says whether somebody reaches somebody.
+func (w *world) reach(from, to string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.cuts[[2]string{from, to}]
+}
+
+// odd says whether single calls may fail.
+func (w *world) odd() bool { return w.wild }
+
+func (w *world) host(operator string) *host {
+	for _, h := range w.hosts {
+		if h.wallet.Address() == operator {
+			return h
+		}
+	}
+	return nil
+}
+
+const bond = 1_000_000_000
+
+// build makes the network: its chain, keepers, miners and tenants.
+func (w *world) build(ctx context.Context, t testing.TB) error {
+	t.Helper()
+	w.every = w.chance.between(1, 4)
+	w.ill, w.lively = 2+w.chance.IntN(12), 3+w.chance.IntN(10)
+	miners, renters := 2+w.chance.IntN(3), 2+w.chance.IntN(2)
+	for i := range keepers {
+		k, err := newKeeper(w, i)
+		if err != nil {
+			return err
+		}
+		w.keepers = append(w.keepers, k)
+	}
+	var funds []apptest.Funds
+	for i := range miners {
+		funds = append(funds, apptest.Funds{Name: fmt.Sprintf("miner%d", i), Uhip: 10 * bond, Ucredit: 20_000_000})
+	}
+	for i := range renters {
+		credits := uint64(100_000_000)
+		if i > 0 { // enough for some minutes
+			credits = 60_000 + w.chance.Uint64N(200_000)
+		}
+		funds = append(funds, apptest.Funds{Name: fmt.Sprintf("tenant%d", i), Uhip: bond, Ucredit: credits})
+	}
+	for _, f := range funds {
+		w.purses = append(w.purses, apptest.Named(f.Name).Address)
+	}
+	w.chain = newChain(w, apptest.New(t, apptest.Options{Accounts: funds, Validators: keepers, Genesis: w.genesis}))
+	w.god = w.chain.client("god", true)
+	w.supply = w.chain.Supply()
+	for _, k := range w.keepers {
+		if err := k.start(); err != nil {
+			return err
+		}
+	}
+	for i := range miners {
+		h, err := newHost(w, i)
+		if err != nil {
+			return err
+		}
+		w.hosts = append(w.hosts, h)
+	}
+	for i := range renters {
+		r, err := newTenant(w, fmt.Sprintf("tenant%d", i))
+		if err != nil {
+			return err
+		}
+		w.tenants = append(w.tenants, r)
+	}
+	return w.register(ctx)
+}
+
+func (w *world) genesis(g *app.Genesis) {
+	g.Overrides = prices()
+	sum := sha256.Sum256([]byte("tiny"))
+	g.Images = []plan.Image{{
+		Name: "tiny", OS: "tiny", Version: "1", URLs: []string{"https://images.example/tiny"}, SHA256: sum[:], Format: "qcow2",
+		SizeBytes: 1 << 20, VirtualSizeBytes: 1 << 30, Arch: "amd64", User: "hippius",
+	}}
+	for i, k := range w.keepers {
+		g.Keepers = append(g.Keepers, app.GenesisKeeper{
+			Operator: apptest.Operator(i).Address, Identity: public(k.identity), HPKEKey: k.sealing.Public(), Endpoint: "127.0.0.1:7000", Name: k.name,
+		})
+	}
+}
+
+// register puts miners and tenants on chain while nothing goes wrong.
+func (w *world) register(ctx context.Context) error {
+	var mu sync.Mutex
+	var errs error
+	for _, h := range w.hosts {
+		offer := &registryv1.MsgRegisterMiner{
+			Name: h.name, Identity: public(h.identity), Roles: []string{"compute"}, Endpoint: h.name + ".example:7070", Region: "eu", BondUhip: bond,
+			Capacity: &registryv1.Capacity{
+				Cores: uint32(1 + w.chance.IntN(3)), MemoryMib: 16 << 10, DiskGib: 200, Arch: "amd64", Acceleration: "tcg", CpuModel: "test", DiskWriteBytesPerSecond: 1, //nolint:gosec // up to 3
+			},
+		}
+		w.errands.Go(func() {
+			c := w.chain.client(h.name, false)
+			err := c.NewSender(h.wallet).RegisterMiner(ctx, offer)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = errors.Join(errs, err)
+		})
+	}
+	for _, t := range w.tenants {
+		w.errands.Go(func() {
+			err := t.join(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = errors.Join(errs, err)
+		})
+	}
+	for range 20 {
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if err := w.makeBlock(ctx); err != nil {
+			return err
+		}
+	}
+	w.errands.Wait()
+	for _, h := range w.hosts {
+		errs = errors.Join(errs, h.start())
+	}
+	return errs
+}
+
+// live plays: a wild time, a calm one, and the end of all machines.
+func (w *world) live(ctx context.Context) error {
+	w.wild = true
+	for range wildFor {
+		if err := w.second(ctx, true); err != nil {
+			return err
+		}
+	}
+	w.wild = false
+	if err := w.mend(true); err != nil {
+		return err
+	}
+	w.trace.note("nothing is broken any more")
+	if err := w.until(ctx, calmFor, w.settled, revive); err != nil {
+		return fmt.Errorf("not in order %d s after the last fault: %w", calmFor, err)
+	}
+	w.trace.note("everything is in order; the tenants end all machines")
+	if err := w.until(ctx, emptyFor, w.emptied, terminate); err != nil {
+		return fmt.Errorf("not gone %d s after its end: %w", emptyFor, err)
+	}
+	return w.forget(ctx)
+}
+
+// second lets one pass.
+func (w *world) second(ctx context.Context, busy bool) error {
+	time.Sleep(time.Second)
+	synctest.Wait()
+	if err := w.mend(false); err != nil {
+		return err
+	}
+	if busy && w.chance.often(w.ill) {
+		if err := w.disturb(); err != nil {
+			return err
+		}
+		synctest.Wait()
+	}
+	if busy {
+		for _, t := range w.tenants {
+			t.act()
+		}
+	}
+	for _, h := range w.hosts {
+		if h.run == nil && !w.active[h.name+"'s agent is killed"] && !w.active[h.name+" has no power"] && w.chance.often(15) {
+			w.trace.note("%s's agent starts", h.name)
+			if err := h.start(); err != nil {
+				return err
+			}
+		}
+		if err := h.act(); err != nil {
+			return err
+		}
+	}
+	for _, k := range w.keepers {
+		if k.svc != nil && w.chance.often(5) {
+			_ = k.svc.Sweep(ctx) // it does not reach the chain, or is done later
+		}
+	}
+	if time.Since(time.Unix(w.chain.Now(), 0)) < w.every || w.active["the chain stands still"] {
+		return nil
+	}
+	return w.makeBlock(ctx)
+}
+
+// makeBlock makes one, and sees that all laws hold.
+func (w *world) makeBlock(ctx context.Context) error {
+	done, end, err := w.chain.block()
+	if err != nil {
+		return err
+	}
+	if err := w.book.enter(w.chain.Height(), w.chain.Now(), done, end); err != nil {
+		return err
+	}
+	if err := w.look(ctx); err != nil {
+		return err
+	}
+	w.tell()
+	return w.laws(ctx)
+}
+
+// tell notes what changed.
+func (w *world) tell() {
+	for _, v := range w.vms {
+		s, a := v.GetStatus(), v.GetStatus().GetAttestation()
+		w.trace.mark(v.GetId(), a.GetProofHeight(), a.GetRunningSeconds(), a.GetStoppedSeconds())
+		where := "nobody"
+		if h := w.host(s.GetMiner()); h != nil {
+			where = h.name
+		}
+		line := fmt.Sprintf("%s with %s, instance %d, generation %d, reboot %d of %d", phase(v), where,
+			s.GetInstanceSeq(), v.GetGeneration(), s.GetObservedRebootSeq(), v.GetSpec().GetRebootSeq())
+		if w.told[v.GetId()] != line {
+			w.told[v.GetId()] = line
+			w.trace.note("block %d: %.6s is %s; proved %d s, stopped %d s", w.chain.Height(), v.GetId(), line, a.GetRunningSeconds(), a.GetStoppedSeconds())
+		}
+	}
+}
+
+// until lets calm seconds pass until something is so. Now and then each tenant
+// does what is his to do.
+func (w *world) until(ctx context.Context, seconds int, so func() error, errand func(t *tenant, v *computev1.VM)) error {
+	var err error
+	for i := range seconds {
+		if err = w.second(ctx, false); err != nil {
+			return err
+		}
+		if err = so(); err == nil {
+			return nil
+		}
+		for _, t := range w.tenants {
+			if i%10 != 5 || !t.tell() {
+				continue
+			}
+			for _, v := range w.of(t) {
+				if t.tell() {
+					errand(t, v)
+				}
+			}
+		}
+	}
+	return err
+}
+
+// revive brings back what failed while nothing worked.
+func revive(t *tenant, v *computev1.VM) {
+	if phase(v) == corevm.Failed {
+		t.do(fmt.Sprintf("start %.6s", v.GetId()), func(ctx context.Context) error { return t.sender.StartVM(ctx, v.GetId()) })
+		return
+	}
+	t.tend(v)
+}
+
+// terminate ends what is left, with credits bought for it if need be.
+func terminate(t *tenant, v *computev1.VM) {
+	t.do(fmt.Sprintf("terminate %.6s", v.GetId()), func(ctx context.Context) error {
+		err := t.sender.TerminateVM(ctx, v.GetId())
+		if err == nil {
+			return nil
+		}
+		_, buyErr := t.sender.Buy(ctx, t.wallet.Address(), 1_000_000, "")
+		return errors.Join(err, buyErr)
+	})
+}
+
+// forget lets the times pass for which anything is kept of a VM that has ended.
+func (w *world) forget(ctx context.Context) error {
+	w.errands.Wait()
+	time.Sleep(vm.TrashPeriod + 2*time.Hour)
+	synctest.Wait()
+	for range 3 {
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if err := w.makeBlock(ctx); err != nil {
+			return err
+		}
+		for _, h := range w.hosts {
+			// What time it is for the trash, the chain says.
+			h.run.turn("follow", func(ctx context.Context) { _ = h.run.turns.Follow(ctx) }) // three times, and nothing is broken
+			h.run.turn("tidy", h.run.turns.Tidy)
+		}
+		for _, k := range w.keepers {
+			if err := k.svc.Sweep(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return w.forgotten()
+}
+
+// close ends everything that runs.
+func (w *world) close() error {
+	var errs error
+	for _, h := range w.hosts {
+		if h.run != nil {
+			errs = errors.Join(errs, h.end())
+		}
+	}
+	w.errands.Wait()
+	for _, h := range w.hosts {
+		errs = errors.Join(errs, h.driver.Close())
+	}
+	for _, k := range w.keepers {
+		if k.svc != nil {
+			errs = errors.Join(errs, k.stop())
+		}
+	}
+	return errs
+}
