@@ -52,9 +52,9 @@ type Funds struct {
 type Harness struct {
 	App *app.App
 
-	t     testing.TB
-	votes []abci.VoteInfo
-	now   time.Time
+	t         testing.TB
+	votes     []abci.VoteInfo
+	now       time.Time
 	broken    bool
 	sequences map[string]uint64
 	last      *abci.ResponseFinalizeBlock
