@@ -24,6 +24,8 @@ type Cmd struct {
 // up outside. It is killed when ctx ends, and at the latest with the lab.
 func (l *Lab) Command(ctx context.Context, argv ...string) *Cmd {
 	c := &Cmd{Cmd: exec.CommandContext(ctx, argv[0], argv[1:]...), lab: l}
+	// Ctrl-C at the owner's terminal is for the owner, who ends the rest in order.
+	c.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	c.wait = sync.OnceValue(func() error {
 		err := c.Cmd.Wait()
 		l.mu.Lock()
