@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,11 +81,7 @@ func (c *counted) block(req *abci.RequestFinalizeBlock, res *abci.ResponseFinali
 func (c *counted) moved() map[string]float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make(map[string]float64, len(c.phases))
-	for phase, n := range c.phases {
-		out[phase] = n
-	}
-	return out
+	return maps.Clone(c.phases)
 }
 
 func (c *counted) blockTime() float64 {

@@ -60,7 +60,7 @@ func (a *App) restoreVersion() error {
 	if a.LastBlockHeight() == 0 {
 		return nil
 	}
-	ctx := a.NewUncachedContext(true, cmtproto.Header{Height: a.LastBlockHeight(), ChainID: a.ChainID()})
+	ctx := a.NewUncachedContext(true, cmtproto.Header{Height: a.LastBlockHeight(), ChainID: a.ChainID()}) //nolint:staticcheck // the others look at a block in the making: here is none
 	bz, err := a.store(upgradetypes.StoreKey).OpenKVStore(ctx).Get([]byte{upgradetypes.ProtocolVersionByte})
 	if err != nil {
 		return fmt.Errorf("version of the application: %w", err)
@@ -95,7 +95,7 @@ func (e *UpgradeNeededError) Error() string {
 // wrongVersion tells whether a block could not be executed because this is not the chain's version; nil if it is.
 func (a *App) wrongVersion(height int64) error {
 	// What the failed block wrote lies above the state that is looked at.
-	ctx := a.NewUncachedContext(true, cmtproto.Header{Height: a.LastBlockHeight(), ChainID: a.ChainID()})
+	ctx := a.NewUncachedContext(true, cmtproto.Header{Height: a.LastBlockHeight(), ChainID: a.ChainID()}) //nolint:staticcheck // the others look at a block in the making
 	plan, err := a.Keepers.Upgrade.GetUpgradePlan(ctx)
 	switch known := a.Keepers.Upgrade.HasHandler(plan.Name); {
 	case err == nil && height >= plan.Height && !known:

@@ -109,10 +109,9 @@ func (l *line) Invoke(ctx context.Context, method string, args, reply any, _ ...
 }
 
 // merge gives a made answer back.
-func merge(out, answer proto.Message) error {
+func merge(out, answer proto.Message) {
 	proto.Reset(out)
 	proto.Merge(out, answer)
-	return nil
 }
 
 // broadcast is a node's mempool.
@@ -124,11 +123,13 @@ func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) err
 	hash := strings.ToUpper(hex.EncodeToString(sum[:]))
 	answer := &txv1beta1.BroadcastTxResponse{TxResponse: &abciv1beta1.TxResponse{Txhash: hash}}
 	if c.known[hash] {
-		return merge(out, answer)
+		merge(out, answer)
+		return nil
 	}
 	r := answer.TxResponse
 	if r.Code, r.Codespace, r.RawLog = c.CheckRaw(m.GetTxBytes(), false); r.GetCode() != 0 {
-		return merge(out, answer)
+		merge(out, answer)
+		return nil
 	}
 	now := time.Now()
 	moment := fmt.Sprint(l.who, now.UnixNano())
@@ -150,7 +151,8 @@ func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) err
 	if !l.god && c.w.chance.word(append(question, "answer")...) < c.lost {
 		return status.Error(codes.Unavailable, "the connection broke")
 	}
-	return merge(out, answer)
+	merge(out, answer)
+	return nil
 }
 
 func (l *line) find(m *txv1beta1.GetTxRequest, out proto.Message) error {
@@ -160,7 +162,8 @@ func (l *line) find(m *txv1beta1.GetTxRequest, out proto.Message) error {
 	if r == nil || !l.god && r.GetHeight() > l.c.Height()-l.c.lag[l.node] {
 		return status.Error(codes.NotFound, "no such transaction")
 	}
-	return merge(out, &txv1beta1.GetTxResponse{TxResponse: r})
+	merge(out, &txv1beta1.GetTxResponse{TxResponse: r})
+	return nil
 }
 
 // block makes the next one of what waits, and gives what it did.

@@ -226,13 +226,6 @@ func (n *taps) set(err error) {
 	n.err = err
 }
 
-func (n *taps) has(id string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	_, ok := n.ports[id]
-	return ok
-}
-
 func (n *taps) count() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -38,7 +38,6 @@ type tenant struct {
 	chain  *client.Client
 	sender *client.Sender
 	block  mesh.Block
-	ids    []string
 	serial int
 
 	mu      sync.Mutex

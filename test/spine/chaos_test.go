@@ -11,7 +11,7 @@ import (
 	"github.com/hippius/compute/test/chaos"
 )
 
-//nolint:gochecknoglobals // flags of this test binary, which 'make chaos' sets
+// Flags of this test binary, which 'make chaos' sets.
 var (
 	chaosSeeds = flag.Int("chaos.seeds", 10, "how many histories TestChaos plays")
 	chaosSeed  = flag.Uint64("chaos.seed", 0, "play this one only, and tell all of it")
@@ -29,7 +29,7 @@ func play(t *testing.T, seed uint64) (out chaos.Outcome) {
 // keep is synced at each step.
 func ramDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "chaos-")
+	dir, err := os.MkdirTemp("/dev/shm", "chaos-") //nolint:usetesting // t.TempDir is on a disk
 	if err != nil {
 		return t.TempDir()
 	}
