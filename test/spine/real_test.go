@@ -50,7 +50,7 @@ func realNetwork(t *testing.T, change func(*devnet.Config)) (*devnet.Net, *demo.
 		t.Fatal(err)
 	}
 	c := devnet.Default()
-	c.Tag = "hipt"
+	c.Tag = realTag
 	c.Dir = testkit.ShortDir(t)
 	c.Bin, c.Images = filepath.Join(root, "build/bin"), filepath.Join(root, "build/images")
 	c.Log = testkit.Logger(t)

@@ -18,6 +18,10 @@ esac
 buf=$PWD/tools/proto/node_modules/@bufbuild/buf-linux-$cpu/bin/buf
 if [ "$("$buf" --version 2>/dev/null)" != "$(sed -n "s/.*buf-linux-$cpu\": \"\(.*\)\".*/\1/p" tools/proto/package.json)" ]; then
 	npm ci --prefix tools/proto --no-fund --no-audit --loglevel=error
+	[ -x "$buf" ] || { # npm takes what is optional for there or not
+		echo "gen: npm did not install $buf; is its registry reachable, and its certificate trusted (NODE_EXTRA_CA_CERTS)?" >&2
+		exit 1
+	}
 fi
 
 mkdir -p "$tools"
