@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,11 +35,21 @@ func TestDeviceRefusesTheRevoked(t *testing.T) {
 
 // reloads is a node that remembers what it was told.
 type reloads struct {
+	mu  sync.Mutex
 	all []nebula.Config
 	err error
 }
 
+// set changes what the follower's goroutine meets.
+func (r *reloads) set(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
 func (r *reloads) Reload(c nebula.Config) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.err != nil {
 		return r.err
 	}
@@ -53,7 +64,11 @@ func TestDeviceFollowsRevocations(t *testing.T) {
 		node := &reloads{}
 		var now nebula.Config
 		var away error
-		look := func(context.Context) (nebula.Config, error) { return now, away }
+		look := func(context.Context) (nebula.Config, error) {
+			node.mu.Lock()
+			defer node.mu.Unlock()
+			return now, away
+		}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -68,18 +83,16 @@ func TestDeviceFollowsRevocations(t *testing.T) {
 			}
 		}
 		step("nothing new", 0)
-		now.Blocklist = []string{"ab"}
-		node.err = errors.New("not now")
+		node.set(func() { now.Blocklist, node.err = []string{"ab"}, errors.New("not now") })
 		step("a reload fails", 0)
-		node.err = nil
+		node.set(func() { node.err = nil })
 		step("and is tried again", 1)
 		if !slices.Equal(node.all[0].Blocklist, now.Blocklist) {
 			t.Errorf("told %+v", node.all[0])
 		}
-		away, now.Blocklist = errors.New("chain away"), nil
+		node.set(func() { away, now.Blocklist = errors.New("chain away"), nil })
 		step("the chain is away", 1)
-		away = nil
-		now.Lighthouses = []nebula.Lighthouse{{Relay: true}}
+		node.set(func() { away, now.Lighthouses = nil, []nebula.Lighthouse{{Relay: true}} })
 		step("a lighthouse more", 2)
 		cancel()
 		<-done
