@@ -97,12 +97,11 @@ func (n *Node) observe(ctx context.Context) error {
 		return nil
 	})
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
-	addr, err := n.listen(ctx, n.config.Observe, func(l net.Listener) error { return o.Serve(serving, l) }, func(context.Context) { end() })
+	_, err := n.listen(ctx, n.config.Observe, func(l net.Listener) error { return o.Serve(serving, l) }, func(context.Context) { end() })
 	if err != nil {
 		end()
 		return fmt.Errorf("observe: %w", err)
 	}
-	n.observeAddr = addr
 	return nil
 }
 

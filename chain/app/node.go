@@ -37,7 +37,7 @@ type Node struct {
 	observer *observe.Observer
 	counted  counted
 
-	grpcAddr, plainAddr, observeAddr string
+	grpcAddr, plainAddr string
 
 	failed chan error
 	// closers run in reverse.
@@ -239,9 +239,6 @@ func (n *Node) GRPCAddr() string { return n.grpcAddr }
 
 // GRPCPlainAddr is where programs on this machine connect, or empty.
 func (n *Node) GRPCPlainAddr() string { return n.plainAddr }
-
-// ObserveAddr is where the node shows itself, or empty.
-func (n *Node) ObserveAddr() string { return n.observeAddr }
 
 // Height of the last block that the node has executed.
 func (n *Node) Height() int64 { return n.app.LastBlockHeight() }

@@ -127,7 +127,7 @@ func (n *network) order(w *wallet.Wallet, d Dealt, u UserData, seq uint32) {
 func (n *network) collector(key ed25519.PrivateKey) *secrets.Collector {
 	return secrets.New(secrets.Config{
 		ChainID: chainID, Chain: minerView{n}, Dial: secrets.NewPeers(key), Log: slog.New(slog.DiscardHandler),
-		Patience: 700 * time.Millisecond, Pause: 20 * time.Millisecond,
+		Patience: 2 * time.Second, Pause: 20 * time.Millisecond,
 	})
 }
 

@@ -182,7 +182,7 @@ func TestRun(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- Run(ctx, c, slog.New(slog.NewTextHandler(log, nil))) }()
 		addr := ""
-		require.Eventually(t, func() bool { addr = log.find(`keeper listens" addr=(\S+)`); return addr != "" }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { addr = log.find(`keeper listens" addr=(\S+)`); return addr != "" }, 30*time.Second, 10*time.Millisecond)
 
 		identity, err := peer.LoadOrCreateKey(filepath.Join(c.Data, IdentityFile))
 		require.NoError(t, err)
@@ -195,7 +195,7 @@ func TestRun(t *testing.T) {
 		require.NoError(t, conn.Close())
 
 		health := log.find(`observer listens" addr=(\S+)`)
-		require.Eventually(t, func() bool { return get(t, health, "/readyz") == "ok\n" }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return get(t, health, "/readyz") == "ok\n" }, 30*time.Second, 10*time.Millisecond)
 		require.Contains(t, get(t, health, "/metrics"), "hippius_keeper_vms 0")
 		cancel()
 		require.NoError(t, <-done)

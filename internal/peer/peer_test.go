@@ -92,7 +92,7 @@ func listen(t *testing.T) net.Listener {
 
 func dial(t *testing.T, addr string, key ed25519.PrivateKey, pinned ed25519.PublicKey) (grpc_health_v1.HealthClient, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	conn, err := Dial(ctx, addr, key, pinned)
 	if err != nil {

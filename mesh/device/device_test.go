@@ -87,14 +87,14 @@ func (p *process) serve(t *testing.T) <-chan error {
 
 func (p *process) up(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	require.NoError(t, device.EnsureRunning(ctx, p.SocketPath, func() error { return nil }))
 }
 
 func (p *process) dial(t *testing.T, to netip.AddrPort) net.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for {
 		conn, err := device.Dial(ctx, p.SocketPath, to)
@@ -265,7 +265,7 @@ func TestRaceOfStarters(t *testing.T) {
 	}
 	clients.Wait()
 	require.EqualValues(t, 1, p.opens.Load(), "the mesh was joined once")
-	require.Eventually(t, func() bool { return lost.Load() == spawned.Load()-1 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return lost.Load() == spawned.Load()-1 }, 30*time.Second, 10*time.Millisecond)
 	cancel()
 	servers.Wait()
 }
@@ -338,7 +338,7 @@ func TestRefusals(t *testing.T) {
 	require.Eventually(t, func() bool {
 		c, err := device.Dial(t.Context(), p.SocketPath, nobody)
 		return err == nil && c.Close() == nil
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	for _, c := range conns {
 		_ = c.Close()
 	}
@@ -361,7 +361,7 @@ func TestRefusals(t *testing.T) {
 			got, _ := io.ReadAll(c)
 			require.NoError(t, c.Close())
 			return strings.Contains(string(got), `"kind":"failed"`)
-		}, 5*time.Second, 10*time.Millisecond, name)
+		}, 30*time.Second, 10*time.Millisecond, name)
 	}
 }
 
@@ -410,7 +410,7 @@ func TestMeshThatDoesNotStart(t *testing.T) {
 		return nil, errors.New("certificate has expired")
 	}
 	ended := p.serve(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	_, err := device.DialOrSpawn(ctx, p.SocketPath, netip.MustParseAddrPort("127.0.0.1:1"), func() error { return nil })
 	var refused *device.RefusedError

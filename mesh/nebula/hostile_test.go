@@ -38,7 +38,7 @@ func TestHostileSender(t *testing.T) {
 	vmConfig := onLoopback(alice.member(t, 2, "vm"), seen)
 	vmConfig.Stack = func([]netip.Prefix, int) (nebula.Stack, error) { return heard, nil }
 	vm := start(t, "vm", vmConfig)
-	require.Eventually(t, vm.LighthouseUp, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, vm.LighthouseUp, 30*time.Second, 5*time.Millisecond)
 	member := runHostile(t, program, onLoopback(alice.member(t, 48, "device"), seen))
 
 	// What goes wrong below is proven by what arrives afterwards by the same tunnel.
@@ -48,7 +48,7 @@ func TestHostileSender(t *testing.T) {
 	}
 	arrives := func(word string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return heard.has(word) }, 5*time.Second, 5*time.Millisecond, "%s", word)
+		require.Eventually(t, func() bool { return heard.has(word) }, 30*time.Second, 5*time.Millisecond, "%s", word)
 	}
 	send(member, alice.addr(48), "a member as itself")
 	arrives("a member as itself")
@@ -99,7 +99,7 @@ func TestHostileSenderInside(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 			}
 			if c.enters {
-				require.Eventually(t, func() bool { return heard.has("an operator inside") }, 5*time.Second, 5*time.Millisecond, "the attack is real")
+				require.Eventually(t, func() bool { return heard.has("an operator inside") }, 30*time.Second, 5*time.Millisecond, "the attack is real")
 				return
 			}
 			require.Never(t, func() bool { return heard.has("an operator inside") }, 300*time.Millisecond, 20*time.Millisecond)

@@ -121,7 +121,7 @@ func (s *intruder) enters(t *testing.T, edit func(rule map[string]any)) bool {
 	}()
 	// The intruder may send but, its replies unanswered, not connect: so ask
 	// the victim, after the tunnel stands.
-	require.Eventually(t, func() bool { _, ok := evil.Peer(netip.MustParseAddr("100.64.0.66")); return ok }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, ok := evil.Peer(netip.MustParseAddr("100.64.0.66")); return ok }, 30*time.Second, time.Millisecond)
 	conn, err := dial(t, evil, netip.MustParseAddr("100.64.0.66"), time.Second)
 	if err == nil {
 		_ = conn.Close()

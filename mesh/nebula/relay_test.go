@@ -99,7 +99,7 @@ func TestAdmissionKeepsStolenAddressesOut(t *testing.T) {
 				reaches(t, later, vm.Addr())
 				return
 			}
-			require.Eventually(t, evil.LighthouseUp, 5*time.Second, 10*time.Millisecond)
+			require.Eventually(t, evil.LighthouseUp, 30*time.Second, 10*time.Millisecond)
 			_, err = dial(t, later, vm.Addr(), quick)
 			require.ErrorIs(t, err, nebula.ErrUnreachable, "the thief should have swallowed the traffic")
 		})

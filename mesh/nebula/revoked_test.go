@@ -110,7 +110,7 @@ func TestNobodyRevokesAnothers(t *testing.T) {
 	session := reaches(t, start(t, "laptop", relayOnly(alice.member(t, 48), 3, seen)), vm.Addr())
 	require.NoError(t, lh.Reload(config))
 	later := start(t, "later", relayOnly(laterConfig, 4, seen))
-	require.Eventually(t, later.LighthouseUp, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, later.LighthouseUp, 30*time.Second, 10*time.Millisecond)
 	// Longer than a lighthouse takes to look.
 	require.Never(t, func() bool { return !vm.LighthouseUp() || !later.LighthouseUp() }, 3*time.Second, 50*time.Millisecond)
 	pong(t, session)
@@ -126,8 +126,8 @@ func TestRevokedBeforeItAppears(t *testing.T) {
 	config.Revoked = revokes(t, alice, fencedConfig)
 	lh := start(t, "lighthouse", config)
 	fenced := start(t, "fenced", onLoopback(fencedConfig, op.as(lh, loopback(1))))
-	require.Eventually(t, fenced.LighthouseUp, 5*time.Second, time.Millisecond)
-	require.Eventually(t, func() bool { return !fenced.LighthouseUp() }, 10*time.Second, time.Millisecond, "cut")
+	require.Eventually(t, fenced.LighthouseUp, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !fenced.LighthouseUp() }, 30*time.Second, time.Millisecond, "cut")
 	// It calls again each second, until the library refuses it.
 	var quiet int
 	require.Eventually(t, func() bool {

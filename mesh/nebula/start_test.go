@@ -118,7 +118,7 @@ func TestNamesCannotBecomeSettings(t *testing.T) {
 	require.NoError(t, lh.Reload(config))
 	seen := op.as(lh, loopback(1))
 	vm := start(t, "vm", onLoopback(alice.member(t, 2), seen))
-	require.Eventually(t, vm.LighthouseUp, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, vm.LighthouseUp, 30*time.Second, 5*time.Millisecond)
 }
 
 func TestFirewall(t *testing.T) {

@@ -195,10 +195,14 @@ func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1
 		return answer{keeper: k, err: err}, secretshare.Commitment{}
 	}
 	defer release()
+	var said error
 	for {
 		r, err := c.call(ctx, client, v.GetId(), want.GetSeq())
 		if err == nil {
 			return check(k, r, v, want)
+		}
+		if said == nil || ctx.Err() == nil {
+			said = err // not that our patience ended in the middle of a call: what the keeper last answered
 		}
 		t := time.NewTimer(c.set.Pause)
 		select {
@@ -207,7 +211,7 @@ func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1
 		}
 		t.Stop()
 		if !later(err) || ctx.Err() != nil {
-			return answer{keeper: k, err: errors.New(vm.Clean(status.Convert(err).Message(), maxRefusal))}, secretshare.Commitment{}
+			return answer{keeper: k, err: errors.New(vm.Clean(status.Convert(said).Message(), maxRefusal))}, secretshare.Commitment{}
 		}
 	}
 }

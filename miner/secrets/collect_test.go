@@ -267,3 +267,25 @@ func key() []byte {
 	_, _ = rand.Read(b) // never fails
 	return b
 }
+
+// What a keeper said counts, not that our patience ended while it was asked once more.
+func TestRefusalOutlivesPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommittee(t, nil)
+		for i := range c.does {
+			asked := false
+			c.does[i] = func(ctx context.Context, _ *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error) {
+				if !asked {
+					asked = true
+					return nil, status.Error(codes.PermissionDenied, "not held by this miner")
+				}
+				<-ctx.Done()
+				return nil, status.FromContextError(ctx.Err()).Err()
+			}
+		}
+		_, _, err := New(Config{ChainID: chainID, Chain: c, Dial: c, Log: slog.New(slog.DiscardHandler), Patience: time.Second}).Collect(t.Context(), vmID, 1)
+		require.ErrorIs(t, err, ErrTooFew)
+		require.ErrorContains(t, err, "keeper keeper-0: not held by this miner")
+		require.NotContains(t, err.Error(), "deadline")
+	})
+}

@@ -92,7 +92,7 @@ func TestRunSweeps(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.keeper.Run(ctx, time.Millisecond) }()
-	require.Eventually(t, func() bool { return !w.holds() }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !w.holds() }, 30*time.Second, 5*time.Millisecond)
 	cancel()
 	require.NoError(t, <-done)
 }
