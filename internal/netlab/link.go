@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // End is one end of a cable.
@@ -131,7 +132,8 @@ func removeLink(name string) error {
 	if err != nil {
 		return fmt.Errorf("interface %s: %w", name, err)
 	}
-	if err := netlink.LinkDel(link); err != nil && !errors.As(err, &absent) {
+	// It may go by itself meanwhile: the kernel takes a network down some time after its last process.
+	if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("delete interface %s: %w", name, err)
 	}
 	return nil
