@@ -125,8 +125,7 @@ func (l *Lab) Forward() error {
 // removeLink deletes an interface of this process's network, if it is there.
 func removeLink(name string) error {
 	link, err := netlink.LinkByName(name)
-	var absent netlink.LinkNotFoundError
-	if errors.As(err, &absent) {
+	if _, absent := errors.AsType[netlink.LinkNotFoundError](err); absent {
 		return nil
 	}
 	if err != nil {
