@@ -34,7 +34,9 @@ type MsgRegisterMiner struct {
 	Region   string                 `protobuf:"bytes,6,opt,name=region,proto3" json:"region,omitempty"`
 	Capacity *Capacity              `protobuf:"bytes,7,opt,name=capacity,proto3" json:"capacity,omitempty"`
 	// bond_uhip is added to the bond there is.
-	BondUhip      uint64 `protobuf:"varint,8,opt,name=bond_uhip,json=bondUhip,proto3" json:"bond_uhip,omitempty"`
+	BondUhip uint64 `protobuf:"varint,8,opt,name=bond_uhip,json=bondUhip,proto3" json:"bond_uhip,omitempty"`
+	// version of the miner's program, in its own words; may be empty.
+	Version       string `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -123,6 +125,13 @@ func (x *MsgRegisterMiner) GetBondUhip() uint64 {
 		return x.BondUhip
 	}
 	return 0
+}
+
+func (x *MsgRegisterMiner) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
 }
 
 type MsgRegisterMinerResponse struct {
@@ -534,7 +543,7 @@ var File_hippius_chain_registry_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"\"hippius/chain/registry/v1/tx.proto\x12\x19hippius.chain.registry.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\x1a%hippius/chain/registry/v1/types.proto\"\xb5\x02\n" +
+	"\"hippius/chain/registry/v1/tx.proto\x12\x19hippius.chain.registry.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\x1a%hippius/chain/registry/v1/types.proto\"\xcf\x02\n" +
 	"\x10MsgRegisterMiner\x124\n" +
 	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -543,7 +552,8 @@ const file_hippius_chain_registry_v1_tx_proto_rawDesc = "" +
 	"\bendpoint\x18\x05 \x01(\tR\bendpoint\x12\x16\n" +
 	"\x06region\x18\x06 \x01(\tR\x06region\x12E\n" +
 	"\bcapacity\x18\a \x01(\v2#.hippius.chain.registry.v1.CapacityB\x04\xc8\xde\x1f\x00R\bcapacity\x12\x1b\n" +
-	"\tbond_uhip\x18\b \x01(\x04R\bbondUhip:\r\x82\xe7\xb0*\boperator\"\x1a\n" +
+	"\tbond_uhip\x18\b \x01(\x04R\bbondUhip\x12\x18\n" +
+	"\aversion\x18\t \x01(\tR\aversion:\r\x82\xe7\xb0*\boperator\"\x1a\n" +
 	"\x18MsgRegisterMinerResponse\"h\n" +
 	"\rMsgDrainMiner\x124\n" +
 	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +

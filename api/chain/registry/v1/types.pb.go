@@ -273,8 +273,10 @@ type Miner struct {
 	LastSeen       int64  `protobuf:"varint,11,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
 	Usage          *Usage `protobuf:"bytes,12,opt,name=usage,proto3" json:"usage,omitempty"`
 	UnbondingUntil int64  `protobuf:"varint,13,opt,name=unbonding_until,json=unbondingUntil,proto3" json:"unbonding_until,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// version of its program, as it says.
+	Version       string `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Miner) Reset() {
@@ -396,6 +398,13 @@ func (x *Miner) GetUnbondingUntil() int64 {
 		return x.UnbondingUntil
 	}
 	return 0
+}
+
+func (x *Miner) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
 }
 
 // Usage is what placed VMs take of a miner.
@@ -625,7 +634,7 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\x04arch\x18\x04 \x01(\tR\x04arch\x12\"\n" +
 	"\facceleration\x18\x05 \x01(\tR\facceleration\x12\x1b\n" +
 	"\tcpu_model\x18\x06 \x01(\tR\bcpuModel\x12<\n" +
-	"\x1bdisk_write_bytes_per_second\x18\a \x01(\x04R\x17diskWriteBytesPerSecond\"\x84\x04\n" +
+	"\x1bdisk_write_bytes_per_second\x18\a \x01(\x04R\x17diskWriteBytesPerSecond\"\x9e\x04\n" +
 	"\x05Miner\x124\n" +
 	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -640,7 +649,8 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	" \x01(\x03R\fregisteredAt\x12\x1b\n" +
 	"\tlast_seen\x18\v \x01(\x03R\blastSeen\x12<\n" +
 	"\x05usage\x18\f \x01(\v2 .hippius.chain.registry.v1.UsageB\x04\xc8\xde\x1f\x00R\x05usage\x12'\n" +
-	"\x0funbonding_until\x18\r \x01(\x03R\x0eunbondingUntil\"i\n" +
+	"\x0funbonding_until\x18\r \x01(\x03R\x0eunbondingUntil\x12\x18\n" +
+	"\aversion\x18\x0e \x01(\tR\aversion\"i\n" +
 	"\x05Usage\x12\x10\n" +
 	"\x03vms\x18\x01 \x01(\rR\x03vms\x12\x14\n" +
 	"\x05vcpus\x18\x02 \x01(\rR\x05vcpus\x12\x1d\n" +

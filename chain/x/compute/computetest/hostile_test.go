@@ -59,6 +59,7 @@ func (w *world) good(a, miner apptest.Account, id string) map[string]sdk.Msg {
 	w.t.Helper()
 	gov := authtypes.NewModuleAddress(govtypes.ModuleName).String()
 	fresh := offer("miner5")
+	fresh.Version = "v1"
 	key := public("new")
 	said := w.proven(w.says(id, vm.Running))
 	said.Reason, said.Message = "reason", "words"

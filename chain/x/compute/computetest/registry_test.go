@@ -1,6 +1,7 @@
 package computetest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hippius/compute/chain/app"
@@ -45,6 +46,7 @@ func TestBadRegistrations(t *testing.T) {
 		"arch":         {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Capacity.Arch = "vax" }},
 		"acceleration": {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Capacity.Acceleration = "warp" }},
 		"model":        {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Capacity.CpuModel = "\n" }},
+		"version":      {registrytypes.ErrInvalid, func(m *registrytypes.MsgRegisterMiner) { m.Version = strings.Repeat("v", 65) }},
 		"bond":         {registrytypes.ErrBond, func(m *registrytypes.MsgRegisterMiner) { m.BondUhip = bond - 1 }},
 		"funds":        {registrytypes.ErrBondFunds, func(m *registrytypes.MsgRegisterMiner) { m.BondUhip = 11 * bond }},
 	} {
@@ -72,10 +74,10 @@ func TestAMinersLife(t *testing.T) {
 	}
 	// Registered again, the offer is replaced and the bond added to.
 	again := offer("miner0")
-	again.Endpoint, again.Identity, again.BondUhip, again.Region = "new.example:1", public("another"), 5, "us"
+	again.Endpoint, again.Identity, again.BondUhip, again.Region, again.Version = "new.example:1", public("another"), 5, "us", "v9.9"
 	w.MustDeliver(m, again)
 	got := w.registered(m)
-	if got.Endpoint != "new.example:1" || got.BondUhip != bond+5 || got.Region != "us" {
+	if got.Endpoint != "new.example:1" || got.BondUhip != bond+5 || got.Region != "us" || got.Version != "v9.9" {
 		t.Fatalf("%+v", got)
 	}
 	w.miner("miner1", func(o *registrytypes.MsgRegisterMiner) { o.Identity = public("miner0") }) // free again
@@ -109,6 +111,59 @@ func TestAMinersLife(t *testing.T) {
 	if err != nil || len(r.Miners) != 2 {
 		t.Fatalf("%+v, %v", r, err)
 	}
+}
+
+// A draining miner gets nothing new, wherever it would come from; what it has goes on as if nothing were.
+func TestDrainingMiner(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0")
+	a := w.tenant("tenant")
+	id := w.running(a, "web-1")
+	begun := w.create(a, "begun")
+	w.MustDeliver(m, &registrytypes.MsgDrainMiner{Operator: m.Address})
+	w.refused(registrytypes.ErrStatus, m, &registrytypes.MsgDrainMiner{Operator: m.Address})
+	if got := w.registered(m); got.Status != registrytypes.StatusDraining || got.BondUhip != bond || got.Usage.Vms != 2 {
+		t.Fatalf("%+v", got)
+	}
+
+	w.boot(begun)
+
+	// Nothing new: not by lot, not by name, not by region, and not after a restart of the miner, which registers it again.
+	lots := w.create(a, "lots")
+	named := w.create(a, "named", func(c *computetypes.MsgCreateVM) { c.Spec.Miners = []string{m.Address} })
+	again := offer("miner0")
+	again.BondUhip, again.Version = 0, "v2"
+	w.MustDeliver(m, again)
+	w.alive(60, 10, m)
+	for _, waits := range []string{lots, named} {
+		w.is(waits, vm.Pending, vm.ReasonNoCapacity)
+	}
+	w.refused(computetypes.ErrUnknownRegion, a, w.createMsg(a, "there", func(c *computetypes.MsgCreateVM) { c.Spec.Region = "eu" }))
+
+	// What it has, or had begun, goes on: it runs, stops, starts, takes another size, and earns.
+	w.is(begun, vm.Running, "")
+	before := w.billed(a)
+	w.MustDeliver(a, &computetypes.MsgStopVM{Owner: a.Address, VmId: id})
+	w.report(w.says(id, vm.Stopped))
+	w.MustDeliver(a, &computetypes.MsgResizeVM{Owner: a.Address, VmId: id, Plan: "pulse"})
+	w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id})
+	w.boot(id)
+	if v := w.is(id, vm.Running, ""); v.Status.Miner != m.Address || v.Status.InstanceSeq != 1 {
+		t.Fatalf("%+v", v.Status)
+	}
+	for range 3 {
+		w.NextBlock(20)
+		w.report(w.proven(w.says(id, vm.Running)))
+	}
+	if w.billed(a) == before {
+		t.Error("a machine on a draining miner costs nothing")
+	}
+	w.refused(registrytypes.ErrHoldsVMs, m, &registrytypes.MsgUnbondMiner{Operator: m.Address})
+
+	// Told to, it takes those that waited.
+	w.MustDeliver(m, &registrytypes.MsgDrainMiner{Operator: m.Address, Undo: true})
+	w.refused(registrytypes.ErrStatus, m, &registrytypes.MsgDrainMiner{Operator: m.Address, Undo: true})
+	w.is(named, vm.Assigned, "")
 }
 
 func TestKeepers(t *testing.T) {

@@ -47,7 +47,7 @@ func (k *Keeper) Register(ctx context.Context, m *types.MsgRegisterMiner) error 
 	miner := types.Miner{
 		Operator: m.Operator, Name: m.Name, Identity: m.Identity, Roles: m.Roles, Endpoint: m.Endpoint, Region: m.Region,
 		Capacity: m.Capacity, BondUhip: old.BondUhip + m.BondUhip, Usage: old.Usage,
-		Status: types.StatusActive, RegisteredAt: now(ctx), LastSeen: now(ctx),
+		Status: types.StatusActive, RegisteredAt: now(ctx), LastSeen: now(ctx), Version: m.Version,
 	}
 	if known && old.Status != types.StatusGone {
 		miner.Status, miner.RegisteredAt = old.Status, old.RegisteredAt
@@ -95,8 +95,11 @@ func (k *Keeper) Drain(ctx context.Context, operator string, undo bool) error {
 	if undo {
 		from, to, event = to, from, types.EventMinerResumed
 	}
+	if m.Status == to {
+		return types.ErrStatus.Wrapf("miner %s is %s already", operator, m.Status.Word())
+	}
 	if m.Status != from {
-		return types.ErrStatus.Wrapf("miner %s is %s; this needs it to be %s", operator, m.Status.Word(), from.Word())
+		return types.ErrStatus.Wrapf("miner %s is %s; only one that is active can be drained, and only one that drains take VMs again", operator, m.Status.Word())
 	}
 	old := m
 	m.Status = to

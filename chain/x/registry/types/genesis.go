@@ -1,6 +1,10 @@
 package types
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/hippius/compute/core/node"
+)
 
 // DefaultGenesis has parameters and nobody registered.
 func DefaultGenesis() *GenesisState { return &GenesisState{Params: DefaultParams()} }
@@ -43,6 +47,9 @@ func (m Miner) Validate() error {
 	}
 	if err := validateOffer(m.Name, m.Identity, m.Roles, m.Endpoint, m.Region, m.Capacity); err != nil {
 		return err
+	}
+	if err := node.ValidVersion(m.Version); err != nil {
+		return ErrInvalid.Wrap(err.Error())
 	}
 	switch m.Status {
 	case StatusActive, StatusDraining:

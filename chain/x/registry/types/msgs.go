@@ -27,6 +27,9 @@ func (m *MsgRegisterMiner) ValidateBasic() error {
 	if m.BondUhip > maxBond {
 		return ErrInvalid.Wrapf("%d uhip are to be bonded; at most %d", m.BondUhip, uint64(maxBond))
 	}
+	if err := node.ValidVersion(m.Version); err != nil {
+		return ErrInvalid.Wrap(err.Error())
+	}
 	return validateOffer(m.Name, m.Identity, m.Roles, m.Endpoint, m.Region, m.Capacity)
 }
 
