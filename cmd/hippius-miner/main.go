@@ -5,6 +5,7 @@ import (
 	"github.com/hippius/compute/daemon"
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/daemon/miner/doctor"
+	"github.com/hippius/compute/daemon/miner/drain"
 )
 
 // version is set by the build.
@@ -15,5 +16,5 @@ func main() {
 		c := miner.Default()
 		c.Version = version
 		return c
-	}, miner.Run, doctor.Command(doctor.ThisHost()))
+	}, miner.Run, append(drain.Commands(drain.Operator), doctor.Command(doctor.ThisHost()))...)
 }

@@ -37,6 +37,7 @@ func (m *miner) figures() {
 	o.Gauge("hippius_miner_reported_timestamp_seconds", "When the chain last took a report; 0 for not yet.",
 		func() float64 { return observe.Timestamp(m.count().Reported) })
 	o.Gauge("hippius_miner_registered", "1 when the chain has what was measured and set.", func() float64 { return observe.Flag(m.isRegistered() == nil) })
+	o.Gauges("hippius_miner_status", "What the chain says of this miner: 1 for its status, 0 for the others. All are 0 before it is heard.", "status", m.statuses)
 	o.Gauge("hippius_miner_hypervisor_up", "1 when libvirtd answers.", m.hypervisorUp)
 	o.Gauge("hippius_miner_disk_free_bytes", "What is free where disks and images lie.", func() float64 { return m.disk(func(f *unix.Statfs_t) uint64 { return f.Bavail }) })
 	o.Gauge("hippius_miner_disk_size_bytes", "How large the filesystem is where disks and images lie.", func() float64 { return m.disk(func(f *unix.Statfs_t) uint64 { return f.Blocks }) })

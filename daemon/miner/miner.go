@@ -79,6 +79,7 @@ type miner struct {
 	public     net.Listener
 	registered atomic.Pointer[error]
 	offer      atomic.Pointer[node.Capacity] // as it stands on chain; nil before
+	status     atomic.Int32                  // registryv1.MinerStatus, as it was last heard
 }
 
 // open reads what is on disk; the identity is made here at the first start.

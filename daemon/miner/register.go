@@ -35,7 +35,7 @@ func (m *miner) register(ctx context.Context) error {
 		m.registered.Store(&err)
 		if err == nil {
 			m.chain.WarnVersion(ctx, m.log)
-			<-ctx.Done()
+			m.watchStatus(ctx)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -70,6 +70,11 @@ func (m *miner) registerOnce(ctx context.Context) error {
 	}
 	want := &registryv1.MsgRegisterMiner{
 		Name: m.set.Name, Identity: identity, Roles: []string{role}, Endpoint: m.set.Public, Region: m.set.Region, Capacity: capacity,
+		Version: m.set.Version,
+	}
+	if err := node.ValidVersion(want.GetVersion()); err != nil { // of a build by hand
+		m.log.Warn("the chain is told no version", "error", err)
+		want.Version = ""
 	}
 	have, err := m.chain.Miner(ctx, m.sender.Address())
 	if err != nil && !errors.Is(err, client.ErrNotFound) {
@@ -100,10 +105,12 @@ func (m *miner) offered() (node.Capacity, bool) {
 }
 
 // says tells whether the chain has what is wanted already. Measured speed
-// differs each time, so it alone is no news.
+// differs each time, so it alone is no news. Whether a miner drains is its
+// operator's word and not changed by a registration.
 func says(have *registryv1.Miner, want *registryv1.MsgRegisterMiner) bool {
 	a, b := have.GetCapacity(), want.GetCapacity()
-	return have.GetStatus() == registryv1.MinerStatus_MINER_STATUS_ACTIVE && have.GetName() == want.GetName() &&
+	stays := have.GetStatus() == registryv1.MinerStatus_MINER_STATUS_ACTIVE || have.GetStatus() == registryv1.MinerStatus_MINER_STATUS_DRAINING
+	return stays && have.GetName() == want.GetName() && have.GetVersion() == want.GetVersion() &&
 		bytes.Equal(have.GetIdentity(), want.GetIdentity()) && slices.Equal(have.GetRoles(), want.GetRoles()) &&
 		have.GetEndpoint() == want.GetEndpoint() && have.GetRegion() == want.GetRegion() &&
 		a.GetCores() == b.GetCores() && a.GetMemoryMib() == b.GetMemoryMib() && a.GetDiskGib() == b.GetDiskGib() &&

@@ -10,6 +10,7 @@ import (
 
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/daemon/miner"
 )
 
 // Clocks may differ by this much; a newest block may be this old.
@@ -110,8 +111,13 @@ func registration(ctx context.Context, e *exam) Finding {
 		return bad("chmod 0600 it, or bring it back from a backup; a new one is made and registered if it is not there", "the identity key: %v", err)
 	case identity != nil && !slices.Equal(identity, m.GetIdentity()):
 		return bad("bring "+e.set.Data+"/identity.pem back from the backup, or start the miner here only: it registers its own", "the chain knows this miner by another key than this host's")
+	case m.GetStatus() == registryv1.MinerStatus_MINER_STATUS_DRAINING:
+		return warn("hippius-miner undrain, when it is to take new machines again", "registered as %q, and draining: it takes no new machines and keeps the %d it has", m.GetName(), m.GetUsage().GetVms())
+	case m.GetStatus() == registryv1.MinerStatus_MINER_STATUS_UNBONDING:
+		return warn("start the miner again after "+time.Unix(m.GetUnbondingUntil(), 0).UTC().Format(time.RFC1123)+", when the bond is back; it then registers anew",
+			"registered as %q, and unbonding: it takes no new machines", m.GetName())
 	case m.GetStatus() != registryv1.MinerStatus_MINER_STATUS_ACTIVE:
-		return warn("it takes no new machines; the miner registers anew at its start if it may", "registered as %q, and %s", m.GetName(), word(m.GetStatus()))
+		return warn("start the miner: it registers anew", "registered as %q, and %s: it takes no machines", m.GetName(), miner.StatusWord(m.GetStatus()))
 	case m.GetBondUhip() < e.set.BondUhip:
 		return lacking(ctx, e, e.set.BondUhip-m.GetBondUhip())
 	}
@@ -147,10 +153,6 @@ func lacking(ctx context.Context, e *exam, need uint64) Finding {
 		return bad(fmt.Sprintf("buy credits with the account, at least %d ucredit", fewFees*fee), "the account has %d ucredit; a transaction costs %d", b.GetUcredit(), fee)
 	}
 	return warn("start the miner: it bonds the rest", "the bond lacks %d uhip, which the account has", need)
-}
-
-func word(s registryv1.MinerStatus) string {
-	return strings.ToLower(strings.TrimPrefix(s.String(), "MINER_STATUS_"))
 }
 
 func list(names []string) string {

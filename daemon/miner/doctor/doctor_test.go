@@ -218,8 +218,14 @@ func TestWhatIsWrong(t *testing.T) {
 		"no fees":         {check: "registration", level: Bad, found: "99999 ucredit", mend: "buy credits", spoil: func(_ *Host, c *onChain, s *miner.Config) { c.miner, c.uhip, c.ucredit = nil, s.BondUhip, 99_999 }},
 		"bond too small":  {check: "registration", level: Bad, found: "lacks 1 uhip", mend: "send 1 uhip", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip-- }},
 		"bond to be made": {check: "registration", level: Warn, found: "lacks 1 uhip, which the account has", mend: "start the miner", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip--; c.uhip = 1 }},
-		"draining": {check: "registration", level: Warn, found: "draining", mend: "registers anew", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
-			c.miner.Status = registryv1.MinerStatus_MINER_STATUS_DRAINING
+		"draining": {check: "registration", level: Warn, found: "draining: it takes no new machines and keeps the 3", mend: "undrain", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
+			c.miner.Status, c.miner.Usage = registryv1.MinerStatus_MINER_STATUS_DRAINING, &registryv1.Usage{Vms: 3}
+		}},
+		"unbonding": {check: "registration", level: Warn, found: "unbonding", mend: "after Fri, 15 Jan 2027", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
+			c.miner.Status, c.miner.UnbondingUntil = registryv1.MinerStatus_MINER_STATUS_UNBONDING, moment
+		}},
+		"gone": {check: "registration", level: Warn, found: "gone", mend: "registers anew", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
+			c.miner.Status = registryv1.MinerStatus_MINER_STATUS_GONE
 		}},
 		"another's key": {check: "registration", level: Bad, found: "by another key", mend: "backup", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.Identity = bytes.Repeat([]byte{8}, 32) }},
 		"broken key": {check: "registration", level: Bad, found: "no such thing", mend: "chmod 0600", spoil: func(h *Host, _ *onChain, _ *miner.Config) {

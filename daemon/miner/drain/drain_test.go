@@ -1,0 +1,188 @@
+package drain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/chain/client"
+)
+
+const operatorAddress = "hip1operator"
+
+// onChain is a chain with one miner, whose state changes at each look.
+type onChain struct {
+	status registryv1.MinerStatus
+	// vms at each look; the last stays.
+	vms []uint32
+	// fails at each look, where there is an error.
+	fails []error
+	// undrained after so many looks; 0 for never.
+	undrained int
+
+	looks  int
+	orders []bool
+	closed bool
+}
+
+func (c *onChain) Address() string { return operatorAddress }
+func (c *onChain) Close() error    { c.closed = true; return nil }
+
+func (c *onChain) Miner(_ context.Context, operator string) (*registryv1.Miner, error) {
+	at := c.looks
+	c.looks++
+	if c.status == 0 || operator != operatorAddress {
+		return nil, fmt.Errorf("miner: %w", client.ErrNotFound)
+	}
+	if at < len(c.fails) && c.fails[at] != nil {
+		return nil, c.fails[at]
+	}
+	if c.undrained != 0 && at >= c.undrained {
+		c.status = active
+	}
+	return &registryv1.Miner{Name: "rack-1", Status: c.status, Usage: &registryv1.Usage{Vms: c.vms[min(at, len(c.vms)-1)]}}, nil
+}
+
+func (c *onChain) DrainMiner(_ context.Context, undo bool) error {
+	c.orders = append(c.orders, undo)
+	c.status = draining
+	if undo {
+		c.status = active
+	}
+	return nil
+}
+
+// command runs one of the commands and gives all that it printed.
+func command(ctx context.Context, c *onChain, args ...string) (string, error) {
+	all := Commands(func(path string) (Chain, error) {
+		if path != "/etc/hippius/miner.yaml" {
+			return nil, fmt.Errorf("the settings were read from %s", path)
+		}
+		return c, nil
+	})
+	var out bytes.Buffer
+	for _, cmd := range all {
+		if cmd.Name() != args[0] {
+			continue
+		}
+		cmd.SetArgs(args[1:])
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		err := cmd.ExecuteContext(ctx)
+		return out.String(), err
+	}
+	return "", errors.New("there is no such command")
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("the disk is broken")
+	away := fmt.Errorf("miner: %w", client.ErrUnavailable)
+	for name, c := range map[string]struct {
+		chain  onChain
+		args   string
+		prints string
+		fails  string
+		orders []bool
+	}{
+		"drain": {
+			chain: onChain{status: active, vms: []uint32{2}}, args: "drain", orders: []bool{false},
+			prints: "rack-1 takes no new machines\n2 machines are left\n",
+		},
+		"drained already": {
+			chain: onChain{status: draining, vms: []uint32{1}}, args: "drain",
+			prints: "rack-1 takes no new machines, as before\n1 machine is left\n",
+		},
+		"nothing to wait for": {
+			chain: onChain{status: active, vms: []uint32{0}}, args: "drain --wait", orders: []bool{false},
+			prints: "rack-1 takes no new machines\nrack-1 is empty\n",
+		},
+		"waiting": {
+			chain: onChain{status: active, vms: []uint32{3, 3, 3, 2, 2, 1, 0}}, args: "drain --wait", orders: []bool{false},
+			prints: "rack-1 takes no new machines\n      0s  3 machines are left\n      4s  2 machines are left\n      8s  1 machine is left\nrack-1 is empty\n",
+		},
+		"while no node answers": {
+			chain: onChain{status: draining, vms: []uint32{1, 1, 1, 0}, fails: []error{nil, away, away}}, args: "drain --wait",
+			prints: "rack-1 takes no new machines, as before\n      0s  1 machine is left\nrack-1 is empty\n",
+		},
+		"another takes it back": {
+			chain: onChain{status: active, vms: []uint32{1}, undrained: 4}, args: "drain --wait", orders: []bool{false},
+			prints: "rack-1 takes no new machines\n      0s  1 machine is left\n", fails: "rack-1 does not become empty: it was told to take new machines again",
+		},
+		"the chain refuses": {chain: onChain{status: draining, vms: []uint32{1}, fails: []error{nil, broken}}, args: "drain --wait",
+			prints: "rack-1 takes no new machines, as before\n      0s  1 machine is left\n", fails: "the disk is broken"},
+		"unbonding": {chain: onChain{status: registryv1.MinerStatus_MINER_STATUS_UNBONDING, vms: []uint32{0}}, args: "drain", fails: "rack-1 is unbonding"},
+		"no miner":  {args: "drain", fails: "hip1operator has registered no miner"},
+		"undrain": {
+			chain: onChain{status: draining, vms: []uint32{2}}, args: "undrain", orders: []bool{true},
+			prints: "rack-1 takes new machines again\n",
+		},
+		"nothing to undo": {chain: onChain{status: active, vms: []uint32{2}}, args: "undrain", prints: "rack-1 takes new machines; it did not drain\n"},
+		"no arguments":    {args: "drain rack-1", fails: `unknown command "rack-1"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				printed, err := command(t.Context(), &c.chain, strings.Fields(c.args)...)
+				if printed != c.prints || !slices.Equal(c.chain.orders, c.orders) {
+					t.Errorf("ordered %v, printed\n%swant %v and\n%s", c.chain.orders, printed, c.orders, c.prints)
+				}
+				if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+					t.Errorf("it says %v, want %q", err, c.fails)
+				}
+				if c.chain.closed != (c.args != "drain rack-1") {
+					t.Error("the connection is left open")
+				}
+			})
+		})
+	}
+}
+
+// Ctrl-C ends the wait, and the command says so; nothing is taken back.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := &onChain{status: active, vms: []uint32{2}}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := command(ctx, c, "drain", "--wait")
+			ended <- err
+		}()
+		synctest.Wait() // it waits for the next look
+		cancel()
+		err := <-ended
+		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "rack-1 goes on draining, 2 machines are left") {
+			t.Errorf("it says %v", err)
+		}
+		if c.status != draining || len(c.orders) != 1 {
+			t.Errorf("the miner is %s after %v", c.status, c.orders)
+		}
+	})
+}
+
+// At a terminal one line is written over, each time with its seconds.
+func TestProgressAtATerminal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		c := &onChain{status: draining, vms: []uint32{1, 1, 0}}
+		m, err := look(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := wait(t.Context(), c, m, newProgress(&out, true)); err != nil {
+			t.Fatal(err)
+		}
+		if want := "\r      0s  1 machine is left\x1b[K\r      2s  1 machine is left\x1b[K\n"; out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+	})
+}
