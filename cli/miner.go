@@ -57,7 +57,7 @@ func (c *command) minerShow() *cobra.Command {
 			return c.print(v, func(w *tableWriter) {
 				w.field("Name", v.Name)
 				w.field("Operator", v.Operator)
-				w.field("Status", v.Status)
+				w.field("Status", minerStatusText(m.GetStatus(), v))
 				w.field("Region", v.Region)
 				w.field("Endpoint", v.Endpoint)
 				w.field("CPU", fmt.Sprintf("%d cores, %s, %s", v.Cores, v.CPUModel, v.Acceleration))
@@ -67,9 +67,18 @@ func (c *command) minerShow() *cobra.Command {
 				w.field("Bond", fmt.Sprintf("%d uhip", v.BondUhip))
 				w.field("Registered", when(v.RegisteredAt))
 				w.field("Last seen", c.ago(v.LastSeen))
+				w.field("Version", v.Version)
 			})
 		},
 	}
+}
+
+// minerStatusText says what a status means for tenants, where that is not plain.
+func minerStatusText(s registryv1.MinerStatus, v minerView) string {
+	if s == registryv1.MinerStatus_MINER_STATUS_DRAINING {
+		return v.Status + ": takes no new machines, keeps those it has"
+	}
+	return v.Status
 }
 
 // findMiner by operator's address or by name, which need not be unique.

@@ -113,6 +113,7 @@ type minerView struct {
 	Endpoint     string `json:"endpoint"`
 	RegisteredAt int64  `json:"registered_at"`
 	LastSeen     int64  `json:"last_seen"`
+	Version      string `json:"version,omitempty"`
 }
 
 func viewMiner(m *registryv1.Miner) minerView {
@@ -124,6 +125,6 @@ func viewMiner(m *registryv1.Miner) minerView {
 		Acceleration: c.GetAcceleration(), CPUModel: c.GetCpuModel(),
 		VMs: u.GetVms(), UsedVCPUs: u.GetVcpus(), UsedMemory: u.GetMemoryMib(), UsedDisk: u.GetDiskGib(),
 		BondUhip: m.GetBondUhip(), Endpoint: m.GetEndpoint(),
-		RegisteredAt: m.GetRegisteredAt(), LastSeen: m.GetLastSeen(),
+		RegisteredAt: m.GetRegisteredAt(), LastSeen: m.GetLastSeen(), Version: m.GetVersion(),
 	}
 }
