@@ -83,6 +83,30 @@ func TestSendersShareAnAccount(t *testing.T) {
 	require.Len(t, keys, len(errs))
 }
 
+// A transaction gets past those of another sender that wait for their block, and does not wait for it.
+func TestSenderBehindAnother(t *testing.T) {
+	ch := newChain()
+	c := open(t, serve(t, ch, nil))
+	w := newWallet(t)
+	ch.fund(w.Address())
+	key := func(name string) *computev1.MsgAddSSHKey {
+		return &computev1.MsgAddSSHKey{Owner: w.Address(), Name: name, PublicKey: "k"}
+	}
+	other, s := c.NewSender(w), c.NewSender(w)
+	for i := range maxAhead {
+		_, err := other.Broadcast(t.Context(), key(fmt.Sprint("other-", i)))
+		require.NoError(t, err)
+	}
+	for i := range 2 {
+		_, err := s.Broadcast(t.Context(), key(fmt.Sprint("own-", i)))
+		require.NoError(t, err)
+	}
+	ch.block()
+	keys, err := c.SSHKeys(t.Context(), w.Address())
+	require.NoError(t, err)
+	require.Len(t, keys, maxAhead+2)
+}
+
 func TestLostTransaction(t *testing.T) {
 	ch := newChain()
 	blocks(t, ch, 10*time.Millisecond)

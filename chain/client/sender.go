@@ -24,8 +24,12 @@ type Signer interface {
 // ErrNoAccount says that the chain does not know the sending account yet.
 var ErrNoAccount = errors.New("the account does not exist yet; its first credits create it")
 
-// sendAttempts bounds how often a transaction is signed anew because another took its sequence number.
-const sendAttempts = 8
+const (
+	// sendAttempts bounds how often a transaction is signed anew because another took its sequence number.
+	sendAttempts = 8
+	// maxAhead is how many transactions of other senders of the account may be on their way to a block.
+	maxAhead = 4
+)
 
 // Sender sends transactions of one account, one after the other. It keeps the sequence number between them, so that
 // several may wait for their block at once. It is safe for concurrent use. Two senders of one account get on, more
@@ -77,11 +81,12 @@ func (s *Sender) Broadcast(ctx context.Context, msgs ...proto.Message) (hash str
 		if err != nil {
 			return "", err
 		}
-		raw, h, err := encodeTx(s.signer, s.c.ChainID(), acc, cmp.Or(s.c.set.Gas, gasFor(msgs)), msgs)
-		if err != nil {
-			return "", err
+		h, err := s.handOver(ctx, acc, msgs)
+		// The chain tells the number after the last block. What another sender handed over since comes before.
+		for ahead := 0; attempt > 0 && ahead < maxAhead && errors.Is(err, Code(sdkCodespace, codeWrongSeq)); ahead++ {
+			acc = s.step(acc)
+			h, err = s.handOver(ctx, acc, msgs)
 		}
-		err = s.c.broadcast(ctx, raw)
 		switch {
 		case err == nil:
 			s.used(acc)
@@ -100,6 +105,15 @@ func (s *Sender) Broadcast(ctx context.Context, msgs ...proto.Message) (hash str
 		}
 	}
 	return "", errors.New("send transaction: no attempt was made")
+}
+
+// handOver signs msgs as the account's next transaction and gives it to a node.
+func (s *Sender) handOver(ctx context.Context, acc account, msgs []proto.Message) (hash string, err error) {
+	raw, hash, err := encodeTx(s.signer, s.c.ChainID(), acc, cmp.Or(s.c.set.Gas, gasFor(msgs)), msgs)
+	if err != nil {
+		return "", err
+	}
+	return hash, s.c.broadcast(ctx, raw)
 }
 
 // retryable says that the same messages signed anew may be taken.
@@ -132,6 +146,13 @@ func (s *Sender) used(acc account) {
 	if s.known && s.acc == acc {
 		s.acc.sequence++
 	}
+}
+
+// step goes one number on, for this sender and whoever asks it next.
+func (s *Sender) step(acc account) account {
+	s.used(acc)
+	acc.sequence++
+	return acc
 }
 
 func (s *Sender) forget() {
