@@ -1,6 +1,7 @@
 package spine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,30 +54,38 @@ func checkFigures(t *testing.T, n *devnet.Net) {
 // metricsOf asks the program with these settings for its figures.
 func metricsOf(t *testing.T, settings string) string {
 	t.Helper()
-	data, err := os.ReadFile(settings)
+	text, err := askMetrics(t.Context(), settings)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return text
+}
+
+func askMetrics(ctx context.Context, settings string) (string, error) {
+	data, err := os.ReadFile(settings)
+	if err != nil {
+		return "", err
 	}
 	var set struct {
 		Observe string `yaml:"observe"`
 	}
 	if err := yaml.Unmarshal(data, &set); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+set.Observe+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+set.Observe+"/metrics", nil)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer resp.Body.Close() //nolint:errcheck // a test
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: status %d, %v", settings, resp.StatusCode, err)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: status %d", settings, resp.StatusCode)
 	}
-	return string(body)
+	return string(body), err
 }
 
 var (
