@@ -9,9 +9,6 @@ type Versions struct {
 	Newest int `json:"newest"`
 }
 
-// Spoken are this program's.
-func Spoken() Versions { return Versions{Oldest: 1, Newest: 1} }
-
 // Meets says why a host and its guest cannot talk, or nil. Who says no versions is of the time before there were any.
 // A machine takes its host's agent at each start, so whichever is the older, a restart mends it.
 func (v Versions) Meets(other *Versions) error {

@@ -36,6 +36,8 @@ type Config struct {
 	Offer miner.Offer
 	// Bin is the folder of the built programs; used with Libvirt and Processes.
 	Bin string
+	// Programs are files to run in place of those of the same name in Bin, such as a "hippius-miner" of another version.
+	Programs map[string]string
 	// Images is the folder `make image` fills; empty for none.
 	Images string
 	// Apps of the catalogue beside the default ones.

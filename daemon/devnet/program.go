@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func (n *Net) startProcess(p program) (*running, error) {
 		return nil, fmt.Errorf("log of %s: %w", p.name, err)
 	}
 	defer log.Close() //nolint:errcheck // the program has its own handle
-	argv := append([]string{filepath.Join(n.set.Bin, p.binary)}, p.args...)
+	argv := append([]string{cmp.Or(n.set.Programs[p.binary], filepath.Join(n.set.Bin, p.binary))}, p.args...)
 	var proc process
 	var cmd *exec.Cmd
 	if p.lab != nil {

@@ -26,6 +26,8 @@ type crashes struct {
 	id      string
 	address string
 	session *session
+	// built is the miner's program as it was built, program the file that runs.
+	built, program string
 }
 
 const (
@@ -41,11 +43,14 @@ const (
 // live on, what died must come back with what it had, and the tenant pays for
 // no second that nobody attests.
 func TestCrashAnywhere(t *testing.T) {
+	program, built := filepath.Join(t.TempDir(), minerBinary), filepath.Join(repository(t), "build/bin", minerBinary)
 	n, u := realNetwork(t, func(c *devnet.Config) {
+		install(t, built, program)
+		c.Programs = map[string]string{minerBinary: program}
 		c.Tag, c.Miners, c.Disks = "hiptc", 1, true
 		c.Miner = func(m *miner.Config) { m.Timing.StopTimeout = deaf }
 	})
-	c := &crashes{net: n, tenant: u}
+	c := &crashes{net: n, tenant: u, built: built, program: program}
 	c.rent(t)
 	defer func() { c.session.close() }()
 	for _, s := range []struct {
@@ -57,6 +62,7 @@ func TestCrashAnywhere(t *testing.T) {
 		{"the node", c.node},
 		{"the machine's process", c.process},
 		{"the power", c.power},
+		{"the miner is upgraded", c.upgrade},
 		{"the guest powers itself off", c.guestOff},
 		{"a deaf guest, stopped while the miner is down", c.deafGuest},
 		{"terminated while libvirtd is down", c.terminated},
