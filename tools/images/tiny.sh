@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the tiny guest for tests: Debian's cloud kernel, busybox, OpenSSH and
-# sudo on a real disk, reading the same seed as a cloud image.
+# Builds the tiny guest for tests: Debian's cloud kernel, busybox, OpenSSH, rsync
+# and sudo on a real disk, reading the same seed as a cloud image.
 #
 #   tiny.sh OUTDIR    writes OUTDIR/tiny.qcow2
 set -euo pipefail
@@ -20,7 +20,7 @@ readonly LATE_MODULES="failover net_failover virtio_net virtio_console virtio-rn
 
 readonly PROGRAMS=(
 	usr/sbin/sshd usr/bin/ssh usr/bin/scp usr/bin/ssh-keygen usr/lib/openssh/sftp-server
-	usr/bin/sudo sbin/sfdisk usr/bin/partx sbin/resize2fs
+	usr/bin/rsync usr/bin/sudo sbin/sfdisk usr/bin/partx sbin/resize2fs
 )
 # Loaded by name, so that no library list shows them.
 readonly PLUGINS=(usr/libexec/sudo/sudoers.so lib/x86_64-linux-gnu/security/pam_permit.so)
@@ -30,7 +30,7 @@ unpack() {
 	local options
 	mapfile -t options < <(apt_options)
 	mmdebstrap --quiet --variant=extract \
-		--include=busybox-static,openssh-server,openssh-client,sudo,fdisk,util-linux,e2fsprogs,linux-image-cloud-amd64 \
+		--include=busybox-static,openssh-server,openssh-client,rsync,sudo,fdisk,util-linux,e2fsprogs,linux-image-cloud-amd64 \
 		"${options[@]}" bookworm "$work/packages" "$work/sources.list"
 	release=$(ls "$work/packages/lib/modules")
 	echo "$release" >"$work/release"
