@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/internal/sshkey"
 )
 
@@ -132,55 +133,112 @@ func (c *command) keyLs() *cobra.Command {
 }
 
 func (c *command) keyRm() *cobra.Command {
-	return &cobra.Command{
-		Use: "rm NAME", Aliases: []string{"remove"}, Short: "Remove an SSH key that no machine uses",
-		Long: `Remove an SSH key from the account: machines created from now on do not let it in.
-A machine keeps the keys it was created with, in its own ~/.ssh/authorized_keys. To
-lock a key out of one, remove the line there; the account forgets the key once no
-machine names it.`,
-		Example: "  hippius key rm laptop", Args: cobra.ExactArgs(1),
+	var force bool
+	cmd := &cobra.Command{
+		Use: "rm NAME", Aliases: []string{"remove"}, Short: "Remove an SSH key from the account",
+		Long: `Remove an SSH key from the account: it is no longer listed, and machines created
+from now on do not let it in. A key that machines use is removed only with --force.
+They keep it, because it stands in their own ~/.ssh/authorized_keys: to lock it out,
+remove its line there, or rebuild or terminate the machine. A rebuild does not
+install a removed key; a machine that has no other is given one by --ssh-key.`,
+		Example: "  hippius key rm laptop\n  hippius key rm stolen --force\n  hippius vm rebuild web-1 --image debian-12 --ssh-key laptop",
+		Args:    cobra.ExactArgs(1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			return c.completions(func(s *session) []string { return keyNames(cmd.Context(), s) })
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			s, err := c.openSigning(ctx)
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			if err := s.unused(ctx, args[0]); err != nil {
-				return err
-			}
-			if err := s.sender.RemoveSSHKey(ctx, args[0]); err != nil {
-				return err
-			}
-			return c.print(keyView{Name: args[0]}, func(w *tableWriter) {
-				w.row("Key " + args[0] + " removed: machines created from now on do not let it in")
-			})
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return c.runKeyRm(cmd.Context(), args[0], force) },
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "also if machines use it; they keep it")
+	return cmd
+}
+
+// removedView is a key that left the account, and the machines that it still opens.
+type removedView struct {
+	Name        string   `json:"name"`
+	Fingerprint string   `json:"fingerprint"`
+	Opens       []string `json:"still_opens"`
+}
+
+func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
+	s, err := c.openSigning(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	key, err := s.sshKey(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !force {
+		if err := s.unused(ctx, name); err != nil {
+			return err
+		}
+	}
+	if _, err := s.sender.RemoveSSHKey(ctx, name, force); err != nil {
+		return err
+	}
+	v := removedView{Name: name, Fingerprint: key.GetFingerprint()}
+	if v.Opens, err = s.opens(ctx, v.Fingerprint); err != nil {
+		return withHint(fmt.Errorf("key %s is removed, but not which machines keep it: %w", name, err), "see 'hippius vm show' of each")
+	}
+	return c.print(v, func(w *tableWriter) {
+		w.row("Key " + name + " removed: machines created from now on do not let it in")
+		if len(v.Opens) == 0 {
+			return
+		}
+		w.row("It still opens " + strings.Join(v.Opens, ", ") + ". To lock it out of a machine, one of:")
+		w.row("  hippius ssh " + v.Opens[0] + ", and remove its line from ~/.ssh/authorized_keys")
+		w.row("  hippius vm rebuild " + v.Opens[0] + ", which gives up the disk and does not install the key")
+		w.row("  hippius vm rm " + v.Opens[0])
+	})
+}
+
+// sshKey of the account by its name.
+func (s *session) sshKey(ctx context.Context, name string) (*computev1.SSHKey, error) {
+	keys, err := s.chain.SSHKeys(ctx, s.address)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if k.GetName() == name {
+			return k, nil
+		}
+	}
+	return nil, withHint(fmt.Errorf("the account has no SSH key %q", name), "see 'hippius key ls'")
 }
 
 // unused refuses the key of a machine, and says which and what that means.
 func (s *session) unused(ctx context.Context, key string) error {
-	vms, err := s.chain.VMs(ctx, s.address, false)
-	if err != nil {
+	by, err := s.named(ctx, func(vm *computev1.VM) bool { return slices.Contains(vm.GetSpec().GetSshKeys(), key) })
+	if err != nil || len(by) == 0 {
 		return err
 	}
-	var by []string
+	return withHint(fmt.Errorf("key %s lets into %s; a machine keeps the keys it was created with", key, strings.Join(by, ", ")),
+		"to remove it all the same: 'hippius key rm %s --force', which says how to lock it out of them", key)
+}
+
+// opens are the machines that keep a key which left the account.
+func (s *session) opens(ctx context.Context, fingerprint string) ([]string, error) {
+	return s.named(ctx, func(vm *computev1.VM) bool {
+		return slices.ContainsFunc(vm.GetRemovedKeys(), func(k *computev1.RemovedKey) bool { return k.GetFingerprint() == fingerprint })
+	})
+}
+
+// named are the names of those of the account's machines that are meant, in order.
+func (s *session) named(ctx context.Context, meant func(*computev1.VM) bool) ([]string, error) {
+	vms, err := s.chain.VMs(ctx, s.address, false)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
 	for _, vm := range vms {
-		if slices.Contains(vm.GetSpec().GetSshKeys(), key) {
-			by = append(by, vm.GetSpec().GetName())
+		if vm.GetStatus().GetPhase() != computev1.Phase_PHASE_TERMINATING && meant(vm) {
+			names = append(names, vm.GetSpec().GetName())
 		}
 	}
-	if len(by) == 0 {
-		return nil
-	}
-	slices.Sort(by)
-	return withHint(fmt.Errorf("key %s lets into %s; a machine keeps the keys it was created with", key, strings.Join(by, ", ")),
-		"to lock it out, remove its line from ~/.ssh/authorized_keys there: 'hippius ssh %s'; the account forgets it once no machine names it", by[0])
+	slices.Sort(names)
+	return names, nil
 }

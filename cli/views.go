@@ -9,33 +9,42 @@ import (
 
 // vmView is a VM as it is printed; its field names are a promise to scripts.
 type vmView struct {
-	ID             string   `json:"id"`
-	Name           string   `json:"name"`
-	Plan           string   `json:"plan"`
-	Image          string   `json:"image"`
-	Apps           []string `json:"apps,omitempty"`
-	Phase          string   `json:"phase"`
-	Reason         string   `json:"reason,omitempty"`
-	Message        string   `json:"message,omitempty"`
-	QueuePlace     uint32   `json:"queue_place,omitempty"`
-	MeshAddress    string   `json:"mesh_address"`
-	Miner          string   `json:"miner,omitempty"`
-	Region         string   `json:"region,omitempty"`
-	Instance       uint32   `json:"instance"`
-	SSHKeys        []string `json:"ssh_keys"`
-	CreatedAt      int64    `json:"created_at"`
-	ReadyAt        int64    `json:"ready_at,omitempty"`
-	UcreditPerHour uint64   `json:"ucredit_per_hour"`
-	RunningSeconds uint64   `json:"running_seconds"`
-	StoppedSeconds uint64   `json:"stopped_seconds"`
-	RunningRate    uint64   `json:"running_ucredit_per_hour"`
-	StoppedRate    uint64   `json:"stopped_ucredit_per_hour"`
-	ChargedUnits   uint64   `json:"charged_units"`
-	VCPUs          uint32   `json:"vcpus"`
-	MemoryMiB      uint64   `json:"memory_mib"`
-	DiskGiB        uint64   `json:"disk_gib"`
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Plan        string   `json:"plan"`
+	Image       string   `json:"image"`
+	Apps        []string `json:"apps,omitempty"`
+	Phase       string   `json:"phase"`
+	Reason      string   `json:"reason,omitempty"`
+	Message     string   `json:"message,omitempty"`
+	QueuePlace  uint32   `json:"queue_place,omitempty"`
+	MeshAddress string   `json:"mesh_address"`
+	Miner       string   `json:"miner,omitempty"`
+	Region      string   `json:"region,omitempty"`
+	Instance    uint32   `json:"instance"`
+	SSHKeys     []string `json:"ssh_keys"`
+	// RemovedKeys left the account and still open the machine.
+	RemovedKeys    []removedKeyView `json:"removed_ssh_keys,omitempty"`
+	CreatedAt      int64            `json:"created_at"`
+	ReadyAt        int64            `json:"ready_at,omitempty"`
+	UcreditPerHour uint64           `json:"ucredit_per_hour"`
+	RunningSeconds uint64           `json:"running_seconds"`
+	StoppedSeconds uint64           `json:"stopped_seconds"`
+	RunningRate    uint64           `json:"running_ucredit_per_hour"`
+	StoppedRate    uint64           `json:"stopped_ucredit_per_hour"`
+	ChargedUnits   uint64           `json:"charged_units"`
+	VCPUs          uint32           `json:"vcpus"`
+	MemoryMiB      uint64           `json:"memory_mib"`
+	DiskGiB        uint64           `json:"disk_gib"`
 	// Resize that is not in effect yet.
 	Resize *resizeView `json:"resize,omitempty"`
+}
+
+// removedKeyView is an SSH key that is a machine's and not the account's any more.
+type removedKeyView struct {
+	Name        string `json:"name"`
+	Fingerprint string `json:"fingerprint"`
+	RemovedAt   int64  `json:"removed_at"`
 }
 
 // resizeView is a size to be, with its rates.
@@ -61,6 +70,9 @@ func viewVM(vm *computev1.VM) vmView {
 		RunningRate:    vm.GetRunningRate(), StoppedRate: vm.GetStoppedRate(),
 		ChargedUnits: status.GetAttestation().GetChargedUnits(),
 		VCPUs:        vm.GetSize().GetVcpus(), MemoryMiB: vm.GetSize().GetMemoryMib(), DiskGiB: vm.GetSize().GetDiskGib(),
+	}
+	for _, k := range vm.GetRemovedKeys() {
+		v.RemovedKeys = append(v.RemovedKeys, removedKeyView{Name: k.GetName(), Fingerprint: k.GetFingerprint(), RemovedAt: k.GetRemovedAt()})
 	}
 	if r := vm.GetResize(); r != nil {
 		v.Resize = &resizeView{

@@ -89,6 +89,9 @@ func (c *command) printVM(v vmView) error {
 		w.field("Image", v.Image)
 		w.field("Applications", strings.Join(v.Apps, ", "))
 		w.field("SSH keys", strings.Join(v.SSHKeys, ", "))
+		for _, k := range v.RemovedKeys {
+			w.field("Removed key", k.Name+" "+k.Fingerprint+", still lets in")
+		}
 		w.field("Region", v.Region)
 		w.field("Miner", v.Miner)
 		w.field("Instance", fmt.Sprint(v.Instance))

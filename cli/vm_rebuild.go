@@ -14,6 +14,7 @@ import (
 
 func (c *command) vmRebuild() *cobra.Command {
 	var image string
+	var keys []string
 	var yes bool
 	w := waitFlags{}
 	cmd := &cobra.Command{
@@ -21,15 +22,19 @@ func (c *command) vmRebuild() *cobra.Command {
 		Long: `Start a machine anew from an image, on the same host, with the same name, address,
 keys and applications. Everything on its disk is given up. The new disk has a key of
 its own, and so has everything the machine is known by: what could be read on the
-old one opens nothing of the new. It also helps a machine that no longer boots.`,
-		Example: "  hippius vm rebuild web-1 --image debian-12 --wait\n  hippius vm rebuild web-1 --image debian-12 --yes",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
+old one opens nothing of the new. It also helps a machine that no longer boots.
+SSH keys that were removed from the account since are not installed again, and
+--ssh-key chooses others in place of those the machine has.`,
+		Example: `  hippius vm rebuild web-1 --image debian-12 --wait
+  hippius vm rebuild web-1 --image debian-12 --ssh-key new-laptop --ssh-key ci
+  hippius vm rebuild web-1 --image debian-12 --yes`,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if err := w.check(); err != nil {
 				return err
 			}
-			vm, err := c.checkRebuild(ctx, args[0], image)
+			vm, err := c.checkRebuild(ctx, args[0], image, keys)
 			if err != nil {
 				return err
 			}
@@ -39,18 +44,20 @@ old one opens nothing of the new. It also helps a machine that no longer boots.`
 			if err != nil || !ok {
 				return err
 			}
-			return c.runRebuild(ctx, vm, image, w)
+			return c.runRebuild(ctx, vm, image, keys, w)
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "start from this `IMAGE`, see 'hippius image ls'")
+	cmd.Flags().StringArrayVar(&keys, "ssh-key", nil, "let in this `KEY` of the account; repeatable (default those the machine has)")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	w.register(cmd)
 	c.completeFlags(cmd)
 	return cmd
 }
 
-// checkRebuild does what needs no passphrase: it finds the machine and looks whether the image fits it.
-func (c *command) checkRebuild(ctx context.Context, ref, image string) (*computev1.VM, error) {
+// checkRebuild does what needs no passphrase: it finds the machine and looks
+// whether the image fits it and somebody could log in.
+func (c *command) checkRebuild(ctx context.Context, ref, image string, keys []string) (*computev1.VM, error) {
 	s, err := c.open()
 	if err != nil {
 		return nil, err
@@ -60,6 +67,15 @@ func (c *command) checkRebuild(ctx context.Context, ref, image string) (*compute
 	if err != nil {
 		return nil, err
 	}
+	if len(keys) == 0 && len(vm.GetSpec().GetSshKeys()) == 0 {
+		return nil, withHint(fmt.Errorf("every SSH key of %s was removed from the account, and a rebuild does not install removed keys", vm.GetSpec().GetName()),
+			"name keys of the account to rebuild it with: --ssh-key KEY, see 'hippius key ls'")
+	}
+	for _, name := range keys {
+		if _, err := s.sshKey(ctx, name); err != nil {
+			return nil, err
+		}
+	}
 	disk := &marketplacev1.Plan{Name: vm.GetSpec().GetPlan(), DiskGib: wantedSize(vm).GetDiskGib()}
 	if err := s.checkImage(ctx, disk, image, vm.GetSpec().GetApps()); err != nil {
 		return nil, err
@@ -68,7 +84,7 @@ func (c *command) checkRebuild(ctx context.Context, ref, image string) (*compute
 }
 
 // runRebuild deals the next instance if there is none, and orders the rebuild.
-func (c *command) runRebuild(ctx context.Context, vm *computev1.VM, image string, w waitFlags) error {
+func (c *command) runRebuild(ctx context.Context, vm *computev1.VM, image string, keys []string, w waitFlags) error {
 	s, err := c.openSigning(ctx)
 	if err != nil {
 		return err
@@ -79,7 +95,7 @@ func (c *command) runRebuild(ctx context.Context, vm *computev1.VM, image string
 			return ifInterrupted(ctx, err, "nothing was rebuilt")
 		}
 	}
-	seq, err := s.sender.RebuildVM(ctx, vm.GetId(), image)
+	seq, err := s.sender.RebuildVM(ctx, vm.GetId(), image, keys)
 	if err != nil {
 		return err
 	}

@@ -18,10 +18,10 @@ func (s *Sender) AddSSHKey(ctx context.Context, name, publicKey string) (string,
 	return r.GetFingerprint(), err
 }
 
-// RemoveSSHKey removes a key that no VM uses.
-func (s *Sender) RemoveSSHKey(ctx context.Context, name string) error {
-	_, err := s.Send(ctx, &computev1.MsgRemoveSSHKey{Owner: s.Address(), Name: name})
-	return err
+// RemoveSSHKey removes a key, by force also one that VMs name, and gives their ids: they keep it.
+func (s *Sender) RemoveSSHKey(ctx context.Context, name string, force bool) ([]string, error) {
+	r, err := send[*computev1.MsgRemoveSSHKeyResponse](ctx, s, &computev1.MsgRemoveSSHKey{Owner: s.Address(), Name: name, Force: force})
+	return r.GetVmIds(), err
 }
 
 // CreateVM orders a VM and gives its id.
@@ -66,9 +66,10 @@ func (s *Sender) ResizeVM(ctx context.Context, vmID, plan string) (restart bool,
 	return r.GetRestart(), err
 }
 
-// RebuildVM gives up what is on a VM's disk for a blank one from an image, and gives the instance it comes up as.
-func (s *Sender) RebuildVM(ctx context.Context, vmID, image string) (instance uint32, err error) {
-	r, err := send[*computev1.MsgRebuildVMResponse](ctx, s, &computev1.MsgRebuildVM{Owner: s.Address(), VmId: vmID, Image: image})
+// RebuildVM gives up what is on a VM's disk for a blank one from an image, and
+// gives the instance it comes up as. Without keys it names those it named.
+func (s *Sender) RebuildVM(ctx context.Context, vmID, image string, keys []string) (instance uint32, err error) {
+	r, err := send[*computev1.MsgRebuildVMResponse](ctx, s, &computev1.MsgRebuildVM{Owner: s.Address(), VmId: vmID, Image: image, SshKeys: keys})
 	return r.GetInstanceSeq(), err
 }
 

@@ -58,6 +58,14 @@ func ValidName(what, s string) error {
 // Validate checks every field's form and bounds and returns the first fault as
 // one sentence. What a name stands for is not its matter.
 func (s Spec) Validate() error {
+	if len(s.SSHKeys) == 0 {
+		return fmt.Errorf("no SSH key is named; name 1 to %d of the account's keys", MaxSSHKeys)
+	}
+	return s.ValidateKept()
+}
+
+// ValidateKept is Validate for a VM that exists: its account may have removed every key it named.
+func (s Spec) ValidateKept() error {
 	if err := ValidName("VM name", s.Name); err != nil {
 		return err
 	}
@@ -77,10 +85,7 @@ func (s Spec) Validate() error {
 	if err := names("application", s.Apps, MaxApps, plan.ValidateName); err != nil {
 		return err
 	}
-	if len(s.SSHKeys) == 0 {
-		return fmt.Errorf("no SSH key is named; name 1 to %d of the account's keys", MaxSSHKeys)
-	}
-	if err := names("SSH key", s.SSHKeys, MaxSSHKeys, ValidName); err != nil {
+	if err := ValidKeys(s.SSHKeys); err != nil {
 		return err
 	}
 	if err := names("miner", s.Miners, MaxMiners, ValidName); err != nil {
@@ -101,6 +106,9 @@ func (s Spec) Validate() error {
 	}
 	return nil
 }
+
+// ValidKeys checks the form of a list of SSH keys' names.
+func ValidKeys(list []string) error { return names("SSH key", list, MaxSSHKeys, ValidName) }
 
 func names(what string, list []string, limit int, valid func(what, s string) error) error {
 	if len(list) > limit {

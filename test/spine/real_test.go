@@ -112,10 +112,18 @@ func TestRealMachines(t *testing.T) {
 			return errors.Join(strangersLogin(ctx, tenant), rootAttacks(ctx, tenant))
 		},
 	})
-	if err == nil {
-		err = reshape(t.Context(), tenant, n)
-	}
 	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLogins(t, tenant, "re-1", "mini")
+	l.check()
+	l.removeKey()
+	if err := reshape(t.Context(), tenant); err != nil {
+		t.Fatal(err)
+	}
+	l.rebuilt()
+	l.hippius("vm", "rm", "re-1", "--yes", "--wait")
+	if err := wantBill(t.Context(), tenant, n); err != nil {
 		t.Error(err)
 	}
 }

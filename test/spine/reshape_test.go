@@ -31,13 +31,10 @@ type reshapedView struct {
 	ChargedUnits uint64 `json:"charged_units"`
 }
 
-// reshape takes a real machine through a larger disk without a restart, a
-// larger machine with one, and a rebuild. Each login checks the host's key
-// against the chain.
-func reshape(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
-	if _, err := u.Run(ctx, "vm", "create", "re-1", "--plan", "mini", "--image", "tiny", "--wait"); err != nil {
-		return err
-	}
+// reshape takes a real machine, re-1 on plan mini, through a larger disk without
+// a restart, a larger machine with one, and a rebuild. Each login checks the
+// host's key against the chain.
+func reshape(ctx context.Context, u *demo.Tenant) error {
 	var first, last reshapedView
 	if err := u.JSON(ctx, &first, "vm", "show", "re-1"); err != nil {
 		return err
@@ -95,10 +92,7 @@ func reshape(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 	if last.MeshAddress != first.MeshAddress || last.Instance != first.Instance+1 || last.RunningRate <= first.RunningRate {
 		return fmt.Errorf("the machine was %+v and is %+v", first, last)
 	}
-	if _, err := u.Run(ctx, "vm", "rm", "re-1", "--yes", "--wait"); err != nil {
-		return err
-	}
-	return wantBill(ctx, u, n)
+	return nil
 }
 
 // wantRoot waits until the guest sees a disk of so many GiB and its root filesystem fills it.

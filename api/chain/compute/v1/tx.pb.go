@@ -129,9 +129,11 @@ func (x *MsgAddSSHKeyResponse) GetFingerprint() string {
 }
 
 type MsgRemoveSSHKey struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Owner string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// force removes a key that VMs name, too: they keep it until they are rebuilt or terminated.
+	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -180,8 +182,17 @@ func (x *MsgRemoveSSHKey) GetName() string {
 	return ""
 }
 
+func (x *MsgRemoveSSHKey) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 type MsgRemoveSSHKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// vm_ids that named it.
+	VmIds         []string `protobuf:"bytes,1,rep,name=vm_ids,json=vmIds,proto3" json:"vm_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -214,6 +225,13 @@ func (x *MsgRemoveSSHKeyResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use MsgRemoveSSHKeyResponse.ProtoReflect.Descriptor instead.
 func (*MsgRemoveSSHKeyResponse) Descriptor() ([]byte, []int) {
 	return file_hippius_chain_compute_v1_tx_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MsgRemoveSSHKeyResponse) GetVmIds() []string {
+	if x != nil {
+		return x.VmIds
+	}
+	return nil
 }
 
 type MsgCreateVM struct {
@@ -892,10 +910,12 @@ func (x *MsgResizeVMResponse) GetRestart() bool {
 }
 
 type MsgRebuildVM struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	VmId          string                 `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
-	Image         string                 `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Owner string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	VmId  string                 `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	Image string                 `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	// ssh_keys of the account in place of those the VM names; empty to keep them.
+	SshKeys       []string `protobuf:"bytes,4,rep,name=ssh_keys,json=sshKeys,proto3" json:"ssh_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -949,6 +969,13 @@ func (x *MsgRebuildVM) GetImage() string {
 		return x.Image
 	}
 	return ""
+}
+
+func (x *MsgRebuildVM) GetSshKeys() []string {
+	if x != nil {
+		return x.SshKeys
+	}
+	return nil
 }
 
 type MsgRebuildVMResponse struct {
@@ -1281,12 +1308,14 @@ const file_hippius_chain_compute_v1_tx_proto_rawDesc = "" +
 	"public_key\x18\x03 \x01(\tR\tpublicKey:\n" +
 	"\x82\xe7\xb0*\x05owner\"8\n" +
 	"\x14MsgAddSSHKeyResponse\x12 \n" +
-	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\"a\n" +
+	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\"w\n" +
 	"\x0fMsgRemoveSSHKey\x12.\n" +
 	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x19\n" +
-	"\x17MsgRemoveSSHKeyResponse\"\xe3\x01\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force:\n" +
+	"\x82\xe7\xb0*\x05owner\"0\n" +
+	"\x17MsgRemoveSSHKeyResponse\x12\x15\n" +
+	"\x06vm_ids\x18\x01 \x03(\tR\x05vmIds\"\xe3\x01\n" +
 	"\vMsgCreateVM\x12.\n" +
 	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x12:\n" +
@@ -1329,11 +1358,12 @@ const file_hippius_chain_compute_v1_tx_proto_rawDesc = "" +
 	"\x04plan\x18\x03 \x01(\tR\x04plan:\n" +
 	"\x82\xe7\xb0*\x05owner\"/\n" +
 	"\x13MsgResizeVMResponse\x12\x18\n" +
-	"\arestart\x18\x01 \x01(\bR\arestart\"u\n" +
+	"\arestart\x18\x01 \x01(\bR\arestart\"\x90\x01\n" +
 	"\fMsgRebuildVM\x12.\n" +
 	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x14\n" +
-	"\x05image\x18\x03 \x01(\tR\x05image:\n" +
+	"\x05image\x18\x03 \x01(\tR\x05image\x12\x19\n" +
+	"\bssh_keys\x18\x04 \x03(\tR\asshKeys:\n" +
 	"\x82\xe7\xb0*\x05owner\"9\n" +
 	"\x14MsgRebuildVMResponse\x12!\n" +
 	"\finstance_seq\x18\x01 \x01(\rR\vinstanceSeq\"a\n" +

@@ -414,7 +414,7 @@ type VMSpec struct {
 	Apps  []string               `protobuf:"bytes,4,rep,name=apps,proto3" json:"apps,omitempty"`
 	// user_data_hash is the SHA-256 of the sealed user data; empty for none.
 	UserDataHash []byte `protobuf:"bytes,5,opt,name=user_data_hash,json=userDataHash,proto3" json:"user_data_hash,omitempty"`
-	// ssh_keys are names of the account's keys, at least one.
+	// ssh_keys are names of the account's keys, at least one at creation; a key that is removed from the account leaves them.
 	SshKeys []string `protobuf:"bytes,6,rep,name=ssh_keys,json=sshKeys,proto3" json:"ssh_keys,omitempty"`
 	// mesh_address inside the tenant's block, host number 2 to 47, e.g. "100.64.0.2".
 	MeshAddress string `protobuf:"bytes,7,opt,name=mesh_address,json=meshAddress,proto3" json:"mesh_address,omitempty"`
@@ -1009,14 +1009,16 @@ type VM struct {
 	// rates in force, ucredit per hour: those of the plan at creation or when the last resize was ordered.
 	RunningRate uint64 `protobuf:"varint,11,opt,name=running_rate,json=runningRate,proto3" json:"running_rate,omitempty"`
 	StoppedRate uint64 `protobuf:"varint,12,opt,name=stopped_rate,json=stoppedRate,proto3" json:"stopped_rate,omitempty"`
-	// authorized_keys are the lines of ssh_keys; filled in by queries until it is terminated.
+	// authorized_keys are the lines of ssh_keys and removed_keys; filled in by queries until it is terminated.
 	AuthorizedKeys []string `protobuf:"bytes,13,rep,name=authorized_keys,json=authorizedKeys,proto3" json:"authorized_keys,omitempty"`
 	// size in effect, whatever becomes of the plan.
 	Size *Size `protobuf:"bytes,14,opt,name=size,proto3" json:"size,omitempty"`
 	// arch of the image.
 	Arch string `protobuf:"bytes,15,opt,name=arch,proto3" json:"arch,omitempty"`
 	// resize that was ordered and is not in effect yet; unset for none.
-	Resize        *Resize `protobuf:"bytes,16,opt,name=resize,proto3" json:"resize,omitempty"`
+	Resize *Resize `protobuf:"bytes,16,opt,name=resize,proto3" json:"resize,omitempty"`
+	// removed_keys it was made with, which left the account since and open its disk as long as that is not rebuilt.
+	RemovedKeys   []*RemovedKey `protobuf:"bytes,17,rep,name=removed_keys,json=removedKeys,proto3" json:"removed_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1163,6 +1165,82 @@ func (x *VM) GetResize() *Resize {
 	return nil
 }
 
+func (x *VM) GetRemovedKeys() []*RemovedKey {
+	if x != nil {
+		return x.RemovedKeys
+	}
+	return nil
+}
+
+// RemovedKey is an SSH key that is a VM's and not the account's any more.
+type RemovedKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	PublicKey     string                 `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	Fingerprint   string                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	RemovedAt     int64                  `protobuf:"varint,4,opt,name=removed_at,json=removedAt,proto3" json:"removed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovedKey) Reset() {
+	*x = RemovedKey{}
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovedKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovedKey) ProtoMessage() {}
+
+func (x *RemovedKey) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovedKey.ProtoReflect.Descriptor instead.
+func (*RemovedKey) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RemovedKey) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RemovedKey) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *RemovedKey) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *RemovedKey) GetRemovedAt() int64 {
+	if x != nil {
+		return x.RemovedAt
+	}
+	return 0
+}
+
 // Resize is a change of size on its way.
 type Resize struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1180,7 +1258,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1270,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1283,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Resize) GetGeneration() uint64 {
@@ -1258,7 +1336,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1348,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1361,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Size) GetVcpus() uint32 {
@@ -1341,7 +1419,7 @@ type ProofReport struct {
 
 func (x *ProofReport) Reset() {
 	*x = ProofReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1431,7 @@ func (x *ProofReport) String() string {
 func (*ProofReport) ProtoMessage() {}
 
 func (x *ProofReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1444,7 @@ func (x *ProofReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofReport.ProtoReflect.Descriptor instead.
 func (*ProofReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ProofReport) GetHeight() int64 {
@@ -1402,7 +1480,7 @@ type VMReport struct {
 
 func (x *VMReport) Reset() {
 	*x = VMReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1492,7 @@ func (x *VMReport) String() string {
 func (*VMReport) ProtoMessage() {}
 
 func (x *VMReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1505,7 @@ func (x *VMReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMReport.ProtoReflect.Descriptor instead.
 func (*VMReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VMReport) GetVmId() string {
@@ -1505,7 +1583,7 @@ type ReportResult struct {
 
 func (x *ReportResult) Reset() {
 	*x = ReportResult{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1595,7 @@ func (x *ReportResult) String() string {
 func (*ReportResult) ProtoMessage() {}
 
 func (x *ReportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1608,7 @@ func (x *ReportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResult.ProtoReflect.Descriptor instead.
 func (*ReportResult) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReportResult) GetVmId() string {
@@ -1567,7 +1645,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1657,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1670,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Head) GetHeight() int64 {
@@ -1696,7 +1774,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\vattestation\x18\x0e \x01(\v2%.hippius.chain.compute.v1.AttestationB\x04\xc8\xde\x1f\x00R\vattestation\x12\x1f\n" +
 	"\vqueue_place\x18\x0f \x01(\rR\n" +
 	"queuePlace\x12)\n" +
-	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\"\xa2\x05\n" +
+	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\"\xf1\x05\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x05owner\x18\x02 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
@@ -1717,7 +1795,16 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x0fauthorized_keys\x18\r \x03(\tR\x0eauthorizedKeys\x128\n" +
 	"\x04size\x18\x0e \x01(\v2\x1e.hippius.chain.compute.v1.SizeB\x04\xc8\xde\x1f\x00R\x04size\x12\x12\n" +
 	"\x04arch\x18\x0f \x01(\tR\x04arch\x128\n" +
-	"\x06resize\x18\x10 \x01(\v2 .hippius.chain.compute.v1.ResizeR\x06resize\"\xc2\x01\n" +
+	"\x06resize\x18\x10 \x01(\v2 .hippius.chain.compute.v1.ResizeR\x06resize\x12M\n" +
+	"\fremoved_keys\x18\x11 \x03(\v2$.hippius.chain.compute.v1.RemovedKeyB\x04\xc8\xde\x1f\x00R\vremovedKeys\"\x80\x01\n" +
+	"\n" +
+	"RemovedKey\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x02 \x01(\tR\tpublicKey\x12 \n" +
+	"\vfingerprint\x18\x03 \x01(\tR\vfingerprint\x12\x1d\n" +
+	"\n" +
+	"removed_at\x18\x04 \x01(\x03R\tremovedAt\"\xc2\x01\n" +
 	"\x06Resize\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -1793,7 +1880,7 @@ func file_hippius_chain_compute_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hippius_chain_compute_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(Power)(0),            // 0: hippius.chain.compute.v1.Power
 	(AgentMode)(0),        // 1: hippius.chain.compute.v1.AgentMode
@@ -1806,12 +1893,13 @@ var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(*Attestation)(nil),   // 8: hippius.chain.compute.v1.Attestation
 	(*VMStatus)(nil),      // 9: hippius.chain.compute.v1.VMStatus
 	(*VM)(nil),            // 10: hippius.chain.compute.v1.VM
-	(*Resize)(nil),        // 11: hippius.chain.compute.v1.Resize
-	(*Size)(nil),          // 12: hippius.chain.compute.v1.Size
-	(*ProofReport)(nil),   // 13: hippius.chain.compute.v1.ProofReport
-	(*VMReport)(nil),      // 14: hippius.chain.compute.v1.VMReport
-	(*ReportResult)(nil),  // 15: hippius.chain.compute.v1.ReportResult
-	(*Head)(nil),          // 16: hippius.chain.compute.v1.Head
+	(*RemovedKey)(nil),    // 11: hippius.chain.compute.v1.RemovedKey
+	(*Resize)(nil),        // 12: hippius.chain.compute.v1.Resize
+	(*Size)(nil),          // 13: hippius.chain.compute.v1.Size
+	(*ProofReport)(nil),   // 14: hippius.chain.compute.v1.ProofReport
+	(*VMReport)(nil),      // 15: hippius.chain.compute.v1.VMReport
+	(*ReportResult)(nil),  // 16: hippius.chain.compute.v1.ReportResult
+	(*Head)(nil),          // 17: hippius.chain.compute.v1.Head
 }
 var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	1,  // 0: hippius.chain.compute.v1.VMSpec.agent:type_name -> hippius.chain.compute.v1.AgentMode
@@ -1822,16 +1910,17 @@ var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	5,  // 5: hippius.chain.compute.v1.VM.spec:type_name -> hippius.chain.compute.v1.VMSpec
 	9,  // 6: hippius.chain.compute.v1.VM.status:type_name -> hippius.chain.compute.v1.VMStatus
 	7,  // 7: hippius.chain.compute.v1.VM.instances:type_name -> hippius.chain.compute.v1.Instance
-	12, // 8: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
-	11, // 9: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
-	12, // 10: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
-	2,  // 11: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
-	13, // 12: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	13, // 8: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
+	12, // 9: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
+	11, // 10: hippius.chain.compute.v1.VM.removed_keys:type_name -> hippius.chain.compute.v1.RemovedKey
+	13, // 11: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
+	2,  // 12: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
+	14, // 13: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_types_proto_init() }
@@ -1845,7 +1934,7 @@ func file_hippius_chain_compute_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_types_proto_rawDesc), len(file_hippius_chain_compute_v1_types_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -36,6 +36,9 @@ func TestExportAndImport(t *testing.T) {
 	w.report(w.says(gone, vm.Terminated))
 	parked := w.create(a, "parked", func(c *computetypes.MsgCreateVM) { c.Spec.Plan = "titan" })
 	w.create(a, "assigned", pin)
+	w.addKey(a, "lost", "lost")
+	locked := w.create(a, "locked", pin, with("lost"))
+	w.removed(a, "lost")
 	w.MustDeliver(a, &meshtypes.MsgAddDevice{Owner: a.Address, Name: "laptop"})
 	l := apptest.Named("miner3")
 	w.MustDeliver(l, &meshtypes.MsgRegisterLighthouse{Operator: l.Address, Name: "light", Endpoints: []string{"127.0.0.1:4242"}})
@@ -78,6 +81,9 @@ func TestExportAndImport(t *testing.T) {
 	v, err := b.Keepers.Compute.VM(ctx, parked)
 	if err != nil || v.Status.Phase.Core() != vm.Pending || v.Status.Reason != vm.ReasonNoCapacity {
 		t.Fatalf("%+v, %v", v.Status, err)
+	}
+	if v, err = b.Keepers.Compute.VM(ctx, locked); err != nil || len(v.RemovedKeys) != 1 || v.RemovedKeys[0].PublicKey != sshLine(t, "lost") {
+		t.Fatalf("%+v, %v", v.RemovedKeys, err)
 	}
 }
 

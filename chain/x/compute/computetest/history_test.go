@@ -36,18 +36,27 @@ type story struct {
 	// disks are the largest seen, resized those that ever had another price.
 	disks   map[string]uint64
 	resized map[string]bool
+	// keys counts those that came in place of another; they have dice of their own.
+	keys   int
+	keyRnd *rand.Rand
 }
 
 // history gives the number of VMs that were seen with another price than their first.
 func history(t *testing.T, rnd *rand.Rand) int {
 	t.Helper()
-	s := &story{world: newWorld(t, nil, roomy), rnd: rnd, of: map[string]apptest.Account{}, disks: map[string]uint64{}, resized: map[string]bool{}}
+	s := &story{
+		world: newWorld(t, nil, roomy), rnd: rnd, keyRnd: rand.New(rand.NewPCG(7, 9)),
+		of: map[string]apptest.Account{}, disks: map[string]uint64{}, resized: map[string]bool{},
+	}
 	for i := range 3 {
 		s.miners = append(s.miners, s.miner(fmt.Sprintf("miner%d", i), small(4)))
 	}
 	s.owners = []apptest.Account{s.tenant("tenant"), s.tenant("other")}
 	for range 150 {
 		s.turn()
+		if s.keyRnd.IntN(20) == 0 {
+			s.changeKey(s.owners[s.keyRnd.IntN(2)])
+		}
 		s.check()
 	}
 	for _, id := range s.vms {
@@ -100,6 +109,13 @@ func (s *story) turn() {
 	}
 }
 
+// changeKey takes an account its key, which some VMs go on with, and gives it another.
+func (s *story) changeKey(a apptest.Account) {
+	s.removed(a, "laptop")
+	s.keys++
+	s.addKey(a, "laptop", fmt.Sprint("key", s.keys))
+}
+
 // fit is a VM that can be resized, if one is found in a few tries.
 func (s *story) fit() (id string) {
 	for range 10 {
@@ -118,7 +134,11 @@ func (s *story) reshape(id string) {
 	if n := s.rnd.IntN(len(plans) + 1); n < len(plans) {
 		_, err = s.Deliver(a, &computetypes.MsgResizeVM{Owner: a.Address, VmId: id, Plan: plans[n]})
 	} else {
-		_, err = s.Deliver(a, &computetypes.MsgRebuildVM{Owner: a.Address, VmId: id, Image: "debian-12"})
+		m := rebuild(a, id, "debian-12")
+		if s.keyRnd.IntN(2) == 0 {
+			m.SshKeys = []string{"laptop"}
+		}
+		_, err = s.Deliver(a, m)
 	}
 	if err != nil && testing.Verbose() {
 		s.t.Logf("%s: %v", s, err)

@@ -17,7 +17,8 @@ func (s msgServer) AddSSHKey(ctx context.Context, m *types.MsgAddSSHKey) (*types
 }
 
 func (s msgServer) RemoveSSHKey(ctx context.Context, m *types.MsgRemoveSSHKey) (*types.MsgRemoveSSHKeyResponse, error) {
-	return &types.MsgRemoveSSHKeyResponse{}, s.k.RemoveKey(ctx, m)
+	ids, err := s.k.RemoveKey(ctx, m)
+	return &types.MsgRemoveSSHKeyResponse{VmIds: ids}, err
 }
 
 func (s msgServer) CreateVM(ctx context.Context, m *types.MsgCreateVM) (*types.MsgCreateVMResponse, error) {

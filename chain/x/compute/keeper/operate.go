@@ -112,7 +112,7 @@ func (k *Keeper) Terminate(ctx context.Context, owner, id string) error {
 		return err
 	}
 	v.Generation++
-	v.Status.Deadline = 0
+	v.Status.Deadline, v.RemovedKeys = 0, nil
 	if err := k.dequeue(ctx, id); err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ func (k *Keeper) Rebuild(ctx context.Context, m *types.MsgRebuildVM) (uint32, er
 	if !dealt {
 		return 0, types.ErrInstances.Wrapf("VM %s has used up every instance that was dealt; deal instance %d first", v.Id, next)
 	}
+	if err := k.rekey(ctx, &v, m.SshKeys); err != nil {
+		return 0, err
+	}
 	if err := k.revokeInstance(ctx, &v); err != nil {
 		return 0, err
 	}

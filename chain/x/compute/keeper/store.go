@@ -218,5 +218,8 @@ func (k *Keeper) withKeys(ctx context.Context, v types.VM) (types.VM, error) {
 		}
 		v.AuthorizedKeys = append(v.AuthorizedKeys, key.PublicKey)
 	}
+	for _, key := range v.RemovedKeys {
+		v.AuthorizedKeys = append(v.AuthorizedKeys, key.PublicKey)
+	}
 	return v, nil
 }

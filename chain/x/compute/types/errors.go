@@ -83,4 +83,7 @@ var (
 	ErrHostFull = errorsmod.Register(ModuleName, 36, "no room on the VM's host")
 	// ErrImageArch is an image for another architecture than the VM's host.
 	ErrImageArch = errorsmod.Register(ModuleName, 37, "image for another architecture")
+
+	// ErrNoKey is a rebuild of a VM that would let nobody in.
+	ErrNoKey = errorsmod.Register(ModuleName, 38, "no SSH key left")
 )

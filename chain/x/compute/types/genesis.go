@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/sshkey"
 )
 
 // DefaultGenesis has parameters and nothing rented.
@@ -59,8 +60,11 @@ func (v VM) Validate() error {
 	if err != nil || id != v.Id {
 		return ErrInvalid.Wrapf("VM %.40s is not named after its owner and nonce", v.Id)
 	}
-	if err := v.Spec.Core().Validate(); err != nil {
+	if err := v.Spec.Core().ValidateKept(); err != nil {
 		return ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
+	}
+	if err := v.validateKeys(); err != nil {
+		return err
 	}
 	p := v.Status.Phase.Core()
 	if !slices.Contains(vm.Phases(), p) {
@@ -86,6 +90,24 @@ func (v VM) Validate() error {
 	}
 	if r := v.Resize; r != nil && (r.Generation == 0 || r.Generation > v.Generation || r.Size_.DiskGib < v.Size_.DiskGib) {
 		return ErrInvalid.Wrapf("VM %s of generation %d and %d GiB is to be resized to %d GiB by generation %d", v.Id, v.Generation, v.Size_.DiskGib, r.Size_.DiskGib, r.Generation)
+	}
+	return nil
+}
+
+// validateKeys checks that somebody can log in, with keys that are some.
+func (v VM) validateKeys() error {
+	named, removed := len(v.Spec.SshKeys), len(v.RemovedKeys)
+	if n := named + removed; n > vm.MaxSSHKeys || n == 0 && !v.Ended() || removed > 0 && v.Ended() {
+		return ErrInvalid.Wrapf("VM %s, %s, has %d SSH keys and %d removed ones", v.Id, v.Status.Phase.Core(), named, removed)
+	}
+	for _, k := range v.RemovedKeys {
+		if err := vm.ValidName("SSH key name", k.Name); err != nil {
+			return ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
+		}
+		key, err := sshkey.Parse(k.PublicKey)
+		if err != nil || key.Line != k.PublicKey || key.Fingerprint != k.Fingerprint {
+			return ErrInvalid.Wrapf("VM %s: the removed SSH key %s is none in its usual form", v.Id, k.Name)
+		}
 	}
 	return nil
 }

@@ -131,7 +131,15 @@ func (m *MsgRenameVM) ValidateBasic() error {
 func (m *MsgResizeVM) ValidateBasic() error { return vmAndEntry(m.Owner, m.VmId, "plan", m.Plan) }
 
 // ValidateBasic checks the form of a rebuild.
-func (m *MsgRebuildVM) ValidateBasic() error { return vmAndEntry(m.Owner, m.VmId, "image", m.Image) }
+func (m *MsgRebuildVM) ValidateBasic() error {
+	if err := vmAndEntry(m.Owner, m.VmId, "image", m.Image); err != nil {
+		return err
+	}
+	if err := vm.ValidKeys(m.SshKeys); err != nil {
+		return ErrInvalid.Wrap(err.Error())
+	}
+	return nil
+}
 
 func vmAndEntry(owner, id, what, name string) error {
 	if err := ownerAndVM(owner, id); err != nil {
