@@ -39,15 +39,18 @@ func (c *command) sshConfig() *cobra.Command {
 		GroupID: groupMachines,
 		Short:   "Let plain ssh, scp, rsync and sftp reach machines by name",
 		Long: `Write an OpenSSH configuration in which every machine of the account, or those
-that are named, is a host called NAME.hippius: ssh, scp, rsync, sftp and port
-forwarding then work over the mesh, and believe only the host certificates that
-the chain names. It is a file of its own, written anew each time: run this again
-after machines came or went. Your own configuration is changed only by --install,
-and only by the one line that includes the file.`,
+that are named, is a host called NAME.hippius: ssh, scp, sftp, rsync (if it is
+installed there, too) and port forwarding in every direction then work over the
+mesh, and believe only the host certificates that the chain names. It is a file of
+its own, written anew each time: run this again after machines came or went. Your
+own configuration is changed only by --install, and only by the one line that
+includes the file.`,
 		Example: `  hippius ssh-config --install
   ssh web-1.hippius
+  scp notes.txt web-1.hippius:
   rsync -a site/ web-1.hippius:site/
   ssh -L 8080:localhost:80 web-1.hippius
+  ssh -N -D 1080 -R 9000:localhost:9000 web-1.hippius
   hippius ssh-config -i ~/.ssh/work --print web-1 >> ~/.ssh/config`,
 		ValidArgsFunction: c.completeVMs,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.runSSHConfig(cmd.Context(), f, args) },
