@@ -95,8 +95,14 @@ func (w *world) cut(from, to string, d time.Duration) {
 	if !w.begin(what) {
 		return
 	}
-	w.cuts[[2]string{from, to}] = true
-	w.later(d, what, func() error { delete(w.cuts, [2]string{from, to}); return nil })
+	w.sever(from, to, true)
+	w.later(d, what, func() error { w.sever(from, to, false); return nil })
+}
+
+func (w *world) sever(from, to string, cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cuts[[2]string{from, to}] = cut
 }
 
 // cutFromChain cuts somebody off from some nodes or all.

@@ -83,7 +83,7 @@ func newHost(w *world, i int) (*host, error) {
 // start starts the agent on what an earlier one left, or on what one left long
 // ago: an operator has restored a copy.
 func (h *host) start() error {
-	if ch := h.w.chance; h.w.wild && ch.often(15) {
+	if ch := h.w.chance; h.w.odd() && ch.often(15) {
 		if err := copyFile(h.path+".copy", h.path); err == nil {
 			h.w.trace.note("%s's state is an older copy", h.name)
 		} else if !errors.Is(err, fs.ErrNotExist) {

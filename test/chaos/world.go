@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,12 +59,12 @@ type world struct {
 	tenants []*tenant
 	errands sync.WaitGroup
 
-	mu     sync.Mutex
+	mu     sync.Mutex // of cuts
 	cuts   map[[2]string]bool
 	heals  []heal
 	active map[string]bool
 	faults int
-	wild   bool // things go wrong
+	wild   atomic.Bool // things go wrong
 	// ill and lively are how many of a hundred seconds see a fault, and a tenant's errand.
 	ill, lively int
 
@@ -128,7 +129,7 @@ func (w *world) reach(from, to string) bool {
 }
 
 // odd says whether single calls may fail.
-func (w *world) odd() bool { return w.wild }
+func (w *world) odd() bool { return w.wild.Load() }
 
 func (w *world) host(operator string) *host {
 	for _, h := range w.hosts {
@@ -250,13 +251,13 @@ func (w *world) register(ctx context.Context) error {
 
 // live plays: a wild time, a calm one, and the end of all machines.
 func (w *world) live(ctx context.Context) error {
-	w.wild = true
+	w.wild.Store(true)
 	for range wildFor {
 		if err := w.second(ctx, true); err != nil {
 			return err
 		}
 	}
-	w.wild = false
+	w.wild.Store(false)
 	if err := w.mend(true); err != nil {
 		return err
 	}
