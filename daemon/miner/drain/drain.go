@@ -47,11 +47,10 @@ func order(ctx context.Context, c Chain, undo bool) (m *registryv1.Miner, change
 	if undo {
 		from, to = to, from
 	}
-	switch m.GetStatus() {
-	case to:
+	if m.GetStatus() == to {
 		return m, false, nil
-	case from:
-	default:
+	}
+	if m.GetStatus() != from {
 		return nil, false, fmt.Errorf("%s is %s: it takes no machines; start the miner to have it registered anew, once its bond is back",
 			m.GetName(), miner.StatusWord(m.GetStatus()))
 	}

@@ -116,8 +116,10 @@ func TestCommands(t *testing.T) {
 			chain: onChain{status: active, vms: []uint32{1}, undrained: 4}, args: "drain --wait", orders: []bool{false},
 			prints: "rack-1 takes no new machines\n      0s  1 machine is left\n", fails: "rack-1 does not become empty: it was told to take new machines again",
 		},
-		"the chain refuses": {chain: onChain{status: draining, vms: []uint32{1}, fails: []error{nil, broken}}, args: "drain --wait",
-			prints: "rack-1 takes no new machines, as before\n      0s  1 machine is left\n", fails: "the disk is broken"},
+		"the chain refuses": {
+			chain: onChain{status: draining, vms: []uint32{1}, fails: []error{nil, broken}}, args: "drain --wait",
+			prints: "rack-1 takes no new machines, as before\n      0s  1 machine is left\n", fails: "the disk is broken",
+		},
 		"unbonding": {chain: onChain{status: registryv1.MinerStatus_MINER_STATUS_UNBONDING, vms: []uint32{0}}, args: "drain", fails: "rack-1 is unbonding"},
 		"no miner":  {args: "drain", fails: "hip1operator has registered no miner"},
 		"undrain": {
