@@ -99,6 +99,9 @@ func (n *Net) buildGenesis() ([]byte, error) {
 		// Nobody watches miners yet, so what is proven is settled at once.
 		Overrides: map[string]json.RawMessage{"marketplace": json.RawMessage(`{"params":{"settle_lag_seconds":"0"}}`)},
 	}
+	if gap := n.set.ProofGap; gap != 0 {
+		g.Overrides["compute"] = fmt.Appendf(nil, `{"params":{"max_proof_gap_seconds":"%d"}}`, gap/time.Second)
+	}
 	if n.set.Images != "" {
 		images, err := loadImages(n.set.Images)
 		if err != nil {

@@ -48,6 +48,8 @@ type Config struct {
 	Validators, Miners int
 	// BlockTime is the pause between blocks.
 	BlockTime time.Duration
+	// ProofGap that is charged; zero for the chain's default.
+	ProofGap time.Duration
 	// Disks gives each miner's server a disk of its own, whose power CutPower cuts; with Libvirt.
 	Disks bool
 	// Miner changes the settings of each miner's daemon; may be nil.

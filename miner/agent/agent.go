@@ -138,7 +138,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.awaitChain(ctx)
 		return a.loop.Run(ctx)
 	})
-	g.Go(func() error { return a.reporter.run(ctx) })
+	g.Go(func() error { return a.reporter.run(ctx, a.opening()) })
 	g.Go(func() error { return a.keepMeshes(ctx) })
 	g.Go(func() error { return a.keepTidy(ctx) })
 	g.Go(func() error { return a.keepProofs(ctx) })
@@ -155,6 +155,15 @@ func (a *Agent) Run(ctx context.Context) error {
 	err := g.Wait()
 	a.dropLinks()
 	return err
+}
+
+// opening is how long the first report waits for something to say: an empty one would keep the last agent's proofs
+// from the chain for a block longer.
+func (a *Agent) opening() time.Duration {
+	if all, err := a.State.all(); err != nil || len(all) == 0 {
+		return 0
+	}
+	return firstWait
 }
 
 // dropLinks lets go of all guests.

@@ -34,6 +34,8 @@ type word struct {
 	proof func(after int64) *proof
 	// news: the chain has not heard it. hushed: it is not to hear it any more.
 	news, hushed bool
+	// renewed counts the times it was to be told anew.
+	renewed uint
 	// provenTo is the height of the last proof the chain took.
 	provenTo int64
 }
@@ -66,9 +68,11 @@ const (
 	messageBurst      = 10
 	// Pauses after an error.
 	minReportPause, maxReportPause = 100 * time.Millisecond, 5 * time.Second
-	// maxProofAge of a proof that is sent: the chain refuses older ones, and
-	// the report with them.
-	maxProofAge = 50 * time.Second
+	// maxProofAge of a proof that is sent: the chain refuses what is older than 80 s by its blocks, and the report with
+	// it. The rest is for the age of the block that was signed, and for the next one to come.
+	maxProofAge = 75 * time.Second
+	// firstWait is how long an agent that has VMs waits for word of them before it says that it is there.
+	firstWait = 2 * time.Second
 )
 
 func newReporter(chain Chain, every, gather time.Duration, answered func(string, bool), log *slog.Logger) *reporter {
@@ -112,6 +116,7 @@ func (r *reporter) renew(id string) {
 	defer r.mu.Unlock()
 	if w := r.words[id]; w != nil && w.proof != nil {
 		w.news = true
+		w.renewed++
 		r.wake()
 	}
 }
@@ -136,10 +141,10 @@ func (r *reporter) forget(id string) {
 // farewell bounds the last report.
 const farewell = 3 * time.Second
 
-// run reports until ctx ends. It begins with everything, and ends with it, so that the pause until the next agent begins
-// late.
-func (r *reporter) run(ctx context.Context) error {
-	r.loop(ctx)
+// run reports until ctx ends. It begins with everything, unless there is news within the wait, and ends with it, so
+// that the pause until the next agent begins late.
+func (r *reporter) run(ctx context.Context, wait time.Duration) error {
+	r.loop(ctx, wait)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	if _, err := r.send(ctx, true); err != nil {
@@ -148,9 +153,9 @@ func (r *reporter) run(ctx context.Context) error {
 	return nil
 }
 
-func (r *reporter) loop(ctx context.Context) {
+func (r *reporter) loop(ctx context.Context, wait time.Duration) {
 	pause := r.gather
-	full := time.NewTimer(0)
+	full := time.NewTimer(wait)
 	defer full.Stop()
 	for {
 		all := false
@@ -204,6 +209,7 @@ type sent struct {
 	id string
 	statement
 	provenTo int64
+	renewed  uint
 	more     bool // a newer proof is to follow at once
 }
 
@@ -257,7 +263,7 @@ func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
 		if w.hushed || !all && !w.news {
 			continue
 		}
-		s := sent{id: id, statement: w.statement, provenTo: w.provenTo}
+		s := sent{id: id, statement: w.statement, provenTo: w.provenTo, renewed: w.renewed}
 		report := &computev1.VMReport{
 			VmId: id, InstanceSeq: w.seq, ObservedGeneration: w.generation, Phase: computev1.Phase(w.phase),
 			Reason: w.reason, Message: w.message, ObservedRebootSeq: w.rebootSeq,
@@ -307,9 +313,9 @@ func (r *reporter) settle(out []sent, results []*computev1.ReportResult) {
 		news := false
 		if w := r.words[s.id]; w != nil && w.statement == s.statement {
 			news = w.news
-			w.news = s.more
-			w.provenTo = max(w.provenTo, s.provenTo) // one that was refused once is not sent again
-			if s.more {
+			w.news = s.more || w.renewed != s.renewed // a proof may have come while this was on its way
+			w.provenTo = max(w.provenTo, s.provenTo)  // one that was refused once is not sent again
+			if w.news {
 				r.wake()
 			}
 		}

@@ -24,10 +24,12 @@ type ledger struct {
 	batches [][]*computev1.VMReport
 	at      []time.Time
 	fail    int // how many next batches fail
+	block   time.Duration
 	refuse  map[string]bool
 }
 
 func (l *ledger) Report(_ context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	time.Sleep(l.block)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail > 0 {
@@ -67,7 +69,7 @@ func report(t *testing.T, l *ledger, answered func(string, bool)) *reporter {
 	r := newReporter(l, 30*time.Second, 150*time.Millisecond, answered, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- r.run(ctx) }()
+	go func() { done <- r.run(ctx, 0) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -124,7 +126,7 @@ func TestReporterSaysOnce(t *testing.T) {
 			t.Error("one proof is sent once")
 		}
 		// Newer, but made long ago: the chain would refuse it, and the report with it.
-		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(-time.Minute)})
+		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(-50 * time.Second)})
 		time.Sleep(30 * time.Second)
 		b, _ = l.seen()
 		if b[3][0].GetProof() != nil {
@@ -135,6 +137,27 @@ func TestReporterSaysOnce(t *testing.T) {
 		b, _ = l.seen()
 		if b[4][0].GetProof().GetHeight() != 6 {
 			t.Error("a new proof was not sent")
+		}
+	})
+}
+
+// A proof that is worth telling at once is not forgotten because a report of the same VM is on its way.
+func TestReporterRenewsWhileOneIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{block: 6 * time.Second}
+		r := report(t, l, silent)
+		time.Sleep(7 * time.Second)
+		var newest atomic.Pointer[proof]
+		r.say("a", running(1), func(int64) *proof { return newest.Load() })
+		time.Sleep(time.Second)
+		newest.Store(&proof{height: 5, signature: []byte("s"), at: time.Now()})
+		r.renew("a")
+		time.Sleep(13 * time.Second) // two blocks, and less than until everything is told again
+		if got := fmt.Sprint(l.sizes()); got != "[0 1 1]" {
+			t.Fatalf("batches %s", got)
+		}
+		if b, _ := l.seen(); b[1][0].GetProof() != nil || b[2][0].GetProof().GetHeight() != 5 {
+			t.Errorf("told were %v and %v", b[1], b[2])
 		}
 	})
 }
@@ -184,6 +207,31 @@ func TestReporterAndRefusals(t *testing.T) {
 			t.Errorf("batches %s: a refusal is not sent again and again", got)
 		}
 	})
+}
+
+// The first report has something in it, if there is something to say soon: the next one would have to wait a block.
+func TestReporterBeginsWithWhatThereIs(t *testing.T) {
+	for said, want := range map[time.Duration]string{100 * time.Millisecond: "[1]", 3 * time.Second: "[0]"} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &ledger{block: 6 * time.Second}
+			r := newReporter(l, 30*time.Second, 50*time.Millisecond, silent, slog.New(slog.DiscardHandler))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() { _ = r.run(ctx, 2*time.Second) }()
+			time.Sleep(said)
+			r.say("a", running(1), nil)
+			time.Sleep(10*time.Second - said)
+			l.mu.Lock()
+			first := len(l.batches[0])
+			l.mu.Unlock()
+			if got := fmt.Sprintf("[%d]", first); got != want {
+				t.Errorf("said after %s: the first batch is %s, want %s", said, got, want)
+			}
+			cancel()
+			synctest.Wait()
+			time.Sleep(time.Minute)
+		})
+	}
 }
 
 // The chain takes so many messages a minute, whatever happens here.

@@ -18,7 +18,7 @@ import (
 
 // gap is the longest time between two proofs that is charged, in seconds; also
 // how old a proof may be.
-const gap = 60
+const gap = 80
 
 // book is kept beside the chain's own: from what was sent and taken it reckons
 // anew what every machine may be charged, and who gets it.

@@ -14,9 +14,6 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// maxGap is the chain's max_proof_gap_seconds.
-const maxGap = 60
-
 // entry is what the chain said of a machine at one moment.
 type entry struct {
 	phase           corevm.Phase
@@ -37,6 +34,8 @@ func (e entry) String() string {
 type ledger struct {
 	net *devnet.Net
 	id  string
+	// maxGap is the chain's max_proof_gap_seconds.
+	maxGap int64
 
 	mu  sync.Mutex
 	all []entry // each differs from the one before
@@ -45,7 +44,11 @@ type ledger struct {
 // follow begins a ledger that ends with the test.
 func follow(t *testing.T, n *devnet.Net, id string) *ledger {
 	t.Helper()
-	l := &ledger{net: n, id: id}
+	p, err := n.Chain().Params(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledger{net: n, id: id, maxGap: int64(p.Compute.GetMaxProofGapSeconds())} //nolint:gosec // at most 600
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() {
@@ -134,19 +137,19 @@ func listed(all []entry) string {
 }
 
 // check holds every two entries of one run against the rule: what lies between
-// them is charged if it is at most a minute, and else not at all.
+// them is charged if it is at most the chain's gap, and else not at all.
 func (l *ledger) check(t *testing.T) {
 	t.Helper()
 	all := l.since(0)
 	for i := 1; i < len(all); i++ {
 		a, b := all[i-1], all[i]
 		if a.readyAt == 0 || a.readyAt != b.readyAt {
-			if b.running-a.running > maxGap {
+			if b.running-a.running > l.maxGap {
 				t.Errorf("%d s were charged between runs:\n%s", b.running-a.running, listed(all[i-1:i+1]))
 			}
 			continue
 		}
-		if want := corevm.Attested(a.lastAt, b.lastAt, maxGap); b.running-a.running != want {
+		if want := corevm.Attested(a.lastAt, b.lastAt, l.maxGap); b.running-a.running != want {
 			t.Errorf("%d s were charged, want %d:\n%s", b.running-a.running, want, listed(all[i-1:i+1]))
 		}
 	}

@@ -35,6 +35,7 @@ type Chain struct {
 	released map[string]int64
 	heads    map[int64]head
 	every    time.Duration // between blocks
+	queue    []*batch      // for the next block
 	behind   time.Duration // its clock, to the host's
 	history  map[string][]string
 	batches  []int
@@ -72,10 +73,10 @@ type head struct {
 	at   int64
 }
 
-// The chain's parameters.
+// The chain's parameters, as x/compute has them by default.
 const (
-	maxProofGap = 60
-	maxProofAge = 60
+	maxProofGap = 80
+	maxProofAge = 80
 )
 
 // Run makes blocks, a hundred a second unless Every says otherwise, until ctx ends.
@@ -83,6 +84,10 @@ func (c *Chain) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
 		c.block()
+		for _, b := range c.queue {
+			c.execute(b)
+		}
+		c.queue = nil
 		every := c.every
 		c.mu.Unlock()
 		select {
@@ -159,21 +164,55 @@ func (c *Chain) Everywhere(_ context.Context, id string) ([]*computev1.VM, error
 	return []*computev1.VM{one, two}, nil
 }
 
-// Report implements agent.Chain.
-func (c *Chain) Report(_ context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+// batch of reports on its way into a block.
+type batch struct {
+	reports []*computev1.VMReport
+	results []*computev1.ReportResult
+	err     error
+	done    chan struct{}
+}
+
+// slow is from when on reports wait for the next block. Where blocks come more often, each batch makes its own.
+const slow = time.Second
+
+// Report implements agent.Chain. A batch that was handed in gets into a block, whether or not its sender waits for that.
+func (c *Chain) Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+	b := &batch{reports: reports, done: make(chan struct{})}
+	if err := c.handIn(b); err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-b.done:
+		return b.results, b.err
+	}
+}
+
+func (c *Chain) handIn(b *batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away != nil {
-		return nil, c.away
+		return c.away
 	}
-	if len(reports) > agent.MaxBatch {
-		return nil, fmt.Errorf("%d reports", len(reports))
+	if len(b.reports) > agent.MaxBatch {
+		return fmt.Errorf("%d reports", len(b.reports))
+	}
+	if c.every >= slow {
+		c.queue = append(c.queue, b)
+		return nil
 	}
 	c.block()
-	c.batches = append(c.batches, len(reports))
-	results := make([]*computev1.ReportResult, 0, len(reports))
+	c.execute(b)
+	return nil
+}
+
+// execute a batch in the present block. c.mu is held.
+func (c *Chain) execute(b *batch) {
+	defer close(b.done)
+	c.batches = append(c.batches, len(b.reports))
 	good := 0
-	for _, r := range reports {
+	for _, r := range b.reports {
 		res := &computev1.ReportResult{VmId: r.GetVmId()}
 		if err := c.apply(r); err != nil {
 			res.Code, res.Message = 1, err.Error()
@@ -181,12 +220,11 @@ func (c *Chain) Report(_ context.Context, reports []*computev1.VMReport) ([]*com
 		} else {
 			good++
 		}
-		results = append(results, res)
+		b.results = append(b.results, res)
 	}
-	if len(reports) > 0 && good == 0 {
-		return nil, fmt.Errorf("all reports refused: %s", results[0].GetMessage())
+	if len(b.reports) > 0 && good == 0 {
+		b.err = fmt.Errorf("all reports refused: %s", b.results[0].GetMessage())
 	}
-	return results, nil
 }
 
 // apply one report. c.mu is held.

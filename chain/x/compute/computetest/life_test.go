@@ -234,7 +234,7 @@ func TestWithoutAgentTheHostsWordCounts(t *testing.T) {
 	w.report(w.says(id, vm.Running))
 	w.NextBlock(30)
 	w.report(w.says(id, vm.Running))
-	w.NextBlock(70) // too long a silence
+	w.NextBlock(90) // too long a silence
 	w.report(w.says(id, vm.Running))
 	w.NextBlock(10)
 	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: id})

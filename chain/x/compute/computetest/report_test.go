@@ -147,34 +147,34 @@ func TestProofs(t *testing.T) {
 		t.Fatalf("billed %d", got)
 	}
 
-	// A proof of a block 61 seconds old does not count, one of 60 does, and counts at the time of its block.
+	// A proof of a block 81 seconds old does not count, one of 80 does, and counts at the time of its block.
 	old := w.proven(w.says(id, vm.Running))
-	w.NextBlock(30)
+	w.NextBlock(1)
 	young := w.proven(w.says(id, vm.Running))
-	w.NextBlock(31)
+	w.NextBlock(80)
 	if _, err := w.try(m, old); !errors.Is(err, computetypes.ErrStaleProof) {
 		t.Errorf("an old proof: %v", err)
 	}
 	w.report(young)
-	if got := w.billed(a); got != 40*spark {
-		t.Fatalf("billed %d, want %d", got, 40*spark)
+	if got := w.billed(a); got != 11*spark {
+		t.Fatalf("billed %d, want %d", got, 11*spark)
 	}
-	// A gap of 61 seconds is not charged, one of 60 is.
-	w.NextBlock(30)
-	w.report(w.proven(w.says(id, vm.Running))) // 61 after the last
-	if got := w.billed(a); got != 40*spark {
-		t.Fatalf("billed %d, want %d", got, 40*spark)
+	// A gap of 81 seconds is not charged, one of 80 is.
+	w.NextBlock(1)
+	w.report(w.proven(w.says(id, vm.Running))) // 81 after the last
+	if got := w.billed(a); got != 11*spark {
+		t.Fatalf("billed %d, want %d", got, 11*spark)
 	}
-	w.NextBlock(60)
+	w.NextBlock(80)
 	w.report(w.proven(w.says(id, vm.Running)))
-	if got := w.billed(a); got != 100*spark {
-		t.Fatalf("billed %d, want %d", got, 100*spark)
+	if got := w.billed(a); got != 91*spark {
+		t.Fatalf("billed %d, want %d", got, 91*spark)
 	}
 	// Silent for too long, a stop charges nothing since the last proof.
-	w.NextBlock(61)
+	w.NextBlock(81)
 	w.MustDeliver(a, &computetypes.MsgStopVM{Owner: a.Address, VmId: id})
-	if got := w.billed(a); got != 100*spark {
-		t.Fatalf("billed %d, want %d", got, 100*spark)
+	if got := w.billed(a); got != 91*spark {
+		t.Fatalf("billed %d, want %d", got, 91*spark)
 	}
 }
 

@@ -115,7 +115,7 @@ func TestResizeWithRestart(t *testing.T) {
 		t.Fatalf("billed %d, want %d", got, 40*spark+30*pulse)
 	}
 	// A silence longer than counts is charged at no rate.
-	w.NextBlock(61)
+	w.NextBlock(81)
 	w.report(w.proven(w.says(id, vm.Running)))
 	if got := w.billed(a); got != 40*spark+30*pulse {
 		t.Fatalf("billed %d for unattested time", got)
@@ -134,7 +134,7 @@ func TestResizeRestartThatTakesLong(t *testing.T) {
 	a := w.tenant("tenant")
 	id := w.running(a, "web-1")
 	w.resized(a, id, "pulse")
-	w.NextBlock(61)
+	w.NextBlock(81)
 	w.report(w.proven(w.says(id, vm.Running)))
 	if got := w.billed(a); got != 0 || w.rate(a) != pulse {
 		t.Fatalf("billed %d at rate %d", got, w.rate(a))

@@ -4,6 +4,11 @@ import "github.com/hippius/compute/core/mesh"
 
 const maxVMsPerAccount = mesh.LastVM - mesh.FirstVM + 1
 
+// proofGap that is charged, in seconds, and how old a proof may be: what an agent's outage of a minute takes, whenever
+// it begins. The last proof that it noted is up to two rounds of proofs, of 5 s each, older than the outage, and signs a
+// block that was not the newest; then the next agent has to start and its first report to get into a block.
+const proofGap = 80
+
 // DefaultParams are those of a new network.
 func DefaultParams() Params {
 	return Params{
@@ -12,8 +17,8 @@ func DefaultParams() Params {
 		MaxAssignmentsPerBlock:  100,
 		MaxVmsPerAccount:        maxVMsPerAccount,
 		MaxKeysPerAccount:       50,
-		MaxProofGapSeconds:      60,
-		ProofMaxAgeSeconds:      60,
+		MaxProofGapSeconds:      proofGap,
+		ProofMaxAgeSeconds:      proofGap,
 		MaxReportsPerMinute:     120,
 		MaxAttempts:             5,
 	}

@@ -150,7 +150,8 @@ type Params struct {
 	MaxAssignmentsPerBlock uint32 `protobuf:"varint,3,opt,name=max_assignments_per_block,json=maxAssignmentsPerBlock,proto3" json:"max_assignments_per_block,omitempty"`
 	MaxVmsPerAccount       uint32 `protobuf:"varint,4,opt,name=max_vms_per_account,json=maxVmsPerAccount,proto3" json:"max_vms_per_account,omitempty"`
 	MaxKeysPerAccount      uint32 `protobuf:"varint,5,opt,name=max_keys_per_account,json=maxKeysPerAccount,proto3" json:"max_keys_per_account,omitempty"`
-	// max_proof_gap_seconds between two proofs of one instance for the time between to count as attested.
+	// max_proof_gap_seconds between two proofs of one instance for the time between to count as attested: an agent's
+	// outage of a minute, and a margin.
 	MaxProofGapSeconds uint64 `protobuf:"varint,6,opt,name=max_proof_gap_seconds,json=maxProofGapSeconds,proto3" json:"max_proof_gap_seconds,omitempty"`
 	// proof_max_age_seconds of the block a proof signs.
 	ProofMaxAgeSeconds uint64 `protobuf:"varint,7,opt,name=proof_max_age_seconds,json=proofMaxAgeSeconds,proto3" json:"proof_max_age_seconds,omitempty"`
