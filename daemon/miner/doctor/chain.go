@@ -22,6 +22,9 @@ const (
 )
 
 func wallet(_ context.Context, e *exam) Finding {
+	if e.set.Wallet == "" {
+		return bad("set wallet to the operator's key file; to make one: hippius login --network PROFILE, then hippius login --backup FILE", "the settings name no wallet")
+	}
 	address, err := e.host.Wallet(e.set.Wallet)
 	if err != nil {
 		return bad(fmt.Sprintf("chmod 0600 %s if that is what is wrong; a new one: hippius login --network PROFILE, then hippius login --backup %s",
@@ -37,6 +40,9 @@ func noChain(e *exam) Finding {
 }
 
 func network(ctx context.Context, e *exam) Finding {
+	if e.set.Network == "" {
+		return bad("set network to the file of the network's profile, which every network publishes", "the settings name no network")
+	}
 	if e.chain == nil {
 		return bad("put the network's profile there, or set network to where it is", "%v", e.chainErr)
 	}

@@ -4,7 +4,9 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/hippius/compute/daemon/miner"
@@ -127,7 +129,10 @@ func bad(mend, format string, args ...any) Finding {
 
 func settingsFinding(path string, err error) Finding {
 	f := ok("%s is valid", path)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		f = bad("copy /usr/share/doc/hippius-miner/examples/miner.yaml there, and give name and public in it, or name another file with --config. "+
+			"What follows was looked at with the defaults.", "there are no settings at %s", path)
+	} else if err != nil {
 		f = bad("hippius-miner sample shows all settings; /usr/share/doc/hippius-miner/examples/miner.yaml explains them. "+
 			"What follows was looked at with the defaults.", "%v", err)
 	}

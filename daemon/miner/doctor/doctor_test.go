@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func (c *onChain) Miner(_ context.Context, operator string) (*registryv1.Miner, 
 func well() (*Host, *onChain, *miner.Config) {
 	identity := ed25519.PublicKey(bytes.Repeat([]byte{7}, 32))
 	set := miner.Default()
-	set.Public = "miner.example.org:7430"
+	set.Public, set.Wallet, set.Network = "miner.example.org:7430", "/etc/hippius/miner-wallet", "/etc/hippius/network.json"
 	c := &onChain{
 		nodes: []client.NodeState{{Address: "a:1"}, {Address: "b:1"}}, head: moment - 1, ucredit: 1e6,
 		miner: &registryv1.Miner{Name: "rack-1", Identity: identity, Status: registryv1.MinerStatus_MINER_STATUS_ACTIVE, BondUhip: set.BondUhip},
@@ -111,6 +112,7 @@ func TestWellHost(t *testing.T) {
 func TestWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	no := errors.New("no such thing")
+	unnamed := []string{"public address", "wallet", "network", "registration"} // by the defaults
 	for name, c := range map[string]struct {
 		spoil       func(h *Host, c *onChain, set *miner.Config)
 		check       string
@@ -121,8 +123,16 @@ func TestWhatIsWrong(t *testing.T) {
 	}{
 		"settings": {check: "settings", level: Bad, found: "no such thing", mend: "hippius-miner sample", spoil: func(h *Host, _ *onChain, set *miner.Config) {
 			h.Settings = func(string) (miner.Config, error) { return *set, no }
-		}, more: []string{"public address"}},
-		"not root": {check: "privileges", level: Bad, found: "user 7", mend: "sudo", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Euid = func() int { return 7 } }},
+		}, more: unnamed},
+		"no settings": {check: "settings", level: Bad, found: "there are no settings at miner.yaml", mend: "copy /usr/share", spoil: func(h *Host, _ *onChain, set *miner.Config) {
+			h.Settings = func(string) (miner.Config, error) {
+				return *set, fmt.Errorf("read settings: %w", fs.ErrNotExist)
+			}
+		}, more: unnamed},
+		"no wallet named":  {check: "wallet", level: Bad, found: "name no wallet", mend: "login --backup FILE", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Wallet = "" }, more: []string{"registration"}},
+		"no network named": {check: "network", level: Bad, found: "name no network", mend: "every network publishes", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Network = "" }},
+		"public not named": {check: "public address", level: Bad, found: "no public address", mend: "host:port", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Public = "" }},
+		"not root":         {check: "privileges", level: Bad, found: "user 7", mend: "sudo", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Euid = func() int { return 7 } }},
 		"no net_admin": {check: "privileges", level: Bad, found: "root lacks CAP_NET_ADMIN here", mend: "capabilities", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Capabilities = func() (uint64, error) { return 1<<capNetAdmin - 1, nil }
 		}},
@@ -249,10 +259,6 @@ func TestWhatIsWrong(t *testing.T) {
 			want := map[string]bool{c.check: true}
 			for _, m := range c.more {
 				want[m] = true
-			}
-			if name == "settings" {
-				delete(want, "public address")
-				delete(wrong, "public address") // the defaults have none
 			}
 			if fmt.Sprint(wrong) != fmt.Sprint(want) {
 				t.Errorf("wrong are %v, want %v", wrong, want)

@@ -191,6 +191,9 @@ func ports(ctx context.Context, e *exam) Finding {
 }
 
 func publicAddress(ctx context.Context, e *exam) Finding {
+	if e.set.Public == "" {
+		return bad("set public to host:port at which tenants reach this host", "the settings give no public address")
+	}
 	host, _, err := net.SplitHostPort(e.set.Public)
 	if err != nil {
 		return bad("set public to host:port at which tenants reach this host", "public %q is not host:port", e.set.Public)
