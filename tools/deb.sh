@@ -9,8 +9,9 @@ compression=${3:-xz}
 if [ $# -gt 3 ]; then packages=("${@:4}"); else packages=(hippius hippius-miner hippius-validator hippius-gateway); fi
 umask 022
 
-# A Debian version begins with a digit and has no dash.
+# A Debian version begins with a digit and has no dash, and 1.0.0~rc1 comes before 1.0.0.
 version=${version#v}
+for early in alpha beta rc; do version=${version/-$early/\~$early}; done
 case $version in
 [0-9]*.*) ;;
 *) version="0.0~git$(git log -1 --format=%cd --date=format:%Y%m%d%H%M%S).$version" ;;

@@ -26,6 +26,13 @@ func TestPackages(t *testing.T) {
 	for _, version := range []string{"v1.0.0", "v1.1.0"} {
 		run(t, filepath.Join(root, "tools/deb.sh"), filepath.Join(dir, version), version, "none")
 	}
+	// What comes before a version is older than it.
+	early := filepath.Join(dir, "early")
+	run(t, filepath.Join(root, "tools/deb.sh"), early, "v1.0.0-rc1-2-gabc", "none", "hippius-gateway")
+	if name := filepath.Base(packageOf(t, early, "hippius-gateway")); !strings.HasPrefix(name, "hippius-gateway_1.0.0~rc1+2+gabc_") {
+		t.Errorf("the package of v1.0.0-rc1-2-gabc is %s", name)
+	}
+	run(t, "dpkg", "--compare-versions", "1.0.0~rc1+2+gabc", "lt", "1.0.0")
 	// The same input gives the same package.
 	again := filepath.Join(dir, "again")
 	run(t, filepath.Join(root, "tools/deb.sh"), again, "v1.0.0", "none", "hippius-gateway")
