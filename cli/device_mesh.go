@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
@@ -24,7 +27,7 @@ const lookEvery = 10 * time.Second
 
 // meshConfig is how this device joins the mesh by what the chain says now.
 func (c *command) meshConfig(ctx context.Context, s *session, d deviceIdentity) (nebula.Config, error) {
-	lighthouses, err := s.lighthouses(ctx, c.env.Now())
+	lighthouses, err := s.lighthouses(ctx, d.Account, c.env.Now())
 	if err != nil {
 		return nebula.Config{}, err
 	}
@@ -50,24 +53,29 @@ func memberConfig(d deviceIdentity, lighthouses []nebula.Lighthouse, tenant *mes
 	return config
 }
 
-// lighthouses are those on chain whose certificate keeps to its one address.
-func (s *session) lighthouses(ctx context.Context, now time.Time) ([]nebula.Lighthouse, error) {
+// lighthouses are those that the account's machines keep to, too.
+func (s *session) lighthouses(ctx context.Context, account string, now time.Time) ([]nebula.Lighthouse, error) {
 	all, err := s.chain.Lighthouses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := usable(all, now)
+	out := usable(all, account, now)
 	if len(out) == 0 {
 		return nil, errors.New("the network has no usable lighthouse; nobody can introduce this device to your machines")
 	}
 	return out, nil
 }
 
-func usable(all []*meshv1.Lighthouse, now time.Time) []nebula.Lighthouse {
-	var out []nebula.Lighthouse
+// usable are those of the account's lighthouses whose certificate keeps to its one address.
+func usable(all []*meshv1.Lighthouse, account string, now time.Time) []nebula.Lighthouse {
+	fit := map[uint32]nebula.Lighthouse{}
 	for _, l := range all {
 		addr, err := netip.ParseAddr(l.GetAddress())
 		if err != nil {
+			continue
+		}
+		number, err := mesh.LighthouseNumber(addr)
+		if err != nil || len(l.GetEndpoints()) == 0 {
 			continue
 		}
 		if _, err := admit.Lighthouse(l.GetCaCertificate(), addr, now); err != nil {
@@ -79,7 +87,11 @@ func usable(all []*meshv1.Lighthouse, now time.Time) []nebula.Lighthouse {
 				n.Underlay = append(n.Underlay, ap)
 			}
 		}
-		out = append(out, n)
+		fit[number] = n
+	}
+	var out []nebula.Lighthouse
+	for _, n := range mesh.LighthousesFor(account, slices.Collect(maps.Keys(fit))) {
+		out = append(out, fit[n])
 	}
 	out, _ = nebula.Usable(out)
 	return out

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/nebula"
 )
@@ -117,8 +118,39 @@ func TestUsableLighthousesOfTheChain(t *testing.T) {
 		{Address: "rubbish", CaCertificate: one, Endpoints: at},
 		{Address: "100.127.0.4", CaCertificate: house("100.127.0.4"), Endpoints: []string{"0.0.0.0:4242", "192.0.2.1:0", "name:1"}},
 		{Address: "100.127.0.1", CaCertificate: one, Endpoints: append([]string{"0.0.0.0:4242"}, at...), Relay: true},
-	}, now)
+	}, "hip1tenant", now)
 	if len(got) != 1 || got[0].Addr.String() != "100.127.0.1" || len(got[0].Underlay) != 1 || !got[0].Relay {
 		t.Errorf("usable are %+v", got)
+	}
+}
+
+// A device keeps to the lighthouses that its tenant's machines keep to, and not
+// to whoever came first.
+func TestLighthousesOfTheAccount(t *testing.T) {
+	now := time.Now()
+	var all []*meshv1.Lighthouse
+	var numbers []uint32
+	for n := range uint32(30) {
+		addr, err := mesh.Lighthouse(n + 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := ca.NewLighthouse(make([]byte, ca.SeedSize), addr, "house", now.Add(-time.Hour), now.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, &meshv1.Lighthouse{Address: addr.String(), CaCertificate: a.Certificate().Raw(), Endpoints: []string{"192.0.2.1:4242"}})
+		numbers = append(numbers, n+1)
+	}
+	var got []uint32
+	for _, l := range usable(all, "hip1tenant", now) {
+		n, err := mesh.LighthouseNumber(l.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, n)
+	}
+	if want := mesh.LighthousesFor("hip1tenant", numbers); !slices.Equal(got, want) {
+		t.Errorf("kept to are %v, want %v", got, want)
 	}
 }

@@ -1,7 +1,8 @@
 package miner
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"gopkg.in/yaml.v3"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/miner/agent"
@@ -142,19 +145,139 @@ func TestLighthousesTranslated(t *testing.T) {
 		Endpoints: []string{"192.0.2.2:4242", "192.0.2.1:4242", "192.0.2.1:4242", "[::1]:4242", "192.0.2.3", "0.0.0.0:1", "192.0.2.4:0"},
 	}
 	d := &directory{log: slog.New(slog.DiscardHandler)}
-	houses, ends := d.translate(context.Background(), []*meshv1.Lighthouse{
+	var opened []netip.AddrPort
+	d.open = func(ends []netip.AddrPort) error { opened = ends; return nil }
+	d.houses = d.believable([]*meshv1.Lighthouse{
 		{Name: "without a CA", Address: "100.127.0.2", Endpoints: good.GetEndpoints()},
-		{Name: "broken CA", CaCertificate: []byte("x"), Endpoints: good.GetEndpoints()},
+		{Name: "broken CA", Address: "100.127.0.3", CaCertificate: []byte("x"), Endpoints: good.GetEndpoints()},
 		{Name: "another's", Address: "100.127.0.2", CaCertificate: good.GetCaCertificate(), Endpoints: good.GetEndpoints()},
 		{Name: "nowhere", Address: "100.127.0.1", CaCertificate: good.GetCaCertificate()},
+		{Name: "no lighthouse's address", Address: "100.64.0.1", CaCertificate: good.GetCaCertificate(), Endpoints: good.GetEndpoints()},
 		good,
-	})
+	}, now)
+	houses, err := d.keptTo(t.Context(), "hip1tenant")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(houses) != 1 || houses[0].Address != "100.127.0.1" || !houses[0].Relay || !strings.Contains(houses[0].CA, "BEGIN NEBULA") {
 		t.Fatalf("houses %+v", houses)
 	}
 	want := []string{"192.0.2.1:4242", "192.0.2.2:4242"}
-	if !slices.Equal(houses[0].Underlay, want) || len(ends) != 2 {
-		t.Errorf("reached at %v, opened %v; want %v", houses[0].Underlay, ends, want)
+	if !slices.Equal(houses[0].Underlay, want) || len(opened) != 2 {
+		t.Errorf("reached at %v, opened %v; want %v", houses[0].Underlay, opened, want)
+	}
+}
+
+// Whoever took the first addresses is not all that a tenant is told of, and the
+// way is open to what any tenant here was told of.
+func TestLighthousesOfEachTenant(t *testing.T) {
+	t.Parallel()
+	d := &directory{log: slog.New(slog.DiscardHandler), houses: map[uint32]house{}}
+	for n := range uint32(40) {
+		addr, err := mesh.Lighthouse(n + 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var at []string
+		for i := range 8 { // more than is taken of one
+			at = append(at, fmt.Sprintf("192.0.2.%d:%d", n+1, 4242+i))
+		}
+		d.houses[n+1] = house{wire.Lighthouse{Address: addr.String()}, at}
+	}
+	var opened []netip.AddrPort
+	d.open = func(ends []netip.AddrPort) error { opened = ends; return nil }
+	told := map[string]bool{}
+	for _, owner := range []string{"hip1one", "hip1two", "hip1three"} {
+		houses, err := d.keptTo(t.Context(), owner)
+		if err != nil || len(houses) != mesh.KeepTo {
+			t.Fatalf("%s is told of %d, %v", owner, len(houses), err)
+		}
+		first := 0
+		for _, h := range houses {
+			addr := netip.MustParseAddr(h.Address)
+			n, err := mesh.LighthouseNumber(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n <= mesh.KeepTo {
+				first++
+			}
+			if len(h.Underlay) != maxEndpoints {
+				t.Errorf("%s is at %v", addr, h.Underlay)
+			}
+			for _, e := range h.Underlay {
+				told[e] = true
+			}
+		}
+		if first == mesh.KeepTo {
+			t.Errorf("%s is told of the first %d", owner, first)
+		}
+	}
+	if len(opened) != len(told) {
+		t.Errorf("opened %d endpoints, told of %d", len(opened), len(told))
+	}
+	for _, e := range opened {
+		if !told[e.String()] {
+			t.Errorf("%s is open to machines that know nothing of it", e)
+		}
+	}
+}
+
+// Doors stay open while anyone is told of what is behind them, over a restart
+// too, and there are never more than the network takes.
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	var (
+		opened []netip.AddrPort
+		broken error
+	)
+	open := func(ends []netip.AddrPort) error {
+		if broken == nil {
+			opened = slices.Clone(ends)
+		}
+		return broken
+	}
+	at := func(i int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 4242)
+	}
+	now := time.Now()
+	var d doors
+	d.begin([]netip.AddrPort{at(1)}, now)
+	tell := func(ends ...netip.AddrPort) {
+		t.Helper()
+		if err := d.tell(ends, now, open); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(at(2))
+	if !slices.Equal(opened, []netip.AddrPort{at(1), at(2)}) {
+		t.Fatalf("open are %v", opened)
+	}
+	now = now.Add(closeAfter - time.Second)
+	tell(at(2))
+	now = now.Add(2 * time.Second)
+	tell()
+	if !slices.Equal(opened, []netip.AddrPort{at(2)}) {
+		t.Fatalf("open are %v, long after anyone was told of the first", opened)
+	}
+	now = now.Add(time.Second)
+	var many []netip.AddrPort
+	for i := range maxDoors {
+		many = append(many, at(1000+i))
+	}
+	tell(many...)
+	if len(opened) != maxDoors || slices.Contains(opened, at(2)) {
+		t.Fatalf("%d are open", len(opened))
+	}
+	// What could not be opened is tried again.
+	now, broken = now.Add(time.Second), errors.New("no")
+	if err := d.tell([]netip.AddrPort{at(3)}, now, open); err == nil {
+		t.Fatal("it failed unheard")
+	}
+	now, broken = now.Add(time.Second), nil
+	tell()
+	if !slices.Contains(opened, at(3)) {
+		t.Error("it is never opened")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -90,7 +91,12 @@ func (m *miner) openNetwork(ctx context.Context) error {
 		return err
 	}
 	m.network = taps{network: n, set: m.set.Taps}
+	open, err := n.Lighthouses()
+	if err != nil {
+		return err
+	}
 	m.directory.open = n.SetLighthouses
+	m.directory.doors.begin(open, time.Now())
 	return nil
 }
 

@@ -6,36 +6,37 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
+	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
 )
 
-const (
-	// maxLighthouses a guest is told of.
-	maxLighthouses = 8
-	resolveTimeout = 3 * time.Second
-)
-
-// directory is what the chain says of the mesh: lighthouses for all, and for
-// each tenant whose certificates are revoked.
+// directory is what the chain says of the mesh: for each tenant the lighthouses
+// that its network keeps to, and whose certificates are revoked.
 type directory struct {
 	chain *client.Client
-	// open lets VMs reach the lighthouses' endpoints.
+	// open lets VMs reach the lighthouses' endpoints, and no others in private networks.
 	open func(ends []netip.AddrPort) error
 	log  *slog.Logger
 
 	mu     sync.Mutex
-	houses []wire.Lighthouse
-	known  bool
+	houses map[uint32]house // by number; nil until the chain was heard
+	names  resolved
+	doors  doors
+}
+
+// house is a lighthouse on chain that can be believed.
+type house struct {
+	wire.Lighthouse
+	endpoints []string
 }
 
 // follow looks at the lighthouses until ctx ends.
@@ -57,90 +58,79 @@ func (d *directory) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	houses, ends := d.translate(ctx, listed)
+	now := time.Now()
+	houses := d.believable(listed, now)
 	d.mu.Lock()
-	same := d.known && slices.EqualFunc(houses, d.houses, sameHouse)
-	d.mu.Unlock()
-	if same {
-		return nil
+	defer d.mu.Unlock()
+	if !maps.EqualFunc(houses, d.houses, sameHouse) {
+		d.log.Info("lighthouses changed", "count", len(houses))
 	}
-	if err := d.open(ends); err != nil {
-		return fmt.Errorf("open the way to the lighthouses: %w", err)
-	}
-	d.mu.Lock()
-	d.houses, d.known = houses, true
-	d.mu.Unlock()
-	d.log.Info("lighthouses changed", "count", len(houses))
-	return nil
+	d.houses = houses
+	return d.doors.tell(nil, now, d.open)
 }
 
-func sameHouse(a, b wire.Lighthouse) bool {
-	return a.Address == b.Address && a.CA == b.CA && a.Relay == b.Relay && slices.Equal(a.Underlay, b.Underlay)
+func sameHouse(a, b house) bool {
+	return a.Address == b.Address && a.CA == b.CA && a.Relay == b.Relay && slices.Equal(a.endpoints, b.endpoints)
 }
 
-// translate turns the chain's lighthouses into what guests take; what is unfit
-// is left out, and judged by the guest again.
-func (d *directory) translate(ctx context.Context, listed []*meshv1.Lighthouse) (houses []wire.Lighthouse, ends []netip.AddrPort) {
+// believable are the lighthouses that can speak for their address alone; what
+// is unfit is left out, and judged by the guest again.
+func (d *directory) believable(listed []*meshv1.Lighthouse, now time.Time) map[uint32]house {
+	out := map[uint32]house{}
 	for _, l := range listed {
-		if len(l.GetCaCertificate()) == 0 || len(houses) == maxLighthouses {
+		if len(l.GetCaCertificate()) == 0 || len(l.GetEndpoints()) == 0 {
 			continue
 		}
 		addr, err := netip.ParseAddr(l.GetAddress())
 		if err != nil {
 			continue
 		}
-		ca, err := admit.Lighthouse(l.GetCaCertificate(), addr, time.Now())
+		number, err := mesh.LighthouseNumber(addr)
+		if err != nil {
+			continue
+		}
+		ca, err := admit.Lighthouse(l.GetCaCertificate(), addr, now)
 		if err != nil {
 			d.log.Warn("lighthouse's certificate", "lighthouse", l.GetName(), "error", err)
 			continue
 		}
-		at := resolve(ctx, l.GetEndpoints())
+		out[number] = house{wire.Lighthouse{Address: l.GetAddress(), CA: string(ca.PEM()), Relay: l.GetRelay()}, l.GetEndpoints()}
+	}
+	return out
+}
+
+// keptTo are the lighthouses of a tenant's network, and the way to them is open.
+func (d *directory) keptTo(ctx context.Context, owner string) ([]wire.Lighthouse, error) {
+	d.mu.Lock()
+	var chosen []house
+	for _, n := range mesh.LighthousesFor(owner, slices.Collect(maps.Keys(d.houses))) {
+		chosen = append(chosen, d.houses[n])
+	}
+	d.mu.Unlock()
+	var out []wire.Lighthouse
+	var ends []netip.AddrPort
+	for i, at := range d.names.of(ctx, chosen) {
 		if len(at) == 0 {
 			continue
 		}
-		h := wire.Lighthouse{Address: l.GetAddress(), CA: string(ca.PEM()), Relay: l.GetRelay()}
+		h := chosen[i].Lighthouse
 		for _, e := range at {
 			h.Underlay = append(h.Underlay, e.String())
 		}
-		houses, ends = append(houses, h), append(ends, at...)
+		out, ends = append(out, h), append(ends, at...)
 	}
-	return houses, ends
-}
-
-// resolve gives the IPv4 endpoints that names stand for, in a settled order.
-func resolve(ctx context.Context, endpoints []string) []netip.AddrPort {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	var out []netip.AddrPort
-	for _, e := range endpoints {
-		host, text, err := net.SplitHostPort(e)
-		if err != nil {
-			continue
-		}
-		port, err := strconv.ParseUint(text, 10, 16)
-		if err != nil || port == 0 {
-			continue
-		}
-		addrs := []netip.Addr{}
-		if a, err := netip.ParseAddr(host); err == nil {
-			addrs = append(addrs, a)
-		} else if found, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host); err == nil {
-			addrs = found
-		}
-		for _, a := range addrs {
-			if a = a.Unmap(); a.Is4() && !a.IsUnspecified() && !a.IsMulticast() {
-				out = append(out, netip.AddrPortFrom(a, uint16(port)))
-			}
-		}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.doors.tell(ends, time.Now(), d.open); err != nil {
+		return nil, err
 	}
-	slices.SortFunc(out, netip.AddrPort.Compare)
-	return slices.Compact(out)
+	return out, nil
 }
 
 // View implements agent.Mesh.
 func (d *directory) View(ctx context.Context, owner string) (wire.Mesh, error) {
 	d.mu.Lock()
-	known := d.known
+	known := d.houses != nil
 	d.mu.Unlock()
 	if !known {
 		if err := d.refresh(ctx); err != nil {
@@ -151,9 +141,11 @@ func (d *directory) View(ctx context.Context, owner string) (wire.Mesh, error) {
 	if err != nil && !errors.Is(err, client.ErrNotFound) {
 		return wire.Mesh{}, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	m := wire.Mesh{Lighthouses: slices.Clone(d.houses)}
+	houses, err := d.keptTo(ctx, owner)
+	if err != nil {
+		return wire.Mesh{}, fmt.Errorf("open the way to the lighthouses: %w", err)
+	}
+	m := wire.Mesh{Lighthouses: houses}
 	for _, f := range t.GetRevoked() {
 		m.Blocklist = append(m.Blocklist, hex.EncodeToString(f))
 	}
