@@ -12,6 +12,13 @@ const (
 	listenBatch  = 128      // packets a system call
 )
 
+// While a tunnel is relayed the direct way is tried every so many packets. The
+// library's thousand are minutes of somebody typing, in which the relay may go.
+const (
+	promoteEvery = 20
+	requeryEvery = 100 // packets, until lighthouses are asked again where a peer is; once a minute at most
+)
+
 // settings are the library's configuration tree, as Go values: nothing is ever
 // formatted into text that a parser reads, so no name out of a certificate or
 // off the chain can become a setting.
@@ -69,6 +76,7 @@ func (c Config) settings(t *trust, blocked map[string]struct{}) map[string]any {
 		"listen":   c.listenSettings(),
 		"tun":      c.tunSettings(),
 		"firewall": c.Firewall.settings(t.own),
+		"counters": map[string]any{"try_promote": promoteEvery, "requery_every_packets": requeryEvery},
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	DroppedPrivate   = "to a private network"  // machine to the miner's networks
 	DroppedMail      = "to port 25"            // machine to a mail server
 	DroppedInbound   = "from outside, unasked" // anyone to machine
+	// DroppedEarly: for the mesh's port of this host, from where no machine has called yet.
+	DroppedEarly = "to the mesh, unasked"
 	// DroppedConnections: a machine has more connections open than it may.
 	DroppedConnections = "too many connections"
 )

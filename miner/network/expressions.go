@@ -41,6 +41,13 @@ func inIs(prefix string) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, equals([]byte(prefix))}
 }
 
+func inIsNot(name string) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: ifName(name)},
+	}
+}
+
 func outIs(prefix string) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg1}, equals([]byte(prefix))}
 }

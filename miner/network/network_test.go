@@ -54,6 +54,24 @@ func TestPackets(t *testing.T) {
 		}
 	})
 
+	// Two that punch holes call each other at about the same time: who calls first must not spoil it.
+	t.Run("CalledBeforeItCalls", func(t *testing.T) {
+		far, mesh := w.ear(t, w.beyond, publicAddr+":7000"), netip.MustParseAddrPort(uplinkAddr+":4242")
+		for range 2 {
+			stopped(t, "", DroppedEarly, func() { far.say(t, mesh, "early") })
+		}
+		a1.send(t, 4242, publicAddr+":7000", "called")
+		eventually(t, "the call", func() bool { _, ok := far.heard("called"); return ok })
+		if from, _ := far.heard("called"); from != mesh {
+			t.Fatalf("it came from %s, want %s, which others were told of", from, mesh)
+		}
+		far.say(t, mesh, "answer to it")
+		eventually(t, "the answer", func() bool { return a1.hears("udp " + publicAddr + ":7000>4242 answer to it") })
+		if a1.hears("early") {
+			t.Error("what came before the call arrived")
+		}
+	})
+
 	t.Run("Neighbours", func(t *testing.T) {
 		to := func(g *guest, port uint16) string { return netip.AddrPortFrom(g.tap.Guest.Addr(), port).String() }
 		stopped(t, "", DroppedNeighbour, func() { a1.send(t, 4242, to(b, 4242), "to a stranger") })

@@ -147,6 +147,10 @@ func (n *Network) layChains(conn *nftables.Conn) {
 	input := hook("arriving", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
 	add(input, "", inIs(prefix), answers(), accept())
 	add(input, DroppedHost, inIs(prefix), drop())
+	// What calls a machine before the machine called it, as both ends of a direct tunnel do. Taken in, it would stand in
+	// the kernel's table as a flow of the host's, and the machine's own call to the same place would get another port than
+	// the one that it is known by.
+	add(input, DroppedEarly, inIsNot("lo"), protocol(unix.IPPROTO_UDP), destinationPort(meshPort), isNew(), drop())
 
 	leaving := hook("leaving", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 	add(leaving, "", sourceIn(n.cfg.Pool), outIsNot(prefix), []expr.Any{&expr.Masq{}})
