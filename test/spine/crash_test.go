@@ -64,6 +64,7 @@ func TestCrashAnywhere(t *testing.T) {
 		{"the node", c.node},
 		{"the machine's process", c.process},
 		{"the power", c.power},
+		{"the guest floods its channel and its console", c.floods},
 		{"the miner is upgraded", c.upgrade},
 		{"the guest powers itself off", c.guestOff},
 		{"a deaf guest, stopped while the miner is down", c.deafGuest},
