@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"testing/synctest"
 	"time"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
@@ -173,7 +172,7 @@ func (p *process) turn(what string, do func(ctx context.Context)) {
 		defer p.mu.Unlock()
 		delete(p.busy, what)
 	})
-	synctest.Wait()
+	p.h.w.pass(0)
 }
 
 // intervals of what an agent does without cause.

@@ -74,6 +74,7 @@ func (l *line) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 
 // Invoke implements client.Conn.
 func (l *line) Invoke(ctx context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+	l.c.w.heed()
 	in, ok1 := args.(proto.Message)
 	out, ok2 := reply.(proto.Message)
 	if !ok1 || !ok2 {
