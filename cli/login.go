@@ -62,10 +62,11 @@ func (c *command) runLogin(ctx context.Context, f loginFlags) error {
 	if err := c.useWallet(ctx, f); err != nil {
 		return err
 	}
-	if err := c.printWhoami(ctx); err != nil {
+	ucredit, err := c.printWhoami(ctx)
+	if err != nil {
 		return err
 	}
-	if c.env.Interactive && c.format == formatTable {
+	if c.env.Interactive && c.format == formatTable && ucredit == 0 {
 		_, _ = fmt.Fprint(c.env.Err, "\nNext: buy credits with 'hippius billing buy 20', and add an SSH key with 'hippius key add'.\n")
 	}
 	return nil
@@ -203,7 +204,10 @@ func (c *command) whoami() *cobra.Command {
 		Short:   "Show the account and the network",
 		Example: "  hippius whoami\n  hippius whoami -o json",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.printWhoami(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := c.printWhoami(cmd.Context())
+			return err
+		},
 	}
 }
 
@@ -214,20 +218,21 @@ type whoamiView struct {
 	Ucredit uint64 `json:"balance_ucredit"`
 }
 
-func (c *command) printWhoami(ctx context.Context) error {
+// printWhoami also gives the balance.
+func (c *command) printWhoami(ctx context.Context) (ucredit uint64, err error) {
 	s, err := c.open()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer s.close()
 	balance, err := s.chain.Balance(ctx, s.address)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	v := whoamiView{
 		Address: s.address, Network: s.chain.Network().Name, ChainID: s.chain.ChainID(), Ucredit: balance.GetUcredit(),
 	}
-	return c.print(v, func(w *tableWriter) {
+	return v.Ucredit, c.print(v, func(w *tableWriter) {
 		w.field("Account", v.Address)
 		w.field("Network", v.Network+" ("+v.ChainID+")")
 		w.field("Balance", credit.Format(v.Ucredit)+" credits")

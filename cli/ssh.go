@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -83,17 +84,23 @@ func (c *command) runSSH(ctx context.Context, f sshFlags, ref string, command []
 
 // untilReachable waits for a machine that is on its way up, and refuses one that is not.
 func (c *command) untilReachable(ctx context.Context, s *session, vm *computev1.VM) (*computev1.VM, error) {
-	name := vm.GetSpec().GetName()
 	switch phase := vm.GetStatus().GetPhase(); {
 	case isUp(phase):
 		return vm, nil
 	case isComing(phase):
 		return c.waitVM(ctx, s, vm.GetId(), waitDefault, isRunning)
-	case phase == computev1.Phase_PHASE_STOPPED:
-		return nil, withHint(fmt.Errorf("%s is stopped", name), "start it: 'hippius vm start %s --wait'", name)
 	default:
-		return nil, fmt.Errorf("%s is %s", name, phaseText(viewVM(vm)))
+		return nil, notUp(vm)
 	}
+}
+
+// notUp says of a machine that is neither up nor on its way what it is instead.
+func notUp(vm *computev1.VM) error {
+	name := vm.GetSpec().GetName()
+	if vm.GetStatus().GetPhase() == computev1.Phase_PHASE_STOPPED {
+		return withHint(fmt.Errorf("%s is stopped", name), "start it: 'hippius vm start %s --wait'", name)
+	}
+	return fmt.Errorf("%s is %s", name, phaseText(viewVM(vm)))
 }
 
 // sshArgs are ssh's arguments up to and with the destination.
@@ -223,17 +230,57 @@ func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	err = c.ensureDevice(ctx, s)
-	s.close()
-	if err != nil {
+	if err := c.ensureDevice(ctx, s); err != nil {
+		s.close()
 		return err
 	}
-	conn, err := c.dialMesh(ctx, target)
+	conn, err := c.reach(ctx, s, target)
+	s.close() // a session may last for days
+	if off, ok := errors.AsType[*offError](err); ok {
+		return off.error
+	}
 	if err != nil {
 		return withHint(fmt.Errorf("reach %s over the mesh: %w", target, err),
 			"is the machine running? see 'hippius vm ls' and 'hippius vm logs'")
 	}
 	return device.Proxy(ctx, conn, c.env.In, c.env.Out)
+}
+
+// offError says that a machine does not answer because it is off.
+type offError struct{ error }
+
+// reach connects to a machine. Meanwhile it asks the chain, so as not to wait for one that is off; a chain that does not
+// answer keeps nobody from a machine that does.
+func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) (net.Conn, error) {
+	dialing, cancel := context.WithCancelCause(ctx)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		if off := s.down(dialing, target.Addr()); off != nil {
+			cancel(&offError{off})
+		}
+	})
+	conn, err := c.dialMesh(dialing, target)
+	cancel(nil)
+	asking.Wait()
+	if off, ok := errors.AsType[*offError](context.Cause(dialing)); ok && err != nil {
+		return nil, off
+	}
+	return conn, err
+}
+
+// down says why the machine at an address cannot answer; nil for one that may, and where the chain does not tell.
+func (s *session) down(ctx context.Context, addr netip.Addr) error {
+	vms, _ := s.chain.VMs(ctx, s.address, false) // without an answer nothing is known
+	for _, v := range vms {
+		if at, err := meshAddr(v.GetSpec()); err != nil || at != addr {
+			continue
+		}
+		if phase := v.GetStatus().GetPhase(); isUp(phase) || isComing(phase) {
+			return nil
+		}
+		return notUp(v)
+	}
+	return nil
 }
 
 // dialMesh connects through this device's mesh process, again and again for as

@@ -120,7 +120,9 @@ func (c *command) runSSHConfig(ctx context.Context, f sshConfigFlags, refs []str
 		for _, h := range v.Hosts {
 			w.row("  ssh " + h)
 		}
-		if !v.Installed {
+		if v.Installed {
+			w.row("~/.ssh/config includes it. Run this again when machines came or went")
+		} else {
 			w.row("Put this line first in ~/.ssh/config, or run 'hippius ssh-config --install':")
 			w.row("  " + v.Include)
 		}

@@ -179,7 +179,7 @@ func (n *Net) writeProfile(onRamp string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(n.Profile(), data, 0o600); err != nil {
+	if err := os.WriteFile(n.Profile(), data, 0o644); err != nil { //nolint:gosec // every network publishes its own
 		return fmt.Errorf("write profile: %w", err)
 	}
 	return nil

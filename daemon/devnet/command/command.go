@@ -108,7 +108,7 @@ func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx co
 		lost = fmt.Errorf("left behind, by the network or by something else on this machine: %q", left)
 	}
 	if lost = errors.Join(closed, lost); lost == nil {
-		_, _ = fmt.Fprintln(out, "   nothing is left behind")
+		_, _ = fmt.Fprintln(out, "   nothing is left behind"+f.kept())
 	}
 	switch {
 	case lost == nil && err == nil:
@@ -119,6 +119,14 @@ func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx co
 		_, _ = fmt.Fprintf(errOut, "the network's logs are in %s\n", set.Dir)
 	}
 	return errors.Join(err, lost)
+}
+
+// kept says what stays because it was asked for.
+func (f *flags) kept() string {
+	if f.dir == "" {
+		return ""
+	}
+	return " but the files in " + f.dir
 }
 
 // onNetwork starts a network, uses it and ends it. It tells what went wrong in
@@ -154,6 +162,7 @@ The network is up. In another terminal:
   %[1]s/hippius vm create web-1 --plan spark --image tiny --wait
   %[1]s/hippius ssh web-1
 
+Each miner has room for one or two small machines; 'hippius-devnet up --miners N' starts more of them.
 Logs are in %[3]s. Ctrl-C ends it.
 `, set.Bin, n.Profile(), set.Dir)
 				return untilDone(ctx, n)

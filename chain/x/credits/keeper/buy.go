@@ -50,7 +50,7 @@ func (k *Keeper) check(ctx context.Context, m *types.MsgBuy) (offer, error) {
 		if err != nil {
 			return offer{}, err
 		}
-		return offer{}, types.ErrTooLittle.Wrapf("%d uhip buy %s credits; the least is %s credits for %d uhip", m.Uhip, credit.Format(o.ucredit), credit.Format(least), cost)
+		return offer{}, types.ErrTooLittle.Wrapf("%d uhip buy %s credits; the least that is sold is %s for %d uhip", m.Uhip, credit.Format(o.ucredit), credit.Format(least), cost)
 	}
 	if m.Reference != "" {
 		used, err := k.references.Has(ctx, m.Reference)
