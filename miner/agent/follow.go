@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 
 // follower is where following the chain has come to.
 type follower struct {
-	// cursor is the height up to which the chain was heard, stored that on disk.
-	cursor, stored int64
+	// heard is the height up to which the chain was heard, stored that on disk. Neither ever goes down.
+	heard, stored int64
 	// listed: everything was heard, and changes since are enough. What happened
 	// while the agent was away may be older than the chain remembers them for.
 	listed bool
@@ -44,21 +45,23 @@ func (a *Agent) keepFollowing(ctx context.Context) error {
 			continue
 		}
 		wait = a.c.Poll
-		if !f.listed {
-			wait = 0
-		}
 	}
 }
 
 func (a *Agent) newFollower() (*follower, error) {
 	cursor, err := a.State.Cursor()
-	return &follower{cursor: cursor, stored: cursor}, err
+	return &follower{heard: cursor, stored: cursor}, err
 }
 
+// errBehind is a node that knows less than was heard already: it was restored from a copy, or lags behind the one asked before.
+var errBehind = errors.New("the chain's node is behind what was heard before, so nothing is taken from it until it has caught up; " +
+	"if the network itself began anew, move the miner's database away")
+
 // catchUp asks the chain what changed, stores it with the cursor, and pokes the
-// VMs concerned.
+// VMs concerned. The past is not listened to: a VM that has left since would be
+// brought up here again, beside the one that runs elsewhere by now.
 func (a *Agent) catchUp(ctx context.Context, f *follower) error {
-	after := f.cursor
+	after := f.heard
 	if !f.listed {
 		after = 0
 	}
@@ -66,16 +69,14 @@ func (a *Agent) catchUp(ctx context.Context, f *follower) error {
 	if err != nil {
 		return err
 	}
+	if c.Height < f.heard {
+		f.listed = false // what a restored node is told once more may differ
+		return fmt.Errorf("%w: it is at block %d, heard was up to %d", errBehind, c.Height, f.heard)
+	}
 	if f.stored, err = a.take(c, f.stored); err != nil {
 		return err
 	}
-	// A node that knows less than was heard already was restored, or is another that lags behind: what changed
-	// since its height is told once more, and all of it is asked for.
-	behind := !c.Full && c.Height < after
-	if behind {
-		a.Log.Warn("the chain's node is behind what was heard: every VM is listed anew", "height", c.Height, "heard", after)
-	}
-	f.cursor, f.listed = c.Height, !behind
+	f.heard, f.listed = c.Height, true
 	return nil
 }
 

@@ -204,15 +204,15 @@ func (c *restored) Everywhere(ctx context.Context, id string) ([]*computev1.VM, 
 }
 
 // The only node is restored from a copy: it has not heard of one VM, holds one for stopped and one for another miner's.
-// The agent asks for everything anew, and ends no machine on the word of the past.
+// The agent asks for everything anew, and neither ends nor starts a machine on the word of the past.
 func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	node := &restored{}
 	w.parts = func(p *agent.Parts) { node.Chain = p.Chain; p.Chain = node }
 	w.startAgent()
-	stopped, moved := w.newVM(), w.newVM()
-	w.until("both running", func() bool { return w.runs(stopped) && w.runs(moved) })
+	stopped, moved, left := w.newVM(), w.newVM(), w.newVM()
+	w.until("all running", func() bool { return w.runs(stopped) && w.runs(moved) && w.runs(left) })
 	w.order(stopped, corevm.Stop)
 	w.untilPhase(stopped, corevm.Stopped)
 	w.chain.Move(moved) // away, and soon back
@@ -223,7 +223,14 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 		t.Fatal(err)
 	}
 	others := []*computev1.VM{w.chain.Get(moved)}
+	for _, v := range past.VMs {
+		if v.GetId() == left { // it had never run
+			v.Status.Phase, v.Status.HasData = computev1.Phase_PHASE_PROVISIONING, false
+		}
+	}
 
+	w.chain.Move(left) // for good: another miner runs it now
+	w.until("let go", func() bool { return w.inspect(left).State == vm.StateAbsent })
 	w.order(stopped, corevm.Start)
 	w.chain.Change(moved, func(v *computev1.VM) {
 		v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = agenttest.Miner, 3, computev1.Phase_PHASE_ASSIGNED
@@ -250,6 +257,9 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 		if got := w.process(id); got != before[id] {
 			t.Errorf("on the word of a node restored from a copy, %s became %s", before[id], got)
 		}
+	}
+	if got := w.inspect(left).State; got != vm.StateAbsent {
+		t.Errorf("on the word of a node restored from a copy, a machine that runs elsewhere is %v here", got)
 	}
 	node.mu.Lock()
 	node.past = nil
