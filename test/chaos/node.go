@@ -136,7 +136,6 @@ func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) err
 	moment := fmt.Sprint(l.who, now.UnixNano())
 	c.nth[moment]++
 	t := &waiting{raw: m.GetTxBytes(), hash: hash, from: l.who, at: now, n: c.nth[moment]}
-	c.known[hash] = true
 	question := []any{l.who, now.UnixNano(), t.n}
 	if !l.god {
 		switch fate := c.w.chance.word(append(question, "fate")...); {
@@ -146,7 +145,8 @@ func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) err
 			t.blocks = 1 + c.w.chance.word(append(question, "blocks")...)%5
 		}
 	}
-	if t != nil {
+	if t != nil { // else it is not known either: a mempool forgets what it drops
+		c.known[hash] = true
 		c.pool = append(c.pool, t)
 	}
 	if !l.god && c.w.chance.word(append(question, "answer")...) < c.lost {
