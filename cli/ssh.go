@@ -236,36 +236,36 @@ func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
 	}
 	conn, err := c.reach(ctx, s, target)
 	s.close() // a session may last for days
-	if off, ok := errors.AsType[*offError](err); ok {
-		return off.error
-	}
 	if err != nil {
-		return withHint(fmt.Errorf("reach %s over the mesh: %w", target, err),
-			"is the machine running? see 'hippius vm ls' and 'hippius vm logs'")
+		return err
 	}
 	return device.Proxy(ctx, conn, c.env.In, c.env.Out)
 }
 
-// offError says that a machine does not answer because it is off.
-type offError struct{ error }
-
 // reach connects to a machine. Meanwhile it asks the chain, so as not to wait for one that is off; a chain that does not
 // answer keeps nobody from a machine that does.
 func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) (net.Conn, error) {
-	dialing, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var off error
 	var asking sync.WaitGroup
 	asking.Go(func() {
-		if off := s.down(dialing, target.Addr()); off != nil {
-			cancel(&offError{off})
+		if off = s.down(ctx, target.Addr()); off != nil {
+			cancel()
 		}
 	})
-	conn, err := c.dialMesh(dialing, target)
-	cancel(nil)
+	conn, err := c.dialMesh(ctx, target)
+	cancel()
 	asking.Wait()
-	if off, ok := errors.AsType[*offError](context.Cause(dialing)); ok && err != nil {
+	switch {
+	case err == nil:
+		return conn, nil
+	case off != nil:
 		return nil, off
+	default:
+		return nil, withHint(fmt.Errorf("reach %s over the mesh: %w", target, err),
+			"is the machine running? see 'hippius vm ls' and 'hippius vm logs'")
 	}
-	return conn, err
 }
 
 // down says why the machine at an address cannot answer; nil for one that may, and where the chain does not tell.
