@@ -96,6 +96,7 @@ func TestWrongCalls(t *testing.T) {
 		"vmm":                          `there is no command "vmm"` + "\nhint: did you mean 'hippius vm'?",
 		"nonsense":                     `there is no command "nonsense"` + "\nhint: see 'hippius --help'",
 		"vm stat":                      `hippius vm: there is no command "stat"` + "\nhint: did you mean 'hippius vm start'?",
+		"vm lss":                       `hippius vm: there is no command "lss"` + "\nhint: did you mean 'hippius vm ls'?",
 		"billing bye 5":                `hippius billing: there is no command "bye"`,
 		"vm show":                      "hippius vm show: something is missing\nhint: write: hippius vm show VM",
 		"vm show a b":                  "2 arguments do not fit",

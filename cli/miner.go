@@ -106,16 +106,22 @@ func (s *session) findMiner(ctx context.Context, ref string) (*registryv1.Miner,
 	}
 }
 
+// operators of miners that were given by name or by operator's address.
+func (s *session) operators(ctx context.Context, refs []string) (out []string, err error) {
+	for _, ref := range refs {
+		m, err := s.findMiner(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m.GetOperator())
+	}
+	return out, nil
+}
+
 // completeMiner completes the first argument with the miners' names.
 func (c *command) completeMiner(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return c.completions(func(s *session) (names []string) {
-		miners, _ := s.chain.Miners(cmd.Context()) // no completions without a chain
-		for _, m := range miners {
-			names = append(names, m.GetName())
-		}
-		return names
-	})
+	return c.completions(func(s *session) []string { return minerNames(cmd.Context(), s) })
 }

@@ -76,7 +76,6 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 // strict makes every wrong call a usage error with a hint, also an unknown
 // subcommand, which would else only show the help.
 func strict(cmd *cobra.Command) {
-	cmd.SuggestionsMinimumDistance = 2
 	accepted := cmd.Args
 	if cmd.RunE == nil && cmd.Run == nil {
 		accepted = cobra.NoArgs
@@ -98,8 +97,11 @@ func strict(cmd *cobra.Command) {
 }
 
 func commandHint(cmd *cobra.Command, word string) string {
-	if near := cmd.SuggestionsFor(word); len(near) > 0 {
-		return fmt.Sprintf("did you mean '%s %s'?", cmd.CommandPath(), near[0])
+	for distance := range 3 { // the nearest, not the first in the alphabet
+		cmd.SuggestionsMinimumDistance = distance
+		if near := cmd.SuggestionsFor(word); len(near) > 0 {
+			return fmt.Sprintf("did you mean '%s %s'?", cmd.CommandPath(), near[0])
+		}
 	}
 	return fmt.Sprintf("see '%s --help'", cmd.CommandPath())
 }

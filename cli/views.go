@@ -20,6 +20,7 @@ type vmView struct {
 	QueuePlace  uint32   `json:"queue_place,omitempty"`
 	MeshAddress string   `json:"mesh_address"`
 	Miner       string   `json:"miner,omitempty"`
+	MinerName   string   `json:"miner_name,omitempty"`
 	Region      string   `json:"region,omitempty"`
 	Instance    uint32   `json:"instance"`
 	SSHKeys     []string `json:"ssh_keys"`

@@ -34,6 +34,9 @@ func (s *session) checkOrder(ctx context.Context, name string, f createFlags) er
 			return err
 		}
 	}
+	if _, err := s.operators(ctx, f.miners); err != nil {
+		return err
+	}
 	_, err = s.chain.VMByName(ctx, s.address, name)
 	switch {
 	case err == nil:

@@ -9,7 +9,7 @@ import (
 // completeFlags completes a command's flags from the chain's catalogue.
 func (c *command) completeFlags(cmd *cobra.Command) {
 	for flag, list := range map[string]func(ctx context.Context, s *session) []string{
-		"plan": planNames, "image": imageNames, "app": appNames, "ssh-key": keyNames,
+		"plan": planNames, "image": imageNames, "app": appNames, "ssh-key": keyNames, "miner": minerNames,
 	} {
 		if cmd.Flag(flag) == nil {
 			continue
@@ -50,6 +50,14 @@ func keyNames(ctx context.Context, s *session) (names []string) {
 	keys, _ := s.chain.SSHKeys(ctx, s.address)
 	for _, k := range keys {
 		names = append(names, k.GetName())
+	}
+	return names
+}
+
+func minerNames(ctx context.Context, s *session) (names []string) {
+	miners, _ := s.chain.Miners(ctx)
+	for _, m := range miners {
+		names = append(names, m.GetName())
 	}
 	return names
 }

@@ -47,11 +47,11 @@ only to that host. It is charged from its first proof of life on.`,
 	flags.StringArrayVar(&f.keys, "ssh-key", nil, "let in this `KEY` of the account; repeatable (default all of them)")
 	flags.StringVar(&f.region, "region", "", "only miners of this `REGION`, see 'hippius miner ls'")
 	flags.StringVar(&f.spread, "spread-group", "", "keep machines of one `GROUP` on different operators")
-	flags.StringArrayVar(&f.miners, "miner", nil, "only the miner of this `OPERATOR`, an address; repeatable")
+	flags.StringArrayVar(&f.miners, "miner", nil, "only this `MINER`, by name or operator's address; repeatable")
 	flags.StringVar(&f.userData, "user-data", "", "cloud-init user data in `FILE`, at most 32 KiB")
 	flags.Uint32Var(&f.priority, "priority", 0, "`NUMBER`; when credit runs out, machines of lower ones stop first")
 	flags.BoolVar(&f.noAgent, "no-agent", false, "charge on the host's word; for images the guest agent cannot run on")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only show what it would cost")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only show what it would cost, and whether there is room")
 	f.register(cmd)
 	must(cmd.MarkFlagFilename("user-data"))
 	c.completeFlags(cmd)
@@ -87,7 +87,7 @@ func (c *command) runCreate(ctx context.Context, name string, f createFlags) err
 			return err
 		}
 	}
-	if err := c.printVM(viewVM(vm)); err != nil {
+	if err := c.printVM(s.withMiner(ctx, viewVM(vm))); err != nil {
 		return err
 	}
 	if !f.wait && c.env.Interactive && c.format == formatTable {
@@ -104,6 +104,8 @@ type quoteView struct {
 	MinBalance    uint64 `json:"min_create_ucredit"`
 	Missing       uint64 `json:"missing_ucredit"`
 	RunwaySeconds uint64 `json:"runway_seconds"`
+	// Miners that would take it now.
+	Miners int `json:"miners_with_room"`
 }
 
 // checkFirst does what needs no passphrase: it looks the order over and asks
@@ -122,7 +124,11 @@ func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (d
 		return false, err
 	}
 	if f.dryRun {
-		return true, c.printQuote(f.plan, q)
+		hosts, err := s.hosts(ctx, f, c.env.Now())
+		if err != nil {
+			return false, err
+		}
+		return true, c.printQuote(f.plan, q, hosts)
 	}
 	if q.GetMissingUcredit() > 0 {
 		return false, withHint(fmt.Errorf("creating a machine needs a balance of %s credits; %s are missing",
@@ -134,11 +140,11 @@ func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (d
 
 func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }
 
-func (c *command) printQuote(plan string, q *marketplacev1.QueryQuoteResponse) error {
+func (c *command) printQuote(plan string, q *marketplacev1.QueryQuoteResponse, hosts int) error {
 	v := quoteView{
 		Plan: plan, RunningRate: q.GetRunningUcreditPerHour(), StoppedRate: q.GetStoppedUcreditPerHour(),
 		Holdback: q.GetHoldbackUcredit(), MinBalance: q.GetMinCreateUcredit(), Missing: q.GetMissingUcredit(),
-		RunwaySeconds: q.GetRunwaySeconds(),
+		RunwaySeconds: q.GetRunwaySeconds(), Miners: hosts,
 	}
 	return c.print(v, func(w *tableWriter) {
 		w.field("Running", credit.Format(v.RunningRate)+" credits an hour, charged by the second")
@@ -146,6 +152,7 @@ func (c *command) printQuote(plan string, q *marketplacev1.QueryQuoteResponse) e
 		w.field("Stopped", credit.Format(v.StoppedRate)+" credits an hour, for the disk")
 		w.field("Hold-back", credit.Format(v.Holdback)+" credits of the balance keep the disk when the rest is spent")
 		w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second)+" with this machine, at the present balance")
+		w.field("Room", roomText(v.Miners))
 		if v.Missing > 0 {
 			w.field("Missing", credit.Format(v.Missing)+" credits, to reach the "+credit.Format(v.MinBalance)+" a creation needs")
 		}
@@ -187,13 +194,17 @@ func (s *signing) specFrom(ctx context.Context, name string, f createFlags) (*co
 		return nil, withHint(errors.New("the account has no SSH key, so nobody could log in"),
 			"hippius key add laptop ~/.ssh/id_ed25519.pub")
 	}
+	miners, err := s.operators(ctx, f.miners)
+	if err != nil {
+		return nil, err
+	}
 	agent := computev1.AgentMode_AGENT_MODE_GUEST
 	if f.noAgent {
 		agent = computev1.AgentMode_AGENT_MODE_NONE
 	}
 	return &computev1.VMSpec{
 		Name: name, Plan: f.plan, Image: f.image, Apps: f.apps, SshKeys: keys, Agent: agent,
-		Region: f.region, SpreadGroup: f.spread, Miners: f.miners, Priority: f.priority,
+		Region: f.region, SpreadGroup: f.spread, Miners: miners, Priority: f.priority,
 		Power: computev1.Power_POWER_ON,
 	}, nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,6 +58,9 @@ func phaseText(v vmView) string {
 func (c *command) vmShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show VM", Short: "Show one machine", Example: "  hippius vm show web-1\n  hippius vm show web-1 -o json",
+		Long: `Show one machine, and what it has cost so far. It is charged for the seconds that
+the agent inside it has proven, at the price of when they were; in -o json
+charged_units is that sum, 3600 units to a millionth of a credit.`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := c.open()
@@ -68,7 +72,7 @@ func (c *command) vmShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.printVM(viewVM(vm))
+			return c.printVM(s.withMiner(cmd.Context(), viewVM(vm)))
 		},
 	}
 }
@@ -93,11 +97,30 @@ func (c *command) printVM(v vmView) error {
 			w.field("Removed key", k.Name+" "+k.Fingerprint+", still lets in")
 		}
 		w.field("Region", v.Region)
-		w.field("Miner", v.Miner)
+		w.field("Miner", minerText(v))
 		w.field("Instance", fmt.Sprint(v.Instance))
 		w.field("Created", when(v.CreatedAt))
 		w.field("Ready", when(v.ReadyAt))
 		w.field("Price", fmt.Sprintf("%s credits an hour running, %s stopped", credit.Format(v.RunningRate), credit.Format(v.StoppedRate)))
 		w.field("Attested", fmt.Sprintf("%d s running, %d s stopped", v.RunningSeconds, v.StoppedSeconds))
+		w.field("Charged", credit.Format(v.ChargedUnits/credit.UnitsPerUcredit)+" credits so far")
 	})
+}
+
+// withMiner adds what the machine's host is called; without an answer of the chain its operator's address has to do.
+func (s *session) withMiner(ctx context.Context, v vmView) vmView {
+	if v.Miner == "" {
+		return v
+	}
+	if m, err := s.chain.Miner(ctx, v.Miner); err == nil {
+		v.MinerName = m.GetName()
+	}
+	return v
+}
+
+func minerText(v vmView) string {
+	if v.MinerName == "" {
+		return v.Miner
+	}
+	return v.MinerName + ", of " + v.Miner
 }

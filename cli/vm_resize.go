@@ -88,6 +88,8 @@ type resize struct {
 	to      plan.Plan
 	rates   plan.Rates
 	restart bool
+	// fits on its host, as it is now.
+	fits bool
 }
 
 // planResize does what needs no passphrase: it finds the machine and the plan,
@@ -120,6 +122,9 @@ func (c *command) planResize(ctx context.Context, ref, name string) (resize, err
 	now := sizePlan(vm.GetSize())
 	if vm.GetResize() == nil && plan.SameSize(now, r.to) && r.rates == (plan.Rates{Running: vm.GetRunningRate(), Stopped: vm.GetStoppedRate()}) {
 		return resize{}, withHint(fmt.Errorf("%s has the size of plan %q already", vm.GetSpec().GetName(), name), "see 'hippius plan ls'")
+	}
+	if r.fits, err = s.fits(ctx, vm, r.to, p.Registry.GetCpuOvercommit()); err != nil {
+		return resize{}, err
 	}
 	r.restart = isUp(vm.GetStatus().GetPhase()) && plan.NeedsRestart(now, r.to)
 	return r, nil
@@ -209,12 +214,14 @@ type quotedResize struct {
 	From    resizeView `json:"from"`
 	To      resizeView `json:"to"`
 	Restart bool       `json:"restart"`
+	// Room on its host for it.
+	Room bool `json:"room"`
 }
 
 func (c *command) printResize(r resize) error {
 	now := r.vm.GetSize()
 	q := quotedResize{
-		Plan: r.plan, Restart: r.restart,
+		Plan: r.plan, Restart: r.restart, Room: r.fits,
 		From: resizeView{
 			VCPUs: now.GetVcpus(), MemoryMiB: now.GetMemoryMib(), DiskGiB: now.GetDiskGib(),
 			RunningRate: r.vm.GetRunningRate(), StoppedRate: r.vm.GetStoppedRate(),
@@ -236,6 +243,11 @@ func (c *command) printResize(r resize) error {
 			w.field("Restart", "no")
 		default:
 			w.field("Restart", "no; it takes its new size with its next start")
+		}
+		if q.Room {
+			w.field("Room", "its host has it now")
+		} else {
+			w.field("Room", "its host has none: choose a smaller plan, or create another machine")
 		}
 	})
 }

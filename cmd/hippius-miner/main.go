@@ -5,7 +5,7 @@ import (
 	"github.com/hippius/compute/daemon"
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/daemon/miner/doctor"
-	"github.com/hippius/compute/daemon/miner/drain"
+	"github.com/hippius/compute/daemon/miner/operator"
 )
 
 // version is set by the build.
@@ -16,5 +16,5 @@ func main() {
 		c := miner.Default()
 		c.Version = version
 		return c
-	}, miner.Run, append(drain.Commands(drain.Operator), doctor.Command(doctor.ThisHost()))...)
+	}, miner.Run, append(operator.Commands(operator.Dial), doctor.Command(doctor.ThisHost()))...)
 }

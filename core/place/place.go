@@ -81,7 +81,7 @@ func Place(req Request, cands []Candidate, limit int) Choice {
 	fit := make([]drawn, 0, len(cands))
 	onlyExcluded := false
 	for _, c := range cands {
-		if !passes(req, c) {
+		if !Passes(req, c) {
 			continue
 		}
 		if slices.Contains(req.Excluded, c.Miner) {
@@ -116,8 +116,8 @@ func Place(req Request, cands []Candidate, limit int) Choice {
 	return Choice{Miner: best.Miner, Score: bestScore}
 }
 
-// passes applies the gates that no score can outweigh.
-func passes(req Request, c Candidate) bool {
+// Passes applies the gates that no score can outweigh: whether a miner would do at all.
+func Passes(req Request, c Candidate) bool {
 	switch {
 	case !c.Open, c.Bond < req.MinBond, req.Now-c.LastSeen > req.Silence:
 		return false

@@ -129,10 +129,10 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 			}
 		}
 		i := slices.IndexFunc(all, func(c Candidate) bool { return c.Miner == want.Miner })
-		if want.Miner != "" && (!passes(req, all[i]) || slices.Contains(req.Excluded, want.Miner)) {
+		if want.Miner != "" && (!Passes(req, all[i]) || slices.Contains(req.Excluded, want.Miner)) {
 			t.Fatalf("%+v does not pass", all[i])
 		}
-		if want.Miner == "" && slices.ContainsFunc(all, func(c Candidate) bool { return passes(req, c) && !slices.Contains(req.Excluded, c.Miner) }) {
+		if want.Miner == "" && slices.ContainsFunc(all, func(c Candidate) bool { return Passes(req, c) && !slices.Contains(req.Excluded, c.Miner) }) {
 			t.Fatal("nobody chosen though one passes")
 		}
 	}

@@ -102,6 +102,9 @@ func (n *Net) buildGenesis() ([]byte, error) {
 	if gap := n.set.ProofGap; gap != 0 {
 		g.Overrides["compute"] = fmt.Appendf(nil, `{"params":{"max_proof_gap_seconds":"%d"}}`, gap/time.Second)
 	}
+	if wait := n.set.BondWait; wait != 0 {
+		g.Overrides["registry"] = fmt.Appendf(nil, `{"params":{"unbonding_seconds":"%d"}}`, wait/time.Second)
+	}
 	if n.set.Images != "" {
 		images, err := loadImages(n.set.Images)
 		if err != nil {

@@ -50,6 +50,8 @@ type Config struct {
 	BlockTime time.Duration
 	// ProofGap that is charged; zero for the chain's default.
 	ProofGap time.Duration
+	// BondWait is how long a miner that leaves waits for its bond, whole seconds; zero for the chain's default.
+	BondWait time.Duration
 	// Disks gives each miner's server a disk of its own, whose power CutPower cuts; with Libvirt.
 	Disks bool
 	// Miner changes the settings of each miner's daemon; may be nil.

@@ -25,31 +25,53 @@ const (
 	gib                             = 1 << 30
 )
 
-var errNotRegistered = errors.New("not registered yet")
+var (
+	errNotRegistered = errors.New("not registered yet")
+	errLeaving       = errors.New("the miner is leaving")
+)
 
 // register makes the chain say what was measured and set, until it does. A
 // refusal is no reason to end: the VMs here are reported all the same.
 func (m *miner) register(ctx context.Context) error {
-	for pause := registerPause; ; pause = min(2*pause, maxRegisterPause) {
+	untilSettled(ctx, func() error {
 		err := m.registerOnce(ctx)
 		m.registered.Store(&err)
-		if err == nil {
-			m.chain.WarnVersion(ctx, m.log)
-			m.watchStatus(ctx)
-			return nil
+		if err != nil && ctx.Err() == nil {
+			m.log.Warn("register miner", "error", err)
 		}
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to end
+		return err
+	})
+	if ctx.Err() == nil {
+		m.chain.WarnVersion(ctx, m.log)
+		m.watchStatus(ctx)
+	}
+	return nil
+}
+
+// untilSettled tries, with growing pauses, until it is done, the miner turns out to be leaving or ctx ends. One that leaves
+// is left alone: its operator would find the bond that came back bonded anew.
+func untilSettled(ctx context.Context, try func() error) {
+	for pause := registerPause; ; pause = min(2*pause, maxRegisterPause) {
+		if err := try(); err == nil || errors.Is(err, errLeaving) {
+			return
 		}
-		m.log.Warn("register miner", "error", err)
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return nil
+			return
 		case <-t.C:
 		}
 	}
+}
+
+// leaving is the error for a miner whose operator has asked for the bond.
+func leaving(have *registryv1.Miner) error {
+	if have.GetStatus() != registryv1.MinerStatus_MINER_STATUS_UNBONDING {
+		return nil
+	}
+	return fmt.Errorf("%w: its bond comes back after %s; to come again, start it after that", errLeaving,
+		time.Unix(have.GetUnbondingUntil(), 0).UTC().Format(time.RFC1123))
 }
 
 func (m *miner) isRegistered() error {
@@ -78,6 +100,9 @@ func (m *miner) registerOnce(ctx context.Context) error {
 	}
 	have, err := m.chain.Miner(ctx, m.sender.Address())
 	if err != nil && !errors.Is(err, client.ErrNotFound) {
+		return err
+	}
+	if err := leaving(have); err != nil {
 		return err
 	}
 	want.BondUhip = m.set.BondUhip - min(m.set.BondUhip, have.GetBondUhip())

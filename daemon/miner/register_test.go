@@ -1,7 +1,12 @@
 package miner
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 )
@@ -28,4 +33,30 @@ func TestSays(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.says)
 		}
 	}
+}
+
+// A miner that is refused tries again; one whose operator has asked for the bond does not, or it would bond anew what came
+// back.
+func TestLeavingMinerIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		have := &registryv1.Miner{Status: registryv1.MinerStatus_MINER_STATUS_UNBONDING, UnbondingUntil: 1_800_000_000}
+		tries := 0
+		untilSettled(ctx, func() error {
+			tries++
+			if tries < 3 {
+				return errNotRegistered
+			}
+			return leaving(have)
+		})
+		if err := leaving(have); tries != 3 || !errors.Is(err, errLeaving) || !strings.Contains(err.Error(), "15 Jan 2027") {
+			t.Errorf("after %d tries: %v", tries, err)
+		}
+		have.Status = registryv1.MinerStatus_MINER_STATUS_GONE
+		if err := leaving(have); err != nil {
+			t.Errorf("one that left may not come again: %v", err)
+		}
+	})
 }

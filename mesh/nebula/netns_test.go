@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/hippius/compute/mesh/nebula"
 )
@@ -182,6 +183,19 @@ func (s *site) peer(t *testing.T, addr netip.Addr) nebula.Peer {
 	return *p
 }
 
+// cut keeps two sites from each other from now on, silently, as a firewall between them would.
+func (u *underlay) cut(t *testing.T, a, b *site) {
+	t.Helper()
+	const table = 77
+	r := handle(t, u.router)
+	require.NoError(t, r.RouteReplace(&netlink.Route{Type: unix.RTN_BLACKHOLE, Table: table, Dst: ipnet(netip.MustParsePrefix("0.0.0.0/0"))}))
+	for _, way := range [][2]netip.Addr{{a.addr, b.addr}, {b.addr, a.addr}} {
+		rule := netlink.NewRule()
+		rule.Table, rule.Src, rule.Dst = table, ipnet(netip.PrefixFrom(way[0], 32)), ipnet(netip.PrefixFrom(way[1], 32))
+		require.NoError(t, r.RuleAdd(rule))
+	}
+}
+
 // tun completes a member as a virtual machine runs it.
 func tun(c nebula.Config, lighthouses ...nebula.Lighthouse) nebula.Config {
 	c.Mode, c.Stack, c.TunName, c.Lighthouses, c.UseRelays = nebula.ModeTun, nil, "hipt-tun", lighthouses, true
@@ -222,11 +236,44 @@ func TestNamespacesDirect(t *testing.T) {
 	t.Run("the lighthouse's host does not get in", func(t *testing.T) {
 		lh.reachesNot(t, alice.addr(2), true)
 	})
+	t.Run("a direct session needs no lighthouse", func(t *testing.T) {
+		require.Empty(t, lh.do(t, order{Op: "close"}).Error)
+		require.Empty(t, laptop.do(t, order{Op: "pong", Within: 5 * time.Second}).Error)
+		require.Empty(t, vm2.do(t, order{Op: "pong", Within: 5 * time.Second}).Error)
+	})
 	t.Run("closing removes the interface", func(t *testing.T) {
 		require.Contains(t, vm2.do(t, order{Op: "links"}).Links, "hipt-tun")
 		require.Empty(t, vm2.do(t, order{Op: "close"}).Error)
 		require.NotContains(t, vm2.do(t, order{Op: "links"}).Links, "hipt-tun")
 	})
+}
+
+// A session whose direct way is cut goes on through the relay; and a new one finds that way at once.
+func TestNamespacesDirectWayCut(t *testing.T) {
+	t.Parallel()
+	u := newUnderlay(t)
+	op, alice := operator(t), tenant(t, 1)
+	lh := u.site(t, "lighthouse")
+	port := lh.start(t, op.lighthouseConfig(t, lh.addr, alice))
+	seen := nebula.Lighthouse{Addr: op.block.Addr(), Underlay: []netip.AddrPort{netip.AddrPortFrom(lh.addr, port)}, CA: op.bytes(), Relay: true}
+	vm, laptop, later := u.site(t, "vm"), u.site(t, "laptop"), u.site(t, "later laptop")
+	vm.start(t, tun(alice.member(t, 2), seen))
+	for i, s := range []*site{laptop, later} {
+		c := alice.member(t, byte(48+i))
+		c.Lighthouses, c.UseRelays = []nebula.Lighthouse{seen}, true
+		s.start(t, c)
+	}
+	laptop.reaches(t, alice.addr(2), false)
+	require.Equal(t, vm.addr, laptop.peer(t, alice.addr(2)).Underlay.Addr())
+	u.cut(t, laptop, vm)
+	u.cut(t, later, vm)
+
+	t.Logf("barred from the start: %.1f ms", later.reaches(t, alice.addr(2), false))
+	require.Equal(t, []netip.Addr{op.block.Addr()}, later.peer(t, alice.addr(2)).Relays)
+	began := time.Now()
+	require.Empty(t, laptop.do(t, order{Op: "pong", Within: 2 * time.Minute}).Error)
+	t.Logf("paused for %s", time.Since(began))
+	require.Equal(t, []netip.Addr{op.block.Addr()}, laptop.peer(t, alice.addr(2)).Relays)
 }
 
 // Two machines that cannot reach each other, each of which reaches the

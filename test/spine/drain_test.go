@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/daemon/devnet"
-	"github.com/hippius/compute/daemon/miner/drain"
+	"github.com/hippius/compute/daemon/miner/operator"
 	"github.com/hippius/compute/internal/testkit"
 )
 
@@ -22,7 +22,7 @@ type minerView struct {
 
 // operate runs one of the commands of a miner's operator, on the miner's host.
 func operate(ctx context.Context, n *devnet.Net, out *buffer, name string, args ...string) error {
-	for _, cmd := range drain.Commands(drain.Operator) {
+	for _, cmd := range operator.Commands(operator.Dial) {
 		if cmd.Name() == name {
 			cmd.SetArgs(append(args, "--config", filepath.Join(n.Dir(), "miner0.yaml")))
 			cmd.SetOut(out)

@@ -5,10 +5,13 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hippius/compute/internal/netlab"
@@ -32,6 +35,8 @@ const (
 	barePort    = "2222"
 	bareMemory  = 2048
 	bareTimeout = 5 * time.Minute
+	// A look at whether sshd answers begins this often, and takes this long at most.
+	greetEvery, greetWait = 200 * time.Millisecond, time.Second
 )
 
 func newBare(ctx context.Context, o Options) (*bareMachine, error) {
@@ -173,6 +178,9 @@ func (b *bareMachine) stop(ctx context.Context) error { return b.virsh(ctx, "des
 
 // until tries until the first command succeeds.
 func (b *bareMachine) until(ctx context.Context) error {
+	if err := b.untilGreeted(ctx); err != nil {
+		return fmt.Errorf("SSH to the bare machine: %w", err)
+	}
 	for {
 		out, err := b.command(ctx, "true").CombinedOutput()
 		if err == nil {
@@ -184,6 +192,51 @@ func (b *bareMachine) until(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// untilGreeted returns as soon as sshd answers. ssh's own patience would not: QEMU accepts a connection at once, long before
+// the machine can, and an attempt begun too early waits out its five seconds.
+func (b *bareMachine) untilGreeted(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	greeted := make(chan struct{}, 1)
+	var tries sync.WaitGroup
+	defer tries.Wait()
+	defer cancel()
+	again := time.NewTicker(greetEvery)
+	defer again.Stop()
+	for {
+		tries.Go(func() {
+			if b.greets(ctx) {
+				select {
+				case greeted <- struct{}{}:
+				default: // another was faster
+				}
+			}
+		})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-greeted:
+			return nil
+		case <-again.C:
+		}
+	}
+}
+
+// greets reports whether sshd answers within a moment.
+func (b *bareMachine) greets(ctx context.Context) bool {
+	return b.lab.Do(func() error {
+		ctx, cancel := context.WithTimeout(ctx, greetWait)
+		defer cancel()
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", "127.0.0.1:"+barePort)
+		if err != nil {
+			return err
+		}
+		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		defer func() { stop(); _ = conn.Close() }()
+		_, err = io.ReadFull(conn, make([]byte, len("SSH-2.0")))
+		return err
+	}) == nil
 }
 
 // command runs one on the bare machine by plain ssh.

@@ -1,4 +1,4 @@
-package drain
+package operator
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
 )
@@ -26,8 +27,12 @@ type onChain struct {
 	// undrained after so many looks; 0 for never.
 	undrained int
 
+	// earned and not paid out, in uhip.
+	accrued uint64
+
 	looks  int
 	orders []bool
+	bonds  int
 	closed bool
 }
 
@@ -46,7 +51,10 @@ func (c *onChain) Miner(_ context.Context, operator string) (*registryv1.Miner, 
 	if c.undrained != 0 && at >= c.undrained {
 		c.status = active
 	}
-	return &registryv1.Miner{Name: "rack-1", Status: c.status, Usage: &registryv1.Usage{Vms: c.vms[min(at, len(c.vms)-1)]}}, nil
+	return &registryv1.Miner{
+		Name: "rack-1", Status: c.status, Usage: &registryv1.Usage{Vms: c.vms[min(at, len(c.vms)-1)]},
+		BondUhip: 1000, UnbondingUntil: 1_800_000_000,
+	}, nil
 }
 
 func (c *onChain) DrainMiner(_ context.Context, undo bool) error {
@@ -57,6 +65,26 @@ func (c *onChain) DrainMiner(_ context.Context, undo bool) error {
 	}
 	return nil
 }
+
+func (c *onChain) UnbondMiner(context.Context) error {
+	c.bonds++
+	c.status = unbonding
+	return nil
+}
+
+func (c *onChain) Earnings(context.Context, string) (*rankingv1.Earnings, error) {
+	return &rankingv1.Earnings{AccruedUhip: c.accrued, ClaimedUhip: 7, ServedUcredit: 90}, nil
+}
+
+func (c *onChain) ClaimEarnings(context.Context) (uint64, error) {
+	defer func() { c.accrued = 0 }()
+	if c.accrued == 0 {
+		return 0, errors.New("nothing has accrued, and a fee was paid for it")
+	}
+	return c.accrued, nil
+}
+
+func (c *onChain) Uhip(context.Context, string) (uint64, error) { return 12, nil }
 
 // command runs one of the commands and gives all that it printed.
 func command(ctx context.Context, c *onChain, args ...string) (string, error) {
@@ -91,6 +119,7 @@ func TestCommands(t *testing.T) {
 		prints string
 		fails  string
 		orders []bool
+		bonds  int
 	}{
 		"drain": {
 			chain: onChain{status: active, vms: []uint32{2}}, args: "drain", orders: []bool{false},
@@ -120,14 +149,32 @@ func TestCommands(t *testing.T) {
 			chain: onChain{status: draining, vms: []uint32{1}, fails: []error{nil, broken}}, args: "drain --wait",
 			prints: "rack-1 takes no new machines, as before\n      0s  1 machine is left\n", fails: "the disk is broken",
 		},
-		"unbonding": {chain: onChain{status: registryv1.MinerStatus_MINER_STATUS_UNBONDING, vms: []uint32{0}}, args: "drain", fails: "rack-1 is unbonding"},
+		"unbonding": {chain: onChain{status: unbonding, vms: []uint32{0}}, args: "drain", fails: "rack-1 is unbonding"},
 		"no miner":  {args: "drain", fails: "hip1operator has registered no miner"},
 		"undrain": {
 			chain: onChain{status: draining, vms: []uint32{2}}, args: "undrain", orders: []bool{true},
 			prints: "rack-1 takes new machines again\n",
 		},
 		"nothing to undo": {chain: onChain{status: active, vms: []uint32{2}}, args: "undrain", prints: "rack-1 takes new machines; it did not drain\n"},
-		"no arguments":    {args: "drain rack-1", fails: `unknown command "rack-1"`},
+		"unbond": {
+			chain: onChain{status: draining, vms: []uint32{0}}, args: "unbond --yes", bonds: 1,
+			prints: "rack-1 takes no machines, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC\nstop the miner for good: systemctl disable --now hippius-miner\n",
+		},
+		"unbond unsure":    {chain: onChain{status: active, vms: []uint32{0}}, args: "unbond", fails: "1000 uhip would come back to hip1operator after the network's unbonding time; add --yes to do it"},
+		"unbond not empty": {chain: onChain{status: draining, vms: []uint32{2}}, args: "unbond --yes", fails: "rack-1: the bond stands for the machines that are here: 2 machines are left"},
+		"unbond again": {
+			chain: onChain{status: unbonding, vms: []uint32{0}}, args: "unbond --yes",
+			prints: "rack-1 takes no machines, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC, as before\n",
+		},
+		"unbond when gone": {chain: onChain{status: gone, vms: []uint32{0}}, args: "unbond", prints: "rack-1 has left, and its bond is back\n"},
+		"earnings": {
+			chain: onChain{status: active, vms: []uint32{0}, accrued: 5}, args: "earnings",
+			prints: "Operator   hip1operator\nAccrued    5 uhip, paid out by 'hippius-miner claim'\nPaid out   7 uhip\nServed     for 90 ucredit\nAccount    12 uhip\nBond       1000 uhip\n",
+		},
+		"earnings as yaml": {chain: onChain{status: active, vms: []uint32{0}}, args: "earnings -o yaml", fails: "accepted are table and json"},
+		"claim":            {chain: onChain{status: gone, vms: []uint32{0}, accrued: 5}, args: "claim", prints: "5 uhip were paid to hip1operator\n"},
+		"nothing to claim": {chain: onChain{status: active, vms: []uint32{0}}, args: "claim", prints: "nothing has accrued since the last payout\n"},
+		"no arguments":     {args: "drain rack-1", fails: `unknown command "rack-1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +186,10 @@ func TestCommands(t *testing.T) {
 				if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 					t.Errorf("it says %v, want %q", err, c.fails)
 				}
-				if c.chain.closed != (c.args != "drain rack-1") {
+				if c.chain.bonds != c.bonds {
+					t.Errorf("the bond was asked for %d times, want %d", c.chain.bonds, c.bonds)
+				}
+				if c.chain.closed != (c.args != "drain rack-1" && c.args != "earnings -o yaml") {
 					t.Error("the connection is left open")
 				}
 			})

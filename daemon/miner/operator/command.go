@@ -1,4 +1,4 @@
-package drain
+package operator
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 // Open connects to the chain as the operator of the miner with the settings at path.
 type Open func(path string) (Chain, error)
 
-// Commands are `hippius-miner drain` and `hippius-miner undrain`.
+// Commands are `hippius-miner drain`, `undrain`, `unbond`, `earnings` and `claim`.
 func Commands(open Open) []*cobra.Command {
 	var path string
 	var waits bool
@@ -52,11 +52,11 @@ then ends the wait, not the draining.`,
 			})
 		},
 	}
-	both := []*cobra.Command{drain, undrain}
-	for _, cmd := range both {
+	all := []*cobra.Command{drain, undrain, unbondCommand(open, &path), earningsCommand(open, &path), claimCommand(open, &path)}
+	for _, cmd := range all {
 		cmd.Flags().StringVarP(&path, "config", "c", "/etc/hippius/miner.yaml", "the miner's settings `FILE`")
 	}
-	return both
+	return all
 }
 
 func run(cmd *cobra.Command, c Chain, waits bool) error {
@@ -93,8 +93,8 @@ func with(open Open, path string, do func(Chain) error) error {
 	return errors.Join(do(c), c.Close())
 }
 
-// Operator connects with the network and the wallet of the miner's settings.
-func Operator(path string) (Chain, error) {
+// Dial connects with the network and the wallet of the miner's settings.
+func Dial(path string) (Chain, error) {
 	set, err := config.Load(path, miner.Default())
 	if err != nil {
 		return nil, err

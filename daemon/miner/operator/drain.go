@@ -1,6 +1,6 @@
-// Package drain lets a miner's operator empty its host: the miner takes no new machines, goes on serving those it has,
-// and is empty when their tenants are done with them.
-package drain
+// Package operator has what a miner's operator tells the chain, and asks it, from the miner's host: to take no new machines,
+// to give the bond back, to pay the earnings out.
+package operator
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/daemon/miner"
@@ -17,18 +18,30 @@ const (
 	// pollEvery is how often the chain is asked for how many machines are left.
 	pollEvery = 2 * time.Second
 
-	active   = registryv1.MinerStatus_MINER_STATUS_ACTIVE
-	draining = registryv1.MinerStatus_MINER_STATUS_DRAINING
+	active    = registryv1.MinerStatus_MINER_STATUS_ACTIVE
+	draining  = registryv1.MinerStatus_MINER_STATUS_DRAINING
+	unbonding = registryv1.MinerStatus_MINER_STATUS_UNBONDING
+	gone      = registryv1.MinerStatus_MINER_STATUS_GONE
 )
 
-// Chain is what draining asks of the chain, for one operator.
+// Chain is what an operator tells the chain and asks it. Orders are of the operator's own miner.
 type Chain interface {
 	Miner(ctx context.Context, operator string) (*registryv1.Miner, error)
-	// DrainMiner is of the operator's own miner.
 	DrainMiner(ctx context.Context, undo bool) error
+	UnbondMiner(ctx context.Context) error
 	// Address of the operator.
 	Address() string
 	Close() error
+	Purse
+}
+
+// Purse is an operator's money.
+type Purse interface {
+	Earnings(ctx context.Context, operator string) (*rankingv1.Earnings, error)
+	// ClaimEarnings gives what was paid out, in uhip.
+	ClaimEarnings(ctx context.Context) (uint64, error)
+	// Uhip is what the account can spend.
+	Uhip(ctx context.Context, address string) (uint64, error)
 }
 
 // errors that end a wait.
