@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hippius/compute/internal/netlab"
@@ -35,8 +34,8 @@ const (
 	barePort    = "2222"
 	bareMemory  = 2048
 	bareTimeout = 5 * time.Minute
-	// A look at whether sshd answers begins this often, and takes this long at most.
-	greetEvery, greetWait = 200 * time.Millisecond, time.Second
+	// A look at whether sshd answers takes so long at most; the next begins after a pause.
+	greetWait, greetPause = time.Second, 100 * time.Millisecond
 )
 
 func newBare(ctx context.Context, o Options) (*bareMachine, error) {
@@ -195,32 +194,16 @@ func (b *bareMachine) until(ctx context.Context) error {
 }
 
 // untilGreeted returns as soon as sshd answers. ssh's own patience would not: QEMU accepts a connection at once, long before
-// the machine can, and an attempt begun too early waits out its five seconds.
+// the machine can, and an attempt begun too early waits out its five seconds. One look at a time: each costs sshd a process.
 func (b *bareMachine) untilGreeted(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	greeted := make(chan struct{}, 1)
-	var tries sync.WaitGroup
-	defer tries.Wait()
-	defer cancel()
-	again := time.NewTicker(greetEvery)
-	defer again.Stop()
-	for {
-		tries.Go(func() {
-			if b.greets(ctx) {
-				select {
-				case greeted <- struct{}{}:
-				default: // another was faster
-				}
-			}
-		})
+	for !b.greets(ctx) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-greeted:
-			return nil
-		case <-again.C:
+		case <-time.After(greetPause):
 		}
 	}
+	return nil
 }
 
 // greets reports whether sshd answers within a moment.

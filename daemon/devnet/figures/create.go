@@ -28,7 +28,7 @@ func compare(ctx context.Context, o Options, bare *bareMachine) error {
 		if _, err := o.Tenant.Run(ctx, "vm", "rm", name, "--yes", "--wait"); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(o.Progress, "run %d: rented %.2f s, bare %.2f s\n", i, r.total.Seconds(), b.Seconds())
+		_, _ = fmt.Fprintf(o.Progress, "run %d: rented %.2f s (%s), bare %.2f s\n", i, r.total.Seconds(), r.told(), b.Seconds())
 		if i == 0 {
 			continue
 		}
@@ -59,6 +59,17 @@ type measured struct {
 	phases map[string]time.Duration
 	// blocks from the one with the order to the one in which its process was seen.
 	blocks int64
+}
+
+// told is each phase with its seconds.
+func (m measured) told() string {
+	var parts []string
+	for _, name := range order {
+		if d, ok := m.phases[name]; ok {
+			parts = append(parts, fmt.Sprintf("%s %.2f", name, d.Seconds()))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // rented orders a machine, follows its phases and ends at its first command.
