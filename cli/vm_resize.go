@@ -48,7 +48,7 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 	if err := f.check(); err != nil {
 		return err
 	}
-	r, err := c.planResize(ctx, ref, f.plan)
+	r, err := c.planResize(ctx, ref, f)
 	if err != nil {
 		return err
 	}
@@ -88,13 +88,13 @@ type resize struct {
 	to      plan.Plan
 	rates   plan.Rates
 	restart bool
-	// fits on its host, as it is now.
+	// fits on its host, as it is now; looked at for a dry run alone, for the chain has the last word.
 	fits bool
 }
 
 // planResize does what needs no passphrase: it finds the machine and the plan,
 // and works out by the chain's own rules what would become of the one under the other.
-func (c *command) planResize(ctx context.Context, ref, name string) (resize, error) {
+func (c *command) planResize(ctx context.Context, ref string, f resizeFlags) (resize, error) {
 	s, err := c.open()
 	if err != nil {
 		return resize{}, err
@@ -104,7 +104,7 @@ func (c *command) planResize(ctx context.Context, ref, name string) (resize, err
 	if err != nil {
 		return resize{}, err
 	}
-	chosen, err := s.choosePlan(ctx, name)
+	chosen, err := s.choosePlan(ctx, f.plan)
 	if err != nil {
 		return resize{}, err
 	}
@@ -115,16 +115,18 @@ func (c *command) planResize(ctx context.Context, ref, name string) (resize, err
 	if err != nil {
 		return resize{}, err
 	}
-	r := resize{vm: vm, plan: name, to: planOf(chosen).Keeping(wantedSize(vm).GetDiskGib())}
+	r := resize{vm: vm, plan: f.plan, to: planOf(chosen).Keeping(wantedSize(vm).GetDiskGib())}
 	if r.rates, err = pricesOf(p.Marketplace).Quote(r.to); err != nil {
-		return resize{}, fmt.Errorf("price of plan %q: %w", name, err)
+		return resize{}, fmt.Errorf("price of plan %q: %w", f.plan, err)
 	}
 	now := sizePlan(vm.GetSize())
 	if vm.GetResize() == nil && plan.SameSize(now, r.to) && r.rates == (plan.Rates{Running: vm.GetRunningRate(), Stopped: vm.GetStoppedRate()}) {
-		return resize{}, withHint(fmt.Errorf("%s has the size of plan %q already", vm.GetSpec().GetName(), name), "see 'hippius plan ls'")
+		return resize{}, withHint(fmt.Errorf("%s has the size of plan %q already", vm.GetSpec().GetName(), f.plan), "see 'hippius plan ls'")
 	}
-	if r.fits, err = s.fits(ctx, vm, r.to, p.Registry.GetCpuOvercommit()); err != nil {
-		return resize{}, err
+	if f.dryRun {
+		if r.fits, err = s.fits(ctx, vm, r.to, p.Registry.GetCpuOvercommit()); err != nil {
+			return resize{}, err
+		}
 	}
 	r.restart = isUp(vm.GetStatus().GetPhase()) && plan.NeedsRestart(now, r.to)
 	return r, nil
