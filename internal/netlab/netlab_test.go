@@ -280,10 +280,14 @@ func TestOwnerKilled(t *testing.T) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && !strings.Contains(lines.Text(), "owner ready") {
 	}
+	const ran = 5 // init, virtlogd, libvirtd and the two that sleep
 	during := processes(t)
+	for end := time.Now().Add(10 * time.Second); len(during) < ran && time.Now().Before(end); during = processes(t) {
+		time.Sleep(20 * time.Millisecond) // one that is just being executed has no command line
+	}
 	check(t, owner.Process.Kill())
-	_ = owner.Wait()     // killed: always an error
-	if len(during) < 5 { // init, virtlogd, libvirtd and the two that sleep
+	_ = owner.Wait() // killed: always an error
+	if len(during) < ran {
 		t.Fatalf("the owner's labs ran only %q", during)
 	}
 	for end := time.Now().Add(10 * time.Second); len(processes(t)) > 0; time.Sleep(20 * time.Millisecond) {
