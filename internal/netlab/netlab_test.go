@@ -271,6 +271,7 @@ func TestOwnerKilled(t *testing.T) {
 	if secluded(t) {
 		return
 	}
+	tidy(t) // what an earlier run left when it was killed itself
 	before := world(t)
 	owner := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelperOwner$", "-test.timeout=60s")
 	owner.Env = append(os.Environ(), "NETLAB_TEST_OWNER="+marker)
@@ -298,9 +299,7 @@ func TestOwnerKilled(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(baseDir, "t-killed")); err != nil {
 		t.Fatalf("this test expects the dead owner's folder: %v", err)
 	}
-	next, err := New(t.Context(), "t-next", Options{})
-	check(t, err)
-	check(t, next.Close())
+	tidy(t)
 	// The kernel takes a dead namespace's interfaces away when it comes to it.
 	after := world(t)
 	for end := time.Now().Add(time.Minute); after != before && time.Now().Before(end); after = world(t) {
@@ -309,6 +308,14 @@ func TestOwnerKilled(t *testing.T) {
 	if after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
+}
+
+// tidy begins a lab and ends it, which takes away what dead owners have left.
+func tidy(t *testing.T) {
+	t.Helper()
+	next, err := New(t.Context(), "t-next", Options{})
+	check(t, err)
+	check(t, next.Close())
 }
 
 // TestHelperOwner is the process that TestOwnerKilled kills.

@@ -148,8 +148,11 @@ func (b *bench) talker(t *testing.T) vm.Machine {
 	writeISO(t, m.AgentISO, "HIPPIUS", map[string]string{"install.sh": `(
 port=/dev/virtio-ports/` + vm.ChannelName + `
 while [ ! -e $port ]; do usleep 50000; done
-while read -r line; do
-	case $line in size) cat /sys/class/block/vda/size ;; *) echo "$line" ;; esac
+while :; do
+	while read -r line; do
+		case $line in size) cat /sys/class/block/vda/size ;; *) echo "$line" ;; esac
+	done
+	usleep 50000 # nobody is at the other end just now
 done <>$port 1>&0 # a port opens once
 ) >/dev/null 2>&1 &
 `})
