@@ -1,6 +1,7 @@
 package seed
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/textproto"
 	"slices"
 	"strings"
 )
@@ -68,13 +70,14 @@ type part struct {
 
 // ownParts gives the tenant's data, of any kind: cloud-init knows a kind by its
 // first line. A message of several parts is a part with headers of its own,
-// into which cloud-init walks.
+// into which cloud-init walks; what only looks like one is text, for headers
+// that do not end would swallow our boundary.
 func ownParts(own []byte) []part {
 	if len(bytes.TrimSpace(own)) == 0 {
 		return nil
 	}
-	head := strings.ToLower(string(own[:min(len(own), 4096)]))
-	if strings.Contains(head, "mime-version:") {
+	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(own))).ReadMIMEHeader()
+	if err == nil && header.Get("MIME-Version") != "" {
 		return []part{{data: own, whole: true}}
 	}
 	return []part{{name: "user-data", kind: "text/plain", merge: true, encode: true, data: own}}
