@@ -74,19 +74,23 @@ func (c *command) readSecret(ctx context.Context, prompt string) (string, error)
 		return "", withHint(errors.New("a passphrase is needed and there is no terminal to ask on"),
 			"put it into a file of mode 0600 and give --passphrase-file FILE, or set HIPPIUS_PASSPHRASE_FILE")
 	}
-	state, err := term.GetState(int(f.Fd()))
+	fd := int(f.Fd())
+	state, err := term.GetState(fd)
+	if err == nil {
+		err = echoOff(fd)
+	}
 	if err != nil {
 		return "", fmt.Errorf("read from the terminal: %w", err)
 	}
+	defer func() { _ = term.Restore(fd, state) }() // nothing else can be done
 	_, _ = fmt.Fprint(c.env.Err, prompt)
 	secret, err := await(ctx, func() (string, error) {
-		b, err := term.ReadPassword(int(f.Fd()))
+		b, err := term.ReadPassword(fd)
 		return string(b), err
 	})
 	_, _ = fmt.Fprintln(c.env.Err)
 	switch {
 	case ctx.Err() != nil:
-		_ = term.Restore(int(f.Fd()), state) // nothing else can be done
 		return "", ctx.Err()
 	case errors.Is(err, io.EOF):
 		return "", errors.New("nothing was typed")

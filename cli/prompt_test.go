@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/internal/wallet"
 )
 
@@ -49,6 +54,43 @@ func TestWithoutTerminalNobodyIsAsked(t *testing.T) {
 	}
 	if yes, err := d.confirm(t.Context(), "Sure?"); yes || err != nil || d.err.Len() > 0 {
 		t.Errorf("got %v, %v, printed %q", yes, err, d.err.String())
+	}
+}
+
+// askedOn notes whether the terminal would have shown what is typed at once when asked.
+type askedOn struct {
+	*os.File
+	echoed bool
+}
+
+func (a *askedOn) Write(p []byte) (int, error) {
+	if state, err := unix.IoctlGetTermios(int(a.Fd()), unix.TCGETS); err != nil || state.Lflag&unix.ECHO != 0 {
+		a.echoed = true
+	}
+	return a.File.Write(p)
+}
+
+func TestPassphraseIsNotShownHoweverSoonItIsTyped(t *testing.T) {
+	d := newDesk(t)
+	person, program := testkit.Terminal(t)
+	asked := &askedOn{File: program}
+	d.env.In, d.env.Err = program, asked
+	if _, err := person.WriteString("correct horse\n"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := term.GetState(int(program.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.passphrase(t.Context(), "Passphrase: ")
+	if err != nil || got != "correct horse" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if asked.echoed {
+		t.Error("the terminal echoes while it asks")
+	}
+	if after, err := term.GetState(int(program.Fd())); err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("the terminal was left otherwise than it was: %v", err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (c *command) untilReachable(ctx context.Context, s *session, vm *computev1.
 	case isUp(phase):
 		return vm, nil
 	case isComing(phase):
-		return c.waitVM(ctx, s, vm.GetId(), waitDefault, isRunning)
+		return c.waitVM(ctx, s, vm, waitDefault, isRunning)
 	default:
 		return nil, notUp(vm)
 	}

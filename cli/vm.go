@@ -94,7 +94,7 @@ func (c *command) afterChange(ctx context.Context, s *signing, old *computev1.VM
 	}
 	c.topUp(ctx, s, now)
 	if w.wait {
-		if now, err = c.waitVM(ctx, s.session, id, w.timeout, done); err != nil {
+		if now, err = c.waitVM(ctx, s.session, now, w.timeout, done); err != nil {
 			return err
 		}
 		said = "is " + phaseText(viewVM(now))

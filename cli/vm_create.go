@@ -83,7 +83,7 @@ func (c *command) runCreate(ctx context.Context, name string, f createFlags) err
 		return err
 	}
 	if f.wait {
-		if vm, err = c.waitVM(ctx, s.session, vm.GetId(), f.timeout, isRunning); err != nil {
+		if vm, err = c.waitVM(ctx, s.session, vm, f.timeout, isRunning); err != nil {
 			return err
 		}
 	}

@@ -41,13 +41,14 @@ func (w *waitFlags) check() error {
 }
 
 // waitVM follows a machine until done, showing each phase with its seconds.
-func (c *command) waitVM(ctx context.Context, s *session, id string, timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
-	return c.follow(ctx, func(ctx context.Context) (*computev1.VM, error) { return s.chain.VM(ctx, id) }, timeout, done)
+func (c *command) waitVM(ctx context.Context, s *session, vm *computev1.VM, timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
+	get := func(ctx context.Context) (*computev1.VM, error) { return s.chain.VM(ctx, vm.GetId()) }
+	return c.follow(ctx, vm.GetSpec().GetName(), get, timeout, done)
 }
 
 // follow asks again and again until done. It ends early when the machine fails.
 // Nodes that do not answer are waited for. Interrupting it only ends the waiting.
-func (c *command) follow(ctx context.Context, get func(context.Context) (*computev1.VM, error), timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
+func (c *command) follow(ctx context.Context, name string, get func(context.Context) (*computev1.VM, error), timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	p := newProgress(c)
@@ -74,17 +75,17 @@ func (c *command) follow(ctx context.Context, get func(context.Context) (*comput
 		}
 		select {
 		case <-waiting.Done():
-			return nil, waitEnded(ctx, last, timeout, away)
+			return nil, waitEnded(ctx, name, last, timeout, away)
 		case <-time.After(waitPoll):
 		}
 	}
 }
 
 // waitEnded says how far the machine has come when the waiting ends before it is done.
-func waitEnded(ctx context.Context, last *computev1.VM, timeout time.Duration, cause error) error {
+func waitEnded(ctx context.Context, name string, last *computev1.VM, timeout time.Duration, cause error) error {
 	if last == nil {
 		if ctx.Err() != nil {
-			return ifInterrupted(ctx, ctx.Err(), "the machine goes on by itself: 'hippius vm ls'")
+			return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s goes on by itself: 'hippius vm show %s'", name, name))
 		}
 		return fmt.Errorf("not done after %s: %w", timeout, cmp.Or(cause, context.DeadlineExceeded))
 	}

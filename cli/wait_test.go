@@ -52,7 +52,7 @@ func waiting(t *testing.T, l life, timeout time.Duration, change func(d *desk)) 
 	if change != nil {
 		change(d)
 	}
-	_, err = d.follow(t.Context(), l.get(time.Now()), timeout, isRunning)
+	_, err = d.follow(t.Context(), "web-1", l.get(time.Now()), timeout, isRunning)
 	return d.err.String(), err
 }
 
@@ -122,12 +122,20 @@ func TestWaitInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		d := newDesk(t)
-		_, err := d.follow(ctx, life{{0, provisioning, nil}}.get(time.Now()), time.Minute, isRunning)
+		_, err := d.follow(ctx, "web-1", life{{0, provisioning, nil}}.get(time.Now()), time.Minute, isRunning)
 		d.err.Reset()
 		if code := exitCode(ctx, &d.err, err); code != 130 {
 			t.Errorf("exit status %d", code)
 		}
 		if want := "interrupted; web-1 is provisioning (image fetching) and goes on by itself: 'hippius vm show web-1'\n"; d.err.String() != want {
+			t.Errorf("said %q, want %q", d.err.String(), want)
+		}
+
+		// Before it was looked at even once.
+		_, err = d.follow(ctx, "web-1", func(ctx context.Context) (*computev1.VM, error) { return nil, ctx.Err() }, time.Minute, isRunning)
+		d.err.Reset()
+		exitCode(ctx, &d.err, err)
+		if want := "interrupted; web-1 goes on by itself: 'hippius vm show web-1'\n"; d.err.String() != want {
 			t.Errorf("said %q, want %q", d.err.String(), want)
 		}
 	})

@@ -43,18 +43,18 @@ func (n *Net) minerSettings(ctx context.Context, m *minerHost) (miner.Config, er
 	c.Data, c.Run = n.path(m.name), filepath.Join(n.set.Dir, "r"+strings.TrimPrefix(m.name, "miner"))
 	c.Agent = filepath.Join(n.set.Bin, "hippius-guest")
 	c.Region = "devnet"
-	disk, err := diskOffer(n.set.Dir)
-	if err != nil {
-		return c, err
-	}
-	c.Offer = miner.Offer{Cores: offerCores, MemoryMiB: offerMemoryMiB, DiskGiB: disk}
+	c.Offer = miner.Offer{Cores: offerCores, MemoryMiB: offerMemoryMiB, DiskGiB: maxOfferGiB}
 	c.Taps.DNS = nil // there is no Internet behind a development network
 	c.Images.AllowFile = true
 	c.Timing.Poll, c.Timing.MeshEvery = 250*time.Millisecond, time.Second
 	c.Driver = miner.Fake
 	listen, observe := m.addr, loopback()
+	var err error
 	if m.lab != nil {
 		c.Driver = miner.Libvirt
+		if c.Offer.DiskGiB, err = diskOffer(n.set.Dir); err != nil {
+			return c, err
+		}
 		// Inside the lab these are libvirt's usual places.
 		c.Libvirt.Tag = m.name
 		c.Taps.LighthouseNets = []netip.Prefix{netip.PrefixFrom(n.addr, n.addr.BitLen())}

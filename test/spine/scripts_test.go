@@ -31,14 +31,18 @@ import (
 	"github.com/hippius/compute/cli"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/daemon/devnet"
+	"github.com/hippius/compute/daemon/devnet/demo"
 )
 
-// toolName is what this test binary is called to be the command line itself.
+// toolName is what scripts call the command line.
 const toolName = "hippius"
 
-// TestMain is the command line when called by its name: scripts so run it as a process of its own.
+// beTool in the environment makes this test binary the command line, and so too what that starts of itself.
+const beTool = "HIPPIUS_TEST_BE_TOOL"
+
+// TestMain is the command line where the environment says so: scripts so run it as a process of its own.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == toolName {
+	if os.Getenv(beTool) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		env := cli.SystemEnv()
 		env.WorkFactor = 1 // a second of scrypt for each command would be the test's whole time
@@ -118,7 +122,10 @@ func setUpDesk(e *testscript.Env, n *devnet.Net) error {
 		return err
 	}
 	e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
-	e.Setenv("HIPPIUS_HOME", filepath.Join(e.WorkDir, "home"))
+	e.Setenv(beTool, "1")
+	home := filepath.Join(e.WorkDir, "home")
+	e.Setenv("HIPPIUS_HOME", home)
+	e.Defer(func() { demo.EndMesh(home) })
 	e.Setenv("HIPPIUS_PASSPHRASE_FILE", filepath.Join(e.WorkDir, "passphrase"))
 	e.Setenv("NETWORK", n.Profile())
 	profile, err := os.ReadFile(n.Profile())

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/hippius/compute/daemon/devnet"
 	"github.com/hippius/compute/internal/testkit"
 )
@@ -37,50 +35,24 @@ type person struct {
 // atTerminal starts the command line as a process with a terminal of its own.
 func atTerminal(t *testing.T, home string, args ...string) *person {
 	t.Helper()
-	master, slave, err := openTerminal()
-	if err != nil {
-		t.Fatal(err)
-	}
+	master, slave := testkit.Terminal(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self, args...)
-	cmd.Args[0] = toolName
-	cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "HIPPIUS_HOME=" + home}
+	cmd.Env = []string{beTool + "=1", "HOME=" + home, "PATH=" + os.Getenv("PATH"), "HIPPIUS_HOME=" + home}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := slave.Close(); err != nil {
+	if err := slave.Close(); err != nil { // the command has it
 		t.Fatal(err)
 	}
 	p := &person{t: t, master: master, cmd: cmd, done: make(chan struct{})}
 	go p.watch()
 	return p
-}
-
-// openTerminal makes a pseudo-terminal.
-func openTerminal() (master, slave *os.File, err error) {
-	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
-		return nil, nil, err
-	}
-	fd := int(master.Fd())
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 100})
-	}
-	if err == nil {
-		slave, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|syscall.O_NOCTTY, 0)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, master.Close())
-	}
-	return master, slave, nil
 }
 
 func (p *person) watch() {
@@ -100,17 +72,26 @@ func (p *person) watch() {
 // sees waits until the terminal shows words, after what was seen before.
 func (p *person) sees(words string) {
 	p.t.Helper()
+	p.seesLike(regexp.QuoteMeta(words))
+}
+
+// seesLike waits for what the pattern tells, and gives it.
+func (p *person) seesLike(pattern string) (shown string) {
+	p.t.Helper()
+	like := regexp.MustCompile(pattern)
 	testkit.Eventually(p.t, time.Minute, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		rest := p.seen.String()[p.read:]
-		at := strings.Index(rest, words)
-		if at < 0 {
-			return fmt.Errorf("%q is not on the terminal:\n%s", words, rest)
+		at := like.FindStringIndex(rest)
+		if at == nil {
+			return fmt.Errorf("%q is not on the terminal:\n%s", pattern, rest)
 		}
-		p.read += at + len(words)
+		shown = rest[at[0]:at[1]]
+		p.read += at[1]
 		return nil
 	})
+	return shown
 }
 
 // types presses keys.
@@ -206,8 +187,9 @@ func TestAtATerminal(t *testing.T) {
 	p = atTerminal(t, home, "vm", "create", "web-1", "--plan", "spark", "--image", "tiny", "--wait")
 	p.sees("Passphrase of the wallet: ")
 	p.types(pass + "\n")
-	p.sees("\r    0.0s  pending")
-	p.sees("\r    1.")
+	const seconds = `\r +[0-9]+\.[0-9]s  pending`
+	for first := p.seesLike(seconds); p.seesLike(seconds) == first; { // at least one is later
+	}
 	p.types("\x03")
 	p.sees("interrupted; web-1 is pending")
 	p.ends(130)

@@ -12,20 +12,23 @@ import (
 )
 
 // Close ends the tenant's mesh process, which otherwise would end by itself when idle.
-func (t *Tenant) Close() {
-	for _, pid := range t.meshProcesses() {
+func (t *Tenant) Close() { EndMesh(t.path("home")) }
+
+// EndMesh ends the mesh process that the command line started for a home folder, and waits for its end, at most 5 s.
+func EndMesh(home string) {
+	for _, pid := range meshProcesses(home) {
 		_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended by itself
 	}
 	for range 50 {
-		if len(t.meshProcesses()) == 0 {
+		if len(meshProcesses(home)) == 0 {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-// meshProcesses finds those that serve this tenant's home folder.
-func (t *Tenant) meshProcesses() []int {
+// meshProcesses finds those that serve a home folder.
+func meshProcesses(home string) []int {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return nil
@@ -41,7 +44,7 @@ func (t *Tenant) meshProcesses() []int {
 		for args.Scan() {
 			argv = append(argv, args.Text())
 		}
-		if slices.Contains(argv, "mesh-serve") && slices.Contains(argv, t.path("home")) {
+		if slices.Contains(argv, "mesh-serve") && slices.Contains(argv, home) {
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
 				pids = append(pids, pid)
 			}
