@@ -45,13 +45,13 @@ func (n *Net) makeValidators(ctx context.Context) error {
 		if v.info, err = app.InitNode(v.home); err != nil {
 			return err
 		}
-		if v.grpc, err = freeTCP(ctx, n.addr); err != nil {
+		if v.grpc, err = n.ports.tcp(ctx, n.addr); err != nil {
 			return err
 		}
-		if v.p2p, err = freeTCP(ctx, n.addr); err != nil {
+		if v.p2p, err = n.ports.tcp(ctx, n.addr); err != nil {
 			return err
 		}
-		if v.observe, err = freeTCP(ctx, loopback()); err != nil {
+		if v.observe, err = n.ports.tcp(ctx, loopback()); err != nil {
 			return err
 		}
 		n.validators = append(n.validators, v)

@@ -64,11 +64,11 @@ func (n *Net) minerSettings(ctx context.Context, m *minerHost) (miner.Config, er
 		}
 		c.Timing.FakeBoot, c.Timing.ProofEvery, c.Timing.ReportEvery = 50*time.Millisecond, 200*time.Millisecond, time.Second
 	}
-	if c.Listen, err = m.freeTCP(ctx, listen); err != nil {
+	if c.Listen, err = m.freeTCP(ctx, n.ports, listen); err != nil {
 		return c, err
 	}
 	c.Public = c.Listen.String()
-	if c.Observe, err = m.freeTCP(ctx, observe); err != nil {
+	if c.Observe, err = m.freeTCP(ctx, n.ports, observe); err != nil {
 		return c, err
 	}
 	if n.set.Miner != nil {

@@ -78,12 +78,12 @@ func (n *Net) startMiners(ctx context.Context) error {
 }
 
 // freeTCP is a TCP port of addr that was free a moment ago on the miner's server.
-func (m *minerHost) freeTCP(ctx context.Context, addr netip.Addr) (port netip.AddrPort, err error) {
+func (m *minerHost) freeTCP(ctx context.Context, p *ports, addr netip.Addr) (port netip.AddrPort, err error) {
 	if m.lab == nil {
-		return freeTCP(ctx, addr)
+		return p.tcp(ctx, addr)
 	}
 	err = m.lab.Do(func() error {
-		port, err = freeTCP(ctx, addr)
+		port, err = p.tcp(ctx, addr)
 		return err
 	})
 	return port, err

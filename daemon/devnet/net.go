@@ -25,7 +25,8 @@ const (
 type Net struct {
 	set         Config
 	addr        netip.Addr // where validators, gateway and faucet listen
-	ethernet    *ethernet  // nil with the fake driver
+	ports       *ports
+	ethernet    *ethernet // nil with the fake driver
 	validators  []*validator
 	miners      []*minerHost
 	faucet      person
@@ -52,7 +53,7 @@ func Start(ctx context.Context, set Config) (_ *Net, err error) {
 	if err := openFolder(set.Dir); err != nil {
 		return nil, err
 	}
-	n := &Net{set: set, addr: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	n := &Net{set: set, ports: newPorts(), addr: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))

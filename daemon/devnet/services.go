@@ -39,11 +39,11 @@ func (n *Net) startFaucet(ctx context.Context) error {
 // startSentinels starts one beside each validator and waits until all are keepers.
 func (n *Net) startSentinels(ctx context.Context) error {
 	for i, v := range n.validators {
-		listen, err := freeTCP(ctx, n.addr)
+		listen, err := n.ports.tcp(ctx, n.addr)
 		if err != nil {
 			return err
 		}
-		observe, err := freeTCP(ctx, loopback())
+		observe, err := n.ports.tcp(ctx, loopback())
 		if err != nil {
 			return err
 		}
@@ -74,11 +74,11 @@ func (n *Net) startSentinels(ctx context.Context) error {
 
 // startGateway starts the lighthouse and waits until it is on chain.
 func (n *Net) startGateway(ctx context.Context) error {
-	listen, err := freeUDP(ctx, n.addr)
+	listen, err := n.ports.udp(ctx, n.addr)
 	if err != nil {
 		return err
 	}
-	observe, err := freeTCP(ctx, loopback())
+	observe, err := n.ports.tcp(ctx, loopback())
 	if err != nil {
 		return err
 	}
