@@ -70,7 +70,7 @@ fuzz: ## every fuzz target for 60 s (FUZZTIME=10s for less)
 	tools/fuzz.sh $${FUZZTIME:-60s}
 
 chaos: ## simulated networks in which everything goes wrong: 200, or SEEDS=n, or one again in full with SEED=n
-	go test -count=1 -v -timeout 60m -run '^TestChaos$$' ./test/spine $(if $(SEED),-chaos.seed=$(SEED),-chaos.seeds=$(or $(SEEDS),200))
+	go test -count=1 -v -timeout 60m -run '^TestChaos$$' ./test/e2e $(if $(SEED),-chaos.seed=$(SEED),-chaos.seeds=$(or $(SEEDS),200))
 
 bench: setup build image-tiny ## print "name value unit" lines (root)
 	@$(BIN)/hippius-devnet bench

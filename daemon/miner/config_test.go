@@ -21,7 +21,7 @@ import (
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/miner/agent"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // The sample says what the defaults are, all of them.
@@ -114,7 +114,7 @@ func TestFakeNetwork(t *testing.T) {
 	t.Parallel()
 	n := fakeNetwork{pool: netip.MustParsePrefix("10.90.0.0/16")}
 	seen := map[netip.Addr]bool{}
-	for _, id := range []vm.ID{"00000000000000000000000000000000", "00000001000000000000000000000000", "ffffffff000000000000000000000000"} {
+	for _, id := range []hypervisor.ID{"00000000000000000000000000000000", "00000001000000000000000000000000", "ffffffff000000000000000000000000"} {
 		nic, err := n.Attach(t.Context(), agent.Port{ID: id})
 		if err != nil {
 			t.Fatal(err)

@@ -10,13 +10,13 @@ import (
 
 	"github.com/hippius/compute/guest"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/network"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // fakeGuest is the agent inside the fake driver's machines: the real one's
 // conversation, with the configuration from the machine's seed.
-func (m *miner) fakeGuest(ctx context.Context, machine vm.Machine, channel net.Conn) {
+func (m *miner) fakeGuest(ctx context.Context, machine hypervisor.Machine, channel net.Conn) {
 	cfg, err := guest.ConfigFrom(machine.Seed)
 	if err != nil {
 		m.log.Error("fake guest", "vm_id", string(machine.ID), "error", err)
@@ -57,4 +57,4 @@ func (n fakeNetwork) Attach(_ context.Context, p agent.Port) (agent.NIC, error) 
 }
 
 // Detach implements agent.Network.
-func (fakeNetwork) Detach(context.Context, vm.ID) error { return nil }
+func (fakeNetwork) Detach(context.Context, hypervisor.ID) error { return nil }

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/fake"
+	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/network"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/fake"
-	"github.com/hippius/compute/miner/vm/libvirt"
 )
 
 // runMiB is the size of the tmpfs mounted for the run folder: a seed takes 60 KiB.
@@ -118,4 +118,6 @@ func (t taps) Attach(ctx context.Context, p agent.Port) (agent.NIC, error) {
 }
 
 // Detach implements agent.Network.
-func (t taps) Detach(ctx context.Context, id vm.ID) error { return t.network.Remove(ctx, string(id)) }
+func (t taps) Detach(ctx context.Context, id hypervisor.ID) error {
+	return t.network.Remove(ctx, string(id))
+}

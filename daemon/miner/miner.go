@@ -24,10 +24,10 @@ import (
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/console"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 const (
@@ -69,7 +69,7 @@ type miner struct {
 	observer *observe.Observer
 
 	db         *store.DB
-	driver     vm.Driver
+	driver     hypervisor.Driver
 	network    agent.Network
 	directory  *directory
 	images     *image.Cache

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	corevm "github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 func TestRealMachine(t *testing.T) {
@@ -57,7 +57,7 @@ func TestRealMachine(t *testing.T) {
 
 	s.order(id, corevm.Stop)
 	s.phase(id, corevm.Stopped)
-	if info := s.inspect(id); info.StopReason != vm.StopGuest {
+	if info := s.inspect(id); info.StopReason != hypervisor.StopGuest {
 		t.Errorf("stopped by %s, want a clean shutdown", info.StopReason)
 	}
 	if seeds, err := s.seeds.List(); err != nil || len(seeds) != 0 {

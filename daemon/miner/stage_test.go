@@ -32,11 +32,11 @@ import (
 	"github.com/hippius/compute/mesh/nebula/netstack"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/network"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/libvirt"
 )
 
 // secluded marks the process that has a /run of its own.
@@ -89,7 +89,7 @@ type stage struct {
 	login     ssh.Signer
 	hostCA    ssh.Signer
 	chain     *agenttest.Chain
-	driver    vm.Driver
+	driver    hypervisor.Driver
 	network   *network.Network
 	seeds     *seed.Store
 	agentPart agent.Parts
@@ -300,7 +300,7 @@ func (n inLab) Attach(ctx context.Context, p agent.Port) (nic agent.NIC, err err
 	return nic, err
 }
 
-func (n inLab) Detach(ctx context.Context, id vm.ID) error {
+func (n inLab) Detach(ctx context.Context, id hypervisor.ID) error {
 	return n.lab.Do(func() error { return n.taps.Detach(ctx, id) })
 }
 

@@ -22,7 +22,7 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	corevm "github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // create orders a VM as a tenant's client would.
@@ -153,9 +153,9 @@ func (s *stage) phase(id string, p corevm.Phase) {
 	s.until("phase "+p.String(), 2*time.Minute, func() bool { return s.chain.Phase(id) == p })
 }
 
-func (s *stage) inspect(id string) vm.Info {
+func (s *stage) inspect(id string) hypervisor.Info {
 	s.t.Helper()
-	info, err := s.driver.Inspect(s.t.Context(), vm.ID(id))
+	info, err := s.driver.Inspect(s.t.Context(), hypervisor.ID(id))
 	check(s.t, err)
 	return info
 }

@@ -15,7 +15,7 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/internal/reconcile"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // Config of an Agent. Zero durations have the defaults in brackets.
@@ -88,7 +88,7 @@ type Parts struct {
 	Network   Network
 	Seeds     Seeds
 	Mesh      Mesh
-	Driver    vm.Driver
+	Driver    hypervisor.Driver
 	State     *State
 	Log       *slog.Logger
 }

@@ -2,7 +2,7 @@ package agent
 
 import (
 	corevm "github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // want is what the chain says should be.
@@ -34,8 +34,8 @@ func (w want) restartDue(a is) bool { return w.restart && w.resizeDue(a) }
 
 // is is what is here.
 type is struct {
-	state vm.State
-	stop  vm.StopReason
+	state hypervisor.State
+	stop  hypervisor.StopReason
 	seq   uint32
 	// proven: a proof of the present run was verified.
 	proven bool
@@ -139,7 +139,7 @@ func decideUp(w want, a is) step {
 	if !a.state.Alive() {
 		// Shut down from inside since this generation was started: that is a
 		// wish, not a failure. A later generation is a wish to start again.
-		if a.stop == vm.StopGuest && a.started == w.generation {
+		if a.stop == hypervisor.StopGuest && a.started == w.generation {
 			return sayGuestStopped
 		}
 		return bringUp
@@ -154,7 +154,7 @@ func decideAlive(w want, a is) step {
 		return replace
 	case w.restartDue(a):
 		return restart
-	case a.state == vm.StatePaused:
+	case a.state == hypervisor.StatePaused:
 		return resume
 	case w.proofs && !a.proven:
 		return await
@@ -174,7 +174,7 @@ func decideRunning(w want, a is) step {
 		return s
 	case w.restartDue(a):
 		return bringUp // it was shut down for that
-	case a.stop == vm.StopGuest:
+	case a.stop == hypervisor.StopGuest:
 		return sayGuestStopped
 	default:
 		return revive

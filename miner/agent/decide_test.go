@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 
 	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // everything lists every combination that decide may be asked about.
 func everything(visit func(w want, a is)) {
-	states := []vm.State{vm.StateAbsent, vm.StateStopped, vm.StateRunning, vm.StatePaused, vm.StateCrashed}
-	stops := []vm.StopReason{vm.StopNone, vm.StopGuest, vm.StopForced, vm.StopProcessDied, vm.StopStartFailed, vm.StopUnknown}
+	states := []hypervisor.State{hypervisor.StateAbsent, hypervisor.StateStopped, hypervisor.StateRunning, hypervisor.StatePaused, hypervisor.StateCrashed}
+	stops := []hypervisor.StopReason{hypervisor.StopNone, hypervisor.StopGuest, hypervisor.StopForced, hypervisor.StopProcessDied, hypervisor.StopStartFailed, hypervisor.StopUnknown}
 	for _, phase := range append(corevm.Phases(), 0, 99) {
 		for _, state := range states {
 			for _, stop := range stops {
-				if state.Alive() && stop != vm.StopNone {
+				if state.Alive() && stop != hypervisor.StopNone {
 					continue
 				}
 				for bits := range 2048 {
@@ -104,11 +104,11 @@ func TestDecideNever(t *testing.T) {
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
-	up := is{state: vm.StateRunning, seq: 2, proven: true}
-	mute := is{state: vm.StateRunning, seq: 2}
-	off := is{state: vm.StateStopped, seq: 2, stop: vm.StopForced}
-	died := is{state: vm.StateCrashed, seq: 2, stop: vm.StopProcessDied}
-	left := is{state: vm.StateStopped, seq: 2, stop: vm.StopGuest, started: 5}
+	up := is{state: hypervisor.StateRunning, seq: 2, proven: true}
+	mute := is{state: hypervisor.StateRunning, seq: 2}
+	off := is{state: hypervisor.StateStopped, seq: 2, stop: hypervisor.StopForced}
+	died := is{state: hypervisor.StateCrashed, seq: 2, stop: hypervisor.StopProcessDied}
+	left := is{state: hypervisor.StateStopped, seq: 2, stop: hypervisor.StopGuest, started: 5}
 	again := left
 	again.started = 4
 	for _, c := range []struct {
@@ -116,16 +116,16 @@ func TestDecide(t *testing.T) {
 		a     is
 		want  step
 	}{
-		{corevm.Assigned, is{state: vm.StateAbsent}, announce},
-		{corevm.Provisioning, is{state: vm.StateAbsent}, bringUp},
+		{corevm.Assigned, is{state: hypervisor.StateAbsent}, announce},
+		{corevm.Provisioning, is{state: hypervisor.StateAbsent}, bringUp},
 		{corevm.Provisioning, off, bringUp},
 		{corevm.Provisioning, died, bringUp},
 		{corevm.Provisioning, mute, await},
 		{corevm.Provisioning, up, sayRunning},
 		{corevm.Provisioning, left, sayGuestStopped},
 		{corevm.Provisioning, again, bringUp},
-		{corevm.Provisioning, is{state: vm.StatePaused, seq: 2}, resume},
-		{corevm.Provisioning, is{state: vm.StateRunning, seq: 1}, replace},
+		{corevm.Provisioning, is{state: hypervisor.StatePaused, seq: 2}, resume},
+		{corevm.Provisioning, is{state: hypervisor.StateRunning, seq: 1}, replace},
 		{corevm.Running, up, sayRunning},
 		{corevm.Running, mute, await},
 		{corevm.Running, died, revive},
@@ -133,8 +133,8 @@ func TestDecide(t *testing.T) {
 		{corevm.Running, left, sayGuestStopped},
 		{corevm.Rebooting, up, reboot},
 		{corevm.Rebooting, died, bringUp},
-		{corevm.Rebooting, is{state: vm.StateRunning, seq: 2, rebooted: 1}, await},
-		{corevm.Rebooting, is{state: vm.StateRunning, seq: 2, rebooted: 1, proven: true}, sayRunning},
+		{corevm.Rebooting, is{state: hypervisor.StateRunning, seq: 2, rebooted: 1}, await},
+		{corevm.Rebooting, is{state: hypervisor.StateRunning, seq: 2, rebooted: 1, proven: true}, sayRunning},
 		{corevm.Stopping, up, shutDown},
 		{corevm.Stopping, off, sayStopped},
 		{corevm.Stopped, off, sayStopped},
@@ -143,7 +143,7 @@ func TestDecide(t *testing.T) {
 		{corevm.Failed, up, shutDown},
 		{corevm.Lost, up, sayRunning},
 		{corevm.Terminating, up, destroy},
-		{corevm.Terminated, is{state: vm.StateAbsent}, destroy},
+		{corevm.Terminated, is{state: hypervisor.StateAbsent}, destroy},
 		{corevm.Pending, up, leave},
 		{corevm.Archived, off, leave},
 	} {
@@ -156,18 +156,18 @@ func TestDecide(t *testing.T) {
 
 func TestDecideResizeAndRebuild(t *testing.T) {
 	t.Parallel()
-	up := is{state: vm.StateRunning, seq: 2, proven: true, sized: 4, made: 2}
+	up := is{state: hypervisor.StateRunning, seq: 2, proven: true, sized: 4, made: 2}
 	mute := up
 	mute.proven = false
 	resized := up
 	resized.sized = 5
-	left := is{state: vm.StateStopped, seq: 2, stop: vm.StopGuest, started: 4, sized: 4, made: 2}
+	left := is{state: hypervisor.StateStopped, seq: 2, stop: hypervisor.StopGuest, started: 4, sized: 4, made: 2}
 	disk := want{on: true, proofs: true, seq: 2, generation: 5, resize: 5}
 	larger := disk
 	larger.restart = true
 	blank := want{on: true, proofs: true, seq: 2, generation: 5, rebuilt: 2}
-	old := is{state: vm.StateRunning, seq: 1, proven: true, made: 1}
-	rest := is{state: vm.StateAbsent, made: 1}
+	old := is{state: hypervisor.StateRunning, seq: 1, proven: true, made: 1}
+	rest := is{state: hypervisor.StateAbsent, made: 1}
 	for _, c := range []struct {
 		w     want
 		phase corevm.Phase
@@ -191,13 +191,13 @@ func TestDecideResizeAndRebuild(t *testing.T) {
 		{larger, corevm.Stopping, up, shutDown},
 		{blank, corevm.Provisioning, old, rebuild},
 		{blank, corevm.Provisioning, rest, rebuild},
-		{blank, corevm.Provisioning, is{state: vm.StateAbsent}, bringUp},
+		{blank, corevm.Provisioning, is{state: hypervisor.StateAbsent}, bringUp},
 		{blank, corevm.Provisioning, up, sayRunning},
 		{blank, corevm.Running, old, rebuild},
 		{blank, corevm.Assigned, rest, announce},
 		{blank, corevm.Stopping, old, shutDown},
 		{blank, corevm.Terminating, old, destroy},
-		{blank, corevm.Running, is{state: vm.StateRunning, seq: 3, made: 3}, leave},
+		{blank, corevm.Running, is{state: hypervisor.StateRunning, seq: 3, made: 3}, leave},
 	} {
 		c.w.phase = c.phase
 		if got := decide(c.w, c.a); got != c.want {

@@ -8,12 +8,12 @@ import (
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // shutDown asks the guest to power off, and cuts it off if it does not.
 func (a *Agent) shutDown(ctx context.Context, u *unit, r record) error {
-	manner, err := a.Driver.Shutdown(ctx, vm.ID(r.vm.GetId()), a.c.StopTimeout)
+	manner, err := a.Driver.Shutdown(ctx, hypervisor.ID(r.vm.GetId()), a.c.StopTimeout)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (a *Agent) shutDown(ctx context.Context, u *unit, r record) error {
 func (a *Agent) cut(ctx context.Context, u *unit, r record) error {
 	a.Log.Info("machine runs an earlier instance", "vm_id", r.vm.GetId())
 	u.dropLink()
-	if _, err := a.Driver.Shutdown(ctx, vm.ID(r.vm.GetId()), 0); err != nil {
+	if _, err := a.Driver.Shutdown(ctx, hypervisor.ID(r.vm.GetId()), 0); err != nil {
 		return err
 	}
 	return fault.Point("agent.cut")
@@ -40,7 +40,7 @@ func (a *Agent) rest(ctx context.Context, u *unit, r record) error {
 	}
 	id := r.vm.GetId()
 	u.dropLink()
-	if err := a.Network.Detach(ctx, vm.ID(id)); err != nil {
+	if err := a.Network.Detach(ctx, hypervisor.ID(id)); err != nil {
 		return stage(errNetwork, err)
 	}
 	if err := fault.Point("agent.detached"); err != nil {
@@ -81,9 +81,9 @@ func whyDown(r record) (reason, message string) {
 
 // howDown is whyDown of a machine that is off. One that had to be cut off may
 // have lost what its guest had not written yet: the tenant is told.
-func (a *Agent) howDown(r record, info vm.Info) (reason, message string) {
+func (a *Agent) howDown(r record, info hypervisor.Info) (reason, message string) {
 	reason, message = whyDown(r)
-	if info.StopReason != vm.StopForced || info.InstanceSeq != r.vm.GetStatus().GetInstanceSeq() || reason == corevm.ReasonForced {
+	if info.StopReason != hypervisor.StopForced || info.InstanceSeq != r.vm.GetStatus().GetInstanceSeq() || reason == corevm.ReasonForced {
 		return reason, message
 	}
 	forced := fmt.Sprintf("the guest did not power off within %s of being asked and was cut off", a.c.StopTimeout)
@@ -98,10 +98,10 @@ var errHeld = errors.New("not every endpoint of the chain says that this miner i
 
 // destroy removes a VM that this miner is to let go of, if every endpoint says
 // so; its disk stays in the trash for a while.
-func (a *Agent) destroy(ctx context.Context, u *unit, r record, info vm.Info) error {
+func (a *Agent) destroy(ctx context.Context, u *unit, r record, info hypervisor.Info) error {
 	id := r.vm.GetId()
 	w := r.want()
-	known := vm.Info{InstanceSeq: max(info.InstanceSeq, w.seq), Generation: max(info.Generation, w.generation)}
+	known := hypervisor.Info{InstanceSeq: max(info.InstanceSeq, w.seq), Generation: max(info.Generation, w.generation)}
 	if err := a.confirm(ctx, id, known); err != nil {
 		return fmt.Errorf("let go of VM %s: %w", id, err)
 	}
@@ -123,7 +123,7 @@ func (a *Agent) destroy(ctx context.Context, u *unit, r record, info vm.Info) er
 
 // confirm asks every endpoint whether this miner is to let go of a VM. One that tells of an older generation or
 // instance than is known here is behind, as a node restored from a copy, and its word is of the past.
-func (a *Agent) confirm(ctx context.Context, id string, known vm.Info) error {
+func (a *Agent) confirm(ctx context.Context, id string, known hypervisor.Info) error {
 	all, err := a.Chain.Everywhere(ctx, id)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (a *Agent) holds(v *computev1.VM) bool {
 // dismantle removes all that is here of a VM.
 func (a *Agent) dismantle(ctx context.Context, u *unit, id string) error {
 	u.dropLink()
-	if err := a.Driver.Destroy(ctx, vm.ID(id)); err != nil {
+	if err := a.Driver.Destroy(ctx, hypervisor.ID(id)); err != nil {
 		return err
 	}
 	if err := fault.Point("agent.destroyed"); err != nil {
@@ -161,7 +161,7 @@ func (a *Agent) dismantle(ctx context.Context, u *unit, id string) error {
 	u.mu.Lock()
 	clear(u.bundles)
 	u.mu.Unlock()
-	if err := a.Network.Detach(ctx, vm.ID(id)); err != nil {
+	if err := a.Network.Detach(ctx, hypervisor.ID(id)); err != nil {
 		return stage(errNetwork, err)
 	}
 	if err := fault.Point("agent.cleared_network"); err != nil {

@@ -17,9 +17,9 @@ import (
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // smallDisk mounts a filesystem of a few MiB for some of the world's folders: the agent's state, its images and its
@@ -149,7 +149,7 @@ func TestDiskFullUnderTheState(t *testing.T) {
 	w.until("the new one runs here, or not at all", func() bool { return back() || w.runs(fresh) })
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)
-	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || !has {
 		t.Errorf("its disk is gone: %v", err)
 	}
 	w.order(id, corevm.Terminate)

@@ -23,8 +23,8 @@ import (
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // process tells a machine's process apart from any other.
@@ -57,11 +57,11 @@ func (w *world) provesOn(id string) {
 // movedClock is a driver whose host's clock was set by some hours after its machines started: that is when their starts
 // seem to have been.
 type movedClock struct {
-	vm.Driver
+	hypervisor.Driver
 	by atomic.Int64
 }
 
-func (d *movedClock) Inspect(ctx context.Context, id vm.ID) (vm.Info, error) {
+func (d *movedClock) Inspect(ctx context.Context, id hypervisor.ID) (hypervisor.Info, error) {
 	info, err := d.Driver.Inspect(ctx, id)
 	if !info.Since.IsZero() {
 		info.Since = info.Since.Add(-time.Duration(d.by.Load()))
@@ -95,7 +95,7 @@ func TestClockMoved(t *testing.T) {
 
 			before := w.process(old)
 			fresh := w.newVM()
-			w.until("booting", func() bool { return w.inspect(fresh).State == vm.StateRunning })
+			w.until("booting", func() bool { return w.inspect(fresh).State == hypervisor.StateRunning })
 			clock.by.Store(int64(by))
 			w.chain.SetBehind(by) // its clock goes on as before
 			w.provesOn(old)       // the agent knows its time
@@ -110,7 +110,7 @@ func TestClockMoved(t *testing.T) {
 			if n := w.boots(fresh); n != 1 {
 				t.Errorf("the new one was booted %d times", n)
 			}
-			if err := w.driver.RestoreDisk(t.Context(), vm.ID(gone)); err != nil {
+			if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(gone)); err != nil {
 				t.Errorf("the disk trashed today is gone: %v", err)
 			}
 			// And an agent that starts under the new clock.
@@ -154,7 +154,7 @@ func TestPrunedBeyondTheCursor(t *testing.T) {
 	w.chain.Move(gone)
 	w.chain.ForgetReleases()
 	w.chain.SetAway(nil)
-	w.until("let go", func() bool { return w.inspect(gone).State == vm.StateAbsent })
+	w.until("let go", func() bool { return w.inspect(gone).State == hypervisor.StateAbsent })
 	w.provesOn(kept)
 	if got := w.process(kept); got != before {
 		t.Errorf("%s became %s", before, got)
@@ -216,7 +216,7 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	w.order(stopped, corevm.Stop)
 	w.untilPhase(stopped, corevm.Stopped)
 	w.chain.Move(moved) // away, and soon back
-	w.until("let go", func() bool { return w.inspect(moved).State == vm.StateAbsent })
+	w.until("let go", func() bool { return w.inspect(moved).State == hypervisor.StateAbsent })
 
 	past, err := w.chain.Changes(t.Context(), 0)
 	if err != nil {
@@ -230,7 +230,7 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	}
 
 	w.chain.Move(left) // for good: another miner runs it now
-	w.until("let go", func() bool { return w.inspect(left).State == vm.StateAbsent })
+	w.until("let go", func() bool { return w.inspect(left).State == hypervisor.StateAbsent })
 	w.order(stopped, corevm.Start)
 	w.chain.Change(moved, func(v *computev1.VM) {
 		v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = agenttest.Miner, 3, computev1.Phase_PHASE_ASSIGNED
@@ -258,7 +258,7 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 			t.Errorf("on the word of a node restored from a copy, %s became %s", before[id], got)
 		}
 	}
-	if got := w.inspect(left).State; got != vm.StateAbsent {
+	if got := w.inspect(left).State; got != hypervisor.StateAbsent {
 		t.Errorf("on the word of a node restored from a copy, a machine that runs elsewhere is %v here", got)
 	}
 	node.mu.Lock()
@@ -346,10 +346,10 @@ func TestOlderDatabase(t *testing.T) {
 // machineAndDisk names what is left of one VM among others.
 func (w *world) machineAndDisk(id string) (left []string) {
 	w.t.Helper()
-	if s := w.inspect(id).State; s != vm.StateAbsent {
+	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
 		left = append(left, "machine "+string(s))
 	}
-	if has, err := w.driver.HasDisk(w.t.Context(), vm.ID(id)); err != nil || has {
+	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.ID(id)); err != nil || has {
 		left = append(left, "disk")
 	}
 	return left
@@ -364,9 +364,9 @@ func TestLostDatabase(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	w.stopAgent()
-	stranger := vm.Machine{
+	stranger := hypervisor.Machine{
 		ID: "00112233445566778899aabbccddeeff", InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
-		DiskKey: make([]byte, vm.DiskKeyBytes),
+		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
 	w.deafMute.Store(true)
 	if err := errors.Join(

@@ -19,7 +19,7 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/miner/agent"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // host offers a world to an agent in another process: its machines, taps, chain and keepers outlive the agent, as they
@@ -47,7 +47,7 @@ func newHost(w *world) *host {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &host{w: w, listen: l, server: rpc.NewServer(), ctx: ctx, conns: map[net.Conn]bool{}, starts: map[uint64]int{}}
-	for name, service := range map[string]any{"Hypervisor": &hypervisor{h}, "Host": &surroundings{h}} {
+	for name, service := range map[string]any{"Hypervisor": &domains{h}, "Host": &surroundings{h}} {
 		if err := h.server.RegisterName(name, service); err != nil {
 			w.t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func (h *host) serve(conn net.Conn) {
 			}
 		}
 	case "channel":
-		machine, err := h.w.driver.DialChannel(h.ctx, vm.ID(id))
+		machine, err := h.w.driver.DialChannel(h.ctx, hypervisor.ID(id))
 		if err != nil {
 			_, _ = fmt.Fprintln(conn, err)
 			return
@@ -124,8 +124,8 @@ func (h *host) serve(conn net.Conn) {
 	}
 }
 
-// hypervisor is the fake driver's calls.
-type hypervisor struct{ h *host }
+// domains is the fake driver's calls.
+type domains struct{ h *host }
 
 // The arguments below are exported as net/rpc wants them.
 
@@ -133,25 +133,27 @@ type hypervisor struct{ h *host }
 type done = bool
 
 type BringDown struct {
-	ID       vm.ID
+	ID       hypervisor.ID
 	Deadline time.Duration
 }
 
 type GrowCall struct {
-	ID    vm.ID
+	ID    hypervisor.ID
 	Bytes uint64
 	Key   []byte
 }
 
 type StartCall struct {
-	ID  vm.ID
+	ID  hypervisor.ID
 	Key []byte
 }
 
-func (s *hypervisor) Define(m vm.Machine, _ *done) error { return s.h.w.driver.Define(s.h.ctx, m) }
+func (s *domains) Define(m hypervisor.Machine, _ *done) error {
+	return s.h.w.driver.Define(s.h.ctx, m)
+}
 
 // Start counts the processes that were begun for each generation.
-func (s *hypervisor) Start(r StartCall, _ *done) error {
+func (s *domains) Start(r StartCall, _ *done) error {
 	d := s.h.w.driver
 	before, err := d.Inspect(s.h.ctx, r.ID)
 	if err != nil {
@@ -168,32 +170,34 @@ func (s *hypervisor) Start(r StartCall, _ *done) error {
 	return nil
 }
 
-func (s *hypervisor) Shutdown(r BringDown, m *vm.Manner) (err error) {
+func (s *domains) Shutdown(r BringDown, m *hypervisor.Manner) (err error) {
 	*m, err = s.h.w.driver.Shutdown(s.h.ctx, r.ID, r.Deadline)
 	return err
 }
 
-func (s *hypervisor) Reboot(r BringDown, m *vm.Manner) (err error) {
+func (s *domains) Reboot(r BringDown, m *hypervisor.Manner) (err error) {
 	*m, err = s.h.w.driver.Reboot(s.h.ctx, r.ID, r.Deadline)
 	return err
 }
 
-func (s *hypervisor) Resume(id vm.ID, _ *done) error { return s.h.w.driver.Resume(s.h.ctx, id) }
+func (s *domains) Resume(id hypervisor.ID, _ *done) error { return s.h.w.driver.Resume(s.h.ctx, id) }
 
-func (s *hypervisor) Destroy(id vm.ID, _ *done) error { return s.h.w.driver.Destroy(s.h.ctx, id) }
+func (s *domains) Destroy(id hypervisor.ID, _ *done) error {
+	return s.h.w.driver.Destroy(s.h.ctx, id)
+}
 
-func (s *hypervisor) Inspect(id vm.ID, i *vm.Info) (err error) {
+func (s *domains) Inspect(id hypervisor.ID, i *hypervisor.Info) (err error) {
 	*i, err = s.h.w.driver.Inspect(s.h.ctx, id)
 	return err
 }
 
-func (s *hypervisor) List(_ done, list *[]vm.Info) (err error) {
+func (s *domains) List(_ done, list *[]hypervisor.Info) (err error) {
 	*list, err = s.h.w.driver.List(s.h.ctx)
 	return err
 }
 
 // CreateDisk counts the disks that were made.
-func (s *hypervisor) CreateDisk(m vm.Machine, _ *done) error {
+func (s *domains) CreateDisk(m hypervisor.Machine, _ *done) error {
 	d := s.h.w.driver
 	had, err := d.HasDisk(s.h.ctx, m.ID)
 	if err != nil {
@@ -210,21 +214,21 @@ func (s *hypervisor) CreateDisk(m vm.Machine, _ *done) error {
 	return nil
 }
 
-func (s *hypervisor) HasDisk(id vm.ID, has *bool) (err error) {
+func (s *domains) HasDisk(id hypervisor.ID, has *bool) (err error) {
 	*has, err = s.h.w.driver.HasDisk(s.h.ctx, id)
 	return err
 }
 
-func (s *hypervisor) ResizeDisk(r GrowCall, _ *done) error {
+func (s *domains) ResizeDisk(r GrowCall, _ *done) error {
 	return s.h.w.driver.ResizeDisk(s.h.ctx, r.ID, r.Bytes, r.Key)
 }
 
-func (s *hypervisor) SweepTrash(before time.Time, n *int) (err error) {
+func (s *domains) SweepTrash(before time.Time, n *int) (err error) {
 	*n, err = s.h.w.driver.SweepTrash(s.h.ctx, before)
 	return err
 }
 
-func (s *hypervisor) BaseImages(_ done, list *[]string) (err error) {
+func (s *domains) BaseImages(_ done, list *[]string) (err error) {
 	*list, err = s.h.w.driver.BaseImages(s.h.ctx)
 	return err
 }
@@ -288,7 +292,9 @@ func (s *surroundings) Attach(p agent.Port, nic *agent.NIC) (err error) {
 	return err
 }
 
-func (s *surroundings) Detach(id vm.ID, _ *done) error { return s.h.w.network.Detach(s.h.ctx, id) }
+func (s *surroundings) Detach(id hypervisor.ID, _ *done) error {
+	return s.h.w.network.Detach(s.h.ctx, id)
+}
 
 // far is the host as the agent's process sees it.
 type far struct {
@@ -319,7 +325,7 @@ func (f *far) dial(what, id string) (net.Conn, *bufio.Reader, error) {
 
 // kinds of errors that an agent acts upon, told from their words as words are all that comes through.
 func kinds() []error {
-	return []error{vm.ErrNotFound, vm.ErrState, vm.ErrHypervisorDown, vm.ErrNoSpace, vm.ErrNoDisk, vm.ErrWrongKey, vm.ErrBusy}
+	return []error{hypervisor.ErrNotFound, hypervisor.ErrState, hypervisor.ErrHypervisorDown, hypervisor.ErrNoSpace, hypervisor.ErrNoDisk, hypervisor.ErrWrongKey, hypervisor.ErrBusy}
 }
 
 func (f *far) call(ctx context.Context, method string, in, out any) error {
@@ -345,56 +351,56 @@ func asked[T any](ctx context.Context, f *far, method string, in any) (out T, er
 
 // farDriver is the part of a driver that an agent uses.
 type farDriver struct {
-	vm.Driver // of what is not here nothing may be called
-	f         *far
+	hypervisor.Driver // of what is not here nothing may be called
+	f                 *far
 }
 
-func (d farDriver) Define(ctx context.Context, m vm.Machine) error {
+func (d farDriver) Define(ctx context.Context, m hypervisor.Machine) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Define", m)
 	return err
 }
 
-func (d farDriver) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
+func (d farDriver) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Start", StartCall{id, key})
 	return err
 }
 
-func (d farDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (vm.Manner, error) {
-	return asked[vm.Manner](ctx, d.f, "Hypervisor.Shutdown", BringDown{id, deadline})
+func (d farDriver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+	return asked[hypervisor.Manner](ctx, d.f, "Hypervisor.Shutdown", BringDown{id, deadline})
 }
 
-func (d farDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (vm.Manner, error) {
-	return asked[vm.Manner](ctx, d.f, "Hypervisor.Reboot", BringDown{id, deadline})
+func (d farDriver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+	return asked[hypervisor.Manner](ctx, d.f, "Hypervisor.Reboot", BringDown{id, deadline})
 }
 
-func (d farDriver) Resume(ctx context.Context, id vm.ID) error {
+func (d farDriver) Resume(ctx context.Context, id hypervisor.ID) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Resume", id)
 	return err
 }
 
-func (d farDriver) Destroy(ctx context.Context, id vm.ID) error {
+func (d farDriver) Destroy(ctx context.Context, id hypervisor.ID) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Destroy", id)
 	return err
 }
 
-func (d farDriver) Inspect(ctx context.Context, id vm.ID) (vm.Info, error) {
-	return asked[vm.Info](ctx, d.f, "Hypervisor.Inspect", id)
+func (d farDriver) Inspect(ctx context.Context, id hypervisor.ID) (hypervisor.Info, error) {
+	return asked[hypervisor.Info](ctx, d.f, "Hypervisor.Inspect", id)
 }
 
-func (d farDriver) List(ctx context.Context) ([]vm.Info, error) {
-	return asked[[]vm.Info](ctx, d.f, "Hypervisor.List", true)
+func (d farDriver) List(ctx context.Context) ([]hypervisor.Info, error) {
+	return asked[[]hypervisor.Info](ctx, d.f, "Hypervisor.List", true)
 }
 
-func (d farDriver) CreateDisk(ctx context.Context, m vm.Machine) error {
+func (d farDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.CreateDisk", m)
 	return err
 }
 
-func (d farDriver) HasDisk(ctx context.Context, id vm.ID) (bool, error) {
+func (d farDriver) HasDisk(ctx context.Context, id hypervisor.ID) (bool, error) {
 	return asked[bool](ctx, d.f, "Hypervisor.HasDisk", id)
 }
 
-func (d farDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.DiskKey) error {
+func (d farDriver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, key hypervisor.DiskKey) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.ResizeDisk", GrowCall{id, size, key})
 	return err
 }
@@ -407,7 +413,7 @@ func (d farDriver) BaseImages(ctx context.Context) ([]string, error) {
 	return asked[[]string](ctx, d.f, "Hypervisor.BaseImages", true)
 }
 
-func (d farDriver) DialChannel(_ context.Context, id vm.ID) (net.Conn, error) {
+func (d farDriver) DialChannel(_ context.Context, id hypervisor.ID) (net.Conn, error) {
 	conn, in, err := d.f.dial("channel", string(id))
 	if err != nil {
 		return nil, err
@@ -430,8 +436,8 @@ type buffered struct {
 
 func (c buffered) Read(p []byte) (int, error) { return c.in.Read(p) }
 
-func (d farDriver) Pokes(ctx context.Context) <-chan vm.ID {
-	out := make(chan vm.ID)
+func (d farDriver) Pokes(ctx context.Context) <-chan hypervisor.ID {
+	out := make(chan hypervisor.ID)
 	go func() {
 		defer close(out)
 		conn, in, err := d.f.dial("pokes", "")
@@ -445,7 +451,7 @@ func (d farDriver) Pokes(ctx context.Context) <-chan vm.ID {
 			if err != nil {
 				return
 			}
-			out <- vm.ID(strings.TrimSpace(line))
+			out <- hypervisor.ID(strings.TrimSpace(line))
 		}
 	}()
 	return out
@@ -493,7 +499,7 @@ func (f farSurroundings) Attach(ctx context.Context, p agent.Port) (agent.NIC, e
 	return asked[agent.NIC](ctx, f.far, "Host.Attach", p)
 }
 
-func (f farSurroundings) Detach(ctx context.Context, id vm.ID) error {
+func (f farSurroundings) Detach(ctx context.Context, id hypervisor.ID) error {
 	_, err := asked[done](ctx, f.far, "Host.Detach", id)
 	return err
 }

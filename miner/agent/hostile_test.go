@@ -17,7 +17,7 @@ import (
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // TestGuestFloods: a guest that shouts garbage on its channel harms nobody but
@@ -25,7 +25,7 @@ import (
 func TestGuestFloods(t *testing.T) {
 	w := newWorld(t)
 	var mad sync.Map // of VM ids
-	w.rogue = func(m vm.Machine) func(context.Context, net.Conn) {
+	w.rogue = func(m hypervisor.Machine) func(context.Context, net.Conn) {
 		if _, is := mad.Load(string(m.ID)); !is {
 			return nil
 		}
@@ -42,7 +42,7 @@ func TestGuestFloods(t *testing.T) {
 	w.startAgent()
 	shouter := w.newVM()
 	mad.Store(shouter, true)
-	w.until("the shouter's machine runs", func() bool { return w.inspect(shouter).State == vm.StateRunning })
+	w.until("the shouter's machine runs", func() bool { return w.inspect(shouter).State == hypervisor.StateRunning })
 	// The others are started, proven and stopped beside it as if it were not there.
 	quiet := w.newVM()
 	w.until("up", func() bool { return w.runs(quiet) })
@@ -54,7 +54,7 @@ func TestGuestFloods(t *testing.T) {
 		t.Errorf("the shouter was proven at %d", p)
 	}
 	w.order(shouter, corevm.Terminate)
-	w.until("the shouter is gone", func() bool { return w.inspect(shouter).State == vm.StateAbsent })
+	w.until("the shouter is gone", func() bool { return w.inspect(shouter).State == hypervisor.StateAbsent })
 }
 
 // TestSecretsStayInMemory: of what the keepers release nothing but the seed
@@ -196,7 +196,7 @@ func TestLyingNode(t *testing.T) {
 			continue // the honest answer again
 		}
 		w.until("the answer is refused", func() bool { return bytes.Contains(said.bytes(), []byte("answer is not used")) })
-		if w.inspect(id).State != vm.StateRunning {
+		if w.inspect(id).State != hypervisor.StateRunning {
 			t.Fatalf("%q stopped a machine", lie)
 		}
 	}

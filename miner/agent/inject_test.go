@@ -12,9 +12,9 @@ import (
 	"github.com/hippius/compute/core/instance"
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // injector makes one call of many go wrong: before it is carried out, or after,
@@ -112,7 +112,7 @@ func (n *injectedNetwork) Attach(ctx context.Context, p agent.Port) (nic agent.N
 	return nic, err
 }
 
-func (n *injectedNetwork) Detach(ctx context.Context, id vm.ID) error {
+func (n *injectedNetwork) Detach(ctx context.Context, id hypervisor.ID) error {
 	return n.i.do("detach", func() error { return n.Network.Detach(ctx, id) })
 }
 
@@ -131,37 +131,37 @@ func (s *injectedSeeds) Remove(id string) error {
 }
 
 type injectedDriver struct {
-	vm.Driver
+	hypervisor.Driver
 	i *injector
 }
 
-func (d *injectedDriver) Define(ctx context.Context, m vm.Machine) error {
+func (d *injectedDriver) Define(ctx context.Context, m hypervisor.Machine) error {
 	return d.i.do("define", func() error { return d.Driver.Define(ctx, m) })
 }
 
-func (d *injectedDriver) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
+func (d *injectedDriver) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
 	return d.i.do("start", func() error { return d.Driver.Start(ctx, id, key) })
 }
 
-func (d *injectedDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (m vm.Manner, err error) {
+func (d *injectedDriver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.i.do("shutdown", func() (err error) { m, err = d.Driver.Shutdown(ctx, id, deadline); return err })
 	return m, err
 }
 
-func (d *injectedDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (m vm.Manner, err error) {
+func (d *injectedDriver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.i.do("reboot", func() (err error) { m, err = d.Driver.Reboot(ctx, id, deadline); return err })
 	return m, err
 }
 
-func (d *injectedDriver) Destroy(ctx context.Context, id vm.ID) error {
+func (d *injectedDriver) Destroy(ctx context.Context, id hypervisor.ID) error {
 	return d.i.do("destroy", func() error { return d.Driver.Destroy(ctx, id) })
 }
 
-func (d *injectedDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key vm.DiskKey) error {
+func (d *injectedDriver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, key hypervisor.DiskKey) error {
 	return d.i.do("resize disk", func() error { return d.Driver.ResizeDisk(ctx, id, size, key) })
 }
 
-func (d *injectedDriver) CreateDisk(ctx context.Context, m vm.Machine) error {
+func (d *injectedDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
 	return d.i.do("create disk", func() error { return d.Driver.CreateDisk(ctx, m) })
 }
 

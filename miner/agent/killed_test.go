@@ -18,7 +18,7 @@ import (
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/crashpoint"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // A work is something that an agent has to get done, in the order of a VM's life.
@@ -56,7 +56,7 @@ func works() []work {
 			return running(c) && c.chain.Get(c.id).GetStatus().GetObservedRebootSeq() == 1 && c.inspect(c.id).PID == c.pid
 		}},
 		{"stop", func(c *crash) { c.order(c.id, corevm.Stop) }, func(c *crash) bool {
-			return c.chain.Phase(c.id) == corevm.Stopped && len(c.runtime(c.id)) == 0 && c.inspect(c.id).State == vm.StateStopped
+			return c.chain.Phase(c.id) == corevm.Stopped && len(c.runtime(c.id)) == 0 && c.inspect(c.id).State == hypervisor.StateStopped
 		}},
 		{"start", func(c *crash) { c.order(c.id, corevm.Start) }, running},
 		{"grow the disk", func(c *crash) {
@@ -70,16 +70,16 @@ func works() []work {
 		}},
 		{"start fails once", func(c *crash) {
 			// As after a start, but from a machine that died, and whose next start fails.
-			if err := c.driver.KillProcess(vm.ID(c.id)); err != nil {
+			if err := c.driver.KillProcess(hypervisor.ID(c.id)); err != nil {
 				c.t.Fatal(err)
 			}
-			c.driver.FailStarts(vm.ID(c.id), 1)
+			c.driver.FailStarts(hypervisor.ID(c.id), 1)
 			c.forgetStarts()
 		}, func(c *crash) bool {
 			return running(c) && c.chain.Saw(c.id, "provisioning "+corevm.ReasonHostProcessDied)
 		}},
 		{"paused by a full disk", func(c *crash) {
-			if err := c.driver.PauseForSpace(vm.ID(c.id)); err != nil {
+			if err := c.driver.PauseForSpace(hypervisor.ID(c.id)); err != nil {
 				c.t.Fatal(err)
 			}
 		}, running},
@@ -112,9 +112,9 @@ func leftovers(c *crash) {
 	if err := os.Remove(filepath.Join(c.dir, stateName)); err != nil {
 		c.t.Fatal(err)
 	}
-	m := vm.Machine{
-		ID: vm.ID(c.id), InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
-		DiskKey: make([]byte, vm.DiskKeyBytes),
+	m := hypervisor.Machine{
+		ID: hypervisor.ID(c.id), InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
+		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
 	if err := errors.Join(c.driver.Define(c.t.Context(), m), c.driver.CreateDisk(c.t.Context(), m)); err != nil {
 		c.t.Fatal(err)

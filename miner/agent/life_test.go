@@ -9,7 +9,7 @@ import (
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
 	corevm "github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 func TestLife(t *testing.T) {
@@ -26,7 +26,7 @@ func TestLife(t *testing.T) {
 
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)
-	if s := w.inspect(id); s.State != vm.StateStopped || s.StopReason != vm.StopGuest {
+	if s := w.inspect(id); s.State != hypervisor.StateStopped || s.StopReason != hypervisor.StopGuest {
 		t.Errorf("machine is %s (%s), want a clean stop", s.State, s.StopReason)
 	}
 	w.wantNone("stopped", w.runtime(id))
@@ -66,7 +66,7 @@ func TestAdoption(t *testing.T) {
 		w.startAgent()
 		w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+1 })
 	}
-	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
+	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
 		t.Errorf("machine %+v, want process %d untouched", got, pid)
 	}
 	if w.keepers.asked != asked {
@@ -90,7 +90,7 @@ func TestProcessDied(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 	pid := w.inspect(id).PID
 	w.stopAgent() // it dies while nobody looks, and secrets are gone
-	if err := w.driver.KillProcess(vm.ID(id)); err != nil {
+	if err := w.driver.KillProcess(hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.startAgent()
@@ -98,7 +98,7 @@ func TestProcessDied(t *testing.T) {
 	w.until("running again", func() bool { return w.runs(id) && w.inspect(id).PID != pid })
 
 	pid = w.inspect(id).PID
-	if err := w.driver.KillProcess(vm.ID(id)); err != nil {
+	if err := w.driver.KillProcess(hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.until("running again", func() bool { return w.runs(id) && w.inspect(id).PID != pid })
@@ -110,7 +110,7 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	if err := w.driver.PowerOff(vm.ID(id)); err != nil {
+	if err := w.driver.PowerOff(hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.untilPhase(id, corevm.Stopped)
@@ -119,7 +119,7 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	}
 	w.wantNone("shut down from inside", w.runtime(id))
 	time.Sleep(300 * time.Millisecond)
-	if s := w.inspect(id).State; s != vm.StateStopped {
+	if s := w.inspect(id).State; s != hypervisor.StateStopped {
 		t.Errorf("it was started against its own wish: %s", s)
 	}
 	w.order(id, corevm.Start)
@@ -133,7 +133,7 @@ func TestDeafGuest(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.driver.SetIgnoreACPI(vm.ID(id), true)
+	w.driver.SetIgnoreACPI(hypervisor.ID(id), true)
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)
 	s := w.chain.Get(id).GetStatus()
@@ -141,7 +141,7 @@ func TestDeafGuest(t *testing.T) {
 		t.Errorf("reason %q: %q, want %q", s.GetReason(), s.GetMessage(), corevm.ReasonForced)
 	}
 	// The next stop is a clean one, and the tenant's again.
-	w.driver.SetIgnoreACPI(vm.ID(id), false)
+	w.driver.SetIgnoreACPI(hypervisor.ID(id), false)
 	w.order(id, corevm.Start)
 	w.until("running", func() bool { return w.runs(id) })
 	w.order(id, corevm.Stop)
@@ -161,12 +161,12 @@ func TestMovedAway(t *testing.T) {
 	w.chain.Dissent(id)
 	w.chain.Move(id)
 	time.Sleep(300 * time.Millisecond)
-	if s := w.inspect(id).State; s != vm.StateRunning {
+	if s := w.inspect(id).State; s != hypervisor.StateRunning {
 		t.Fatalf("destroyed on the word of one endpoint: %s", s)
 	}
 	w.chain.Agree(id)
 	w.until("let go", func() bool { return len(w.leftovers(id)) == 0 })
-	if err := w.driver.RestoreDisk(t.Context(), vm.ID(id)); err != nil {
+	if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(id)); err != nil {
 		t.Errorf("its disk is not in the trash: %v", err)
 	}
 }
@@ -182,7 +182,7 @@ func TestGap(t *testing.T) {
 	w.chain.Move(gone)
 	w.chain.ForgetReleases()
 	w.startAgent()
-	w.until("let go", func() bool { return w.inspect(gone).State == vm.StateAbsent })
+	w.until("let go", func() bool { return w.inspect(gone).State == hypervisor.StateAbsent })
 	if !w.runs(kept) {
 		t.Error("the other one is gone, too")
 	}
@@ -191,11 +191,11 @@ func TestGap(t *testing.T) {
 func TestUnknownMachines(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stranger, ended := vm.ID("00112233445566778899aabbccddeeff"), w.newVM()
-	for _, id := range []vm.ID{stranger, vm.ID(ended)} {
-		m := vm.Machine{
+	stranger, ended := hypervisor.ID("00112233445566778899aabbccddeeff"), w.newVM()
+	for _, id := range []hypervisor.ID{stranger, hypervisor.ID(ended)} {
+		m := hypervisor.Machine{
 			ID: id, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
-			DiskKey: make([]byte, vm.DiskKeyBytes),
+			DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 		}
 		w.deafMute.Store(true)
 		if err := errors.Join(w.driver.Define(t.Context(), m), w.driver.CreateDisk(t.Context(), m), w.driver.Start(t.Context(), id, m.DiskKey)); err != nil {
@@ -208,7 +208,7 @@ func TestUnknownMachines(t *testing.T) {
 	w.startAgent()
 	w.until("the ended one is removed", func() bool { return len(w.leftovers(ended)) == 0 })
 	time.Sleep(200 * time.Millisecond)
-	if s := w.inspect(string(stranger)).State; s != vm.StateRunning {
+	if s := w.inspect(string(stranger)).State; s != hypervisor.StateRunning {
 		t.Errorf("a machine the chain knows nothing of became %s", s)
 	}
 }
@@ -221,7 +221,7 @@ func TestTerminateDuringShutdown(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.driver.SetIgnoreACPI(vm.ID(id), true)
+	w.driver.SetIgnoreACPI(hypervisor.ID(id), true)
 	w.order(id, corevm.Stop)
 	time.Sleep(100 * time.Millisecond)
 	w.order(id, corevm.Terminate)
@@ -238,7 +238,7 @@ func TestChainAway(t *testing.T) {
 	pid := w.inspect(id).PID
 	w.chain.SetAway(errors.New("no chain node answers"))
 	time.Sleep(300 * time.Millisecond)
-	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
+	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
 		t.Errorf("a silent chain ended a machine: %+v", got)
 	}
 	proofs := w.chain.Proven(id)
@@ -280,8 +280,8 @@ func TestAttachedOnceStarted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var running atomic.Int32
-	w.network.before = func(id vm.ID) {
-		if w.inspect(string(id)).State == vm.StateRunning {
+	w.network.before = func(id hypervisor.ID) {
+		if w.inspect(string(id)).State == hypervisor.StateRunning {
 			running.Add(1)
 		}
 	}

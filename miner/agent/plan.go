@@ -8,26 +8,26 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // built is what a VM's machine was made from and sized to. It is remembered
 // with the disk: a VM starts again although its image has left the catalogue.
 type built struct {
-	VCPUs     uint32    `json:"vcpus"`
-	MemoryMiB uint64    `json:"memory_mib"`
-	DiskBytes uint64    `json:"disk_bytes"`
-	Limits    vm.Limits `json:"limits"`
+	VCPUs     uint32            `json:"vcpus"`
+	MemoryMiB uint64            `json:"memory_mib"`
+	DiskBytes uint64            `json:"disk_bytes"`
+	Limits    hypervisor.Limits `json:"limits"`
 	// Image is the SHA-256 of the base image in hex, Base its path here.
 	Image  string `json:"image"`
 	Base   string `json:"base"`
 	Format string `json:"format"`
 }
 
-func (b built) machine() vm.Machine {
-	return vm.Machine{
+func (b built) machine() hypervisor.Machine {
+	return hypervisor.Machine{
 		VCPUs: b.VCPUs, MemoryMiB: b.MemoryMiB, DiskBytes: b.DiskBytes, Limits: b.Limits,
 		BaseImage: b.Base, BaseFormat: b.Format,
 	}
@@ -38,7 +38,7 @@ const gib = 1 << 30
 // plan gives what to build a VM from, its image fetched.
 func (a *Agent) plan(ctx context.Context, r record) (built, error) {
 	if r.local.Built != nil && !r.outdated() {
-		has, err := a.Driver.HasDisk(ctx, vm.ID(r.vm.GetId()))
+		has, err := a.Driver.HasDisk(ctx, hypervisor.ID(r.vm.GetId()))
 		if err != nil {
 			return built{}, err
 		}
@@ -75,7 +75,7 @@ func wantedSize(v *computev1.VM) *computev1.Size {
 // sized gives the same machine in another size. A disk is never shrunk.
 func (b built) sized(s *computev1.Size) built {
 	b.VCPUs, b.MemoryMiB, b.DiskBytes = s.GetVcpus(), s.GetMemoryMib(), max(b.DiskBytes, s.GetDiskGib()*gib)
-	b.Limits = vm.Limits{
+	b.Limits = hypervisor.Limits{
 		CPUPercent: 100, IOPS: uint64(s.GetIops()), DiskBytesPerSec: s.GetDiskBytesPerSecond(),
 		NetworkBitsPerSec: s.GetNetworkBitsPerSecond(),
 	}

@@ -9,9 +9,9 @@ import (
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // Changes is what changed for this miner after a height.
@@ -63,7 +63,7 @@ type Images interface {
 
 // Port is what a VM needs of the network.
 type Port struct {
-	ID vm.ID
+	ID hypervisor.ID
 	// Tenant that owns the VM: neighbours of one tenant may meet.
 	Tenant string
 	// BitsPerSecond each way.
@@ -85,7 +85,7 @@ type NIC struct {
 type Network interface {
 	Attach(ctx context.Context, p Port) (NIC, error)
 	// Detach removes all that Attach made. What is not there is no error.
-	Detach(ctx context.Context, id vm.ID) error
+	Detach(ctx context.Context, id hypervisor.ID) error
 }
 
 // Seeds keep VMs' CDs where the hypervisor finds them.

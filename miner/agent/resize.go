@@ -7,18 +7,18 @@ import (
 
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // refit grows the disk of a machine that does not run to what is wanted of it,
 // and remembers what it is to be. A disk that has grown already is left alone.
-func (a *Agent) refit(ctx context.Context, r record, b built, key vm.DiskKey) error {
+func (a *Agent) refit(ctx context.Context, r record, b built, key hypervisor.DiskKey) error {
 	old := r.local.Built
 	if old == nil || *old == b && !r.outdated() {
 		return nil
 	}
 	if b.DiskBytes > old.DiskBytes {
-		if err := a.Driver.ResizeDisk(ctx, vm.ID(r.vm.GetId()), b.DiskBytes, key); err != nil {
+		if err := a.Driver.ResizeDisk(ctx, hypervisor.ID(r.vm.GetId()), b.DiskBytes, key); err != nil {
 			return err
 		}
 		if err := fault.Point("agent.grown"); err != nil {

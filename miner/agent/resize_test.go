@@ -16,7 +16,7 @@ import (
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // sizes that a VM is given after its first.
@@ -44,11 +44,11 @@ func (w *world) has(id string, s *computev1.Size) bool {
 	if !w.runs(id) || v.GetResize() != nil || !proto.Equal(v.GetSize(), s) {
 		return false
 	}
-	disk, err := w.driver.DiskBytes(vm.ID(id))
+	disk, err := w.driver.DiskBytes(hypervisor.ID(id))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	stats, err := w.driver.Stats(w.t.Context(), vm.ID(id))
+	stats, err := w.driver.Stats(w.t.Context(), hypervisor.ID(id))
 	return err == nil && disk == s.GetDiskGib()<<30 && stats.MemoryBytes == s.GetMemoryMib()<<20
 }
 
@@ -124,13 +124,13 @@ func TestResizeIsNotDoneTwice(t *testing.T) {
 
 // counted counts starts, and lets some seem to fail that did not.
 type counted struct {
-	vm.Driver
+	hypervisor.Driver
 
 	mu       sync.Mutex
 	n, wrong int
 }
 
-func (c *counted) Start(ctx context.Context, id vm.ID, key vm.DiskKey) error {
+func (c *counted) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
 	if err := c.Driver.Start(ctx, id, key); err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func TestRebuild(t *testing.T) {
 	w.order(id, corevm.Rebuild)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
 	// The old disk is in the trash, and the new one opens with the new instance's key.
-	if err := w.driver.RestoreDisk(t.Context(), vm.ID(id)); err == nil {
+	if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(id)); err == nil {
 		t.Error("there is no new disk")
 	}
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 1 {
@@ -177,11 +177,11 @@ func TestRebuild(t *testing.T) {
 	w.until("running again", func() bool { return w.runs(id) })
 
 	// A guest that hangs is not waited for, and what is off is rebuilt too.
-	w.driver.SetIgnoreACPI(vm.ID(id), true)
+	w.driver.SetIgnoreACPI(hypervisor.ID(id), true)
 	w.order(id, corevm.Reboot)
 	w.order(id, corevm.Rebuild)
 	w.until("running as the third", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 3 })
-	w.driver.SetIgnoreACPI(vm.ID(id), false)
+	w.driver.SetIgnoreACPI(hypervisor.ID(id), false)
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)
 	w.order(id, corevm.Rebuild)

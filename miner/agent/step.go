@@ -8,7 +8,7 @@ import (
 
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // awaitPoll is how soon a VM whose guest is awaited is looked at again, unless
@@ -42,7 +42,7 @@ func (a *Agent) reconcile(ctx context.Context, id string) (time.Duration, error)
 func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
 	id := r.vm.GetId()
 	u := a.unit(id)
-	info, err := a.Driver.Inspect(ctx, vm.ID(id))
+	info, err := a.Driver.Inspect(ctx, hypervisor.ID(id))
 	if err != nil {
 		return 0, a.hinder(ctx, u, r, err)
 	}
@@ -61,7 +61,7 @@ func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
 		rebooted: r.local.Rebooted, started: r.local.Started, sized: r.local.Sized, made: r.local.DiskSeq, generation: info.Generation,
 	}
 	// What the hypervisor knows holds also where a note of ours was lost.
-	if info.State != vm.StateAbsent {
+	if info.State != hypervisor.StateAbsent {
 		now.made = info.InstanceSeq
 	}
 	if info.State.Alive() {
@@ -80,7 +80,7 @@ func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
 }
 
 // act carries a step out.
-func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info vm.Info) (time.Duration, error) {
+func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info hypervisor.Info) (time.Duration, error) {
 	switch s {
 	case leave:
 		return 0, nil

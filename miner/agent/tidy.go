@@ -6,8 +6,8 @@ import (
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // keepTidy looks for what is left of VMs that are gone, at the start and now
@@ -41,7 +41,7 @@ func (a *Agent) tidy(ctx context.Context) {
 	}
 	a.tidyMachines(ctx, known)
 	a.tidySeeds(ctx, known)
-	before := a.moment().Add(-vm.TrashPeriod)
+	before := a.moment().Add(-hypervisor.TrashPeriod)
 	if n, err := a.Driver.SweepTrash(ctx, before); err != nil {
 		a.Log.Warn("sweep trash", "error", err)
 	} else if n > 0 {
@@ -115,7 +115,7 @@ func (a *Agent) tidySeeds(ctx context.Context, known map[string]bool) {
 			continue
 		}
 		// A machine that is left alone keeps its seed.
-		if info, err := a.Driver.Inspect(ctx, vm.ID(id)); err != nil || info.State != vm.StateAbsent {
+		if info, err := a.Driver.Inspect(ctx, hypervisor.ID(id)); err != nil || info.State != hypervisor.StateAbsent {
 			continue
 		}
 		if err := a.Seeds.Remove(id); err != nil {

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 
 	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // Reasons this agent reports beside those of core/vm.
@@ -64,11 +64,11 @@ func diagnose(err error) trouble {
 		hopeless bool
 		patient  bool
 	}{
-		{vm.ErrHypervisorDown, ReasonHypervisorDown, false, true},
+		{hypervisor.ErrHypervisorDown, ReasonHypervisorDown, false, true},
 		{image.ErrChecksum, ReasonImageChecksum, true, false},
 		{errNoRoom, ReasonNoRoom, true, false},
 		{image.ErrNoSpace, ReasonNoSpace, true, false},
-		{vm.ErrNoSpace, ReasonNoSpace, true, false},
+		{hypervisor.ErrNoSpace, ReasonNoSpace, true, false},
 		{seed.ErrNoSpace, ReasonNoSpace, true, false},
 		{image.ErrUnavailable, ReasonImageUnavailable, false, false},
 		{errUnlisted, ReasonCatalogue, true, false},
@@ -76,13 +76,13 @@ func diagnose(err error) trouble {
 		{secrets.ErrInconsistent, ReasonSecrets, true, false},
 		{errSecrets, ReasonSecrets, false, true},
 		{seed.ErrUserData, ReasonUserData, true, false},
-		{vm.ErrWrongKey, ReasonDiskKey, true, false},
+		{hypervisor.ErrWrongKey, ReasonDiskKey, true, false},
 		{errNetwork, ReasonNetwork, false, false},
 		{errDisk, ReasonDisk, false, false},
 		{errNoDisk, ReasonDiskMissing, true, false},
 		{errBoot, ReasonBootTimeout, true, false},
 		{errStart, ReasonStartFailed, false, false},
-		{vm.ErrInvalid, ReasonInternal, true, false},
+		{hypervisor.ErrInvalid, ReasonInternal, true, false},
 	} {
 		if errors.Is(err, c.kind) {
 			t.reason, t.hopeless, t.patient = c.reason, c.hopeless, c.patient

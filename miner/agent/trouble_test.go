@@ -12,8 +12,8 @@ import (
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/secrets"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // What will not get better here is given back: the reason is told, and nothing
@@ -76,31 +76,31 @@ func TestGivenBack(t *testing.T) {
 func TestWaitedOut(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		spoil, mend func(w *world, id vm.ID)
+		spoil, mend func(w *world, id hypervisor.ID)
 		reason      string
 	}{
 		"keepers away": {
-			func(w *world, _ vm.ID) { w.keepers.set(errors.New("keeper val-1: connection refused")) },
-			func(w *world, _ vm.ID) { w.keepers.set(nil) }, agent.ReasonSecrets,
+			func(w *world, _ hypervisor.ID) { w.keepers.set(errors.New("keeper val-1: connection refused")) },
+			func(w *world, _ hypervisor.ID) { w.keepers.set(nil) }, agent.ReasonSecrets,
 		},
 		"hypervisor down": {
-			func(w *world, _ vm.ID) { w.driver.SetHypervisorDown(true) },
-			func(w *world, _ vm.ID) { w.driver.SetHypervisorDown(false) }, agent.ReasonHypervisorDown,
+			func(w *world, _ hypervisor.ID) { w.driver.SetHypervisorDown(true) },
+			func(w *world, _ hypervisor.ID) { w.driver.SetHypervisorDown(false) }, agent.ReasonHypervisorDown,
 		},
 		"catalogue away": {
-			func(w *world, _ vm.ID) { w.catalogue.set(errors.New("no node answers")) },
-			func(w *world, _ vm.ID) { w.catalogue.set(nil) }, agent.ReasonCatalogue,
+			func(w *world, _ hypervisor.ID) { w.catalogue.set(errors.New("no node answers")) },
+			func(w *world, _ hypervisor.ID) { w.catalogue.set(nil) }, agent.ReasonCatalogue,
 		},
 		"start fails": {
-			func(w *world, id vm.ID) { w.driver.FailStarts(id, 1000) },
-			func(w *world, id vm.ID) { w.driver.FailStarts(id, 0) }, agent.ReasonStartFailed,
+			func(w *world, id hypervisor.ID) { w.driver.FailStarts(id, 1000) },
+			func(w *world, id hypervisor.ID) { w.driver.FailStarts(id, 0) }, agent.ReasonStartFailed,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			id := w.newVM()
-			c.spoil(w, vm.ID(id))
+			c.spoil(w, hypervisor.ID(id))
 			w.startAgent()
 			w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+c.reason) })
 			time.Sleep(100 * time.Millisecond)
@@ -108,7 +108,7 @@ func TestWaitedOut(t *testing.T) {
 				t.Errorf("phase %s was lost to it", p)
 			}
 			w.until("nothing is left lying meanwhile", func() bool { return len(w.runtime(id)) == 0 })
-			c.mend(w, vm.ID(id))
+			c.mend(w, hypervisor.ID(id))
 			w.until("running", func() bool { return w.runs(id) })
 			w.until("told that it is over", func() bool { return w.chain.Get(id).GetStatus().GetReason() == "" })
 		})
@@ -129,13 +129,13 @@ func TestDataStays(t *testing.T) {
 	w.order(id, corevm.Start)
 	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonNoSpace) })
 	time.Sleep(200 * time.Millisecond)
-	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || !has {
 		t.Fatal("its disk is gone")
 	}
 	w.deafMute.Store(true)
 	w.driver.SetNoSpace(false)
 	w.until("told of the boot", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonBootTimeout) })
-	if s := w.inspect(id).State; s != vm.StateRunning {
+	if s := w.inspect(id).State; s != hypervisor.StateRunning {
 		t.Errorf("a VM with data whose agent is silent became %s; its console may help", s)
 	}
 }
@@ -149,15 +149,15 @@ func TestNeverBlank(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 	w.order(id, corevm.Stop)
 	w.untilPhase(id, corevm.Stopped)
-	if err := w.driver.TrashDisk(t.Context(), vm.ID(id)); err != nil {
+	if err := w.driver.TrashDisk(t.Context(), hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.order(id, corevm.Start)
 	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonDiskMissing) })
-	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || has {
 		t.Errorf("it has a disk again: %v, %v", has, err)
 	}
-	if err := w.driver.RestoreDisk(t.Context(), vm.ID(id)); err != nil {
+	if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.until("running", func() bool { return w.runs(id) })
@@ -209,16 +209,16 @@ func TestDataStaysBeforeTheChainKnows(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	<-told
-	if err := w.driver.PauseForSpace(vm.ID(id)); err != nil {
+	if err := w.driver.PauseForSpace(hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
-	w.until("it runs", func() bool { return w.inspect(id).State == vm.StateRunning })
+	w.until("it runs", func() bool { return w.inspect(id).State == hypervisor.StateRunning })
 	w.driver.SetNoSpace(true)
-	if err := w.driver.KillProcess(vm.ID(id)); err != nil {
+	if err := w.driver.KillProcess(hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)
-	if has, err := w.driver.HasDisk(t.Context(), vm.ID(id)); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || !has {
 		t.Error("its disk is gone")
 	}
 }
@@ -231,13 +231,13 @@ func TestPausedForSpace(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	pid := w.inspect(id).PID
-	if err := w.driver.PauseForSpace(vm.ID(id)); err != nil {
+	if err := w.driver.PauseForSpace(hypervisor.ID(id)); err != nil {
 		t.Fatal(err)
 	}
-	w.until("it runs", func() bool { return w.inspect(id).State == vm.StateRunning })
+	w.until("it runs", func() bool { return w.inspect(id).State == hypervisor.StateRunning })
 	proofs := w.chain.Proven(id)
 	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+1 })
-	if got := w.inspect(id); got.PID != pid || got.State != vm.StateRunning {
+	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
 		t.Errorf("machine %+v, want process %d running", got, pid)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 const (
@@ -146,7 +146,7 @@ func (u *unit) linkedAt() time.Time {
 
 // keepLink has a link to the guest of a running machine: one for each process
 // and instance.
-func (a *Agent) keepLink(u *unit, r record, info vm.Info) {
+func (a *Agent) keepLink(u *unit, r record, info hypervisor.Info) {
 	id, seq := r.vm.GetId(), r.vm.GetStatus().GetInstanceSeq()
 	if l := u.getLink(); l != nil {
 		u.mu.Lock()
@@ -159,7 +159,7 @@ func (a *Agent) keepLink(u *unit, r record, info vm.Info) {
 	}
 	l := &link{
 		who:    identity{chainID: a.c.ChainID, vmID: id, seq: seq, guestKey: guestKey(r.vm, seq)},
-		dial:   func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, vm.ID(id)) },
+		dial:   func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, hypervisor.ID(id)) },
 		head:   a.head.Load,
 		mesh:   a.meshOf(r.vm.GetOwner()),
 		every:  a.c.ProofEvery,

@@ -12,8 +12,8 @@ import (
 	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/undo"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 // announce says that provisioning begins: the keepers release secrets only
@@ -33,7 +33,7 @@ func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 // bringUp starts a machine that does not run, making what it lacks. What it
 // made is taken back if it fails, but for the disk, which the next try needs.
 func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
-	id := vm.ID(r.vm.GetId())
+	id := hypervisor.ID(r.vm.GetId())
 	seq := r.vm.GetStatus().GetInstanceSeq()
 	if _, said := a.reporter.said(string(id)); !said {
 		a.say(u, r, upPhase(r.want().phase), "", "") // the order was heard
@@ -108,13 +108,13 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 
 // mayRun tells whether a machine whose start failed has a process after all, or
 // may have one for all that can be seen.
-func (a *Agent) mayRun(ctx context.Context, id vm.ID) bool {
+func (a *Agent) mayRun(ctx context.Context, id hypervisor.ID) bool {
 	info, err := a.Driver.Inspect(ctx, id)
 	return err != nil || info.State.Alive()
 }
 
 // started notes that a generation was started, and listens to its guest.
-func (a *Agent) started(ctx context.Context, u *unit, r record, limits vm.Limits) error {
+func (a *Agent) started(ctx context.Context, u *unit, r record, limits hypervisor.Limits) error {
 	w := r.want()
 	err := a.State.note(r.vm.GetId(), func(l *local) { l.Started, l.Rebooted, l.Sized = w.generation, w.rebootSeq, w.generation })
 	if err != nil {
@@ -130,7 +130,7 @@ func (a *Agent) started(ctx context.Context, u *unit, r record, limits vm.Limits
 	if u.adopted = err == nil; err != nil {
 		a.Log.Error("attach network of started machine", "vm_id", r.vm.GetId(), "error", err) // adopt tries again
 	}
-	info, err := a.Driver.Inspect(ctx, vm.ID(r.vm.GetId()))
+	info, err := a.Driver.Inspect(ctx, hypervisor.ID(r.vm.GetId()))
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (a *Agent) started(ctx context.Context, u *unit, r record, limits vm.Limits
 
 // disk makes the disk if there is none, or lets it grow to what is wanted, and
 // gives the key it opens with: that of the instance which made it.
-func (a *Agent) disk(ctx context.Context, u *unit, r record, m vm.Machine, b built, own opened) (vm.DiskKey, error) {
+func (a *Agent) disk(ctx context.Context, u *unit, r record, m hypervisor.Machine, b built, own opened) (hypervisor.DiskKey, error) {
 	has, err := a.Driver.HasDisk(ctx, m.ID)
 	if err != nil {
 		return nil, err
@@ -197,8 +197,8 @@ func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (ope
 	return s, nil
 }
 
-func (a *Agent) port(r record, l vm.Limits) Port {
-	return Port{ID: vm.ID(r.vm.GetId()), Tenant: r.vm.GetOwner(), BitsPerSecond: l.NetworkBitsPerSec}
+func (a *Agent) port(r record, l hypervisor.Limits) Port {
+	return Port{ID: hypervisor.ID(r.vm.GetId()), Tenant: r.vm.GetOwner(), BitsPerSecond: l.NetworkBitsPerSec}
 }
 
 // seed is the content of the VM's own CD.
@@ -218,7 +218,7 @@ func (a *Agent) seed(r record, own opened, nic NIC, apps []seed.App, mesh wire.M
 
 // revive starts a machine again whose process died. Without its secrets in
 // memory the chain is told first: the keepers release to one that provisions.
-func (a *Agent) revive(ctx context.Context, u *unit, r record, info vm.Info) error {
+func (a *Agent) revive(ctx context.Context, u *unit, r record, info hypervisor.Info) error {
 	a.Log.Warn("machine's process died", "vm_id", r.vm.GetId(), "state", string(info.State), "stop_reason", string(info.StopReason))
 	a.say(u, r, corevm.Provisioning, corevm.ReasonHostProcessDied, "the machine's process died on the host; it is started again")
 	u.mu.Lock()
@@ -232,7 +232,7 @@ func (a *Agent) revive(ctx context.Context, u *unit, r record, info vm.Info) err
 
 // adopt takes a running machine over: after a restart of the agent its network
 // is made right again, and its guest listened to.
-func (a *Agent) adopt(ctx context.Context, u *unit, r record, info vm.Info) {
+func (a *Agent) adopt(ctx context.Context, u *unit, r record, info hypervisor.Info) {
 	u.resting = false
 	if !u.adopted {
 		a.remember(u, r.vm.GetId())
@@ -278,19 +278,19 @@ func (a *Agent) await(u *unit, r record) error {
 
 // resume lets a paused machine run. One that the host's disk paused may pause
 // again at once: that is told, and tried later and later.
-func (a *Agent) resume(ctx context.Context, r record, info vm.Info) error {
-	if err := a.Driver.Resume(ctx, vm.ID(r.vm.GetId())); err != nil {
+func (a *Agent) resume(ctx context.Context, r record, info hypervisor.Info) error {
+	if err := a.Driver.Resume(ctx, hypervisor.ID(r.vm.GetId())); err != nil {
 		return err
 	}
 	if err := fault.Point("agent.resumed"); err != nil {
 		return err
 	}
 	switch info.PauseReason {
-	case vm.PauseNoSpace:
-		return fmt.Errorf("machine was paused: %w", vm.ErrNoSpace)
-	case vm.PauseIOError:
+	case hypervisor.PauseNoSpace:
+		return fmt.Errorf("machine was paused: %w", hypervisor.ErrNoSpace)
+	case hypervisor.PauseIOError:
 		return fmt.Errorf("machine was paused: %w", errDisk)
-	case vm.PauseNone, vm.PauseRequested, vm.PauseOther:
+	case hypervisor.PauseNone, hypervisor.PauseRequested, hypervisor.PauseOther:
 	}
 	return nil
 }
@@ -298,7 +298,7 @@ func (a *Agent) resume(ctx context.Context, r record, info vm.Info) error {
 // reboot restarts the guest, and hears it anew.
 func (a *Agent) reboot(ctx context.Context, u *unit, r record) error {
 	seq := r.vm.GetSpec().GetRebootSeq()
-	manner, err := a.Driver.Reboot(ctx, vm.ID(r.vm.GetId()), a.c.StopTimeout)
+	manner, err := a.Driver.Reboot(ctx, hypervisor.ID(r.vm.GetId()), a.c.StopTimeout)
 	if err != nil {
 		return err
 	}

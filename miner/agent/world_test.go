@@ -30,10 +30,10 @@ import (
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/fake"
 )
 
 // world is everything around an agent; it outlives agents.
@@ -55,7 +55,7 @@ type world struct {
 	boot      time.Duration        // what a guest takes to come up
 	stateDir  string               // of the agent's database
 	told      chan wire.Mesh       // what guests heard of the mesh
-	rogue     func(m vm.Machine) func(context.Context, net.Conn)
+	rogue     func(m hypervisor.Machine) func(context.Context, net.Conn)
 
 	stop func()
 }
@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: shortDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
-		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
+		network: &network{ports: map[hypervisor.ID]int{}}, mesh: &meshes{},
 		config: testConfig(), boot: 20 * time.Millisecond,
 		parts: func(*agent.Parts) {},
 	}
@@ -136,7 +136,7 @@ func (w *world) openDriver() {
 }
 
 // guest is the agent inside every machine.
-func (w *world) guest(ctx context.Context, m vm.Machine, conn net.Conn) {
+func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) {
 	if w.deafMute.Load() {
 		<-ctx.Done()
 		return
@@ -291,9 +291,9 @@ func proofKey(id string, seq uint32) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(sum[:])
 }
 
-func (w *world) inspect(id string) vm.Info {
+func (w *world) inspect(id string) hypervisor.Info {
 	w.t.Helper()
-	info, err := w.driver.Inspect(w.t.Context(), vm.ID(id))
+	info, err := w.driver.Inspect(w.t.Context(), hypervisor.ID(id))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -302,16 +302,16 @@ func (w *world) inspect(id string) vm.Info {
 
 // runs is when the VM is up as far as everyone knows.
 func (w *world) runs(id string) bool {
-	return w.chain.Phase(id) == corevm.Running && w.inspect(id).State == vm.StateRunning && w.chain.Proven(id) > 0
+	return w.chain.Phase(id) == corevm.Running && w.inspect(id).State == hypervisor.StateRunning && w.chain.Proven(id) > 0
 }
 
 // leftovers names what is here of a VM beside a trashed disk.
 func (w *world) leftovers(id string) (left []string) {
 	w.t.Helper()
-	if s := w.inspect(id).State; s != vm.StateAbsent {
+	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
 		left = append(left, "machine "+string(s))
 	}
-	if has, err := w.driver.HasDisk(w.t.Context(), vm.ID(id)); err != nil || has {
+	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.ID(id)); err != nil || has {
 		left = append(left, "disk")
 	}
 	return append(left, w.runtime(id)...)
@@ -320,7 +320,7 @@ func (w *world) leftovers(id string) (left []string) {
 // runtime names what is here of a VM only while it runs.
 func (w *world) runtime(id string) (left []string) {
 	w.t.Helper()
-	if w.network.has(vm.ID(id)) {
+	if w.network.has(hypervisor.ID(id)) {
 		left = append(left, "tap")
 	}
 	ids, err := w.seeds.List()
@@ -409,11 +409,11 @@ func (k *keepers) Collect(_ context.Context, id string, seq uint32) (instance.Bu
 
 type network struct {
 	mu    sync.Mutex
-	ports map[vm.ID]int
+	ports map[hypervisor.ID]int
 	next  int
 	err   error
 	// before is called before each machine is attached.
-	before func(id vm.ID)
+	before func(id hypervisor.ID)
 }
 
 func (n *network) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
@@ -436,14 +436,14 @@ func (n *network) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
 	}, nil
 }
 
-func (n *network) Detach(_ context.Context, id vm.ID) error {
+func (n *network) Detach(_ context.Context, id hypervisor.ID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.ports, id)
 	return nil
 }
 
-func (n *network) has(id vm.ID) bool {
+func (n *network) has(id hypervisor.ID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_, ok := n.ports[id]

@@ -21,7 +21,7 @@ import (
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/internal/peer"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // Bounds of what one caller gets.
@@ -42,7 +42,7 @@ type Config struct {
 	ChainID string
 	// Identity is this miner's transport key, to which grants are addressed.
 	Identity ed25519.PublicKey
-	Driver   vm.Console
+	Driver   hypervisor.Console
 	// Owner gives the account a VM belongs to; ok is false for a VM that is
 	// not held here.
 	Owner func(vmID string) (owner string, ok bool, err error)
@@ -70,12 +70,12 @@ func New(c Config) *Service {
 }
 
 // admit checks that the caller may see the VM's console, and until when.
-func (s *Service) admit(ctx context.Context, vmID string, g *keeperv1.Grant) (vm.ID, time.Time, error) {
+func (s *Service) admit(ctx context.Context, vmID string, g *keeperv1.Grant) (hypervisor.ID, time.Time, error) {
 	caller, ok := peer.Identity(ctx)
 	if !ok {
 		return "", time.Time{}, status.Error(codes.Unauthenticated, "the caller shows no key")
 	}
-	id, err := vm.ParseID(vmID)
+	id, err := hypervisor.ParseID(vmID)
 	if err != nil {
 		return "", time.Time{}, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -108,11 +108,11 @@ func (s *Service) enter() (leave func(), err error) {
 }
 
 // refusal is a driver's error as the caller sees it.
-func (s *Service) refusal(id vm.ID, err error) error {
+func (s *Service) refusal(id hypervisor.ID, err error) error {
 	switch {
-	case errors.Is(err, vm.ErrBusy):
+	case errors.Is(err, hypervisor.ErrBusy):
 		return status.Error(codes.ResourceExhausted, "somebody is at this console; it takes one at a time")
-	case errors.Is(err, vm.ErrState), errors.Is(err, vm.ErrNotFound):
+	case errors.Is(err, hypervisor.ErrState), errors.Is(err, hypervisor.ErrNotFound):
 		return status.Error(codes.FailedPrecondition, "the VM does not run; start it, or see its logs")
 	default:
 		s.c.Log.Warn("console", "vm_id", string(id), "error", err)

@@ -21,8 +21,8 @@ import (
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/console"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/fake"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/fake"
 )
 
 const (
@@ -50,19 +50,19 @@ func newKey(t *testing.T) (ed25519.PublicKey, ed25519.PrivateKey) {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	return newBenchOn(t, func(d *fake.Driver) vm.Console { return d })
+	return newBenchOn(t, func(d *fake.Driver) hypervisor.Console { return d })
 }
 
 // newBenchOn has the service see the driver as seen says.
-func newBenchOn(t *testing.T, seen func(*fake.Driver) vm.Console) *bench {
+func newBenchOn(t *testing.T, seen func(*fake.Driver) hypervisor.Console) *bench {
 	t.Helper()
 	driver, err := fake.New(fake.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := vm.Machine{
+	m := hypervisor.Machine{
 		ID: vmID, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
-		DiskKey: make([]byte, vm.DiskKeyBytes),
+		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
 	for _, err := range []error{
 		driver.Define(t.Context(), m), driver.CreateDisk(t.Context(), m), driver.Start(t.Context(), vmID, m.DiskKey),

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/fake"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/fake"
 )
 
 // shouting is a driver one of whose guests fills its console without end.
@@ -21,7 +21,7 @@ type shouting struct {
 	first atomic.Bool
 }
 
-func (s *shouting) DialConsole(ctx context.Context, id vm.ID) (io.ReadWriteCloser, error) {
+func (s *shouting) DialConsole(ctx context.Context, id hypervisor.ID) (io.ReadWriteCloser, error) {
 	if s.first.CompareAndSwap(false, true) {
 		return &endless{s: s, closed: make(chan struct{})}, nil
 	}
@@ -29,8 +29,8 @@ func (s *shouting) DialConsole(ctx context.Context, id vm.ID) (io.ReadWriteClose
 }
 
 // ConsoleLog is another at each look, as large as a log gets.
-func (s *shouting) ConsoleLog(context.Context, vm.ID) ([]byte, error) {
-	return bytes.Repeat([]byte{byte(s.read.Add(1)), '\n', 0x1b, 0xff}, vm.ConsoleLogBytes/4), nil
+func (s *shouting) ConsoleLog(context.Context, hypervisor.ID) ([]byte, error) {
+	return bytes.Repeat([]byte{byte(s.read.Add(1)), '\n', 0x1b, 0xff}, hypervisor.ConsoleLogBytes/4), nil
 }
 
 type endless struct {
@@ -63,7 +63,7 @@ func (e *endless) Close() error {
 // whoever watches it, and nobody else does.
 func TestFloodedConsole(t *testing.T) {
 	var d *shouting
-	b := newBenchOn(t, func(f *fake.Driver) vm.Console {
+	b := newBenchOn(t, func(f *fake.Driver) hypervisor.Console {
 		d = &shouting{Driver: f}
 		return d
 	})
@@ -96,7 +96,7 @@ func TestFloodedConsole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seen := 0; seen < 4*vm.ConsoleLogBytes; {
+	for seen := 0; seen < 4*hypervisor.ConsoleLogBytes; {
 		r, err := logs.Recv()
 		if err != nil {
 			t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // heal is the end of a fault.
@@ -226,7 +226,7 @@ func (w *world) losePower(h *host) error {
 		}
 	}
 	for _, id := range w.alive(h) {
-		if err := h.driver.KillProcess(vm.ID(id)); err != nil {
+		if err := h.driver.KillProcess(hypervisor.ID(id)); err != nil {
 			return err
 		}
 	}
@@ -235,12 +235,12 @@ func (w *world) losePower(h *host) error {
 }
 
 // victim is one of the machines that run on a host, if there is one.
-func (w *world) victim(h *host) (vm.ID, bool) {
+func (w *world) victim(h *host) (hypervisor.ID, bool) {
 	alive := w.alive(h)
 	if len(alive) == 0 {
 		return "", false
 	}
-	return vm.ID(pick(w.chance, alive)), true
+	return hypervisor.ID(pick(w.chance, alive)), true
 }
 
 func (w *world) killMachine(h *host) error {
@@ -278,7 +278,7 @@ func (w *world) pauseMachine(h *host) error {
 		return nil
 	}
 	w.begin(fmt.Sprintf("the host's disk pauses %.6s on %s", id, h.name))
-	if err := h.driver.PauseForSpace(id); err != nil && !errors.Is(err, vm.ErrState) {
+	if err := h.driver.PauseForSpace(id); err != nil && !errors.Is(err, hypervisor.ErrState) {
 		return err
 	}
 	return nil
@@ -297,6 +297,6 @@ func (w *world) failStart(h *host) error {
 	}
 	id, n := pick(w.chance, held), 1+w.chance.IntN(4)
 	w.begin(fmt.Sprintf("%d starts of %.6s on %s fail", n, id, h.name))
-	h.driver.FailStarts(vm.ID(id), n)
+	h.driver.FailStarts(hypervisor.ID(id), n)
 	return nil
 }

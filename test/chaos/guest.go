@@ -14,7 +14,7 @@ import (
 
 	wire "github.com/hippius/compute/core/guest"
 	corevm "github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // signed is a guest's word that it lived when a block was known.
@@ -32,7 +32,7 @@ type guests struct {
 }
 
 // run is the agent inside every machine.
-func (g *guests) run(_ context.Context, m vm.Machine, conn net.Conn) {
+func (g *guests) run(_ context.Context, m hypervisor.Machine, conn net.Conn) {
 	cfg, err := readSeed(m.Seed)
 	if err != nil {
 		g.mu.Lock()

@@ -18,9 +18,9 @@ import (
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm/fake"
 )
 
 // host is a miner's machine: the hypervisor, the taps, the disk, and the

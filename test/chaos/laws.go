@@ -8,7 +8,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	corevm "github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // look reads everything the laws are about. It runs when nothing moves.
@@ -114,7 +114,7 @@ func (w *world) dataStays(context.Context) error {
 		if h == nil {
 			return fmt.Errorf("VM %.6s has data and is with nobody", id)
 		}
-		boots, ok := h.driver.Boots(vm.ID(id))
+		boots, ok := h.driver.Boots(hypervisor.ID(id))
 		if !ok {
 			return fmt.Errorf("VM %.6s has lost its disk on %s", id, h.name)
 		}
@@ -209,16 +209,16 @@ func (w *world) settled() error {
 }
 
 func (w *world) calm(v *computev1.VM) error {
-	var info vm.Info
+	var info hypervisor.Info
 	h := w.host(v.GetStatus().GetMiner())
 	if h != nil {
-		info = h.driver.Machine(vm.ID(v.GetId()))
+		info = h.driver.Machine(hypervisor.ID(v.GetId()))
 	}
 	switch p := phase(v); p { //nolint:exhaustive // the others pass
 	case corevm.Terminated:
 		return nil
 	case corevm.Running:
-		if info.State != vm.StateRunning || info.InstanceSeq != v.GetStatus().GetInstanceSeq() {
+		if info.State != hypervisor.StateRunning || info.InstanceSeq != v.GetStatus().GetInstanceSeq() {
 			return fmt.Errorf("its machine is %s, instance %d", info.State, info.InstanceSeq)
 		}
 		if age := time.Now().Unix() - v.GetStatus().GetAttestation().GetLastAt(); age > gap {

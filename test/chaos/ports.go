@@ -12,9 +12,9 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
 )
 
 var (
@@ -118,7 +118,7 @@ func (n *portNetwork) Attach(ctx context.Context, q agent.Port) (nic agent.NIC, 
 }
 
 // Detach implements agent.Network.
-func (n *portNetwork) Detach(ctx context.Context, id vm.ID) error {
+func (n *portNetwork) Detach(ctx context.Context, id hypervisor.ID) error {
 	return n.p.do("detach", string(id), func() error { return n.taps.Detach(ctx, id) })
 }
 
@@ -139,44 +139,44 @@ func (s *portSeeds) Remove(id string) error {
 }
 
 type portDriver struct {
-	vm.Driver
+	hypervisor.Driver
 	p *process
 }
 
 // Define implements vm.Driver.
-func (d *portDriver) Define(ctx context.Context, m vm.Machine) error {
+func (d *portDriver) Define(ctx context.Context, m hypervisor.Machine) error {
 	return d.p.do("define", string(m.ID), func() error { return d.Driver.Define(ctx, m) })
 }
 
 // CreateDisk implements vm.Driver.
-func (d *portDriver) CreateDisk(ctx context.Context, m vm.Machine) error {
+func (d *portDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
 	return d.p.do("create disk", string(m.ID), func() error { return d.Driver.CreateDisk(ctx, m) })
 }
 
 // Start implements vm.Driver.
-func (d *portDriver) Start(ctx context.Context, id vm.ID, k vm.DiskKey) error {
+func (d *portDriver) Start(ctx context.Context, id hypervisor.ID, k hypervisor.DiskKey) error {
 	return d.p.do("start", string(id), func() error { return d.Driver.Start(ctx, id, k) })
 }
 
 // Shutdown implements vm.Driver.
-func (d *portDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (m vm.Manner, err error) {
+func (d *portDriver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.p.do("shutdown", string(id), func() (err error) { m, err = d.Driver.Shutdown(ctx, id, deadline); return err })
 	return m, err
 }
 
 // Reboot implements vm.Driver.
-func (d *portDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (m vm.Manner, err error) {
+func (d *portDriver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.p.do("reboot", string(id), func() (err error) { m, err = d.Driver.Reboot(ctx, id, deadline); return err })
 	return m, err
 }
 
 // Resume implements vm.Driver.
-func (d *portDriver) Resume(ctx context.Context, id vm.ID) error {
+func (d *portDriver) Resume(ctx context.Context, id hypervisor.ID) error {
 	return d.p.do("resume", string(id), func() error { return d.Driver.Resume(ctx, id) })
 }
 
 // Destroy implements vm.Driver.
-func (d *portDriver) Destroy(ctx context.Context, id vm.ID) error {
+func (d *portDriver) Destroy(ctx context.Context, id hypervisor.ID) error {
 	return d.p.do("destroy", string(id), func() error { return d.Driver.Destroy(ctx, id) })
 }
 
@@ -214,7 +214,7 @@ func (n *taps) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
 }
 
 // Detach implements agent.Network.
-func (n *taps) Detach(_ context.Context, id vm.ID) error {
+func (n *taps) Detach(_ context.Context, id hypervisor.ID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.ports, string(id))

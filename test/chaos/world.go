@@ -5,7 +5,7 @@
 // when it is over everything is in order again.
 //
 // The chain's application, its clients, the agents, the keepers and the dealing
-// of secrets are the real ones; the hypervisor is miner/vm/fake. One goroutine
+// of secrets are the real ones; the hypervisor is miner/hypervisor/fake. One goroutine
 // decides, by the seed alone, who acts next, and lets it act until nothing moves
 // any more (testing/synctest): the same seed gives the same history.
 package chaos
@@ -29,7 +29,7 @@ import (
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/plan"
 	corevm "github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // Outcome of a history.
@@ -410,7 +410,7 @@ func terminate(t *tenant, v *computev1.VM) {
 func (w *world) forget(ctx context.Context) error {
 	w.turn.Add(1)
 	w.errands.Wait()
-	w.pass(vm.TrashPeriod + 2*time.Hour)
+	w.pass(hypervisor.TrashPeriod + 2*time.Hour)
 	for range 3 {
 		w.pass(time.Minute)
 		if err := w.makeBlock(ctx); err != nil {

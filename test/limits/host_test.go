@@ -22,11 +22,11 @@ import (
 
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/internal/testkit"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/libvirt"
+	"github.com/hippius/compute/miner/hypervisor/vmtest"
 	"github.com/hippius/compute/miner/network"
 	"github.com/hippius/compute/miner/seed"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/libvirt"
-	"github.com/hippius/compute/miner/vm/vmtest"
 )
 
 // secluded marks the process that has mounts and a network of its own.
@@ -153,19 +153,19 @@ func (h *host) iso(name, label string, files ...seed.File) string {
 
 // machine is one that runs, and a login to it from its host.
 type machine struct {
-	vm.Machine
+	hypervisor.Machine
 	h      *host
 	tap    network.Tap
 	client *ssh.Client
 }
 
 // start makes a machine and boots it; login waits for it.
-func (h *host) start(name string, limits vm.Limits) *machine {
+func (h *host) start(name string, limits hypervisor.Limits) *machine {
 	t := h.t
 	t.Helper()
-	m := &machine{h: h, Machine: vm.Machine{
+	m := &machine{h: h, Machine: hypervisor.Machine{
 		ID: vmtest.NewID(), InstanceSeq: 1, Generation: 1, Name: name, VCPUs: 1, MemoryMiB: 160, DiskBytes: 256 << 20,
-		BaseImage: filepath.Join(h.files, "tiny.qcow2"), BaseFormat: vm.FormatQcow2, DiskKey: vmtest.NewKey(),
+		BaseImage: filepath.Join(h.files, "tiny.qcow2"), BaseFormat: hypervisor.FormatQcow2, DiskKey: vmtest.NewKey(),
 		AgentISO: h.agent, Limits: limits,
 	}}
 	wire := func() error {
@@ -263,7 +263,7 @@ func (m *machine) load(t *testing.T, args string) float64 {
 	return n
 }
 
-func (m *machine) info(t *testing.T) (vm.Info, vm.Stats) {
+func (m *machine) info(t *testing.T) (hypervisor.Info, hypervisor.Stats) {
 	t.Helper()
 	info, err := m.h.driver.Inspect(t.Context(), m.ID)
 	check(t, err)

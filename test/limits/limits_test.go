@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hippius/compute/miner/vm"
+	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // What the limited machine is allowed.
@@ -46,13 +46,13 @@ func TestLimits(t *testing.T) {
 		t.Skip("the race detector sees nothing of machines; runs in make test")
 	}
 	h := newHost(t)
-	limited := h.start("limited", vm.Limits{IOPS: iops, DiskBytesPerSec: diskBytes, NetworkBitsPerSec: netBits, CPUPercent: cpu})
+	limited := h.start("limited", hypervisor.Limits{IOPS: iops, DiskBytesPerSec: diskBytes, NetworkBitsPerSec: netBits, CPUPercent: cpu})
 	quota := limited.quota(t)
 	if want := strconv.Itoa(cpu * 1000); quota != want { // of 100 000 µs
 		t.Errorf("libvirt gives the machine %s µs of each 100 000; want %s", quota, want)
 	}
 	limited.setQuota(t, "-1") // so that it boots in seconds, and only what is measured limits
-	free := h.start("free", vm.Limits{})
+	free := h.start("free", hypervisor.Limits{})
 	limited.reach()
 	free.reach()
 
@@ -268,10 +268,10 @@ func memory(t *testing.T, limited, free *machine) {
 		t.Errorf("its neighbour: %v", err)
 	}
 	after, stats := limited.info(t)
-	if after.PID != before.PID || after.State != vm.StateRunning {
+	if after.PID != before.PID || after.State != hypervisor.StateRunning {
 		t.Errorf("it was process %d and is %d, %s", before.PID, after.PID, after.State)
 	}
-	if now, _ := free.info(t); now.PID != neighbour.PID || now.State != vm.StateRunning {
+	if now, _ := free.info(t); now.PID != neighbour.PID || now.State != hypervisor.StateRunning {
 		t.Errorf("its neighbour was process %d and is %d, %s", neighbour.PID, now.PID, now.State)
 	}
 	host, err := limited.h.driver.Host(t.Context())
@@ -327,5 +327,5 @@ func console(t *testing.T, h *host, m *machine) {
 	check(t, err)
 	t.Logf("console: %.1f MiB said, %.1f kept in %d files, %d bytes shown", said/(1<<20), float64(kept)/(1<<20), len(files), len(tail))
 	atMost(t, "bytes of console kept", float64(kept), logMost)
-	atMost(t, "bytes of console shown", float64(len(tail)), vm.ConsoleLogBytes)
+	atMost(t, "bytes of console shown", float64(len(tail)), hypervisor.ConsoleLogBytes)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/daemon/devnet"
+	"github.com/hippius/compute/daemon/devnet/bench"
 	"github.com/hippius/compute/daemon/devnet/demo"
-	"github.com/hippius/compute/daemon/devnet/figures"
 	"github.com/hippius/compute/daemon/miner"
 )
 
@@ -31,7 +31,7 @@ Figures go to standard output, everything else to standard error.`,
 			if err != nil {
 				return fmt.Errorf("bench: %w", err)
 			}
-			o := figures.Options{Image: "tiny", Plan: "spark", Runs: runs, Self: self, Out: cmd.OutOrStdout(), Progress: cmd.ErrOrStderr()}
+			o := bench.Options{Image: "tiny", Plan: "spark", Runs: runs, Self: self, Out: cmd.OutOrStdout(), Progress: cmd.ErrOrStderr()}
 			switch only {
 			case "":
 				if err := f.benchReal(cmd.Context(), o); err != nil {
@@ -52,7 +52,7 @@ Figures go to standard output, everything else to standard error.`,
 	return cmd
 }
 
-func (f *flags) benchReal(ctx context.Context, o figures.Options) error {
+func (f *flags) benchReal(ctx context.Context, o bench.Options) error {
 	return f.with(ctx, o.Progress, o.Progress, func(ctx context.Context, n *devnet.Net, set devnet.Config) error {
 		tenant, err := demo.NewTenant(filepath.Join(set.Bin, "hippius"), filepath.Join(set.Dir, "tenant"), o.Progress)
 		if err != nil {
@@ -60,14 +60,14 @@ func (f *flags) benchReal(ctx context.Context, o figures.Options) error {
 		}
 		defer tenant.Close()
 		o.Tenant, o.Net, o.Tag, o.ImageFile = tenant, n, set.Tag, filepath.Join(set.Images, "tiny.qcow2")
-		return figures.Real(ctx, o)
+		return bench.Real(ctx, o)
 	})
 }
 
 // manyOffer has room for the machines of figures.Scale; they take nothing.
 func manyOffer() miner.Offer { return miner.Offer{Cores: 64, MemoryMiB: 256 << 10, DiskGiB: 4 << 10} }
 
-func (f *flags) benchScale(ctx context.Context, o figures.Options) error {
+func (f *flags) benchScale(ctx context.Context, o bench.Options) error {
 	return f.with(ctx, o.Progress, o.Progress, func(ctx context.Context, n *devnet.Net, set devnet.Config) error {
 		var tenants [2]*demo.Tenant
 		for i := range tenants {
@@ -79,7 +79,7 @@ func (f *flags) benchScale(ctx context.Context, o figures.Options) error {
 			tenants[i] = t
 		}
 		o.Net, o.Tag = n, set.Tag
-		return figures.Scale(ctx, o, tenants)
+		return bench.Scale(ctx, o, tenants)
 	}, func(set *devnet.Config) {
 		set.Driver, set.Processes, set.Miners, set.Offer = devnet.Fake, true, 1, manyOffer()
 		if f.dir != "" {
@@ -92,6 +92,6 @@ func (f *flags) benchScale(ctx context.Context, o figures.Options) error {
 func meshNode() *cobra.Command {
 	return &cobra.Command{
 		Use: "mesh-node FILE", Hidden: true, Short: "Be the member of a mesh that a file describes", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return figures.MeshNode(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return bench.MeshNode(cmd.Context(), args[0]) },
 	}
 }

@@ -18,8 +18,8 @@ import (
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/daemon/miner"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/libvirt"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/libvirt"
 )
 
 const (
@@ -75,7 +75,7 @@ func well() (*Host, *onChain, *miner.Config) {
 		Settings: func(string) (miner.Config, error) { return set, nil }, Euid: func() int { return 0 },
 		Capabilities: func() (uint64, error) { return 1<<41 - 1, nil },
 		Accelerate: func(context.Context, libvirt.Accel) (libvirt.Choice, error) {
-			return libvirt.Choice{Acceleration: vm.AccelKVM, Evidence: "a guest ran"}, nil
+			return libvirt.Choice{Acceleration: hypervisor.AccelKVM, Evidence: "a guest ran"}, nil
 		},
 		Memory:   func() (uint64, uint64, error) { return 64 << 10, 60 << 10, nil },
 		Free:     func(path string) (uint64, string, error) { return 900 * gib, path, nil },
@@ -142,7 +142,7 @@ func TestWhatIsWrong(t *testing.T) {
 		"fake driver":        {check: "acceleration", level: Warn, found: "runs no machines", mend: "driver: libvirt", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Driver = miner.Fake }},
 		"emulation": {check: "acceleration", level: Warn, found: "would be emulated", mend: "firmware", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Accelerate = func(context.Context, libvirt.Accel) (libvirt.Choice, error) {
-				return libvirt.Choice{Acceleration: vm.AccelTCG, Evidence: "no vmx"}, nil
+				return libvirt.Choice{Acceleration: hypervisor.AccelTCG, Evidence: "no vmx"}, nil
 			}
 		}},
 		"kvm wanted": {check: "acceleration", level: Bad, found: "no such thing", mend: "libvirt.accel: auto", spoil: func(h *Host, _ *onChain, _ *miner.Config) {

@@ -31,8 +31,8 @@ import (
 	"github.com/hippius/compute/internal/peer"
 	keyfile "github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/hostinfo"
+	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	taprules "github.com/hippius/compute/miner/network"
-	"github.com/hippius/compute/miner/vm/libvirt"
 )
 
 // Chain is what the checks ask of the chain.

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/hippius/compute/daemon/miner"
-	"github.com/hippius/compute/miner/vm"
-	"github.com/hippius/compute/miner/vm/libvirt"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/libvirt"
 )
 
 const (
@@ -65,7 +65,7 @@ func acceleration(ctx context.Context, e *exam) Finding {
 	switch {
 	case err != nil:
 		return bad(mend+"; or set libvirt.accel: auto", "%v", err)
-	case c.Acceleration == vm.AccelTCG:
+	case c.Acceleration == hypervisor.AccelTCG:
 		return warn(mend, "machines would be emulated, which is many times slower: %s", c.Evidence)
 	}
 	return ok("KVM: %s", c.Evidence)

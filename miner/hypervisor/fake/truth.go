@@ -1,0 +1,60 @@
+package fake
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/hippius/compute/miner/hypervisor"
+)
+
+// What is really here, also while the hypervisor's daemon does not answer: for
+// those who judge an agent, not for agents.
+
+// Machines lists every machine, by id.
+func (d *Driver) Machines() []hypervisor.Info {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	infos := make([]hypervisor.Info, 0, len(d.machines))
+	for _, id := range slices.Sorted(maps.Keys(d.machines)) {
+		infos = append(infos, d.machines[id].info())
+	}
+	return infos
+}
+
+// Machine is one of them; absent if there is none.
+func (d *Driver) Machine(id hypervisor.ID) hypervisor.Info {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m := d.machines[id]; m != nil {
+		return m.info()
+	}
+	return hypervisor.Info{ID: id, State: hypervisor.StateAbsent}
+}
+
+// Disks lists the machines that have a disk, those in the trash not counted.
+func (d *Driver) Disks() (ids []hypervisor.ID) {
+	entries, _ := os.ReadDir(filepath.Join(d.cfg.Dir, "disks")) // an unreadable folder has none
+	for _, e := range entries {
+		if id, err := hypervisor.ParseID(e.Name()); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Trash counts the disks in it.
+func (d *Driver) Trash() int {
+	found, _ := d.trashed("") // an unreadable folder has none
+	return len(found)
+}
+
+// Boots is how often a machine's disk was booted: less than before is another
+// disk. False if there is none.
+func (d *Driver) Boots(id hypervisor.ID) (uint64, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k, err := d.readDisk(id)
+	return k.Boots, err == nil
+}

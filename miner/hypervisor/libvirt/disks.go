@@ -1,0 +1,205 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	lv "github.com/digitalocean/go-libvirt"
+	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/libvirt/overlay"
+)
+
+// CreateDisk implements vm.Disks.
+func (d *Driver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	if len(m.DiskKey) != hypervisor.DiskKeyBytes {
+		return fmt.Errorf("%w: vm %s: disk key of %d bytes", hypervisor.ErrInvalid, m.ID, len(m.DiskKey))
+	}
+	unlock, err := d.lock(ctx, m.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if has, err := exists(d.disk(m.ID)); err != nil || has {
+		return err
+	}
+	if err := checkBase(ctx, m); err != nil {
+		return err
+	}
+	if err := d.noSpace(d.cfg.MinFreeBytes); err != nil {
+		return fmt.Errorf("create disk of vm %s: %w", m.ID, err)
+	}
+	if err := d.makeDisk(m); err != nil {
+		return errors.Join(fmt.Errorf("create disk of vm %s: %w", m.ID, err), d.noSpace(0))
+	}
+	return nil
+}
+
+// checkBase refuses a base that refers to other files, which would be read
+// with the hypervisor's rights, and one that does not fit.
+func checkBase(ctx context.Context, m hypervisor.Machine) error {
+	base, err := describe(ctx, m.BaseImage, m.BaseFormat)
+	if err != nil {
+		return fmt.Errorf("base image of vm %s: %w", m.ID, err)
+	}
+	switch {
+	case base.Backing != "" || base.Extra.Data.File != "":
+		return fmt.Errorf("%w: base image %s refers to another file", hypervisor.ErrInvalid, m.BaseImage)
+	case base.Bytes > m.DiskBytes:
+		return fmt.Errorf("%w: base image %s of %d bytes is larger than the disk of %d", hypervisor.ErrInvalid, m.BaseImage, base.Bytes, m.DiskBytes)
+	}
+	return nil
+}
+
+// makeDisk makes the overlay under another name first: what bears the disk's
+// name is complete.
+func (d *Driver) makeDisk(m hypervisor.Machine) (err error) {
+	path := d.disk(m.ID)
+	dir, part := filepath.Dir(path), path+".part"
+	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // QEMU's user passes through
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := fault.Point("libvirt.disk_begun"); err != nil {
+		return err
+	}
+	if err := overlay.Create(part, overlay.Spec{
+		Bytes: m.DiskBytes, Base: m.BaseImage, BaseFormat: m.BaseFormat, Passphrase: m.DiskKey.Passphrase(),
+	}); err != nil {
+		return err
+	}
+	if err := fault.Point("libvirt.disk_written"); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	if err := fault.Point("libvirt.disk_named"); err != nil {
+		return err
+	}
+	return errors.Join(syncFile(dir), syncFile(filepath.Dir(dir)))
+}
+
+// syncFile brings a file or folder to the disk.
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// noSpace fails if less than want bytes, or next to nothing, is free for disks.
+func (d *Driver) noSpace(want uint64) error {
+	const nothing = 1 << 20
+	var about unix.Statfs_t
+	if err := unix.Statfs(d.cfg.StateDir, &about); err != nil {
+		return fmt.Errorf("free space in %s: %w", d.cfg.StateDir, err)
+	}
+	free := about.Bavail * uint64(about.Bsize) //nolint:gosec // a block's size is positive
+	if free < max(want, nothing) {
+		return fmt.Errorf("%w: %d bytes free in %s", hypervisor.ErrNoSpace, free, d.cfg.StateDir)
+	}
+	return nil
+}
+
+// HasDisk implements vm.Disks.
+func (d *Driver) HasDisk(_ context.Context, id hypervisor.ID) (bool, error) {
+	if _, err := hypervisor.ParseID(string(id)); err != nil {
+		return false, err
+	}
+	return exists(d.disk(id))
+}
+
+// ResizeDisk implements vm.Disks.
+func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, key hypervisor.DiskKey) error {
+	unlock, err := d.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if has, err := exists(d.disk(id)); err != nil || !has {
+		return errors.Join(fmt.Errorf("resize disk of vm %s: %w", id, hypervisor.ErrNoDisk), err)
+	}
+	now, err := describe(ctx, d.disk(id), hypervisor.FormatQcow2)
+	switch {
+	case err != nil:
+		return fmt.Errorf("resize disk of vm %s: %w", id, err)
+	case size < now.Bytes || size%512 != 0:
+		return fmt.Errorf("%w: resize disk of vm %s from %d to %d bytes", hypervisor.ErrInvalid, id, now.Bytes, size)
+	case size == now.Bytes:
+		return nil
+	}
+	open, err := inUse(d.disk(id))
+	if err != nil {
+		return fmt.Errorf("resize disk of vm %s: %w", id, err)
+	}
+	if open {
+		err = do(ctx, d.link, func(l *lv.Libvirt) error {
+			return l.DomainBlockResize(lv.Domain{Name: d.domainName(id), UUID: uuidOf(id)}, "vda", size, lv.DomainBlockResizeBytes)
+		})
+	} else {
+		err = resizeOverlay(ctx, d.disk(id), size, key)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("resize disk of vm %s: %w", id, err), d.noSpace(0))
+	}
+	return fault.Point("libvirt.disk_grown")
+}
+
+// BaseImages implements vm.Inventory.
+func (d *Driver) BaseImages(context.Context) ([]string, error) {
+	var bases []string
+	for _, dir := range []string{d.disksDir(), d.trashDir()} {
+		// A disk that is being made has no name yet.
+		paths, err := filepath.Glob(filepath.Join(dir, "*", filepath.Base(d.disk(""))))
+		if err != nil {
+			return nil, fmt.Errorf("list disks: %w", err)
+		}
+		for _, path := range paths {
+			base, err := overlay.Base(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // gone meanwhile
+			}
+			if err != nil {
+				return nil, fmt.Errorf("base image of a disk: %w", err)
+			}
+			bases = append(bases, base)
+		}
+	}
+	return bases, nil
+}
+
+// inUse tells whether a process has the image open: QEMU locks what it uses,
+// and the kernel drops the locks of the dead. It needs no libvirtd.
+func inUse(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }()
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: 0, Len: 0}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+		return false, fmt.Errorf("locks on %s: %w", path, err)
+	}
+	return lock.Type != unix.F_UNLCK, nil
+}

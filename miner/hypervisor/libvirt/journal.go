@@ -1,0 +1,183 @@
+package libvirt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/hypervisor"
+)
+
+// moment is what was last seen of a machine.
+type moment struct {
+	State hypervisor.State       `json:"state"`
+	Stop  hypervisor.StopReason  `json:"stop,omitempty"`
+	Pause hypervisor.PauseReason `json:"pause,omitempty"`
+	PID   int                    `json:"pid,omitempty"`
+	Since time.Time              `json:"since"`
+}
+
+// ending says who asked a machine's process to end.
+type ending int
+
+const (
+	endedUnseen ending = iota
+	endedByGuest
+	endedByHost // a signal to QEMU, as when the host shuts down
+)
+
+// journal remembers what libvirtd forgets at its restart: how machines ended,
+// and since when they are as they are.
+type journal struct {
+	dir string // one folder for each machine
+
+	mu      sync.Mutex
+	moments map[hypervisor.ID]moment // what the files hold, or would, on a full disk
+	endings map[hypervisor.ID]ending
+	told    map[hypervisor.ID]chan struct{} // closed when the ending is known
+	follows bool                            // events come in
+}
+
+func (j *journal) path(id hypervisor.ID) string { return filepath.Join(j.dir, string(id), "seen.json") }
+
+// last returns what was seen last. j.mu is held.
+func (j *journal) last(id hypervisor.ID) moment {
+	if m, ok := j.moments[id]; ok {
+		return m
+	}
+	var m moment
+	text, err := os.ReadFile(j.path(id))
+	if err != nil || json.Unmarshal(text, &m) != nil {
+		return moment{} // nothing yet, or torn by a crash
+	}
+	return m
+}
+
+// note merges what is seen now with what was seen last, and keeps it. When it
+// cannot be written it is kept in memory, and the error is for the log.
+func (j *journal) note(id hypervisor.ID, now moment) (moment, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	last := j.last(id)
+	if now.Stop == hypervisor.StopUnknown {
+		switch {
+		case last.State == "":
+			now.Stop = hypervisor.StopNone // it never ran
+		case !last.State.Alive():
+			now.State, now.Stop = last.State, last.Stop
+		}
+	}
+	if now.State == last.State && now.Stop == last.Stop && now.Pause == last.Pause && now.PID == last.PID {
+		return last, nil
+	}
+	if now.Since.IsZero() || last.PID == now.PID {
+		now.Since = time.Now().UTC().Round(0)
+	}
+	if j.moments == nil {
+		j.moments = make(map[hypervisor.ID]moment)
+	}
+	j.moments[id] = now
+	return now, j.write(id, now)
+}
+
+func (j *journal) write(id hypervisor.ID, m moment) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("remember vm %s: %w", id, err)
+	}
+	path := j.path(id)
+	if err := os.WriteFile(path+".tmp", text, 0o600); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("remember vm %s: %w", id, err)
+	}
+	if err := fault.Point("libvirt.seen_written"); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("remember vm %s: %w", id, err)
+	}
+	return nil
+}
+
+// follow says whether events come in from now on.
+func (j *journal) follow(yes bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.follows = yes
+}
+
+// forget drops all memory of a machine that is no more.
+func (j *journal) forget(id hypervisor.ID) {
+	j.begins(id)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.moments, id)
+}
+
+// begins forgets how the machine ended before.
+func (j *journal) begins(id hypervisor.ID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.endings, id)
+	delete(j.told, id)
+}
+
+// ends records who ended the machine.
+func (j *journal) ends(id hypervisor.ID, who ending) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.endings == nil {
+		j.endings = make(map[hypervisor.ID]ending)
+	}
+	j.endings[id] = who
+	if ch := j.told[id]; ch != nil {
+		close(ch)
+		delete(j.told, id)
+	}
+}
+
+// whoEnded corrects a clean end: libvirt's state does not tell a guest that
+// powered off from a QEMU that was told to go by a signal, only its events do.
+// They come before the state changes, but through another goroutine, so this
+// waits a moment for them.
+func (j *journal) whoEnded(ctx context.Context, id hypervisor.ID, now moment) moment {
+	j.mu.Lock()
+	who, known := j.endings[id]
+	if last := j.last(id); last.State != "" && !last.State.Alive() {
+		j.mu.Unlock()
+		now.State, now.Stop = last.State, last.Stop // judged before
+		return now
+	}
+	if !known && j.follows {
+		if j.told == nil {
+			j.told = make(map[hypervisor.ID]chan struct{})
+		}
+		ch := j.told[id]
+		if ch == nil {
+			ch = make(chan struct{})
+			j.told[id] = ch
+		}
+		j.mu.Unlock()
+		select {
+		case <-ch:
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		j.mu.Lock()
+		who = j.endings[id]
+	}
+	j.mu.Unlock()
+	if who == endedByHost {
+		now.State, now.Stop = hypervisor.StateCrashed, hypervisor.StopProcessDied
+	}
+	return now
+}

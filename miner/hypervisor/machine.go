@@ -1,0 +1,174 @@
+package hypervisor
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	corevm "github.com/hippius/compute/core/vm"
+)
+
+// ID names a VM for ever: 32 lower-case hex digits, the id the chain gave it.
+// It is also the domain's UUID.
+type ID string
+
+// ParseID checks that s is 32 lower-case hex digits.
+func ParseID(s string) (ID, error) {
+	if len(s) != 32 || strings.ToLower(s) != s {
+		return "", fmt.Errorf("%w: vm id %.40q is not 32 lower-case hex digits", ErrInvalid, s)
+	}
+	if _, err := hex.DecodeString(s); err != nil {
+		return "", fmt.Errorf("%w: vm id %q: %w", ErrInvalid, s, err)
+	}
+	return ID(s), nil
+}
+
+// UUID returns the id in the 8-4-4-4-12 form. The id must be valid.
+func (id ID) UUID() string {
+	s := string(id)
+	if len(s) != 32 {
+		return s
+	}
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+// DiskKeyBytes is the length of a disk key.
+const DiskKeyBytes = 32
+
+// DiskKey is the material a machine's disk is encrypted with: DiskKeyBytes
+// random bytes. It prints and marshals as a placeholder, never as itself.
+type DiskKey []byte
+
+const redacted = "[disk key]"
+
+// Passphrase is what the disk's key slot is opened with: base64 of the key,
+// because hypervisors insist on UTF-8.
+func (k DiskKey) Passphrase() []byte {
+	return base64.StdEncoding.AppendEncode(nil, k)
+}
+
+// Format keeps the key out of every verb of fmt.
+func (k DiskKey) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }
+
+// MarshalText keeps the key out of JSON and every encoder that asks for text.
+func (k DiskKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue keeps the key out of the log.
+func (k DiskKey) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Firmware says how the image boots.
+type Firmware string
+
+// The firmwares a driver knows. The zero value means BIOS.
+const (
+	FirmwareBIOS Firmware = "bios"
+	FirmwareEFI  Firmware = "efi"
+)
+
+// Base image formats.
+const (
+	FormatQcow2 = "qcow2"
+	FormatRaw   = "raw"
+)
+
+// Limits caps what a machine may take of its host. A zero field is no cap.
+type Limits struct {
+	CPUPercent      uint32 // of one host core, for each vCPU; 100 is one whole core
+	IOPS            uint64 // disk requests a second, reads and writes together
+	DiskBytesPerSec uint64 // reads and writes together
+	// NetworkBitsPerSec is recorded with the machine so that everything it was
+	// sold is in one place; the tap enforces it (package network).
+	NetworkBitsPerSec uint64
+}
+
+// Machine is everything needed to define a VM and to make its disk.
+type Machine struct {
+	ID          ID
+	InstanceSeq uint32 // rises each time the VM moves to another host; starts at 1
+	Generation  uint64 // of the chain's spec this was made from
+	Name        string // the tenant's name for it, for people; at most 64 bytes
+
+	VCPUs     uint32 // 1..256
+	MemoryMiB uint64 // 16..2^20
+	DiskBytes uint64 // virtual size; at least the base image's, a multiple of 512
+
+	BaseImage  string // absolute path of the cached base image; never written
+	BaseFormat string // FormatQcow2 or FormatRaw
+	Firmware   Firmware
+
+	DiskKey DiskKey `json:"-"` // needed by CreateDisk only; Start is handed its own
+
+	Seed     string // absolute path of the machine's CIDATA ISO; "" for none
+	AgentISO string // absolute path of the shared read-only ISO; "" for none
+
+	Tap string // network interface on the host; "" for no network
+	MAC string // of the guest's end; set if and only if Tap is
+
+	Limits Limits
+}
+
+// Validate reports the first thing that makes m unusable, wrapping ErrInvalid.
+// It does not look at the disk: whether the files exist is found out later.
+func (m Machine) Validate() error {
+	if _, err := ParseID(string(m.ID)); err != nil {
+		return err
+	}
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: vm %s: %s", ErrInvalid, m.ID, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case m.InstanceSeq == 0:
+		return bad("instance_seq is 0")
+	case len(m.Name) > 64 || strings.ContainsFunc(m.Name, func(r rune) bool { return !corevm.Printable(r) }):
+		return bad("name is over 64 bytes or holds characters that cannot be printed")
+	case m.VCPUs < 1 || m.VCPUs > 256:
+		return bad("%d vcpus, want 1..256", m.VCPUs)
+	case m.MemoryMiB < 16 || m.MemoryMiB > 1<<20:
+		return bad("%d MiB of memory, want 16..%d", m.MemoryMiB, 1<<20)
+	case m.DiskBytes == 0 || m.DiskBytes > 1<<50 || m.DiskBytes%512 != 0:
+		return bad("disk of %d bytes, want a multiple of 512 up to 2^50", m.DiskBytes)
+	case m.BaseFormat != FormatQcow2 && m.BaseFormat != FormatRaw:
+		return bad("base format %.20q, want qcow2 or raw", m.BaseFormat)
+	case m.Firmware != "" && m.Firmware != FirmwareBIOS && m.Firmware != FirmwareEFI:
+		return bad("firmware %.20q, want bios or efi", m.Firmware)
+	}
+	for _, p := range []struct {
+		what, path string
+		optional   bool
+	}{{"base image", m.BaseImage, false}, {"seed", m.Seed, true}, {"agent iso", m.AgentISO, true}} {
+		if p.path == "" && p.optional {
+			continue
+		}
+		if !filepath.IsAbs(p.path) || filepath.Clean(p.path) != p.path || len(p.path) > 1024 ||
+			strings.ContainsFunc(p.path, func(r rune) bool { return !corevm.Printable(r) }) {
+			return bad("%s path %.100q is not absolute and printable", p.what, p.path)
+		}
+	}
+	return m.validateNetwork(bad)
+}
+
+// maxIfName is IFNAMSIZ less its terminating zero.
+const maxIfName = 15
+
+func (m Machine) validateNetwork(bad func(string, ...any) error) error {
+	if (m.Tap == "") != (m.MAC == "") {
+		return bad("tap and mac come together")
+	}
+	if m.Tap == "" {
+		return nil
+	}
+	// A "%" would have the kernel make up a name.
+	if len(m.Tap) > maxIfName || !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`).MatchString(m.Tap) {
+		return bad("tap name %.40q", m.Tap)
+	}
+	mac, err := net.ParseMAC(m.MAC)
+	if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+		return bad("mac %.40q is not a unicast ethernet address", m.MAC)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hippius/compute/miner/hypervisor"
+)
+
+func full(t *testing.T, h *Harness) {
+	ctx := t.Context()
+	m := h.Machine(t, false)
+	h.destroyLater(t, m.ID)
+	must(t, "define", h.Driver.Define(ctx, m))
+	h.SetFull(t, true)
+	if err := h.Driver.CreateDisk(ctx, m); !errors.Is(err, hypervisor.ErrNoSpace) {
+		t.Fatalf("create disk on a full disk: %v, want ErrNoSpace", err)
+	}
+	h.hasDisk(t, m.ID, false)
+	h.SetFull(t, false)
+	must(t, "create disk", h.Driver.CreateDisk(ctx, m))
+	h.hasDisk(t, m.ID, true)
+	h.boot(t, m, 1)
+}
+
+func (h *Harness) hasDisk(t *testing.T, id hypervisor.ID, want bool) {
+	t.Helper()
+	has, err := h.Driver.HasDisk(t.Context(), id)
+	must(t, "has disk", err)
+	if has != want {
+		t.Fatalf("has disk: %v, want %v", has, want)
+	}
+}
+
+// hasBase wants the base image of the one disk to be listed.
+func (h *Harness) hasBase(t *testing.T, base string) {
+	t.Helper()
+	bases, err := h.Driver.BaseImages(t.Context())
+	must(t, "base images", err)
+	if !slices.Contains(bases, base) {
+		t.Fatalf("base images %q, want %q among them", bases, base)
+	}
+}
+
+func resizeAndTrash(t *testing.T, h *Harness) {
+	ctx := t.Context()
+	m := h.create(t, false)
+	must(t, "grow", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+1<<20, m.DiskKey))
+	must(t, "keep", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+1<<20, m.DiskKey))
+	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
+		t.Fatalf("shrink: %v, want ErrInvalid", err)
+	}
+	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+2<<20, NewKey()); !errors.Is(err, hypervisor.ErrWrongKey) {
+		t.Fatalf("grow with another key: %v, want ErrWrongKey", err)
+	}
+	h.boot(t, m, 1)
+	must(t, "grow while running, which has the key", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+2<<20, nil))
+	if err := h.Driver.TrashDisk(ctx, m.ID); !errors.Is(err, hypervisor.ErrState) {
+		t.Fatalf("trash the disk of a running machine: %v, want ErrState", err)
+	}
+	if err := h.Driver.RestoreDisk(ctx, m.ID); !errors.Is(err, hypervisor.ErrState) {
+		t.Fatalf("restore over a disk: %v, want ErrState", err)
+	}
+	h.stop(t, m.ID, hypervisor.MannerGuest)
+	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+1<<20, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
+		t.Fatalf("what was grown while running did not stay: %v, want ErrInvalid", err)
+	}
+
+	h.hasBase(t, m.BaseImage)
+	must(t, "trash", h.Driver.TrashDisk(ctx, m.ID))
+	h.hasBase(t, m.BaseImage) // it may be restored
+	must(t, "trash again", h.Driver.TrashDisk(ctx, m.ID))
+	h.hasDisk(t, m.ID, false)
+	must(t, "restore", h.Driver.RestoreDisk(ctx, m.ID))
+	h.hasDisk(t, m.ID, true)
+	must(t, "trash", h.Driver.TrashDisk(ctx, m.ID))
+	h.swept(t, time.Now().Add(-hypervisor.TrashPeriod), 0)
+	h.swept(t, time.Now().Add(time.Second), 1)
+	h.swept(t, time.Now().Add(time.Second), 0)
+	if err := h.Driver.RestoreDisk(ctx, m.ID); !errors.Is(err, hypervisor.ErrNoDisk) {
+		t.Fatalf("restore from an empty trash: %v, want ErrNoDisk", err)
+	}
+}
+
+func (h *Harness) swept(t *testing.T, before time.Time, want int) {
+	t.Helper()
+	n, err := h.Driver.SweepTrash(t.Context(), before)
+	must(t, "sweep trash", err)
+	if n != want {
+		t.Fatalf("swept %d disks, want %d", n, want)
+	}
+}
+
+// refusals asks for what cannot be.
+func refusals(t *testing.T, h *Harness) {
+	ctx := t.Context()
+	absent := NewID()
+	_, shutdownErr := h.Driver.Shutdown(ctx, absent, h.Deadline)
+	_, rebootErr := h.Driver.Reboot(ctx, absent, h.Deadline)
+	_, consoleErr := h.Driver.DialConsole(ctx, absent)
+	_, logErr := h.Driver.ConsoleLog(ctx, absent)
+	_, channelErr := h.Driver.DialChannel(ctx, absent)
+	_, statsErr := h.Driver.Stats(ctx, absent)
+	for what, err := range map[string]error{
+		"start": h.Driver.Start(ctx, absent, NewKey()), "shutdown": shutdownErr, "reboot": rebootErr,
+		"suspend": h.Driver.Suspend(ctx, absent), "resume": h.Driver.Resume(ctx, absent),
+		"console": consoleErr, "console log": logErr, "channel": channelErr, "stats": statsErr,
+	} {
+		if !errors.Is(err, hypervisor.ErrNotFound) {
+			t.Errorf("%s of an absent machine: %v, want ErrNotFound", what, err)
+		}
+	}
+	if err := h.Driver.ResizeDisk(ctx, absent, 1<<20, NewKey()); !errors.Is(err, hypervisor.ErrNoDisk) {
+		t.Errorf("resize an absent disk: %v, want ErrNoDisk", err)
+	}
+	must(t, "trash an absent disk", h.Driver.TrashDisk(ctx, absent))
+
+	m := h.create(t, false)
+	for what, err := range map[string]error{
+		"suspend": h.Driver.Suspend(ctx, m.ID), "resume": h.Driver.Resume(ctx, m.ID),
+	} {
+		if !errors.Is(err, hypervisor.ErrState) {
+			t.Errorf("%s of a stopped machine: %v, want ErrState", what, err)
+		}
+	}
+
+	bad := m
+	bad.VCPUs = 0
+	keyless := h.Machine(t, false)
+	keyless.DiskKey = keyless.DiskKey[:5]
+	for what, err := range map[string]error{
+		"define without vcpus":       h.Driver.Define(ctx, bad),
+		"create disk without vcpus":  h.Driver.CreateDisk(ctx, bad),
+		"create disk with short key": h.Driver.CreateDisk(ctx, keyless),
+	} {
+		if !errors.Is(err, hypervisor.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", what, err)
+		}
+	}
+
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := h.Driver.Shutdown(gone, m.ID, 0); err == nil && h.inspect(t, m.ID).State != hypervisor.StateStopped {
+		t.Error("a call whose context has ended did something")
+	}
+	host, err := h.Driver.Host(ctx)
+	must(t, "host", err)
+	if host.Evidence == "" || host.Hypervisor == "" || (host.Acceleration != hypervisor.AccelKVM && host.Acceleration != hypervisor.AccelTCG) {
+		t.Errorf("host %+v", host)
+	}
+}

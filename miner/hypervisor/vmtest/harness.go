@@ -1,0 +1,147 @@
+// Package vmtest is the contract of a hypervisor.Driver as tests: one suite, which
+// every driver passes, the fake as well as the real one.
+//
+// The machines it runs hold a guest that keeps four promises: it counts its
+// boots on its disk, says "HIPPIUS BOOT" and the count on its serial console
+// when it is up, echoes what it hears there, and powers off on ACPI's button
+// (unless it is deaf) and when told to.
+package vmtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hippius/compute/miner/hypervisor"
+)
+
+// Harness is one driver under test and the hands that reach around it.
+type Harness struct {
+	Driver hypervisor.Driver
+	// Machine describes a new machine whose files exist; its disk does not.
+	// A deaf one ignores ACPI.
+	Machine func(t *testing.T, deaf bool) hypervisor.Machine
+	// Talker is like Machine, with an agent that echoes each line on the channel,
+	// but answers "size" with its disk's size in sectors of 512 bytes. Nil if
+	// there is none, NoTalker saying why.
+	Talker   func(t *testing.T) hypervisor.Machine
+	NoTalker string
+	// Reopen closes Driver and opens another, as a restarted agent does.
+	Reopen func(t *testing.T)
+	// KillProcess kills the machine's process without its knowing.
+	KillProcess func(t *testing.T, id hypervisor.ID)
+	// PowerOff makes the guest power itself off, by itself.
+	PowerOff func(t *testing.T, id hypervisor.ID)
+	// SetDown stops or starts the hypervisor's daemon.
+	SetDown func(t *testing.T, down bool)
+	// SetFull fills the disk that machines' disks go to, or makes room.
+	SetFull func(t *testing.T, full bool)
+	// Patience bounds how long a guest may take for anything; Deadline is one
+	// that a guest which listens always meets.
+	Patience time.Duration
+	Deadline time.Duration
+}
+
+// NewID makes a random id.
+func NewID() hypervisor.ID {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails
+	return hypervisor.ID(hex.EncodeToString(b))
+}
+
+// NewKey makes a random disk key.
+func NewKey() hypervisor.DiskKey {
+	b := make(hypervisor.DiskKey, hypervisor.DiskKeyBytes)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
+
+// BootLine is what a guest says on its console at its n-th boot.
+func BootLine(n int) string { return fmt.Sprintf("HIPPIUS BOOT %04d", n) }
+
+// create defines m with a disk and has it destroyed after the test.
+func (h *Harness) create(t *testing.T, deaf bool) hypervisor.Machine {
+	t.Helper()
+	m := h.Machine(t, deaf)
+	h.add(t, m)
+	return m
+}
+
+func (h *Harness) add(t *testing.T, m hypervisor.Machine) {
+	t.Helper()
+	h.destroyLater(t, m.ID)
+	must(t, "define", h.Driver.Define(t.Context(), m))
+	must(t, "create disk", h.Driver.CreateDisk(t.Context(), m))
+}
+
+func (h *Harness) destroyLater(t *testing.T, id hypervisor.ID) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), h.Patience)
+		defer cancel()
+		if err := h.Driver.Destroy(ctx, id); err != nil {
+			t.Errorf("destroy after the test: %v", err)
+		}
+	})
+}
+
+// boot starts m and waits until its guest has booted n times.
+func (h *Harness) boot(t *testing.T, m hypervisor.Machine, n int) {
+	t.Helper()
+	must(t, "start", h.Driver.Start(t.Context(), m.ID, m.DiskKey))
+	h.booted(t, m.ID, n)
+}
+
+func (h *Harness) booted(t *testing.T, id hypervisor.ID, n int) {
+	t.Helper()
+	h.eventually(t, BootLine(n)+" on the console", func() bool {
+		log, err := h.Driver.ConsoleLog(t.Context(), id)
+		must(t, "console log", err)
+		return bytes.Contains(log, []byte(BootLine(n)))
+	})
+}
+
+// eventually polls until ok, for at most h.Patience.
+func (h *Harness) eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(h.Patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited %v in vain for %s", h.Patience, what)
+		}
+	}
+}
+
+func (h *Harness) inspect(t *testing.T, id hypervisor.ID) hypervisor.Info {
+	t.Helper()
+	info, err := h.Driver.Inspect(t.Context(), id)
+	must(t, "inspect", err)
+	if info.ID != id {
+		t.Fatalf("inspected %s, got %s", id, info.ID)
+	}
+	return info
+}
+
+// reaches waits until the machine is in a state for a reason.
+func (h *Harness) reaches(t *testing.T, id hypervisor.ID, state hypervisor.State, reason hypervisor.StopReason) {
+	t.Helper()
+	var last hypervisor.Info
+	for end := time.Now().Add(h.Patience); ; time.Sleep(20 * time.Millisecond) {
+		last = h.inspect(t, id)
+		if last.State == state && last.StopReason == reason {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after %v the machine is %q (%q), want %q (%q)", h.Patience, last.State, last.StopReason, state, reason)
+		}
+	}
+}
+
+func must(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}

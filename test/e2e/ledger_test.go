@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/daemon/devnet"
+	"github.com/hippius/compute/internal/testkit"
+)
+
+// entry is what the chain said of a machine at one moment.
+type entry struct {
+	phase           corevm.Phase
+	reason, message string
+	on              bool
+	readyAt, lastAt int64
+	disk            bool
+	running         int64
+	stopped         int64
+}
+
+func (e entry) String() string {
+	return fmt.Sprintf("%s (%s: %s) ready %d, attested to %d: %d s running, %d s stopped",
+		e.phase, e.reason, e.message, e.readyAt, e.lastAt, e.running, e.stopped)
+}
+
+// ledger follows one machine on chain, as often as the chain changes it.
+type ledger struct {
+	net *devnet.Net
+	id  string
+	// maxGap is the chain's max_proof_gap_seconds.
+	maxGap int64
+
+	mu  sync.Mutex
+	all []entry // each differs from the one before
+}
+
+// follow begins a ledger that ends with the test.
+func follow(t *testing.T, n *devnet.Net, id string) *ledger {
+	t.Helper()
+	p, err := n.Chain().Params(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledger{net: n, id: id, maxGap: int64(p.Compute.GetMaxProofGapSeconds())} //nolint:gosec // at most 600
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			l.look(ctx)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	testkit.Eventually(t, time.Minute, func() error { return l.lacks(func(entry) bool { return true }) })
+	return l
+}
+
+func (l *ledger) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	v, err := l.net.Chain().VM(ctx, l.id)
+	if err != nil {
+		return // the chain may be what was killed
+	}
+	s, a := v.GetStatus(), v.GetStatus().GetAttestation()
+	e := entry{
+		phase: corevm.Phase(s.GetPhase()), reason: s.GetReason(), message: s.GetMessage(),
+		on: v.GetSpec().GetPower() == computev1.Power_POWER_ON, readyAt: s.GetReadyAt(), lastAt: a.GetLastAt(), disk: a.GetDisk(),
+		running: int64(a.GetRunningSeconds()), stopped: int64(a.GetStoppedSeconds()),
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 || l.all[len(l.all)-1] != e {
+		l.all = append(l.all, e)
+	}
+}
+
+// mark is the place where the ledger ends now.
+func (l *ledger) mark() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
+}
+
+// now is the newest entry.
+func (l *ledger) now() entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[len(l.all)-1]
+}
+
+// since lists the entries from a mark on.
+func (l *ledger) since(mark int) []entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]entry(nil), l.all[min(mark, len(l.all)):]...)
+}
+
+func (l *ledger) lacks(is func(entry) bool) error {
+	all := l.since(0)
+	if len(all) == 0 || !is(all[len(all)-1]) {
+		return fmt.Errorf("the chain says %v", all[max(0, len(all)-1):])
+	}
+	return nil
+}
+
+// await waits for an entry from a mark on of which is holds, and gives the first.
+func (l *ledger) await(t *testing.T, mark int, what string, is func(entry) bool) (found entry) {
+	t.Helper()
+	testkit.Eventually(t, 3*time.Minute, func() error {
+		all := l.since(mark)
+		for _, e := range all {
+			if is(e) {
+				found = e
+				return nil
+			}
+		}
+		return fmt.Errorf("never %s:\n%s", what, listed(all))
+	})
+	return found
+}
+
+func listed(all []entry) string {
+	var b strings.Builder
+	for _, e := range all {
+		fmt.Fprintln(&b, "  ", e)
+	}
+	return b.String()
+}
+
+// check holds every two entries of one run against the rule: what lies between
+// them is charged if it is at most the chain's gap, and else not at all.
+func (l *ledger) check(t *testing.T) {
+	t.Helper()
+	all := l.since(0)
+	for i := 1; i < len(all); i++ {
+		a, b := all[i-1], all[i]
+		if a.readyAt == 0 || a.readyAt != b.readyAt {
+			if b.running-a.running > l.maxGap {
+				t.Errorf("%d s were charged between runs:\n%s", b.running-a.running, listed(all[i-1:i+1]))
+			}
+			continue
+		}
+		if want := corevm.Attested(a.lastAt, b.lastAt, l.maxGap); b.running-a.running != want {
+			t.Errorf("%d s were charged, want %d:\n%s", b.running-a.running, want, listed(all[i-1:i+1]))
+		}
+	}
+}

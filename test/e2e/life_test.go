@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"testing"
+)
+
+func sha256Hex(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+type vmView struct {
+	ID             string `json:"id"`
+	Name           string `json:"name"`
+	Phase          string `json:"phase"`
+	MeshAddress    string `json:"mesh_address"`
+	RunningRate    uint64 `json:"running_ucredit_per_hour"`
+	StoppedRate    uint64 `json:"stopped_ucredit_per_hour"`
+	RunningSeconds uint64 `json:"running_seconds"`
+	StoppedSeconds uint64 `json:"stopped_seconds"`
+}
+
+type billingView struct {
+	Accrued  uint64 `json:"accrued_ucredit"`
+	Consumed uint64 `json:"consumed_ucredit"`
+	Rate     uint64 `json:"ucredit_per_hour"`
+}
+
+// A machine's whole life on simulated hosts, everything else real, and the bill to the unit.
+func TestLifeOfAMachine(t *testing.T) {
+	n := fakeNetwork(t, nil)
+	u := newTenant(t, n)
+	u.refused("billing buy", "vm", "create", "web-1", "--plan", "spark", "--image", "debian-12")
+	u.ok("billing", "buy", "20")
+	u.refused("no SSH key", "vm", "create", "web-1", "--plan", "spark", "--image", "debian-12")
+	u.ok("key", "add", "laptop", u.publicKey())
+	u.ok("vm", "create", "web-1", "--plan", "spark", "--image", "debian-12", "--app", "nginx", "--wait", "--timeout", "60s")
+
+	var before, after vmView
+	u.read(&before, "vm", "show", "web-1")
+	if before.Phase != "running" {
+		t.Fatalf("phase %q after --wait", before.Phase)
+	}
+	checkFigures(t, n)
+	u.ok("vm", "reboot", "web-1", "--wait", "--timeout", "60s")
+	u.ok("vm", "stop", "web-1", "--wait", "--timeout", "60s")
+	u.refused("stopped", "ssh", "web-1")
+	u.ok("vm", "start", "web-1", "--wait", "--timeout", "60s")
+	u.ok("vm", "rename", "web-1", "web-2")
+	u.read(&after, "vm", "show", "web-2")
+	if after.ID != before.ID || after.MeshAddress != before.MeshAddress {
+		t.Errorf("the machine was %+v and is %+v", before, after)
+	}
+	u.ok("vm", "rm", "web-2", "--yes", "--wait", "--timeout", "60s")
+	u.refused("no machine", "vm", "show", "web-2")
+
+	var vms []vmView
+	var bill billingView
+	u.read(&vms, "vm", "ls", "--all")
+	u.read(&bill, "billing")
+	if len(vms) != 1 || vms[0].RunningSeconds == 0 {
+		t.Fatalf("machines %+v; want one that ran", vms)
+	}
+	owed := (vms[0].RunningSeconds*vms[0].RunningRate + vms[0].StoppedSeconds*vms[0].StoppedRate) / 3600
+	if bill.Consumed+bill.Accrued != owed || bill.Rate != 0 {
+		t.Errorf("bill %+v; owed are %d for %+v", bill, owed, vms[0])
+	}
+	if err := n.Audit(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
