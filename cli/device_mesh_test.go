@@ -131,7 +131,7 @@ func TestLighthousesOfTheAccount(t *testing.T) {
 	var all []*meshv1.Lighthouse
 	var numbers []uint32
 	for n := range uint32(30) {
-		addr, err := mesh.Lighthouse(n + 1)
+		addr, err := mesh.LighthouseAddr(n + 1)
 		if err != nil {
 			t.Fatal(err)
 		}

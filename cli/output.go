@@ -9,7 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // format is how results are printed.
@@ -98,7 +98,7 @@ func (t *tableWriter) field(name, value string) {
 
 // clean drops what could move a terminal's cursor, colour it, or have a line read as another.
 func clean(s string) string {
-	return vm.Clean(s, len(s))
+	return text.Clean(s, len(s))
 }
 
 // cleanLines is clean for text of several lines.

@@ -8,7 +8,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
-	core "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 func (c *command) vm() *cobra.Command {
@@ -146,7 +146,7 @@ func (c *command) vmRename() *cobra.Command {
 		Example: "  hippius vm rename web-1 web-old", Args: cobra.ExactArgs(2), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			if err := core.ValidName("machine name", args[1]); err != nil {
+			if err := text.ValidName("machine name", args[1]); err != nil {
 				return usageError{err}
 			}
 			vm, err := c.lookUp(ctx, args[0])

@@ -10,13 +10,13 @@ import (
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
-	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // checkOrder refuses a machine that the chain would refuse, before a
 // passphrase is asked for and secrets are dealt. The chain has the last word.
 func (s *session) checkOrder(ctx context.Context, name string, f createFlags) error {
-	if err := vm.ValidName("machine name", name); err != nil {
+	if err := text.ValidName("machine name", name); err != nil {
 		return usageError{err}
 	}
 	plan, err := s.choosePlan(ctx, f.plan)

@@ -21,7 +21,7 @@ import (
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 	"github.com/hippius/compute/internal/peer"
 )
 
@@ -117,7 +117,7 @@ func hostError(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("%s: %s", what, corevm.Clean(status.Convert(err).Message(), maxRefusal))
+	return fmt.Errorf("%s: %s", what, text.Clean(status.Convert(err).Message(), maxRefusal))
 }
 
 func (s *signing) dialHost(ctx context.Context, vm *computev1.VM) (*grpc.ClientConn, ed25519.PublicKey, ed25519.PrivateKey, error) {

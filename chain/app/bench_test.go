@@ -27,7 +27,7 @@ func BenchmarkBlockOfSettlements(b *testing.B) {
 		b.StopTimer()
 		h.NextBlock(0)
 		for _, f := range funds {
-			if err := k.Accrue(h.Ctx(), apptest.Named(f.Name).Address, miner, 8900, h.Now()-30, h.Now()); err != nil {
+			if _, err := k.Accrue(h.Ctx(), apptest.Named(f.Name).Address, miner, 8900, h.Now()-30, h.Now()); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -110,7 +110,8 @@ func (w *meterWorld) serve(seconds, step int64) {
 		if w.stopper.running[w.tenant.Address] {
 			rate = sparkRunning
 		}
-		w.must(w.k.Accrue(w.Ctx(), w.tenant.Address, w.miner.Address, rate, from, w.Now()))
+		_, err := w.k.Accrue(w.Ctx(), w.tenant.Address, w.miner.Address, rate, from, w.Now())
+		w.must(err)
 	}
 	w.block(0)
 }
@@ -266,7 +267,7 @@ func TestSettlementsAreBounded(t *testing.T) {
 	}
 	h.NextBlock(30)
 	for _, f := range funds {
-		if err := k.Accrue(h.Ctx(), apptest.Named(f.Name).Address, miner, sparkRunning, h.Now()-30, h.Now()); err != nil {
+		if _, err := k.Accrue(h.Ctx(), apptest.Named(f.Name).Address, miner, sparkRunning, h.Now()-30, h.Now()); err != nil {
 			t.Fatal(err)
 		}
 		m, err := marketkeeper.NewQueryServer(k).Meter(h.Ctx(), &markettypes.QueryMeterRequest{Account: apptest.Named(f.Name).Address})
@@ -310,7 +311,8 @@ func TestCreateNeedsTenCredits(t *testing.T) {
 	w.must(w.k.RemoveVM(w.Ctx(), w.tenant.Address, 26_100))
 	wantErr(t, w.k.RemoveVM(w.Ctx(), w.tenant.Address, 26_101), markettypes.ErrMeter)
 	wantErr(t, w.k.SetRate(w.Ctx(), w.tenant.Address, w.miner.Address, -1), markettypes.ErrMeter)
-	wantErr(t, w.k.Accrue(w.Ctx(), w.tenant.Address, w.miner.Address, 1, w.Now(), w.Now()+1), markettypes.ErrMeter)
+	_, err = w.k.Accrue(w.Ctx(), w.tenant.Address, w.miner.Address, 1, w.Now(), w.Now()+1)
+	wantErr(t, err, markettypes.ErrMeter)
 }
 
 func TestCatalogue(t *testing.T) {
@@ -330,7 +332,7 @@ func TestCatalogue(t *testing.T) {
 	wantErr(t, err, markettypes.ErrUnknownPlan)
 
 	a := apptest.Named("a")
-	p := markettypes.PlanOf(plan.Plan{Name: "nano", VCPUs: 1, MemoryMiB: 512, DiskGiB: 4, IOPS: 100, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1})
+	p := markettypes.PlanOf(plan.Plan{Name: "nano", Size: plan.Size{VCPUs: 1, MemoryMiB: 512, DiskGiB: 4, IOPS: 100, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1}})
 	_, err = h.Deliver(a, &markettypes.MsgSetPlan{Authority: a.Address, Plan: p})
 	wantErr(t, err, markettypes.ErrUnauthorized, "governance")
 	gov := authtypes.NewModuleAddress("gov").String()

@@ -55,7 +55,7 @@ func history(t *testing.T, seed uint64, steps int) *apptest.Harness {
 		default:
 			from := h.Now()
 			h.NextBlock(1 + rng.Int64N(60))
-			if err := k.Marketplace.Accrue(h.Ctx(), a.Address, m.Address, rng.Uint64N(2*credit*3600/60), from, h.Now()); err != nil {
+			if _, err := k.Marketplace.Accrue(h.Ctx(), a.Address, m.Address, rng.Uint64N(2*credit*3600/60), from, h.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -24,6 +24,7 @@ import (
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/core/vm"
 )
 
 // Config of a Client. Network is required; everything else has a default.
@@ -159,8 +160,8 @@ func (c *Client) Check(ctx context.Context) error {
 
 // VMEverywhere asks every endpoint for a VM and fails unless all answer: what may be destroyed is not one node's
 // word. The answers are in the order of the profile.
-func (c *Client) VMEverywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
-	vms := make([]*computev1.VM, 0, len(c.conn.ends))
+func (c *Client) VMEverywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
+	vms := make([]vm.VM, 0, len(c.conn.ends))
 	for _, one := range c.each() {
 		v, err := one.VM(ctx, id)
 		if err != nil {

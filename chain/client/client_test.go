@@ -1,10 +1,12 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/core/vm"
 )
 
 func TestSend(t *testing.T) {
@@ -37,8 +40,8 @@ func TestSend(t *testing.T) {
 	_, err = s.AddSSHKey(t.Context(), "laptop", "ssh-ed25519 AAAA")
 	var refused *Error
 	require.ErrorAs(t, err, &refused)
-	require.ErrorIs(t, err, Code("compute", 7))
-	require.NotErrorIs(t, err, Code("compute", 8))
+	require.ErrorIs(t, err, MalformedKey)
+	require.NotErrorIs(t, err, KeyExists)
 	require.Equal(t, "the name laptop is taken; choose another", refused.Error())
 	require.NotEmpty(t, refused.TxHash)
 
@@ -55,7 +58,7 @@ func TestSendForAnotherChainIsRefused(t *testing.T) {
 	w := newWallet(t)
 	ch.fund(w.Address())
 	_, err := c.NewSender(w).AddSSHKey(t.Context(), "laptop", "k")
-	require.ErrorIs(t, err, Code(sdkCodespace, 4))
+	require.ErrorIs(t, err, Refusal("sdk/4"))
 	require.ErrorContains(t, c.Check(t.Context()), `is of chain "other-1", not "test-1"`)
 }
 
@@ -156,39 +159,41 @@ func TestFailover(t *testing.T) {
 
 func TestQueries(t *testing.T) {
 	ch := newChain()
-	for i := range 150 {
-		ch.vms = append(ch.vms, &computev1.VM{Id: fmt.Sprintf("%03d", i), Owner: "o", Spec: &computev1.VMSpec{Name: fmt.Sprint("n", i)}})
-	}
+	ch.vms = wireVMs(150)
+	third := ch.vms[3]
+	owner := third.GetOwner()
 	c := open(t, serve(t, ch, nil))
 	_, err := c.VM(t.Context(), "nope")
 	require.ErrorIs(t, err, ErrNotFound)
-	v, err := c.VMByName(t.Context(), "o", "n149")
+	v, err := c.VMByName(t.Context(), owner, "n149")
 	require.NoError(t, err)
-	require.Equal(t, "149", v.GetId())
-	all, err := c.VMs(t.Context(), "o", false)
+	require.Equal(t, "n149", v.Spec.Name)
+	all, err := c.VMs(t.Context(), owner, false)
 	require.NoError(t, err)
 	require.Len(t, all, 150)
-	every, err := c.VMEverywhere(t.Context(), "003")
+	id := vm.ID(third.GetId())
+	every, err := c.VMEverywhere(t.Context(), id)
 	require.NoError(t, err)
 	require.Len(t, every, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = c.VM(ctx, "003")
+	_, err = c.VM(ctx, id)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestMinerVMs(t *testing.T) {
 	ch := newChain()
 	ch.height, ch.oldest = 100, 20
-	for i := range 300 {
-		ch.vms = append(ch.vms, &computev1.VM{Id: fmt.Sprintf("%03d", i), ChangedHeight: int64(10 + i/10)}) // ten a block
+	ch.vms = wireVMs(300)
+	for i, v := range ch.vms {
+		v.ChangedHeight = int64(10 + i/10) // ten a block
 	}
 	c := open(t, serve(t, ch, nil))
-	ids := func(m MinerChanges) map[string]bool {
-		seen := map[string]bool{}
+	ids := func(m MinerChanges) map[vm.ID]bool {
+		seen := map[vm.ID]bool{}
 		for _, v := range m.VMs {
-			require.False(t, seen[v.GetId()], "twice")
-			seen[v.GetId()] = true
+			require.False(t, seen[v.ID], "twice")
+			seen[v.ID] = true
 		}
 		return seen
 	}
@@ -218,8 +223,9 @@ func TestTenants(t *testing.T) {
 	ch := newChain()
 	ch.height = 100
 	for i := range 600 {
-		ch.tenants = append(ch.tenants, &meshv1.Tenant{Owner: fmt.Sprintf("%03d", i), ChangedHeight: 50})
+		ch.tenants = append(ch.tenants, wireTenant(i))
 	}
+	slices.SortFunc(ch.tenants, func(a, b *meshv1.Tenant) int { return cmp.Compare(a.GetOwner(), b.GetOwner()) })
 	c := open(t, serve(t, ch, nil))
 	got, err := c.Tenants(t.Context(), 0)
 	require.NoError(t, err)

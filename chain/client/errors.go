@@ -24,8 +24,7 @@ var (
 	ErrInDoubt = errors.New("not seen in a block yet")
 )
 
-// Error is what the chain said of a transaction it did not carry out. Two are the same to errors.Is if codespace
-// and code are.
+// Error is what the chain said of a transaction it did not carry out. To errors.Is it is its Refusal.
 type Error struct {
 	// Codespace is the module that refused, e.g. "compute"; Code is its registered, never reused number.
 	Codespace string
@@ -39,16 +38,11 @@ type Error struct {
 // Error gives the sentence.
 func (e *Error) Error() string { return e.Sentence }
 
-// Is compares codespace and code.
-func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error)
-	return ok && t.Codespace == e.Codespace && t.Code == e.Code
-}
+// Is tells whether it is a Refusal.
+func (e *Error) Is(target error) bool { return target == e.Refusal() }
 
-// Code makes an Error to compare with: errors.Is(err, client.Code("compute", 7)).
-func Code(codespace string, code uint32) *Error {
-	return &Error{Codespace: codespace, Code: code, Sentence: fmt.Sprintf("%s error %d", codespace, code)}
-}
+// Refusal is the reason by module and code.
+func (e *Error) Refusal() Refusal { return refusalOf(e.Codespace, e.Code) }
 
 // InDoubtError names a transaction of which it is not known whether it will be in a block.
 type InDoubtError struct {
@@ -66,14 +60,6 @@ func (e *InDoubtError) Is(target error) bool { return target == ErrInDoubt }
 
 // Unwrap gives the cause.
 func (e *InDoubtError) Unwrap() error { return e.Cause }
-
-// Codes of the framework's own codespace that decide what the client does next.
-const (
-	sdkCodespace    = "sdk"
-	codeWrongSeq    = 32
-	codeInMempool   = 19
-	codeMempoolFull = 20
-)
 
 // refusal makes the Error of a transaction's result.
 func refusal(codespace string, code uint32, log, hash string) *Error {

@@ -49,6 +49,7 @@ type chain struct {
 	keys     map[string][]*computev1.SSHKey
 	vms      []*computev1.VM // by changed height
 	tenants  []*meshv1.Tenant
+	swapped  *computev1.VM // told in place of any VM
 	oldest   int64
 	calls    map[string]int
 	lose     int // how many next transactions to take and then drop
@@ -111,7 +112,7 @@ func (c *chain) check(raw []byte, expect func(addr string) uint64) (addr string,
 		return "", nil, 9, "unknown address"
 	}
 	if want := expect(addr); info.GetSequence() != want {
-		return "", nil, codeWrongSeq, fmt.Sprintf("account sequence mismatch, expected %d, got %d: incorrect account sequence", want, info.GetSequence())
+		return "", nil, 32, fmt.Sprintf("account sequence mismatch, expected %d, got %d: incorrect account sequence", want, info.GetSequence())
 	}
 	doc, err := proto.Marshal(&txv1beta1.SignDoc{BodyBytes: tx.GetBodyBytes(), AuthInfoBytes: tx.GetAuthInfoBytes(), ChainId: c.id, AccountNumber: acc.number})
 	if err != nil {
@@ -131,7 +132,7 @@ func (c txService) BroadcastTx(_ context.Context, r *txv1beta1.BroadcastTxReques
 	resp := &abciv1beta1.TxResponse{Txhash: txHash(r.GetTxBytes()), Code: code, RawLog: log}
 	switch {
 	case code != 0:
-		resp.Codespace = sdkCodespace
+		resp.Codespace = "sdk"
 	case c.lose > 0:
 		c.lose--
 	default:
@@ -160,7 +161,7 @@ func (c *chain) block() {
 		res := &abciv1beta1.TxResponse{Height: c.height, Txhash: txHash(raw)}
 		addr, body, code, log := c.check(raw, func(addr string) uint64 { return c.accounts[addr].sequence })
 		if code != 0 {
-			res.Codespace, res.Code, res.RawLog = sdkCodespace, code, log
+			res.Codespace, res.Code, res.RawLog = "sdk", code, log
 		} else {
 			c.accounts[addr].sequence++
 			c.execute(addr, body, res)
@@ -177,7 +178,7 @@ func (c *chain) execute(addr string, body *txv1beta1.TxBody, res *abciv1beta1.Tx
 		m, err := packed.UnmarshalNew()
 		add, ok := m.(*computev1.MsgAddSSHKey)
 		if err != nil || !ok || add.GetOwner() != addr {
-			res.Codespace, res.Code, res.RawLog = sdkCodespace, 6, "unknown request"
+			res.Codespace, res.Code, res.RawLog = "sdk", 6, "unknown request"
 			return
 		}
 		for _, k := range c.keys[addr] {
@@ -188,7 +189,8 @@ func (c *chain) execute(addr string, body *txv1beta1.TxBody, res *abciv1beta1.Tx
 			}
 		}
 		fingerprint := "SHA256:" + add.GetName()
-		c.keys[addr] = append(c.keys[addr], &computev1.SSHKey{Owner: addr, Name: add.GetName(), Fingerprint: fingerprint})
+		line, _ := wireKeyLine(1)
+		c.keys[addr] = append(c.keys[addr], &computev1.SSHKey{Owner: addr, Name: add.GetName(), PublicKey: line, Fingerprint: fingerprint})
 		value, err := proto.Marshal(&computev1.MsgAddSSHKeyResponse{Fingerprint: fingerprint})
 		if err != nil {
 			panic(err)
@@ -240,6 +242,9 @@ func (q computeQueries) SSHKeys(_ context.Context, r *computev1.QuerySSHKeysRequ
 func (q computeQueries) VM(_ context.Context, r *computev1.QueryVMRequest) (*computev1.QueryVMResponse, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.swapped != nil {
+		return &computev1.QueryVMResponse{Vm: q.swapped, Height: q.height}, nil
+	}
 	for _, v := range q.vms {
 		if v.GetId() == r.GetId() || r.GetName() != "" && v.GetSpec().GetName() == r.GetName() && v.GetOwner() == r.GetOwner() {
 			return &computev1.QueryVMResponse{Vm: v, Height: q.height}, nil
@@ -267,7 +272,7 @@ func (q computeQueries) MinerVMs(_ context.Context, r *computev1.QueryMinerVMsRe
 	q.count("MinerVMs")
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	out := &computev1.QueryMinerVMsResponse{Height: q.height, OldestHeight: q.oldest, Head: &computev1.Head{Height: q.height}}
+	out := &computev1.QueryMinerVMsResponse{Height: q.height, OldestHeight: q.oldest, Head: &computev1.Head{Height: q.height, Hash: make([]byte, hashSize)}}
 	for _, v := range q.vms {
 		after := v.GetChangedHeight() > r.GetAfterHeight() || v.GetChangedHeight() == r.GetAfterHeight() && r.GetAfterId() != "" && v.GetId() > r.GetAfterId()
 		if r.GetAll() {

@@ -2,12 +2,16 @@ package client
 
 import (
 	"context"
+	"net/netip"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 )
 
 // Each method here is one message sent by the sender's account and waited for; the errors are those of Send.
@@ -19,70 +23,73 @@ func (s *Sender) AddSSHKey(ctx context.Context, name, publicKey string) (string,
 }
 
 // RemoveSSHKey removes a key, by force also one that VMs name, and gives their ids: they keep it.
-func (s *Sender) RemoveSSHKey(ctx context.Context, name string, force bool) ([]string, error) {
+func (s *Sender) RemoveSSHKey(ctx context.Context, name string, force bool) ([]vm.ID, error) {
 	r, err := send[*computev1.MsgRemoveSSHKeyResponse](ctx, s, &computev1.MsgRemoveSSHKey{Owner: s.Address(), Name: name, Force: force})
-	return r.GetVmIds(), err
+	return decoded(err, "answer to the removal", r.GetVmIds(), func(d *decoder, ids []string) []vm.ID { return all(d, ids, (*decoder).id) })
 }
 
 // CreateVM orders a VM and gives its id.
-func (s *Sender) CreateVM(ctx context.Context, nonce []byte, spec *computev1.VMSpec, instances []*computev1.Instance) (string, error) {
-	r, err := send[*computev1.MsgCreateVMResponse](ctx, s, &computev1.MsgCreateVM{Owner: s.Address(), Nonce: nonce, Spec: spec, Instances: instances})
-	return r.GetId(), err
+func (s *Sender) CreateVM(ctx context.Context, nonce []byte, spec vm.Spec, instances []vm.Instance) (vm.ID, error) {
+	r, err := send[*computev1.MsgCreateVMResponse](ctx, s, &computev1.MsgCreateVM{Owner: s.Address(), Nonce: nonce, Spec: encodeSpec(spec), Instances: encodeInstances(instances)})
+	return decoded(err, "answer to the order", r.GetId(), (*decoder).id)
 }
 
 // DealInstances adds the records of further instances.
-func (s *Sender) DealInstances(ctx context.Context, vmID string, instances []*computev1.Instance) error {
-	_, err := s.Send(ctx, &computev1.MsgDealInstances{Owner: s.Address(), VmId: vmID, Instances: instances})
+func (s *Sender) DealInstances(ctx context.Context, id vm.ID, instances []vm.Instance) error {
+	_, err := s.Send(ctx, &computev1.MsgDealInstances{Owner: s.Address(), VmId: string(id), Instances: encodeInstances(instances)})
 	return err
 }
 
 // StartVM switches a VM on.
-func (s *Sender) StartVM(ctx context.Context, vmID string) error {
-	_, err := s.Send(ctx, &computev1.MsgStartVM{Owner: s.Address(), VmId: vmID})
+func (s *Sender) StartVM(ctx context.Context, id vm.ID) error {
+	_, err := s.Send(ctx, &computev1.MsgStartVM{Owner: s.Address(), VmId: string(id)})
 	return err
 }
 
 // StopVM switches a VM off; its disk stays.
-func (s *Sender) StopVM(ctx context.Context, vmID string) error {
-	_, err := s.Send(ctx, &computev1.MsgStopVM{Owner: s.Address(), VmId: vmID})
+func (s *Sender) StopVM(ctx context.Context, id vm.ID) error {
+	_, err := s.Send(ctx, &computev1.MsgStopVM{Owner: s.Address(), VmId: string(id)})
 	return err
 }
 
 // RebootVM restarts a running VM.
-func (s *Sender) RebootVM(ctx context.Context, vmID string) error {
-	_, err := s.Send(ctx, &computev1.MsgRebootVM{Owner: s.Address(), VmId: vmID})
+func (s *Sender) RebootVM(ctx context.Context, id vm.ID) error {
+	_, err := s.Send(ctx, &computev1.MsgRebootVM{Owner: s.Address(), VmId: string(id)})
 	return err
 }
 
 // RenameVM gives a VM another name, unique among the account's.
-func (s *Sender) RenameVM(ctx context.Context, vmID, name string) error {
-	_, err := s.Send(ctx, &computev1.MsgRenameVM{Owner: s.Address(), VmId: vmID, Name: name})
+func (s *Sender) RenameVM(ctx context.Context, id vm.ID, name string) error {
+	_, err := s.Send(ctx, &computev1.MsgRenameVM{Owner: s.Address(), VmId: string(id), Name: name})
 	return err
 }
 
 // ResizeVM orders the size of another plan, and tells whether the VM is restarted for it.
-func (s *Sender) ResizeVM(ctx context.Context, vmID, plan string) (restart bool, err error) {
-	r, err := send[*computev1.MsgResizeVMResponse](ctx, s, &computev1.MsgResizeVM{Owner: s.Address(), VmId: vmID, Plan: plan})
+func (s *Sender) ResizeVM(ctx context.Context, id vm.ID, plan string) (restart bool, err error) {
+	r, err := send[*computev1.MsgResizeVMResponse](ctx, s, &computev1.MsgResizeVM{Owner: s.Address(), VmId: string(id), Plan: plan})
 	return r.GetRestart(), err
 }
 
 // RebuildVM gives up what is on a VM's disk for a blank one from an image, and
 // gives the instance it comes up as. Without keys it names those it named.
-func (s *Sender) RebuildVM(ctx context.Context, vmID, image string, keys []string) (instance uint32, err error) {
-	r, err := send[*computev1.MsgRebuildVMResponse](ctx, s, &computev1.MsgRebuildVM{Owner: s.Address(), VmId: vmID, Image: image, SshKeys: keys})
+func (s *Sender) RebuildVM(ctx context.Context, id vm.ID, image string, keys []string) (instance uint32, err error) {
+	r, err := send[*computev1.MsgRebuildVMResponse](ctx, s, &computev1.MsgRebuildVM{Owner: s.Address(), VmId: string(id), Image: image, SshKeys: keys})
 	return r.GetInstanceSeq(), err
 }
 
 // TerminateVM ends a VM for good.
-func (s *Sender) TerminateVM(ctx context.Context, vmID string) error {
-	_, err := s.Send(ctx, &computev1.MsgTerminateVM{Owner: s.Address(), VmId: vmID})
+func (s *Sender) TerminateVM(ctx context.Context, id vm.ID) error {
+	_, err := s.Send(ctx, &computev1.MsgTerminateVM{Owner: s.Address(), VmId: string(id)})
 	return err
 }
 
 // ReportVM sends a miner's batch, at most 256 reports, and gives the chain's word on each.
-func (s *Sender) ReportVM(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
-	r, err := send[*computev1.MsgReportVMResponse](ctx, s, &computev1.MsgReportVM{Miner: s.Address(), Reports: reports})
-	return r.GetResults(), err
+func (s *Sender) ReportVM(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
+	r, err := send[*computev1.MsgReportVMResponse](ctx, s, &computev1.MsgReportVM{Miner: s.Address(), Reports: encodeReports(reports)})
+	return decoded(err, "answer to the reports", r.GetResults(), func(d *decoder, list []*computev1.ReportResult) []vm.ReportResult {
+		d.atMost("results", len(list), vm.MaxReports)
+		return all(d, list, decodeResult)
+	})
 }
 
 // Buy deposits uhip and gives the ucredit the recipient got. Reference is usable once for ever; empty for none.
@@ -91,10 +98,17 @@ func (s *Sender) Buy(ctx context.Context, recipient string, uhip uint64, referen
 	return r.GetUcredit(), err
 }
 
-// RegisterMiner bonds and offers, or changes what is offered. The operator is the sender.
-func (s *Sender) RegisterMiner(ctx context.Context, m *registryv1.MsgRegisterMiner) error {
-	m.Operator = s.Address()
-	_, err := s.Send(ctx, m)
+// RegisterMiner adds to the bond and offers, or changes what is offered. The operator is the sender.
+func (s *Sender) RegisterMiner(ctx context.Context, o node.Offer, bondUhip uint64) error {
+	c := o.Capacity
+	_, err := s.Send(ctx, &registryv1.MsgRegisterMiner{
+		Operator: s.Address(), Name: o.Name, Identity: o.Identity, Roles: o.Roles, Endpoint: o.Endpoint, Region: o.Region,
+		Capacity: &registryv1.Capacity{
+			Cores: c.Cores, MemoryMib: c.MemoryMiB, DiskGib: c.DiskGiB, Arch: o.Hardware.Arch, Acceleration: o.Hardware.Acceleration,
+			CpuModel: o.Hardware.CPUModel, DiskWriteBytesPerSecond: o.Hardware.DiskWriteBytesPerSecond,
+		},
+		BondUhip: bondUhip, Version: o.Version,
+	})
 	return err
 }
 
@@ -111,16 +125,17 @@ func (s *Sender) UnbondMiner(ctx context.Context) error {
 }
 
 // RegisterKeeper registers a validator's keeper. The operator is the sender.
-func (s *Sender) RegisterKeeper(ctx context.Context, m *registryv1.MsgRegisterKeeper) error {
-	m.Operator = s.Address()
-	_, err := s.Send(ctx, m)
+func (s *Sender) RegisterKeeper(ctx context.Context, k node.Keeper) error {
+	_, err := s.Send(ctx, &registryv1.MsgRegisterKeeper{
+		Operator: s.Address(), Identity: k.Identity, HpkeKey: k.HPKEKey, Endpoint: k.Endpoint, Name: k.Name,
+	})
 	return err
 }
 
-// RegisterTenant gets the account its block of addresses and gives its networks in CIDR form.
-func (s *Sender) RegisterTenant(ctx context.Context, caPublicKey []byte) ([]string, error) {
-	r, err := send[*meshv1.MsgRegisterTenantResponse](ctx, s, &meshv1.MsgRegisterTenant{Owner: s.Address(), CaPublicKey: caPublicKey})
-	return r.GetNetworks(), err
+// RegisterTenant gets the account its block of addresses.
+func (s *Sender) RegisterTenant(ctx context.Context, caPublicKey []byte) error {
+	_, err := s.Send(ctx, &meshv1.MsgRegisterTenant{Owner: s.Address(), CaPublicKey: caPublicKey})
+	return err
 }
 
 // SetTenantCA puts the account's CA certificate on chain, at most 1 KiB.
@@ -130,9 +145,9 @@ func (s *Sender) SetTenantCA(ctx context.Context, certificate []byte) error {
 }
 
 // AddDevice gives a device an address of the account's block.
-func (s *Sender) AddDevice(ctx context.Context, name string) (*meshv1.Device, error) {
+func (s *Sender) AddDevice(ctx context.Context, name string) (mesh.Device, error) {
 	r, err := send[*meshv1.MsgAddDeviceResponse](ctx, s, &meshv1.MsgAddDevice{Owner: s.Address(), Name: name})
-	return r.GetDevice(), err
+	return decoded(err, "answer to the device's addition", r.GetDevice(), decodeNewDevice)
 }
 
 // RemoveDevice takes a device's address back.
@@ -148,10 +163,11 @@ func (s *Sender) Revoke(ctx context.Context, fingerprints [][]byte) error {
 }
 
 // RegisterLighthouse registers or changes a lighthouse and gives its address. The operator is the sender.
-func (s *Sender) RegisterLighthouse(ctx context.Context, m *meshv1.MsgRegisterLighthouse) (string, error) {
-	m.Operator = s.Address()
-	r, err := send[*meshv1.MsgRegisterLighthouseResponse](ctx, s, m)
-	return r.GetAddress(), err
+func (s *Sender) RegisterLighthouse(ctx context.Context, l mesh.Lighthouse) (netip.Addr, error) {
+	r, err := send[*meshv1.MsgRegisterLighthouseResponse](ctx, s, &meshv1.MsgRegisterLighthouse{
+		Operator: s.Address(), Name: l.Name, CaCertificate: l.CACertificate, Endpoints: l.Endpoints, Relay: l.Relay,
+	})
+	return decoded(err, "answer to the lighthouse's registration", r.GetAddress(), decodeLighthouseAddress)
 }
 
 // RemoveLighthouse takes the sender's lighthouse off the chain.
@@ -164,4 +180,14 @@ func (s *Sender) RemoveLighthouse(ctx context.Context) error {
 func (s *Sender) ClaimEarnings(ctx context.Context) (uint64, error) {
 	r, err := send[*rankingv1.MsgClaimEarningsResponse](ctx, s, &rankingv1.MsgClaimEarnings{Operator: s.Address()})
 	return r.GetUhip(), err
+}
+
+// decoded is what a message's answer says. The message was carried out: an answer that cannot be used is an error all the same.
+func decoded[F, T any](err error, what string, answer F, decode func(*decoder, F) T) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	d := &decoder{}
+	return done(d, what, decode(d, answer))
 }

@@ -20,7 +20,7 @@ func TestOver(t *testing.T) {
 	require.ErrorContains(t, err, "1 connections to the network's 2 endpoints")
 	c, err := Over(Config{Network: n}, away, here)
 	require.NoError(t, err)
-	_, err = c.Head(t.Context())
+	_, err = c.Books(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 1}, []int{away.calls, here.calls})
 	require.NoError(t, c.Close())

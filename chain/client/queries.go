@@ -14,6 +14,12 @@ import (
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/core/credit"
+	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/params"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 )
 
 // Queries fail with ErrNotFound, ErrRefused or ErrUnavailable. Lists are whole: pages are fetched until the last.
@@ -26,59 +32,38 @@ const (
 	denom    = "uhip"
 )
 
-// Params of the modules that a client reckons with.
-type Params struct {
-	Credits     *creditsv1.Params
-	Marketplace *marketplacev1.Params
-	Registry    *registryv1.Params
-	Compute     *computev1.Params
-	Mesh        *meshv1.Params
-}
-
-// Params asks every module for its parameters.
-func (c *Client) Params(ctx context.Context) (Params, error) {
+// Params asks the modules for the parameters that a client reckons with.
+func (c *Client) Params(ctx context.Context) (params.Params, error) {
 	credits, err := c.credits.Params(ctx, &creditsv1.QueryParamsRequest{})
 	if err != nil {
-		return Params{}, queryError("credits parameters", err)
+		return params.Params{}, queryError("credits parameters", err)
 	}
 	marketplace, err := c.marketplace.Params(ctx, &marketplacev1.QueryParamsRequest{})
 	if err != nil {
-		return Params{}, queryError("marketplace parameters", err)
+		return params.Params{}, queryError("marketplace parameters", err)
 	}
 	registry, err := c.registry.Params(ctx, &registryv1.QueryParamsRequest{})
 	if err != nil {
-		return Params{}, queryError("registry parameters", err)
+		return params.Params{}, queryError("registry parameters", err)
 	}
 	compute, err := c.compute.Params(ctx, &computev1.QueryParamsRequest{})
 	if err != nil {
-		return Params{}, queryError("compute parameters", err)
+		return params.Params{}, queryError("compute parameters", err)
 	}
-	mesh, err := c.mesh.Params(ctx, &meshv1.QueryParamsRequest{})
-	if err != nil {
-		return Params{}, queryError("mesh parameters", err)
-	}
-	return Params{
-		Credits: credits.GetParams(), Marketplace: marketplace.GetParams(), Registry: registry.GetParams(),
-		Compute: compute.GetParams(), Mesh: mesh.GetParams(),
-	}, nil
+	d := &decoder{}
+	return done(d, "parameters", decodeParams(d, credits.GetParams(), marketplace.GetParams(), registry.GetParams(), compute.GetParams()))
 }
 
 // Balance of an account in credits; zero for an account the chain does not know.
-func (c *Client) Balance(ctx context.Context, address string) (*creditsv1.Balance, error) {
+func (c *Client) Balance(ctx context.Context, address string) (credit.Balance, error) {
 	r, err := c.credits.Balance(ctx, &creditsv1.QueryBalanceRequest{Address: address})
-	if err != nil {
-		return nil, queryError("balance of "+address, err)
-	}
-	return r.GetBalance(), nil
+	return one("balance of "+address, err, r.GetBalance(), decodeBalance)
 }
 
-// Totals are the books of x/credits.
-func (c *Client) Totals(ctx context.Context) (*creditsv1.QueryTotalsResponse, error) {
+// Books of x/credits.
+func (c *Client) Books(ctx context.Context) (credit.Books, error) {
 	r, err := c.credits.Totals(ctx, &creditsv1.QueryTotalsRequest{})
-	if err != nil {
-		return nil, queryError("totals", err)
-	}
-	return r, nil
+	return one("totals", err, r.GetTotals(), decodeBooks)
 }
 
 // Uhip is an account's staking coins.
@@ -95,158 +80,147 @@ func (c *Client) Uhip(ctx context.Context, address string) (uint64, error) {
 }
 
 // Plans with their prices, smallest first.
-func (c *Client) Plans(ctx context.Context) ([]*marketplacev1.PlanPrice, error) {
+func (c *Client) Plans(ctx context.Context) ([]plan.Priced, error) {
 	r, err := c.marketplace.Plans(ctx, &marketplacev1.QueryPlansRequest{})
-	if err != nil {
-		return nil, queryError("plans", err)
-	}
-	return r.GetPlans(), nil
+	return whole("plans", err, r.GetPlans(), decodePrice)
 }
 
 // Images of the catalogue.
-func (c *Client) Images(ctx context.Context) ([]*marketplacev1.Image, error) {
+func (c *Client) Images(ctx context.Context) ([]plan.Image, error) {
 	r, err := c.marketplace.Images(ctx, &marketplacev1.QueryImagesRequest{})
-	if err != nil {
-		return nil, queryError("images", err)
-	}
-	return r.GetImages(), nil
+	return whole("images", err, r.GetImages(), decodeImage)
 }
 
 // Apps of the catalogue.
-func (c *Client) Apps(ctx context.Context) ([]*marketplacev1.App, error) {
+func (c *Client) Apps(ctx context.Context) ([]plan.App, error) {
 	r, err := c.marketplace.Apps(ctx, &marketplacev1.QueryAppsRequest{})
-	if err != nil {
-		return nil, queryError("applications", err)
-	}
-	return r.GetApps(), nil
+	return whole("applications", err, r.GetApps(), decodeApp)
 }
 
 // Quote says what a VM of a plan would cost the account.
-func (c *Client) Quote(ctx context.Context, account, plan string) (*marketplacev1.QueryQuoteResponse, error) {
-	r, err := c.marketplace.Quote(ctx, &marketplacev1.QueryQuoteRequest{Account: account, Plan: plan})
-	if err != nil {
-		return nil, queryError("quote for "+plan, err)
-	}
-	return r, nil
+func (c *Client) Quote(ctx context.Context, account, name string) (plan.Quote, error) {
+	r, err := c.marketplace.Quote(ctx, &marketplacev1.QueryQuoteRequest{Account: account, Plan: name})
+	return one("quote for "+name, err, r, decodeQuote)
 }
 
-// Meter of an account: rate, accrued, runway.
-func (c *Client) Meter(ctx context.Context, account string) (*marketplacev1.QueryMeterResponse, error) {
+// Statement of what an account is charged.
+func (c *Client) Statement(ctx context.Context, account string) (credit.Statement, error) {
 	r, err := c.marketplace.Meter(ctx, &marketplacev1.QueryMeterRequest{Account: account})
-	if err != nil {
-		return nil, queryError("meter of "+account, err)
-	}
-	return r, nil
+	return one("meter of "+account, err, r, decodeStatement)
 }
 
 // Miner by its operator's address.
-func (c *Client) Miner(ctx context.Context, operator string) (*registryv1.Miner, error) {
+func (c *Client) Miner(ctx context.Context, operator string) (node.Miner, error) {
 	r, err := c.registry.Miner(ctx, &registryv1.QueryMinerRequest{Operator: operator})
-	if err != nil {
-		return nil, queryError("miner "+operator, err)
-	}
-	return r.GetMiner(), nil
+	return one("miner "+operator, err, r.GetMiner(), decodeMiner)
 }
 
 // Miners there are.
-func (c *Client) Miners(ctx context.Context) ([]*registryv1.Miner, error) {
-	return collect("miners", func(page *queryv1beta1.PageRequest) ([]*registryv1.Miner, *queryv1beta1.PageResponse, error) {
+func (c *Client) Miners(ctx context.Context) ([]node.Miner, error) {
+	return collect("miners", decodeMiner, func(page *queryv1beta1.PageRequest) ([]*registryv1.Miner, *queryv1beta1.PageResponse, error) {
 		r, err := c.registry.Miners(ctx, &registryv1.QueryMinersRequest{Pagination: page})
 		return r.GetMiners(), r.GetPagination(), err
 	})
 }
 
 // Committee of keepers to deal to.
-func (c *Client) Committee(ctx context.Context) (*registryv1.Committee, error) {
+func (c *Client) Committee(ctx context.Context) (node.Committee, error) {
 	r, err := c.registry.Committee(ctx, &registryv1.QueryCommitteeRequest{})
-	if err != nil {
-		return nil, queryError("keeper committee", err)
-	}
-	return r.GetCommittee(), nil
+	return one("keeper committee", err, r.GetCommittee(), decodeCommittee)
 }
 
 // SSHKeys of an account.
-func (c *Client) SSHKeys(ctx context.Context, owner string) ([]*computev1.SSHKey, error) {
+func (c *Client) SSHKeys(ctx context.Context, owner string) ([]vm.SSHKey, error) {
 	r, err := c.compute.SSHKeys(ctx, &computev1.QuerySSHKeysRequest{Owner: owner})
-	if err != nil {
-		return nil, queryError("SSH keys of "+owner, err)
-	}
-	return r.GetKeys(), nil
+	return whole("SSH keys of "+owner, err, r.GetKeys(), decodeSSHKey)
 }
 
 // VM by its id.
-func (c *Client) VM(ctx context.Context, id string) (*computev1.VM, error) {
-	r, err := c.compute.VM(ctx, &computev1.QueryVMRequest{Id: id})
-	if err != nil {
-		return nil, queryError("VM "+id, err)
-	}
-	return r.GetVm(), nil
+func (c *Client) VM(ctx context.Context, id vm.ID) (vm.VM, error) {
+	r, err := c.compute.VM(ctx, &computev1.QueryVMRequest{Id: string(id)})
+	return one("VM "+string(id), err, r.GetVm(), func(d *decoder, v *computev1.VM) vm.VM {
+		out := decodeVM(d, v)
+		if d.err == nil && out.ID != id {
+			d.fail("it is of VM %s", out.ID)
+		}
+		return out
+	})
 }
 
 // VMByName is the account's VM of that name which is not terminated.
-func (c *Client) VMByName(ctx context.Context, owner, name string) (*computev1.VM, error) {
+func (c *Client) VMByName(ctx context.Context, owner, name string) (vm.VM, error) {
 	r, err := c.compute.VM(ctx, &computev1.QueryVMRequest{Owner: owner, Name: name})
-	if err != nil {
-		return nil, queryError("VM "+name, err)
-	}
-	return r.GetVm(), nil
+	return one("VM "+name, err, r.GetVm(), func(d *decoder, v *computev1.VM) vm.VM {
+		out := decodeVM(d, v)
+		if d.err == nil && (out.Owner != owner || out.Spec.Name != name) {
+			d.fail("it is of VM %s of %s", out.Spec.Name, out.Owner)
+		}
+		return out
+	})
 }
 
 // VMs of an account; terminated ones only on request.
-func (c *Client) VMs(ctx context.Context, owner string, terminated bool) ([]*computev1.VM, error) {
-	return collect("VMs of "+owner, func(page *queryv1beta1.PageRequest) ([]*computev1.VM, *queryv1beta1.PageResponse, error) {
+func (c *Client) VMs(ctx context.Context, owner string, terminated bool) ([]vm.VM, error) {
+	return collect("VMs of "+owner, decodeVM, func(page *queryv1beta1.PageRequest) ([]*computev1.VM, *queryv1beta1.PageResponse, error) {
 		r, err := c.compute.VMs(ctx, &computev1.QueryVMsRequest{Owner: owner, Terminated: terminated, Pagination: page})
 		return r.GetVms(), r.GetPagination(), err
 	})
 }
 
 // Head is the newest block that a guest may sign.
-func (c *Client) Head(ctx context.Context) (*computev1.Head, error) {
+func (c *Client) Head(ctx context.Context) (vm.Head, error) {
 	r, err := c.compute.Head(ctx, &computev1.QueryHeadRequest{})
-	if err != nil {
-		return nil, queryError("newest block", err)
-	}
-	return r.GetHead(), nil
+	return one("newest block", err, r.GetHead(), decodeHead)
 }
 
 // Tenant is an account's place in the mesh.
-func (c *Client) Tenant(ctx context.Context, owner string) (*meshv1.Tenant, error) {
+func (c *Client) Tenant(ctx context.Context, owner string) (mesh.Tenant, error) {
 	r, err := c.mesh.Tenant(ctx, &meshv1.QueryTenantRequest{Owner: owner})
-	if err != nil {
-		return nil, queryError("tenant "+owner, err)
-	}
-	return r.GetTenant(), nil
+	return one("tenant "+owner, err, r.GetTenant(), decodeTenant)
 }
 
 // Lighthouses there are.
-func (c *Client) Lighthouses(ctx context.Context) ([]*meshv1.Lighthouse, error) {
+func (c *Client) Lighthouses(ctx context.Context) ([]mesh.Lighthouse, error) {
 	r, err := c.mesh.Lighthouses(ctx, &meshv1.QueryLighthousesRequest{})
-	if err != nil {
-		return nil, queryError("lighthouses", err)
-	}
-	return r.GetLighthouses(), nil
+	return whole("lighthouses", err, r.GetLighthouses(), decodeLighthouse)
 }
 
 // Earnings of a miner.
-func (c *Client) Earnings(ctx context.Context, operator string) (*rankingv1.Earnings, error) {
+func (c *Client) Earnings(ctx context.Context, operator string) (credit.Earnings, error) {
 	r, err := c.ranking.Earnings(ctx, &rankingv1.QueryEarningsRequest{Operator: operator})
-	if err != nil {
-		return nil, queryError("earnings of "+operator, err)
-	}
-	return r.GetEarnings(), nil
+	return one("earnings of "+operator, err, r.GetEarnings(), decodeEarnings)
 }
 
-func collect[T any](what string, fetch func(*queryv1beta1.PageRequest) ([]T, *queryv1beta1.PageResponse, error)) ([]T, error) {
-	var all []T
+// one gives what an answer says, or why there is none.
+func one[F, T any](what string, err error, answer F, decode func(*decoder, F) T) (T, error) {
+	var none T
+	if err != nil {
+		return none, queryError(what, err)
+	}
+	d := &decoder{}
+	return done(d, what, decode(d, answer))
+}
+
+// whole is one for a list that comes in one piece.
+func whole[F, T any](what string, err error, answer []F, decode func(*decoder, F) T) ([]T, error) {
+	return one(what, err, answer, func(d *decoder, list []F) []T {
+		d.atMost(what, len(list), maxListed)
+		return all(d, list, decode)
+	})
+}
+
+func collect[F, T any](what string, decode func(*decoder, F) T, fetch func(*queryv1beta1.PageRequest) ([]F, *queryv1beta1.PageResponse, error)) ([]T, error) {
+	var found []T
 	var key []byte
 	for range maxPages {
 		items, page, err := fetch(&queryv1beta1.PageRequest{Key: key, Limit: pageSize})
+		list, err := one(what, err, items, func(d *decoder, list []F) []T { return all(d, list, decode) })
 		if err != nil {
-			return nil, queryError(what, err)
+			return nil, err
 		}
-		all = append(all, items...)
+		found = append(found, list...)
 		if key = page.GetNextKey(); len(key) == 0 {
-			return all, nil
+			return found, nil
 		}
 	}
 	return nil, fmt.Errorf("%s: the list does not end", what)

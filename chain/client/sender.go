@@ -83,7 +83,7 @@ func (s *Sender) Broadcast(ctx context.Context, msgs ...proto.Message) (hash str
 		}
 		h, err := s.handOver(ctx, acc, msgs)
 		// The chain tells the number after the last block. What another sender handed over since comes before.
-		for ahead := 0; attempt > 0 && ahead < maxAhead && errors.Is(err, Code(sdkCodespace, codeWrongSeq)); ahead++ {
+		for ahead := 0; attempt > 0 && ahead < maxAhead && errors.Is(err, wrongSeq); ahead++ {
 			acc = s.step(acc)
 			h, err = s.handOver(ctx, acc, msgs)
 		}
@@ -118,7 +118,7 @@ func (s *Sender) handOver(ctx context.Context, acc account, msgs []proto.Message
 
 // retryable says that the same messages signed anew may be taken.
 func retryable(err error) bool {
-	return errors.Is(err, Code(sdkCodespace, codeWrongSeq)) || errors.Is(err, Code(sdkCodespace, codeMempoolFull))
+	return errors.Is(err, wrongSeq) || errors.Is(err, mempoolFull)
 }
 
 func (s *Sender) account(ctx context.Context) (account, error) {

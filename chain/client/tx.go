@@ -113,7 +113,7 @@ func (c *Client) broadcast(ctx context.Context, raw []byte) error {
 		return queryError("send transaction", err)
 	}
 	r := resp.GetTxResponse()
-	if r.GetCode() == 0 || r.GetCodespace() == sdkCodespace && r.GetCode() == codeInMempool {
+	if r.GetCode() == 0 || refusalOf(r.GetCodespace(), r.GetCode()) == inMempool {
 		return nil
 	}
 	return refusal(r.GetCodespace(), r.GetCode(), r.GetRawLog(), "")

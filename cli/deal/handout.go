@@ -17,7 +17,7 @@ import (
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
-	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 const (
@@ -75,7 +75,7 @@ func (d *Dealer) give(ctx context.Context, vmID string, k *registryv1.Keeper, pa
 		}
 		// The same deal twice is one deal to a keeper.
 		if attempt == keeperAttempts || status.Code(err) != codes.Unavailable {
-			return nil, errors.New(vm.Clean(status.Convert(err).Message(), maxRefusal))
+			return nil, errors.New(text.Clean(status.Convert(err).Message(), maxRefusal))
 		}
 		select {
 		case <-ctx.Done():

@@ -144,17 +144,17 @@ type Interval struct {
 
 // Accrue adds an attested interval. What ended more than lag seconds before now
 // can be settled at once, the rest waits as a segment. Never more is taken on
-// than the balance can pay: the dropped units are returned, and nobody owes them.
-func (m *Meter) Accrue(iv Interval, now, lag int64, balance uint64) (dropped uint64, err error) {
+// than the balance can pay: it returns the units taken, and those dropped, which nobody owes.
+func (m *Meter) Accrue(iv Interval, now, lag int64, balance uint64) (taken, dropped uint64, err error) {
 	switch {
 	case iv.Miner == "":
-		return 0, errors.New("an attested interval needs the miner that served it")
+		return 0, 0, errors.New("an attested interval needs the miner that served it")
 	case iv.From <= 0 || iv.To < iv.From || iv.To > now:
-		return 0, fmt.Errorf("attested interval %d to %d is not in the past of %d", iv.From, iv.To, now)
+		return 0, 0, fmt.Errorf("attested interval %d to %d is not in the past of %d", iv.From, iv.To, now)
 	case iv.To-iv.From > MaxInterval:
-		return 0, fmt.Errorf("attested interval of %d s; at most %d", iv.To-iv.From, MaxInterval)
+		return 0, 0, fmt.Errorf("attested interval of %d s; at most %d", iv.To-iv.From, MaxInterval)
 	case iv.Rate > MaxRate:
-		return 0, fmt.Errorf("rate of %d ucredit an hour; at most %d", iv.Rate, uint64(MaxRate))
+		return 0, 0, fmt.Errorf("rate of %d ucredit an hour; at most %d", iv.Rate, uint64(MaxRate))
 	}
 	units := iv.Rate * uint64(iv.To-iv.From) // at most 3.6e15
 	room := payable(balance)
@@ -167,7 +167,7 @@ func (m *Meter) Accrue(iv Interval, now, lag int64, balance uint64) (dropped uin
 			m.segment(iv.Miner, iv.To, take)
 		}
 	}
-	return units - take, nil
+	return take, units - take, nil
 }
 
 // payable is how many units a balance pays for.

@@ -31,7 +31,7 @@ func TestSettledOnceOrEverySecond(t *testing.T) {
 				rate := rapid.Uint64Range(0, 300_000).Draw(t, "rate")
 				iv := Interval{Miner: m, Rate: rate, From: now - step, To: now}
 				for _, meter := range []*Meter{&once, &often} {
-					if d, err := meter.Accrue(iv, now, lag, balance); err != nil || d != 0 {
+					if _, d, err := meter.Accrue(iv, now, lag, balance); err != nil || d != 0 {
 						t.Fatal(d, err)
 					}
 				}
@@ -85,9 +85,12 @@ func TestMeterLife(t *testing.T) {
 				rate := rapid.Uint64Range(0, 900_000).Draw(t, "rate")
 				secs := rapid.Int64Range(0, 60).Draw(t, "secs")
 				to := now - rapid.Int64Range(0, 20).Draw(t, "ago")
-				d, err := m.Accrue(Interval{rapid.SampledFrom(miners).Draw(t, "miner"), rate, to - secs, to}, now, lag, balance)
+				taken, d, err := m.Accrue(Interval{rapid.SampledFrom(miners).Draw(t, "miner"), rate, to - secs, to}, now, lag, balance)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if taken+d != rate*uint64(secs) {
+					t.Fatalf("of %d units %d were taken and %d dropped", rate*uint64(secs), taken, d)
 				}
 				attested += rate * uint64(secs)
 				droppedUnits += d
@@ -138,22 +141,22 @@ func TestMeterLife(t *testing.T) {
 func TestNoDebts(t *testing.T) {
 	var m Meter
 	// 3600 ucredit an hour is one a second; the balance pays for 10 of 60 seconds.
-	dropped, err := m.Accrue(Interval{"hip1a", 3600, t0, t0 + 60}, t0+60, 0, 10)
-	if err != nil || dropped != 50*3600 {
-		t.Fatalf("dropped %d units, %v", dropped, err)
+	taken, dropped, err := m.Accrue(Interval{"hip1a", 3600, t0, t0 + 60}, t0+60, 0, 10)
+	if err != nil || taken != 10*3600 || dropped != 50*3600 {
+		t.Fatalf("took %d and dropped %d units, %v", taken, dropped, err)
 	}
 	if got := m.Settle(t0+60, 0, 10); got.Total != 10 || got.Dropped != 0 {
 		t.Fatalf("%+v", got)
 	}
 	// At a balance of 0 nothing accrues, so nothing is owed after the next purchase.
-	if _, err := m.Accrue(Interval{"hip1a", 3600, t0 + 60, t0 + 120}, t0+120, 0, 0); err != nil {
+	if _, _, err := m.Accrue(Interval{"hip1a", 3600, t0 + 60, t0 + 120}, t0+120, 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.Settle(t0+120, 0, 1000); got.Total != 0 {
 		t.Fatalf("old time charged after a purchase: %+v", got)
 	}
 	// A fee that eats what was owed is forgiven.
-	if _, err := m.Accrue(Interval{"hip1a", 3600, t0 + 120, t0 + 150}, t0+150, 0, 1000); err != nil {
+	if _, _, err := m.Accrue(Interval{"hip1a", 3600, t0 + 120, t0 + 150}, t0+150, 0, 1000); err != nil {
 		t.Fatal(err)
 	}
 	if got := m.Settle(t0+150, 0, 20); got.Total != 20 || got.Dropped != 10 {
@@ -165,7 +168,7 @@ func TestLagKeepsBack(t *testing.T) {
 	var m Meter
 	for i := range int64(4) { // 30 s each, lag 90
 		from := t0 + 30*i
-		if _, err := m.Accrue(Interval{"hip1a", 3600, from, from + 30}, from+30, 90, 1e6); err != nil {
+		if _, _, err := m.Accrue(Interval{"hip1a", 3600, from, from + 30}, from+30, 90, 1e6); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +193,7 @@ func TestAccrueRefuses(t *testing.T) {
 		"rate":     {"a", MaxRate + 1, t0, t0 + 1},
 	} {
 		var m Meter
-		if _, err := m.Accrue(iv, t0+100, 0, 1e9); err == nil || !reflect.DeepEqual(m, Meter{}) {
+		if _, _, err := m.Accrue(iv, t0+100, 0, 1e9); err == nil || !reflect.DeepEqual(m, Meter{}) {
 			t.Errorf("%s: %v, meter %+v", name, err, m)
 		}
 	}

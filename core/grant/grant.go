@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // MaxLife is how far ahead of now a grant may expire.
@@ -27,7 +29,7 @@ const (
 type Grant struct {
 	Purpose Purpose
 	ChainID string
-	VMID    string
+	VMID    vm.ID
 	// Audience is the Ed25519 identity of the party addressed, ClientKey that of the caller.
 	Audience  []byte
 	ClientKey []byte
@@ -51,7 +53,7 @@ func (g Grant) Digest() []byte {
 type Want struct {
 	Purpose   Purpose
 	ChainID   string
-	VMID      string
+	VMID      vm.ID
 	Audience  []byte
 	ClientKey []byte
 	Now       time.Time

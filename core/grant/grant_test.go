@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 	"time"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 func sample() (Grant, Want) {
@@ -74,8 +76,8 @@ func TestDigestSeparatesFields(t *testing.T) {
 func FuzzDigest(f *testing.F) {
 	f.Add("deal", "c", "v", "deal", "cv", "")
 	f.Fuzz(func(t *testing.T, p1, c1, v1, p2, c2, v2 string) {
-		a := Grant{Purpose: Purpose(p1), ChainID: c1, VMID: v1}
-		b := Grant{Purpose: Purpose(p2), ChainID: c2, VMID: v2}
+		a := Grant{Purpose: Purpose(p1), ChainID: c1, VMID: vm.ID(v1)}
+		b := Grant{Purpose: Purpose(p2), ChainID: c2, VMID: vm.ID(v2)}
 		same := p1 == p2 && c1 == c2 && v1 == v2
 		if bytes.Equal(a.Digest(), b.Digest()) != same {
 			t.Fatalf("%+v and %+v", a, b)

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // Names both sides find each other by.
@@ -54,7 +56,7 @@ type Mesh struct {
 type Config struct {
 	Version  int    `json:"version"`
 	ChainID  string `json:"chain_id"`
-	VMID     string `json:"vm_id"`
+	VMID     vm.ID  `json:"vm_id"`
 	Seq      uint32 `json:"seq"`
 	Hostname string `json:"hostname"`
 	// ProofKey is the Ed25519 seed, 32 bytes.

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // Limits of what keepers store, in bytes. Eight bundles and the user data stay under 128 KiB a VM.
@@ -27,7 +29,7 @@ const KeySize = 32
 // makes it; only the miner that holds the VM opens it.
 type Bundle struct {
 	Version int    `json:"version"`
-	VMID    string `json:"vm_id"`
+	VMID    vm.ID  `json:"vm_id"`
 	Seq     uint32 `json:"seq"`
 	// ProofKey is the Ed25519 seed of the guest key, 32 bytes.
 	ProofKey []byte `json:"proof_key"`
@@ -64,7 +66,7 @@ func EncodeBundle(b Bundle) ([]byte, error) {
 }
 
 // DecodeBundle reads what EncodeBundle gave and checks that it belongs to the VM and instance.
-func DecodeBundle(data []byte, vmID string, seq uint32) (Bundle, error) {
+func DecodeBundle(data []byte, id vm.ID, seq uint32) (Bundle, error) {
 	var b Bundle
 	if len(data) > MaxBundle {
 		return b, fmt.Errorf("bundle has %d bytes; at most %d are accepted", len(data), MaxBundle)
@@ -80,8 +82,8 @@ func DecodeBundle(data []byte, vmID string, seq uint32) (Bundle, error) {
 	if err := b.check(); err != nil {
 		return Bundle{}, err
 	}
-	if b.VMID != vmID || b.Seq != seq {
-		return Bundle{}, fmt.Errorf("bundle is of VM %.40q instance %d, not %q instance %d", b.VMID, b.Seq, vmID, seq)
+	if b.VMID != id || b.Seq != seq {
+		return Bundle{}, fmt.Errorf("bundle is of VM %.40q instance %d, not %q instance %d", b.VMID, b.Seq, id, seq)
 	}
 	return b, nil
 }

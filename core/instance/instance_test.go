@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 const vmID = "00112233445566778899aabbccddeeff"
@@ -38,7 +40,7 @@ func TestBundle(t *testing.T) {
 		if _, err := DecodeBundle(data, vmID, 3); err == nil {
 			t.Error("accepted as another instance")
 		}
-		if _, err := DecodeBundle(data, strings.Repeat("f", 32), 2); err == nil {
+		if _, err := DecodeBundle(data, vm.ID(strings.Repeat("f", 32)), 2); err == nil {
 			t.Error("accepted as another VM")
 		}
 	}

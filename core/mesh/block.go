@@ -107,15 +107,15 @@ func (b Block) VMHost(addr netip.Addr) (uint32, error) {
 	return host, nil
 }
 
-// Lighthouse is the address of the n-th lighthouse, 1 to MaxLighthouses.
-func Lighthouse(n uint32) (netip.Addr, error) {
+// LighthouseAddr is the address of the n-th lighthouse, 1 to MaxLighthouses.
+func LighthouseAddr(n uint32) (netip.Addr, error) {
 	if n < 1 || n > MaxLighthouses {
 		return netip.Addr{}, fmt.Errorf("lighthouse number %d is outside 1 to %d", n, MaxLighthouses)
 	}
 	return v4(lighthouseBase + n), nil
 }
 
-// LighthouseNumber is the inverse of Lighthouse.
+// LighthouseNumber is the inverse of LighthouseAddr.
 func LighthouseNumber(addr netip.Addr) (uint32, error) {
 	if addr.Is4() {
 		a := addr.As4()

@@ -81,7 +81,7 @@ func TestOneFormOfAnAddress(t *testing.T) {
 
 func TestLighthouses(t *testing.T) {
 	for _, n := range []uint32{1, 2, 256, MaxLighthouses} {
-		a, err := Lighthouse(n)
+		a, err := LighthouseAddr(n)
 		if err != nil || !LighthouseNetwork().Contains(a) {
 			t.Fatalf("lighthouse %d: %s, %v", n, a, err)
 		}
@@ -90,7 +90,7 @@ func TestLighthouses(t *testing.T) {
 		}
 	}
 	for _, n := range []uint32{0, MaxLighthouses + 1} {
-		if a, err := Lighthouse(n); err == nil {
+		if a, err := LighthouseAddr(n); err == nil {
 			t.Errorf("lighthouse %d is %s", n, a)
 		}
 	}

@@ -5,7 +5,6 @@ package plan
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -15,49 +14,21 @@ import (
 // MiBPerGiB turns GiB into MiB.
 const MiBPerGiB = 1024
 
-// Plan is a size of virtual machine.
+// Plan is a size of virtual machine that is offered under a name.
 type Plan struct {
-	Name      string `json:"name"`
-	VCPUs     uint32 `json:"vcpus"`
-	MemoryMiB uint64 `json:"memory_mib"`
-	DiskGiB   uint64 `json:"disk_gib"`
-	// IOPS and DiskBytesPerSecond bound the disk, NetworkBitsPerSecond the network, each way.
-	IOPS                 uint32 `json:"iops"`
-	DiskBytesPerSecond   uint64 `json:"disk_bytes_per_second"`
-	NetworkBitsPerSecond uint64 `json:"network_bits_per_second"`
+	Name string `json:"name"`
+	Size
 	// Order in listings, smallest first.
 	Order uint32 `json:"order"`
 }
-
-// Bounds of a plan: the smallest machine that boots, and more than any single host offers.
-const (
-	maxVCPUs     = 1024
-	minMemoryMiB = 128
-	maxMemoryMiB = 64 << 20
-	maxDiskGiB   = 1 << 20
-	maxIOPS      = 10_000_000
-	maxSpeed     = 1 << 50
-)
 
 // Validate says in one sentence what is wrong with the plan.
 func (p Plan) Validate() error {
 	if err := ValidateName("plan", p.Name); err != nil {
 		return err
 	}
-	for _, c := range []struct {
-		what        string
-		v, low, top uint64
-	}{
-		{"vCPUs", uint64(p.VCPUs), 1, maxVCPUs},
-		{"MiB of memory", p.MemoryMiB, minMemoryMiB, maxMemoryMiB},
-		{"GiB of disk", p.DiskGiB, 1, maxDiskGiB},
-		{"IOPS", uint64(p.IOPS), 1, maxIOPS},
-		{"disk bytes per second", p.DiskBytesPerSecond, 1, maxSpeed},
-		{"network bits per second", p.NetworkBitsPerSecond, 1, maxSpeed},
-	} {
-		if c.v < c.low || c.v > c.top {
-			return fmt.Errorf("plan %q has %d %s; accepted are %d to %d", p.Name, c.v, c.what, c.low, c.top)
-		}
+	if err := p.Size.Validate(); err != nil {
+		return fmt.Errorf("plan %q %w", p.Name, err)
 	}
 	return nil
 }
@@ -89,23 +60,43 @@ func (p Prices) Validate() error {
 // Rates are what a machine costs, in ucredit per hour.
 type Rates struct {
 	// Running is vCPUs, memory and disk; Stopped is the disk alone.
-	Running, Stopped uint64
+	Running uint64 `json:"running_ucredit_per_hour"`
+	Stopped uint64 `json:"stopped_ucredit_per_hour"`
 }
 
-// Quote prices a plan. Memory that is no whole number of GiB is rounded up to
+// Priced is a plan with what it costs now.
+type Priced struct {
+	Plan
+	Rates
+}
+
+// Quote is what a VM of a plan would cost an account, in ucredit.
+type Quote struct {
+	Rates
+	// Holdback is kept back for the stopped disk, MinCreate what balance and fees must reach, Missing what the account
+	// lacks before it may create the VM; 0 if it may.
+	Holdback, MinCreate, Missing uint64
+	// RunwaySeconds that the balance lasts once the VM runs.
+	RunwaySeconds uint64
+}
+
+// Quote prices a size. Memory that is no whole number of GiB is rounded up to
 // the next ucredit; all else is exact.
-func (p Prices) Quote(pl Plan) (Rates, error) {
-	if err := errors.Join(p.Validate(), pl.Validate()); err != nil {
+func (p Prices) Quote(s Size) (Rates, error) {
+	if err := p.Validate(); err != nil {
 		return Rates{}, err
 	}
+	if err := s.Validate(); err != nil {
+		return Rates{}, fmt.Errorf("a VM that %w", err)
+	}
 	// The bounds above keep every product below 2^60.
-	hi, mem := bits.Mul64(pl.MemoryMiB, p.MemoryGiB)
+	hi, mem := bits.Mul64(s.MemoryMiB, p.MemoryGiB)
 	if hi != 0 {
-		return Rates{}, fmt.Errorf("the price of plan %q does not fit into 64 bits", pl.Name)
+		return Rates{}, fmt.Errorf("the price of %d MiB of memory does not fit into 64 bits", s.MemoryMiB)
 	}
 	mem = (mem + MiBPerGiB - 1) / MiBPerGiB
-	disk := pl.DiskGiB * p.DiskGiB
-	return Rates{Running: uint64(pl.VCPUs)*p.VCPU + mem + disk, Stopped: disk}, nil
+	disk := s.DiskGiB * p.DiskGiB
+	return Rates{Running: uint64(s.VCPUs)*p.VCPU + mem + disk, Stopped: disk}, nil
 }
 
 // Defaults are the plans of a new network. Limits double with each tier up to
@@ -127,14 +118,16 @@ func Defaults() []Plan {
 	plans := make([]Plan, 0, len(sizes))
 	for i, s := range sizes {
 		plans = append(plans, Plan{
-			Name:                 s.name,
-			VCPUs:                s.vcpus,
-			MemoryMiB:            s.memGiB * MiBPerGiB,
-			DiskGiB:              s.disk,
-			IOPS:                 min(uint32(500)<<i, 20_000),
-			DiskBytesPerSecond:   min(uint64(50_000_000)<<i, 1_000_000_000),
-			NetworkBitsPerSecond: min(uint64(100_000_000)<<i, 10_000_000_000),
-			Order:                uint32(i) + 1,
+			Name: s.name,
+			Size: Size{
+				VCPUs:                s.vcpus,
+				MemoryMiB:            s.memGiB * MiBPerGiB,
+				DiskGiB:              s.disk,
+				IOPS:                 min(uint32(500)<<i, 20_000),
+				DiskBytesPerSecond:   min(uint64(50_000_000)<<i, 1_000_000_000),
+				NetworkBitsPerSecond: min(uint64(100_000_000)<<i, 10_000_000_000),
+			},
+			Order: uint32(i) + 1,
 		})
 	}
 	return plans

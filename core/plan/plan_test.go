@@ -13,13 +13,13 @@ func TestDefaults(t *testing.T) {
 		plan  Plan
 		rates Rates
 	}{
-		"spark":     {Plan{"spark", 1, 2048, 18, 500, 50_000_000, 100_000_000, 1}, Rates{8900, 900}},
-		"pulse":     {Plan{"pulse", 2, 4096, 26, 1000, 100_000_000, 200_000_000, 2}, Rates{17300, 1300}},
-		"cipher":    {Plan{"cipher", 4, 8192, 42, 2000, 200_000_000, 400_000_000, 3}, Rates{34100, 2100}},
-		"vault":     {Plan{"vault", 8, 16384, 74, 4000, 400_000_000, 800_000_000, 4}, Rates{67700, 3700}},
-		"fortress":  {Plan{"fortress", 16, 32768, 138, 8000, 800_000_000, 1_600_000_000, 5}, Rates{134900, 6900}},
-		"titan":     {Plan{"titan", 32, 65536, 266, 16000, 1_000_000_000, 3_200_000_000, 6}, Rates{269300, 13300}},
-		"sovereign": {Plan{"sovereign", 64, 131072, 522, 20000, 1_000_000_000, 6_400_000_000, 7}, Rates{538100, 26100}},
+		"spark":     {Plan{"spark", Size{1, 2048, 18, 500, 50_000_000, 100_000_000}, 1}, Rates{8900, 900}},
+		"pulse":     {Plan{"pulse", Size{2, 4096, 26, 1000, 100_000_000, 200_000_000}, 2}, Rates{17300, 1300}},
+		"cipher":    {Plan{"cipher", Size{4, 8192, 42, 2000, 200_000_000, 400_000_000}, 3}, Rates{34100, 2100}},
+		"vault":     {Plan{"vault", Size{8, 16384, 74, 4000, 400_000_000, 800_000_000}, 4}, Rates{67700, 3700}},
+		"fortress":  {Plan{"fortress", Size{16, 32768, 138, 8000, 800_000_000, 1_600_000_000}, 5}, Rates{134900, 6900}},
+		"titan":     {Plan{"titan", Size{32, 65536, 266, 16000, 1_000_000_000, 3_200_000_000}, 6}, Rates{269300, 13300}},
+		"sovereign": {Plan{"sovereign", Size{64, 131072, 522, 20000, 1_000_000_000, 6_400_000_000}, 7}, Rates{538100, 26100}},
 	}
 	plans := Defaults()
 	if len(plans) != len(want) {
@@ -30,7 +30,7 @@ func TestDefaults(t *testing.T) {
 		if p != w.plan {
 			t.Errorf("got %+v, want %+v", p, w.plan)
 		}
-		if r, err := DefaultPrices().Quote(p); err != nil || r != w.rates {
+		if r, err := DefaultPrices().Quote(p.Size); err != nil || r != w.rates {
 			t.Errorf("%s costs %+v, want %+v (%v)", p.Name, r, w.rates, err)
 		}
 		if i > 0 && p.Order <= plans[i-1].Order {
@@ -42,13 +42,13 @@ func TestDefaults(t *testing.T) {
 // A quote is never less than the exact price and less than one ucredit more.
 func TestQuoteRounding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := Plan{"p", 1, 1024, 1, 1, 1, 1, 1}
+		p := Plan{"p", Size{1, 1024, 1, 1, 1, 1}, 1}
 		p.VCPUs = rapid.Uint32Range(1, maxVCPUs).Draw(t, "vcpus")
 		p.MemoryMiB = rapid.Uint64Range(minMemoryMiB, maxMemoryMiB).Draw(t, "mem")
 		p.DiskGiB = rapid.Uint64Range(1, maxDiskGiB).Draw(t, "disk")
 		price := rapid.Uint64Range(0, MaxPrice)
 		pr := Prices{price.Draw(t, "vcpu"), price.Draw(t, "mem"), price.Draw(t, "disk")}
-		r, err := pr.Quote(p)
+		r, err := pr.Quote(p.Size)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestValidatePlan(t *testing.T) {
 			t.Errorf("%s: %+v accepted", name, p)
 		}
 	}
-	if _, err := (Prices{VCPU: MaxPrice + 1}).Quote(good); err == nil {
+	if _, err := (Prices{VCPU: MaxPrice + 1}).Quote(good.Size); err == nil {
 		t.Error("price beyond the bound accepted")
 	}
 }

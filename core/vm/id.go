@@ -16,10 +16,13 @@ const NonceSize = 16
 // IDSize is the length of a VM id before hex encoding, in bytes.
 const IDSize = 16
 
-// ID derives a VM's id from its owner's address and a random nonce: the first
+// ID names a VM for ever: 32 lower-case hex characters. It is also the UUID of its domain.
+type ID string
+
+// NewID derives a VM's id from its owner's address and a random nonce: the first
 // 16 bytes of a SHA-256, in hex. Binding the owner makes a secret share copied
 // from another tenant useless under a new name.
-func ID(owner string, nonce []byte) (string, error) {
+func NewID(owner string, nonce []byte) (ID, error) {
 	if len(nonce) != NonceSize {
 		return "", fmt.Errorf("nonce has %d bytes; it needs exactly %d", len(nonce), NonceSize)
 	}
@@ -27,24 +30,20 @@ func ID(owner string, nonce []byte) (string, error) {
 	h.Write([]byte("hippius/vm-id/v1\x00"))
 	writeField(h, []byte(owner))
 	writeField(h, nonce)
-	return hex.EncodeToString(h.Sum(nil)[:IDSize]), nil
+	return ID(hex.EncodeToString(h.Sum(nil)[:IDSize])), nil
 }
 
 // ParseID checks that s is a VM id: 32 lower-case hex characters.
-func ParseID(s string) ([IDSize]byte, error) {
-	var id [IDSize]byte
+func ParseID(s string) (ID, error) {
 	if len(s) != hex.EncodedLen(IDSize) {
-		return id, fmt.Errorf("VM id %.40q: want %d lower-case hex characters", s, hex.EncodedLen(IDSize))
+		return "", fmt.Errorf("VM id %.40q: want %d lower-case hex characters", s, hex.EncodedLen(IDSize))
 	}
 	for _, c := range []byte(s) {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return id, fmt.Errorf("VM id %q: want %d lower-case hex characters", s, hex.EncodedLen(IDSize))
+			return "", fmt.Errorf("VM id %q: want %d lower-case hex characters", s, hex.EncodedLen(IDSize))
 		}
 	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return id, fmt.Errorf("VM id %q: %w", s, err)
-	}
-	return id, nil
+	return ID(s), nil
 }
 
 type writer interface {

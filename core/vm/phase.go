@@ -84,6 +84,21 @@ func ParsePhase(s string) (Phase, error) {
 	return 0, fmt.Errorf("phase %.40q is none of the known ones", s)
 }
 
+// MarshalText gives the phase's name.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (p *Phase) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePhase(string(text))
+	return err
+}
+
+// Ended reports whether the VM is terminated or about to be.
+func (p Phase) Ended() bool { return p == Terminating || p == Terminated }
+
+// Coming reports whether the VM is on its way to its first start.
+func (p Phase) Coming() bool { return p == Pending || p == Assigned || p == Provisioning }
+
 // Final reports whether nothing ever follows.
 func (p Phase) Final() bool { return p == Terminated }
 

@@ -5,11 +5,11 @@ import (
 	"net/netip"
 
 	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/text"
 )
 
 // Bounds of a spec.
 const (
-	MaxNameLen   = 63
 	MaxApps      = 8
 	MaxSSHKeys   = 16
 	MaxMiners    = 16
@@ -21,38 +21,44 @@ const (
 	MaxMessageLen = 256
 )
 
-// Spec is what a tenant wants of a VM, as far as it can be judged by itself.
-type Spec struct {
-	Name         string
-	Plan         string
-	Image        string
-	Apps         []string
-	UserDataHash []byte
-	SSHKeys      []string
-	MeshAddress  string
-	HostCA       []byte
-	Region       string
-	SpreadGroup  string
-	Miners       []string
-	Priority     uint32
-}
+// AgentMode says what shows that a VM is alive; a closed set with the numbers of the chain's messages.
+type AgentMode uint8
 
-// ValidName checks a name of a VM, key, device or the like: 1 to 63 characters
-// of a-z, 0-9 and "-", not beginning with "-".
-func ValidName(what, s string) error {
-	if s == "" {
-		return fmt.Errorf("%s is missing; use 1 to %d characters of a-z, 0-9 and -", what, MaxNameLen)
-	}
-	if len(s) > MaxNameLen {
-		return fmt.Errorf("%s has %d characters; at most %d are accepted", what, len(s), MaxNameLen)
-	}
-	for i, c := range []byte(s) {
-		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-		if !letter && (c != '-' || i == 0) {
-			return fmt.Errorf("%s %q is not accepted: use a-z, 0-9 and -, beginning with a letter or digit", what, s)
-		}
-	}
-	return nil
+// The agent modes.
+const (
+	// AgentGuest: the guest's agent proves the VM alive.
+	AgentGuest AgentMode = iota + 1
+	// AgentNone: charged on the host's word.
+	AgentNone
+)
+
+// Spec is the desired state of a VM.
+type Spec struct {
+	// Name is unique among the owner's VMs that are not terminated.
+	Name  string   `json:"name"`
+	Plan  string   `json:"plan"`
+	Image string   `json:"image"`
+	Apps  []string `json:"apps,omitempty"`
+	// UserDataHash is the SHA-256 of the sealed user data; empty for none.
+	UserDataHash []byte `json:"user_data_hash,omitempty"`
+	// SSHKeys are names of the account's keys.
+	SSHKeys []string `json:"ssh_keys,omitempty"`
+	// MeshAddress inside the tenant's block, in the usual form of an IP address.
+	MeshAddress string `json:"mesh_address"`
+	// HostCA is the Ed25519 public key, 32 bytes, that signs the VM's SSH host certificates.
+	HostCA []byte    `json:"host_ca"`
+	Agent  AgentMode `json:"agent"`
+	// Region and SpreadGroup are empty for any and none.
+	Region      string `json:"region,omitempty"`
+	SpreadGroup string `json:"spread_group,omitempty"`
+	// Miners to choose among, by operator's address; empty for any.
+	Miners []string `json:"miners,omitempty"`
+	// Priority in which VMs stop when credit runs out: lowest first.
+	Priority uint32 `json:"priority,omitempty"`
+	// On is the desired power.
+	On bool `json:"on"`
+	// RebootSeq rises with each reboot that is asked for.
+	RebootSeq uint64 `json:"reboot_seq,omitempty"`
 }
 
 // Validate checks every field's form and bounds and returns the first fault as
@@ -66,7 +72,7 @@ func (s Spec) Validate() error {
 
 // ValidateKept is Validate for a VM that exists: its account may have removed every key it named.
 func (s Spec) ValidateKept() error {
-	if err := ValidName("VM name", s.Name); err != nil {
+	if err := text.ValidName("VM name", s.Name); err != nil {
 		return err
 	}
 	for _, f := range []struct{ what, value string }{{"plan", s.Plan}, {"image", s.Image}} {
@@ -78,7 +84,7 @@ func (s Spec) ValidateKept() error {
 		if f.value == "" {
 			continue
 		}
-		if err := ValidName(f.what, f.value); err != nil {
+		if err := text.ValidName(f.what, f.value); err != nil {
 			return err
 		}
 	}
@@ -88,7 +94,7 @@ func (s Spec) ValidateKept() error {
 	if err := ValidKeys(s.SSHKeys); err != nil {
 		return err
 	}
-	if err := names("miner", s.Miners, MaxMiners, ValidName); err != nil {
+	if err := names("miner", s.Miners, MaxMiners, text.ValidName); err != nil {
 		return err
 	}
 	if n := len(s.UserDataHash); n != 0 && n != HashSize {
@@ -108,7 +114,7 @@ func (s Spec) ValidateKept() error {
 }
 
 // ValidKeys checks the form of a list of SSH keys' names.
-func ValidKeys(list []string) error { return names("SSH key", list, MaxSSHKeys, ValidName) }
+func ValidKeys(list []string) error { return names("SSH key", list, MaxSSHKeys, text.ValidName) }
 
 func names(what string, list []string, limit int, valid func(what, s string) error) error {
 	if len(list) > limit {

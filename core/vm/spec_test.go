@@ -47,16 +47,3 @@ func TestSpecValidate(t *testing.T) {
 		}
 	}
 }
-
-func FuzzValidName(f *testing.F) {
-	f.Add("web-1")
-	f.Add("-")
-	f.Fuzz(func(t *testing.T, s string) {
-		if ValidName("name", s) != nil {
-			return
-		}
-		if s == "" || len(s) > 63 || s[0] == '-' || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			t.Fatalf("%q accepted", s)
-		}
-	})
-}

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"time"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // Files and folders in Config.Data.
@@ -170,8 +170,8 @@ const (
 // Validate says what is wrong, or nil.
 func (c *Config) Validate() error {
 	switch {
-	case c.Name == "" || len(c.Name) > corevm.MaxNameLen:
-		return fmt.Errorf("name: give 1 to %d characters", corevm.MaxNameLen)
+	case c.Name == "" || len(c.Name) > text.MaxNameLen:
+		return fmt.Errorf("name: give 1 to %d characters", text.MaxNameLen)
 	case c.Network == "":
 		return errors.New("network: give the path of the network's profile")
 	case c.Wallet == "":

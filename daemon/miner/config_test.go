@@ -174,7 +174,7 @@ func TestLighthousesOfEachTenant(t *testing.T) {
 	t.Parallel()
 	d := &directory{log: slog.New(slog.DiscardHandler), houses: map[uint32]house{}}
 	for n := range uint32(40) {
-		addr, err := mesh.Lighthouse(n + 1)
+		addr, err := mesh.LighthouseAddr(n + 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // FuzzSentence: whatever words of keepers, servers or programs an error holds,
@@ -15,7 +16,7 @@ func FuzzSentence(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, words string) {
 		s := sentence(errors.New(words))
-		if len(s) > corevm.MaxMessageLen || strings.ContainsFunc(s, func(c rune) bool { return !corevm.Printable(c) }) {
+		if len(s) > corevm.MaxMessageLen || strings.ContainsFunc(s, func(c rune) bool { return !text.Printable(c) }) {
 			t.Errorf("%q would be refused by the chain", s)
 		}
 	})

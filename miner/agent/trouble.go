@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/secrets"
@@ -102,7 +103,7 @@ func sentence(err error) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case !corevm.Printable(r):
+		case !text.Printable(r):
 			return -1
 		default:
 			return r

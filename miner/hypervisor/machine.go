@@ -10,7 +10,7 @@ import (
 	"regexp"
 	"strings"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // ID names a VM for ever: 32 lower-case hex digits, the id the chain gave it.
@@ -124,7 +124,7 @@ func (m Machine) Validate() error {
 	switch {
 	case m.InstanceSeq == 0:
 		return bad("instance_seq is 0")
-	case len(m.Name) > 64 || strings.ContainsFunc(m.Name, func(r rune) bool { return !corevm.Printable(r) }):
+	case len(m.Name) > 64 || strings.ContainsFunc(m.Name, func(r rune) bool { return !text.Printable(r) }):
 		return bad("name is over 64 bytes or holds characters that cannot be printed")
 	case m.VCPUs < 1 || m.VCPUs > 256:
 		return bad("%d vcpus, want 1..256", m.VCPUs)
@@ -145,7 +145,7 @@ func (m Machine) Validate() error {
 			continue
 		}
 		if !filepath.IsAbs(p.path) || filepath.Clean(p.path) != p.path || len(p.path) > 1024 ||
-			strings.ContainsFunc(p.path, func(r rune) bool { return !corevm.Printable(r) }) {
+			strings.ContainsFunc(p.path, func(r rune) bool { return !text.Printable(r) }) {
 			return bad("%s path %.100q is not absolute and printable", p.what, p.path)
 		}
 	}

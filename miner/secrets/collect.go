@@ -24,7 +24,7 @@ import (
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/instance"
-	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 	"github.com/hippius/compute/internal/secretshare"
 )
 
@@ -211,7 +211,7 @@ func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1
 		}
 		t.Stop()
 		if !later(err) || ctx.Err() != nil {
-			return answer{keeper: k, err: errors.New(vm.Clean(status.Convert(said).Message(), maxRefusal))}, secretshare.Commitment{}
+			return answer{keeper: k, err: errors.New(text.Clean(status.Convert(said).Message(), maxRefusal))}, secretshare.Commitment{}
 		}
 	}
 }

@@ -40,7 +40,7 @@ func TestForgedReports(t *testing.T) {
 	theirs := w.proven(w.says(own, vm.Running))
 	h := w.Height()
 	sign := func(name, chain, vmID string, seq uint32, height int64, hash []byte) *computetypes.ProofReport {
-		return &computetypes.ProofReport{Height: height, Signature: vm.SignProof(key(name), chain, vmID, seq, height, hash)}
+		return &computetypes.ProofReport{Height: height, Signature: vm.SignProof(key(name), chain, vm.ID(vmID), seq, height, hash)}
 	}
 	guest := guestName(id, 1)
 	before := w.billed(a)

@@ -175,7 +175,7 @@ func (s *story) batch() {
 		if v.Status.Miner != m.Address || s.rnd.IntN(4) == 0 {
 			continue
 		}
-		evs := vm.Allowed(v.State(), vm.Miner)
+		evs := vm.Allowed(v.Core().State(), vm.Miner)
 		if len(evs) == 0 {
 			continue
 		}
@@ -237,10 +237,10 @@ func (s *story) check() {
 			if v.Owner != a.Address {
 				continue
 			}
-			rate += v.Rate()
+			rate += v.Core().Rate()
 			units += v.Status.Attestation.ChargedUnits
 			if !v.Ended() {
-				held += v.HeldRate()
+				held += v.Core().HeldRate()
 			}
 			s.checkSize(v)
 		}

@@ -22,6 +22,7 @@ import (
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // hostileText is what strangers put where a name belongs.
@@ -294,17 +295,17 @@ func (w *world) meets(s spoiled) bool {
 			w.t.Errorf("%s takes %s", s.field, s.how)
 		case len(s.value) > free.most:
 			w.t.Errorf("%s takes %d bytes; at most %d are to be kept", s.field, len(s.value), free.most)
-		case !free.any && strings.ContainsFunc(string(s.value), func(c rune) bool { return !vm.Printable(c) }):
+		case !free.any && strings.ContainsFunc(string(s.value), func(c rune) bool { return !text.Printable(c) }):
 			w.t.Errorf("%s takes %s", s.field, s.how)
 		}
 		return true
 	}
-	space, code, text := errorsmod.ABCIInfo(err, false)
+	space, code, words := errorsmod.ABCIInfo(err, false)
 	if space == errorsmod.UndefinedCodespace {
 		w.t.Errorf("%s, %s: no registered error: %v", s.field, s.how, err)
 	}
-	if code == 0 || len(text) > 1000 || strings.ContainsFunc(text, func(c rune) bool { return !vm.Printable(c) }) {
-		w.t.Errorf("%s, %s: the answer is not fit to print: %d bytes, %.200q", s.field, s.how, len(text), text)
+	if code == 0 || len(words) > 1000 || strings.ContainsFunc(words, func(c rune) bool { return !text.Printable(c) }) {
+		w.t.Errorf("%s, %s: the answer is not fit to print: %d bytes, %.200q", s.field, s.how, len(words), words)
 	}
 	return false
 }
@@ -340,7 +341,7 @@ func TestHostileKeyLines(t *testing.T) {
 				_, err = w.App.MsgServiceRouter().Handler(m)(ctx, m)
 			}
 			if err != nil {
-				if space, _, said := errorsmod.ABCIInfo(err, false); space != computetypes.ModuleName || len(said) > 1000 || strings.ContainsFunc(said, func(c rune) bool { return !vm.Printable(c) }) {
+				if space, _, said := errorsmod.ABCIInfo(err, false); space != computetypes.ModuleName || len(said) > 1000 || strings.ContainsFunc(said, func(c rune) bool { return !text.Printable(c) }) {
 					t.Errorf("%.60q: %s: %.200q", text, space, said)
 				}
 				continue

@@ -159,7 +159,7 @@ func (w *world) instances(owner, id string, from, n uint32) []computetypes.Insta
 			Seq: seq, CommitmentHash: hash(fmt.Sprint(id, "commitment", seq)), BundleHash: hash(fmt.Sprint(id, "bundle", seq)),
 			GuestKey: public(guestName(id, seq)), MeshCertFingerprint: hash(fmt.Sprint(id, "mesh", seq)), CommitteeEpoch: c.Epoch,
 		}
-		digest := instance.ReceiptDigest(apptest.ChainID, owner, id, seq, c.Epoch, in.CommitmentHash, in.BundleHash)
+		digest := instance.ReceiptDigest(apptest.ChainID, owner, vm.ID(id), seq, c.Epoch, in.CommitmentHash, in.BundleHash)
 		in.Receipts = []computetypes.KeeperReceipt{{Keeper: public("keeper"), Signature: ed25519.Sign(key("keeper"), digest)}}
 		list = append(list, in)
 	}
@@ -182,10 +182,11 @@ func (w *world) createMsg(owner apptest.Account, name string, change ...func(*co
 		Name: name, Plan: "spark", Image: "debian-12", SshKeys: []string{"laptop"}, MeshAddress: addr.String(), HostCa: public("host-ca"),
 		Power: computetypes.Power_POWER_ON, Agent: computetypes.AgentMode_AGENT_MODE_GUEST,
 	}}
-	id, err := vm.ID(m.Owner, m.Nonce)
+	derived, err := vm.NewID(m.Owner, m.Nonce)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	id := string(derived)
 	m.Instances = w.instances(owner.Address, id, 1, 8)
 	for _, c := range change {
 		c(m)
@@ -234,7 +235,7 @@ func (w *world) says(id string, p vm.Phase) computetypes.VMReport {
 // proven adds the guest's signature of the newest block to a report.
 func (w *world) proven(r computetypes.VMReport) computetypes.VMReport {
 	h := w.Height()
-	r.Proof = &computetypes.ProofReport{Height: h, Signature: vm.SignProof(key(guestName(r.VmId, r.InstanceSeq)), apptest.ChainID, r.VmId, r.InstanceSeq, h, apptest.BlockHash(h))}
+	r.Proof = &computetypes.ProofReport{Height: h, Signature: vm.SignProof(key(guestName(r.VmId, r.InstanceSeq)), apptest.ChainID, vm.ID(r.VmId), r.InstanceSeq, h, apptest.BlockHash(h))}
 	return r
 }
 

@@ -31,7 +31,7 @@ func (k *Keeper) prove(ctx context.Context, p types.Params, v *types.VM, proof *
 	}
 	sctx := sdk.UnwrapSDKContext(ctx)
 	sctx.GasMeter().ConsumeGas(receiptGas, "guest proof")
-	if !vm.VerifyProof(in.GuestKey, sctx.ChainID(), v.Id, v.Status.InstanceSeq, head.Height, head.Hash, proof.Signature) {
+	if !vm.VerifyProof(in.GuestKey, sctx.ChainID(), vm.ID(v.Id), v.Status.InstanceSeq, head.Height, head.Hash, proof.Signature) {
 		return 0, types.ErrBadProof.Wrapf("the proof is not instance %d's signature of block %d", v.Status.InstanceSeq, proof.Height)
 	}
 	v.Status.Attestation.ProofHeight = proof.Height
@@ -101,6 +101,10 @@ func (k *Keeper) accrue(ctx context.Context, p types.Params, v *types.VM, to int
 	} else {
 		a.RunningSeconds += uint64(seconds)
 	}
-	a.ChargedUnits += min(rate*uint64(seconds), math.MaxUint64-a.ChargedUnits) // a rate is at most 10¹², a gap short
-	return k.meters.Accrue(ctx, v.Owner, v.Status.Miner, rate, a.LastAt, to)
+	taken, err := k.meters.Accrue(ctx, v.Owner, v.Status.Miner, rate, a.LastAt, to)
+	if err != nil {
+		return err
+	}
+	a.ChargedUnits += min(taken, math.MaxUint64-a.ChargedUnits)
+	return nil
 }

@@ -23,10 +23,11 @@ func (k *Keeper) Create(ctx context.Context, m *types.MsgCreateVM) (string, erro
 	if err := m.ValidateBasic(); err != nil {
 		return "", err
 	}
-	id, err := vm.ID(m.Owner, m.Nonce)
+	derived, err := vm.NewID(m.Owner, m.Nonce)
 	if err != nil {
 		return "", types.ErrInvalid.Wrap(err.Error())
 	}
+	id := string(derived)
 	if has, err := k.vms.Has(ctx, id); err != nil {
 		return "", err
 	} else if has {
@@ -64,14 +65,14 @@ func (k *Keeper) Create(ctx context.Context, m *types.MsgCreateVM) (string, erro
 	if err := k.checkReceipts(ctx, m.Owner, id, m.Instances); err != nil {
 		return "", err
 	}
-	running, stopped, err := k.catalogue.Price(ctx, plan.Core())
+	running, stopped, err := k.catalogue.Price(ctx, plan.Core().Size)
 	if err != nil {
 		return "", err
 	}
 
 	v := types.VM{
 		Id: id, Owner: m.Owner, Nonce: m.Nonce, Spec: m.Spec, Generation: 1, CreatedAt: now(ctx),
-		RunningRate: running, StoppedRate: stopped, Size_: types.SizeOf(plan.Core()), Arch: image.Arch,
+		RunningRate: running, StoppedRate: stopped, Size_: types.SizeOf(plan.Core().Size), Arch: image.Arch,
 		Status: types.VMStatus{Phase: types.PhaseOf(vm.Pending), PhaseSince: now(ctx)},
 	}
 	v.Spec.Power = types.Power_POWER_ON

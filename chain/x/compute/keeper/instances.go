@@ -45,7 +45,7 @@ func checkInstance(ctx context.Context, c registrytypes.Committee, owner, id str
 		return types.ErrOldCommittee.Wrapf("instance %d was dealt to the keepers of epoch %d; the present epoch is %d: deal again", in.Seq, in.CommitteeEpoch, c.Epoch)
 	}
 	sctx := sdk.UnwrapSDKContext(ctx)
-	digest := instance.ReceiptDigest(sctx.ChainID(), owner, id, in.Seq, in.CommitteeEpoch, in.CommitmentHash, in.BundleHash)
+	digest := instance.ReceiptDigest(sctx.ChainID(), owner, vm.ID(id), in.Seq, in.CommitteeEpoch, in.CommitmentHash, in.BundleHash)
 	for i, r := range in.Receipts {
 		if !slices.ContainsFunc(c.Keepers, func(m registrytypes.Keeper) bool { return bytes.Equal(m.Identity, r.Keeper) }) {
 			return types.ErrReceipts.Wrapf("instance %d: key %x is no keeper of the present committee", in.Seq, r.Keeper)

@@ -133,7 +133,7 @@ func (k *Keeper) Terminate(ctx context.Context, owner, id string) error {
 	if err := k.requested(ctx, &old, v, "terminate"); err != nil {
 		return err
 	}
-	if err := k.meters.RemoveVM(ctx, owner, v.HeldRate()); err != nil {
+	if err := k.meters.RemoveVM(ctx, owner, v.Core().HeldRate()); err != nil {
 		return err
 	}
 	return k.meters.SettleNow(ctx, owner)

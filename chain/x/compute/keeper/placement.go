@@ -195,7 +195,7 @@ func (k *Keeper) chooseMiner(ctx context.Context, p types.Params, v *types.VM, s
 		cands = append(cands, c)
 	}
 	return place.Place(place.Request{
-		VM: v.Id, Seq: seq, Demand: v.Demand(), Region: v.Spec.Region, Arch: v.Arch, Miners: v.Spec.Miners, Excluded: v.Status.Excluded,
+		VM: v.Id, Seq: seq, Demand: v.Core().Demand(), Region: v.Spec.Region, Arch: v.Arch, Miners: v.Spec.Miners, Excluded: v.Status.Excluded,
 		Overcommit: rp.CpuOvercommit, MinBond: rp.MinBondUhip, Now: now(ctx), Silence: int64(rp.SilenceSeconds),
 	}, cands, int(p.MaxCandidates)), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hippius/compute/chain/x/compute/types"
 	"github.com/hippius/compute/chain/x/internal/account"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // maxVMPage bounds a page of an owner's VMs.
@@ -67,7 +68,7 @@ func (s queryServer) id(ctx context.Context, r *types.QueryVMRequest) (string, e
 	if err := checkAddress("owner", r.Owner); err != nil {
 		return "", err
 	}
-	if err := vm.ValidName("VM name", r.Name); err != nil {
+	if err := text.ValidName("VM name", r.Name); err != nil {
 		return "", status.Error(codes.InvalidArgument, err.Error())
 	}
 	id, err := s.k.names.Get(ctx, collections.Join(r.Owner, r.Name))

@@ -91,7 +91,7 @@ func (k *Keeper) first(ctx context.Context, class string) (key queueKey, found b
 // classOf names everything that placement asks of a miner for a VM, so that
 // where one of a class finds no room, none does.
 func classOf(v *types.VM) string {
-	d := v.Demand()
+	d := v.Core().Demand()
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d %q %q %q %q",
 		d.VCPUs, d.MemoryMiB, d.DiskGiB, v.Spec.Region, v.Arch, sorted(v.Spec.Miners), sorted(v.Status.Excluded)))
 	return hex.EncodeToString(sum[:8])

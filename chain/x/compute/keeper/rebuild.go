@@ -70,7 +70,7 @@ func (k *Keeper) checkRebuild(ctx context.Context, v *types.VM, name string) (st
 	if err != nil {
 		return "", err
 	}
-	if disk := v.WantedSize().DiskGib; !fits(image, disk) {
+	if disk := v.Core().WantedSize().DiskGiB; !fits(image, disk) {
 		return "", types.ErrImageTooLarge.Wrapf("image %q needs a disk of %d GiB; the VM has %d: resize it first", image.Name, diskOf(image), disk)
 	}
 	if v.Status.Miner != "" && image.Arch != v.Arch {

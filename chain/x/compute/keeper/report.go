@@ -158,7 +158,7 @@ func overtaken(v *types.VM, r types.VMReport) bool {
 // eventOf is what a report says. A miner that sees the VM running, but has not
 // carried out the request to reboot or resize it, reports what was before the request.
 func eventOf(v *types.VM, r types.VMReport) vm.Event {
-	before := r.ObservedRebootSeq < v.Spec.RebootSeq || v.Resizing(r.SizeGeneration)
+	before := r.ObservedRebootSeq < v.Spec.RebootSeq || v.Core().Resizing(r.SizeGeneration)
 	if before && v.Status.Phase.Core() == vm.Rebooting && r.Phase.Core() == vm.Running {
 		return vm.ReportRebooting
 	}

@@ -31,7 +31,7 @@ func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool
 	if err != nil {
 		return false, err
 	}
-	size := chosen.Core().Keeping(v.WantedSize().DiskGib)
+	size := chosen.Core().Size.Keeping(v.Core().WantedSize().DiskGiB)
 	running, stopped, err := k.catalogue.Price(ctx, size)
 	if err != nil {
 		return false, err
@@ -41,7 +41,7 @@ func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool
 	if err := k.stepResize(ctx, &v, restart && up); err != nil {
 		return false, err
 	}
-	if v.Resize == nil && plan.SameSize(v.Size_.Core(), size) && running == v.RunningRate && stopped == v.StoppedRate {
+	if v.Resize == nil && v.Size_.Core() == size && running == v.RunningRate && stopped == v.StoppedRate {
 		return false, types.ErrSameSize.Wrapf("VM %s has the size of plan %q already, and its price", v.Id, m.Plan)
 	}
 	if running > v.RunningRate || stopped > v.StoppedRate {
@@ -52,7 +52,7 @@ func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool
 	v.Spec.Plan = m.Plan
 	v.Generation++
 	v.Resize = &types.Resize{Generation: v.Generation, Size_: types.SizeOf(size), RunningRate: running, StoppedRate: stopped, Restart: restart}
-	if err := k.meters.ResizeVM(ctx, m.Owner, old.HeldRate(), v.HeldRate()); err != nil {
+	if err := k.meters.ResizeVM(ctx, m.Owner, old.Core().HeldRate(), v.Core().HeldRate()); err != nil {
 		return false, err
 	}
 	err = k.requested(ctx, &old, v, "resize")
@@ -78,7 +78,7 @@ func (k *Keeper) takeEffect(ctx context.Context, v *types.VM, generation uint64)
 	if r == nil || generation < r.Generation || v.Status.Phase.Core() != vm.Running {
 		return nil
 	}
-	held := v.HeldRate()
+	held := v.Core().HeldRate()
 	v.Size_, v.RunningRate, v.StoppedRate, v.Resize = r.Size_, r.RunningRate, r.StoppedRate, nil
 	emit(ctx, types.EventVMResized,
 		sdk.NewAttribute(types.AttributeVM, v.Id),
@@ -87,5 +87,5 @@ func (k *Keeper) takeEffect(ctx context.Context, v *types.VM, generation uint64)
 		sdk.NewAttribute(types.AttributePlan, v.Spec.Plan),
 		sdk.NewAttribute(types.AttributeRate, strconv.FormatUint(v.RunningRate, 10)),
 		sdk.NewAttribute(types.AttributeAt, strconv.FormatInt(v.Status.Attestation.LastAt, 10)))
-	return k.meters.ResizeVM(ctx, v.Owner, held, v.HeldRate())
+	return k.meters.ResizeVM(ctx, v.Owner, held, v.Core().HeldRate())
 }

@@ -56,7 +56,7 @@ func (k *Keeper) save(ctx context.Context, old *types.VM, v types.VM) error {
 		if err := k.join(ctx, &v); err != nil {
 			return err
 		}
-	} else if from, to := old.Demand(), v.Demand(); v.Status.Miner != "" && from != to {
+	} else if from, to := old.Core().Demand(), v.Core().Demand(); v.Status.Miner != "" && from != to {
 		if err := k.offers.Swap(ctx, v.Status.Miner, from, to); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (k *Keeper) join(ctx context.Context, v *types.VM) error {
 	if miner == "" {
 		return nil
 	}
-	if err := k.offers.Hold(ctx, miner, v.Demand()); err != nil {
+	if err := k.offers.Hold(ctx, miner, v.Core().Demand()); err != nil {
 		return err
 	}
 	if err := shift(ctx, k.together, collections.Join(v.Owner, miner), 1); err != nil {
@@ -125,7 +125,7 @@ func (k *Keeper) leave(ctx context.Context, old *types.VM) error {
 	if miner == "" {
 		return nil
 	}
-	if err := k.offers.Release(ctx, miner, old.Demand()); err != nil {
+	if err := k.offers.Release(ctx, miner, old.Core().Demand()); err != nil {
 		return err
 	}
 	if err := shift(ctx, k.together, collections.Join(old.Owner, miner), -1); err != nil {
@@ -147,7 +147,7 @@ func (k *Keeper) leave(ctx context.Context, old *types.VM) error {
 
 // moveRate tells the owner's meter what the VM costs now.
 func (k *Keeper) moveRate(ctx context.Context, old, v *types.VM) error {
-	was, is := old.Rate(), v.Rate()
+	was, is := old.Core().Rate(), v.Core().Rate()
 	if old.Status.Miner == v.Status.Miner {
 		if was == is {
 			return nil

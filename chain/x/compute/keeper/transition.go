@@ -19,7 +19,7 @@ type why struct{ reason, message string }
 // step; until 0 ends it at the last proof.
 func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor, w why, until int64) error {
 	from := v.Status.Phase.Core()
-	to, err := vm.Next(v.State(), ev, by)
+	to, err := vm.Next(v.Core().State(), ev, by)
 	if err != nil {
 		return phaseError(v, ev, err)
 	}

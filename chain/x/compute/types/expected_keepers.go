@@ -16,7 +16,7 @@ type Catalogue interface {
 	Image(ctx context.Context, name string) (marketplacetypes.Image, error)
 	App(ctx context.Context, name string) (marketplacetypes.App, error)
 	// Price is what a size costs, a plan's or not, in ucredit per hour.
-	Price(ctx context.Context, size plan.Plan) (running, stopped uint64, err error)
+	Price(ctx context.Context, size plan.Size) (running, stopped uint64, err error)
 	// RequireCreate is an error unless the account could create a VM now.
 	RequireCreate(ctx context.Context, account string) error
 	// RequireStart is an error if the account is out of credit.
@@ -31,7 +31,7 @@ type Meters interface {
 	// SetRate changes what the account's VMs on a miner cost now.
 	SetRate(ctx context.Context, account, miner string, delta int64) error
 	// Accrue charges an attested interval, from included, to excluded.
-	Accrue(ctx context.Context, account, miner string, rate uint64, from, to int64) error
+	Accrue(ctx context.Context, account, miner string, rate uint64, from, to int64) (taken uint64, err error)
 	// SettleNow settles what is accrued without waiting for the hour.
 	SettleNow(ctx context.Context, account string) error
 }

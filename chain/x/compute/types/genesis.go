@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 	"github.com/hippius/compute/internal/sshkey"
 )
 
@@ -56,8 +57,8 @@ func (v VM) Validate() error {
 	if err := address("owner", v.Owner); err != nil {
 		return err
 	}
-	id, err := vm.ID(v.Owner, v.Nonce)
-	if err != nil || id != v.Id {
+	id, err := vm.NewID(v.Owner, v.Nonce)
+	if err != nil || string(id) != v.Id {
 		return ErrInvalid.Wrapf("VM %.40s is not named after its owner and nonce", v.Id)
 	}
 	if err := v.Spec.Core().ValidateKept(); err != nil {
@@ -101,7 +102,7 @@ func (v VM) validateKeys() error {
 		return ErrInvalid.Wrapf("VM %s, %s, has %d SSH keys and %d removed ones", v.Id, v.Status.Phase.Core(), named, removed)
 	}
 	for _, k := range v.RemovedKeys {
-		if err := vm.ValidName("SSH key name", k.Name); err != nil {
+		if err := text.ValidName("SSH key name", k.Name); err != nil {
 			return ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
 		}
 		key, err := sshkey.Parse(k.PublicKey)

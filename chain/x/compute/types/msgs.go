@@ -4,6 +4,7 @@ import (
 	"github.com/hippius/compute/chain/x/internal/account"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/text"
 )
 
 // Bounds of messages.
@@ -15,7 +16,7 @@ const (
 	// MaxReceipts of one instance: a whole committee.
 	MaxReceipts = 21
 	// MaxReports in one batch.
-	MaxReports = 256
+	MaxReports = vm.MaxReports
 	hashSize   = 32
 	keySize    = 32
 	sigSize    = 64
@@ -32,7 +33,7 @@ func (m *MsgCreateVM) ValidateBasic() error {
 	if err := address("owner", m.Owner); err != nil {
 		return err
 	}
-	if _, err := vm.ID(m.Owner, m.Nonce); err != nil {
+	if _, err := vm.NewID(m.Owner, m.Nonce); err != nil {
 		return ErrInvalid.Wrap(err.Error())
 	}
 	if err := m.Spec.Core().Validate(); err != nil {
@@ -170,21 +171,11 @@ func (r VMReport) Validate() error {
 	if _, ok := vm.ReportOf(r.Phase.Core()); !ok {
 		return ErrBadReport.Wrapf("phase %s is not a miner's to report", r.Phase)
 	}
-	if len(r.Reason) > vm.MaxReasonLen {
-		return ErrBadReport.Wrapf("the reason has %d bytes; at most %d", len(r.Reason), vm.MaxReasonLen)
+	if err := vm.ValidReason(r.Reason); err != nil {
+		return ErrBadReport.Wrap(err.Error())
 	}
-	for _, c := range []byte(r.Reason) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
-			return ErrBadReport.Wrapf("reason %q; accepted are words of a-z, 0-9 and _", r.Reason)
-		}
-	}
-	if len(r.Message) > vm.MaxMessageLen {
-		return ErrBadReport.Wrapf("the message has %d bytes; at most %d", len(r.Message), vm.MaxMessageLen)
-	}
-	for _, c := range r.Message {
-		if !vm.Printable(c) {
-			return ErrBadReport.Wrap("the message has a character that cannot be printed")
-		}
+	if err := vm.ValidMessage(r.Message); err != nil {
+		return ErrBadReport.Wrap(err.Error())
 	}
 	if r.Proof != nil && (r.Proof.Height <= 0 || len(r.Proof.Signature) != sigSize) {
 		return ErrBadReport.Wrapf("the proof is of height %d with %d bytes of signature; it needs a height and %d bytes", r.Proof.Height, len(r.Proof.Signature), sigSize)
@@ -204,7 +195,7 @@ func ownerAndName(owner, what, name string) error {
 	if err := address("owner", owner); err != nil {
 		return err
 	}
-	if err := vm.ValidName(what, name); err != nil {
+	if err := text.ValidName(what, name); err != nil {
 		return ErrInvalid.Wrap(err.Error())
 	}
 	return nil

@@ -36,11 +36,11 @@ func (k *Keeper) Quote(ctx context.Context, planName string) (running, stopped u
 	if err != nil {
 		return 0, 0, err
 	}
-	return k.Price(ctx, p.Core())
+	return k.Price(ctx, p.Core().Size)
 }
 
 // Price is what a size costs that need not be a plan's, in ucredit per hour running and stopped.
-func (k *Keeper) Price(ctx context.Context, size plan.Plan) (running, stopped uint64, err error) {
+func (k *Keeper) Price(ctx context.Context, size plan.Size) (running, stopped uint64, err error) {
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return 0, 0, err

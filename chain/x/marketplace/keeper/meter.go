@@ -210,15 +210,16 @@ func (k *Keeper) SetRate(ctx context.Context, name, miner string, delta int64) e
 
 // Accrue adds an attested interval [from, to), unix seconds and at most an hour
 // long, at rate ucredit per hour. Never more is taken on than the balance can
-// pay. The caller sees to it that no second is attested twice.
-func (k *Keeper) Accrue(ctx context.Context, name, miner string, rate uint64, from, to int64) error {
+// pay: it returns the units taken. The caller sees to it that no second is
+// attested twice.
+func (k *Keeper) Accrue(ctx context.Context, name, miner string, rate uint64, from, to int64) (taken uint64, err error) {
 	a, err := k.load(ctx, name)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	dropped, err := a.meter.Accrue(credit.Interval{Miner: miner, Rate: rate, From: from, To: to}, a.now, a.lag(), a.balance)
+	taken, dropped, err := a.meter.Accrue(credit.Interval{Miner: miner, Rate: rate, From: from, To: to}, a.now, a.lag(), a.balance)
 	if err != nil {
-		return types.ErrMeter.Wrap(err.Error())
+		return 0, types.ErrMeter.Wrap(err.Error())
 	}
 	if dropped > 0 {
 		emit(ctx, types.EventDropped, name, types.AttributeUnits, strconv.FormatUint(dropped, 10))
@@ -229,7 +230,7 @@ func (k *Keeper) Accrue(ctx context.Context, name, miner string, rate uint64, fr
 	case a.meter.NextDue == 0:
 		a.schedule()
 	}
-	return k.save(ctx, a)
+	return taken, k.save(ctx, a)
 }
 
 // SettleNow settles an account's meter before its time.

@@ -31,7 +31,7 @@ func (s queryServer) Plans(ctx context.Context, _ *types.QueryPlansRequest) (*ty
 	}
 	out := &types.QueryPlansResponse{}
 	for _, p := range plans {
-		r, err := params.Prices().Quote(p)
+		r, err := params.Prices().Quote(p.Size)
 		if err != nil {
 			return nil, err
 		}

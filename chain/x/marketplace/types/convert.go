@@ -8,8 +8,11 @@ import (
 // Core is the plan as the rules know it.
 func (p Plan) Core() plan.Plan {
 	return plan.Plan{
-		Name: p.Name, VCPUs: p.Vcpus, MemoryMiB: p.MemoryMib, DiskGiB: p.DiskGib, IOPS: p.Iops,
-		DiskBytesPerSecond: p.DiskBytesPerSecond, NetworkBitsPerSecond: p.NetworkBitsPerSecond, Order: p.Order,
+		Name: p.Name, Order: p.Order,
+		Size: plan.Size{
+			VCPUs: p.Vcpus, MemoryMiB: p.MemoryMib, DiskGiB: p.DiskGib, IOPS: p.Iops,
+			DiskBytesPerSecond: p.DiskBytesPerSecond, NetworkBitsPerSecond: p.NetworkBitsPerSecond,
+		},
 	}
 }
 

@@ -57,7 +57,7 @@ func (k *Keeper) lighthouseAddress(ctx context.Context, operator string) (string
 	if err != nil {
 		return "", err
 	}
-	addr, err := mesh.Lighthouse(free)
+	addr, err := mesh.LighthouseAddr(free)
 	if err != nil {
 		return "", err
 	}

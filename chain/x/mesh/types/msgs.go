@@ -2,8 +2,8 @@ package types
 
 import (
 	"github.com/hippius/compute/chain/x/internal/account"
-	"github.com/hippius/compute/chain/x/internal/endpoint"
-	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/text"
 )
 
 const (
@@ -73,7 +73,7 @@ func (l Lighthouse) validate() error {
 	if err := address("operator", l.Operator); err != nil {
 		return err
 	}
-	if err := vm.ValidName("lighthouse name", l.Name); err != nil {
+	if err := text.ValidName("lighthouse name", l.Name); err != nil {
 		return ErrInvalid.Wrap(err.Error())
 	}
 	if err := certificate(l.CaCertificate); err != nil {
@@ -83,7 +83,7 @@ func (l Lighthouse) validate() error {
 		return ErrInvalid.Wrapf("%d endpoints named; accepted are 1 to %d", n, maxEndpoints)
 	}
 	for _, e := range l.Endpoints {
-		if err := endpoint.Validate(e); err != nil {
+		if err := node.ValidEndpoint(e); err != nil {
 			return ErrInvalid.Wrap(err.Error())
 		}
 	}
@@ -105,7 +105,7 @@ func ownerAndName(owner, name string) error {
 	if err := address("owner", owner); err != nil {
 		return err
 	}
-	if err := vm.ValidName("device name", name); err != nil {
+	if err := text.ValidName("device name", name); err != nil {
 		return ErrInvalid.Wrap(err.Error())
 	}
 	return nil

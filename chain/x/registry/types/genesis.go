@@ -45,11 +45,8 @@ func (m Miner) Validate() error {
 	if err := operator(m.Operator); err != nil {
 		return err
 	}
-	if err := validateOffer(m.Name, m.Identity, m.Roles, m.Endpoint, m.Region, m.Capacity); err != nil {
+	if err := validateOffer(m.Core().Offer); err != nil {
 		return err
-	}
-	if err := node.ValidVersion(m.Version); err != nil {
-		return ErrInvalid.Wrap(err.Error())
 	}
 	switch m.Status {
 	case StatusActive, StatusDraining:
@@ -69,7 +66,7 @@ func (m Miner) Validate() error {
 }
 
 // Computes reports whether the miner runs virtual machines.
-func (m Miner) Computes() bool { return slices.Contains(m.Roles, RoleCompute) }
+func (m Miner) Computes() bool { return slices.Contains(m.Roles, node.RoleCompute) }
 
 // Open reports whether the miner takes new virtual machines.
 func (m Miner) Open() bool { return m.Status == StatusActive && m.Computes() }

@@ -1,22 +1,8 @@
 package types
 
 import (
-	"slices"
-
 	"github.com/hippius/compute/chain/x/internal/account"
-	"github.com/hippius/compute/chain/x/internal/endpoint"
 	"github.com/hippius/compute/core/node"
-	"github.com/hippius/compute/core/vm"
-)
-
-const (
-	// KeySize of identity and HPKE keys, in bytes.
-	KeySize = 32
-	maxText = 128
-	// RoleCompute is the role of a miner that runs virtual machines.
-	RoleCompute = "compute"
-	// RoleStorage is the role of a miner that keeps storage shards.
-	RoleStorage = "storage"
 )
 
 // ValidateBasic checks the form of a registration.
@@ -27,53 +13,40 @@ func (m *MsgRegisterMiner) ValidateBasic() error {
 	if m.BondUhip > maxBond {
 		return ErrInvalid.Wrapf("%d uhip are to be bonded; at most %d", m.BondUhip, uint64(maxBond))
 	}
-	if err := node.ValidVersion(m.Version); err != nil {
-		return ErrInvalid.Wrap(err.Error())
+	offered := Miner{
+		Name: m.Name, Identity: m.Identity, Roles: m.Roles, Endpoint: m.Endpoint, Region: m.Region, Capacity: m.Capacity, Version: m.Version,
 	}
-	return validateOffer(m.Name, m.Identity, m.Roles, m.Endpoint, m.Region, m.Capacity)
+	return validateOffer(offered.Core().Offer)
 }
 
-func validateOffer(name string, identity []byte, roles []string, addr, region string, c Capacity) error {
-	if err := vm.ValidName("miner name", name); err != nil {
+func validateOffer(o node.Offer) error {
+	if err := o.Validate(); err != nil {
 		return ErrInvalid.Wrap(err.Error())
 	}
-	if err := validateKey("identity key", identity); err != nil {
-		return err
-	}
-	if len(roles) == 0 || len(roles) > 2 {
-		return ErrInvalid.Wrapf("%d roles named; accepted are compute, storage or both", len(roles))
-	}
-	for i, r := range roles {
-		if r != RoleCompute && r != RoleStorage || slices.Contains(roles[:i], r) {
-			return ErrInvalid.Wrapf("role %.20q; accepted are compute and storage, each once", r)
-		}
-	}
-	if err := validateEndpoint(addr); err != nil {
-		return err
-	}
-	if err := vm.ValidName("region", region); err != nil {
-		return ErrInvalid.Wrap(err.Error())
-	}
-	return c.Validate()
+	return nil
 }
 
-// Validate checks an offered capacity.
-func (c Capacity) Validate() error {
-	if err := c.Node().Validate(); err != nil {
-		return ErrInvalid.Wrap(err.Error())
-	}
-	if c.Arch != "amd64" && c.Arch != "arm64" {
-		return ErrInvalid.Wrapf("architecture %.20q; accepted are amd64 and arm64", c.Arch)
-	}
-	if c.Acceleration != "kvm" && c.Acceleration != "tcg" {
-		return ErrInvalid.Wrapf("acceleration %.20q; accepted are kvm and tcg", c.Acceleration)
-	}
-	return printable("CPU model", c.CpuModel)
+// Hardware is the part of a capacity that placement does not count.
+func (c Capacity) Hardware() node.Hardware {
+	return node.Hardware{Arch: c.Arch, Acceleration: c.Acceleration, CPUModel: c.CpuModel, DiskWriteBytesPerSecond: c.DiskWriteBytesPerSecond}
 }
 
 // Node is the part of a capacity that placement counts.
 func (c Capacity) Node() node.Capacity {
 	return node.Capacity{Cores: c.Cores, MemoryMiB: c.MemoryMib, DiskGiB: c.DiskGib}
+}
+
+// Core is the miner in the words of core.
+func (m Miner) Core() node.Miner {
+	return node.Miner{
+		Operator: m.Operator,
+		Offer: node.Offer{
+			Name: m.Name, Identity: m.Identity, Roles: m.Roles, Endpoint: m.Endpoint, Region: m.Region,
+			Capacity: m.Capacity.Node(), Hardware: m.Capacity.Hardware(), Version: m.Version,
+		},
+		BondUhip: m.BondUhip, Status: node.MinerStatus(max(0, m.Status)), RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen,
+		Usage: m.Usage.Node(), UnbondingUntil: m.UnbondingUntil,
+	}
 }
 
 // Node is the usage in the words of core.
@@ -102,16 +75,8 @@ func (k Keeper) Validate() error {
 	if err := operator(k.Operator); err != nil {
 		return err
 	}
-	if err := validateKey("identity key", k.Identity); err != nil {
-		return err
-	}
-	if err := validateKey("HPKE key", k.HpkeKey); err != nil {
-		return err
-	}
-	if err := validateEndpoint(k.Endpoint); err != nil {
-		return err
-	}
-	if err := vm.ValidName("keeper name", k.Name); err != nil {
+	core := node.Keeper{Name: k.Name, Identity: k.Identity, HPKEKey: k.HpkeKey, Endpoint: k.Endpoint}
+	if err := core.Validate(); err != nil {
 		return ErrInvalid.Wrap(err.Error())
 	}
 	return nil
@@ -125,35 +90,9 @@ func (m *MsgUpdateParams) ValidateBasic() error {
 	return m.Params.Validate()
 }
 
-func validateEndpoint(s string) error {
-	if err := endpoint.Validate(s); err != nil {
-		return ErrInvalid.Wrap(err.Error())
-	}
-	return nil
-}
-
 func operator(s string) error {
 	if _, err := account.Parse("operator", s); err != nil {
 		return ErrInvalid.Wrap(err.Error())
-	}
-	return nil
-}
-
-func validateKey(what string, key []byte) error {
-	if len(key) != KeySize {
-		return ErrInvalid.Wrapf("the %s has %d bytes; it needs exactly %d", what, len(key), KeySize)
-	}
-	return nil
-}
-
-func printable(what, s string) error {
-	if len(s) > maxText {
-		return ErrInvalid.Wrapf("the %s has %d bytes; at most %d", what, len(s), maxText)
-	}
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' {
-			return ErrInvalid.Wrapf("the %s has byte 0x%02x; accepted are printable ASCII characters", what, c)
-		}
 	}
 	return nil
 }

@@ -1,5 +1,4 @@
-// Package endpoint checks the "host:port" that programs may be reached at.
-package endpoint
+package node
 
 import (
 	"errors"
@@ -9,20 +8,20 @@ import (
 	"strings"
 )
 
-// MaxLength of an endpoint, in bytes.
-const MaxLength = 255
+// MaxEndpointLen bounds an endpoint, in bytes.
+const MaxEndpointLen = 255
 
-// Validate says in one sentence what is wrong with an endpoint.
-func Validate(s string) error {
-	if err := check(s); err != nil {
+// ValidEndpoint says in one sentence what is wrong with the "host:port" that a program may be reached at.
+func ValidEndpoint(s string) error {
+	if err := checkEndpoint(s); err != nil {
 		return fmt.Errorf("endpoint %.80q: %w; it must be a host name or IP address, a colon and a port, such as node.example:7070", s, err)
 	}
 	return nil
 }
 
-func check(s string) error {
-	if len(s) > MaxLength {
-		return fmt.Errorf("longer than %d bytes", MaxLength)
+func checkEndpoint(s string) error {
+	if len(s) > MaxEndpointLen {
+		return fmt.Errorf("longer than %d bytes", MaxEndpointLen)
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {

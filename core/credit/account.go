@@ -1,0 +1,30 @@
+package credit
+
+// Balance of one account, in ucredit.
+type Balance struct {
+	Ucredit uint64
+	// FeesSincePurchase counts the fees paid since the last purchase.
+	FeesSincePurchase uint64
+}
+
+// Statement is what an account is charged, as of a block.
+type Statement struct {
+	Meter Meter
+	// PerHour is the rate now, all miners together; Accrued is attested and unsettled. In ucredit.
+	PerHour, Accrued uint64
+	// Holdback that stays when the rest has run out, and Balance, in ucredit.
+	Holdback, Balance uint64
+	// RunwaySeconds until run-out at the present rate, if HasRunway: nothing is charged otherwise.
+	RunwaySeconds uint64
+	HasRunway     bool
+	// BlockTime in unix seconds.
+	BlockTime int64
+}
+
+// Earnings of one miner.
+type Earnings struct {
+	// AccruedUhip can be claimed, ClaimedUhip was.
+	AccruedUhip, ClaimedUhip uint64
+	// ServedUcredit is what its VMs' tenants consumed.
+	ServedUcredit uint64
+}

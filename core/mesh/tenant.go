@@ -1,0 +1,49 @@
+package mesh
+
+import "net/netip"
+
+// FingerprintSize of a certificate: a SHA-256, in bytes.
+const FingerprintSize = 32
+
+// Tenant is an account's place in the mesh. Times are unix seconds, 0 for never.
+type Tenant struct {
+	// Owner is the account address.
+	Owner string
+	Block Block
+	// Networks of the block; none once it was released.
+	Networks []netip.Prefix
+	// CAPublicKey is Ed25519, 32 bytes. CACertificate is empty until it is set; lighthouses check it against Networks.
+	CAPublicKey, CACertificate []byte
+	Devices                    []Device
+	// Revoked certificates' fingerprints, FingerprintSize bytes each.
+	Revoked       [][]byte
+	ChangedHeight int64
+	RegisteredAt  int64
+	// VMs of the owner that are not terminated.
+	VMs uint32
+	// ReleaseAt is when the block is released for want of a VM.
+	ReleaseAt int64
+}
+
+// Device is a tenant's laptop or other host outside the network's miners.
+type Device struct {
+	Name string
+	// Host number inside the block.
+	Host    uint32
+	Address netip.Addr
+	AddedAt int64
+}
+
+// Lighthouse is a lighthouse as the chain has it. What its certificate says is not checked.
+type Lighthouse struct {
+	// Operator is an account address.
+	Operator string
+	Name     string
+	// Address is one of LighthouseNetwork.
+	Address       netip.Addr
+	CACertificate []byte
+	// Endpoints host:port, UDP.
+	Endpoints     []string
+	Relay         bool
+	ChangedHeight int64
+}

@@ -1,0 +1,24 @@
+// Package params is those of the chain's parameters that its clients reckon with.
+package params
+
+import (
+	"github.com/hippius/compute/core/plan"
+)
+
+// Params in force. Amounts of credit are in ucredit, of coins in uhip.
+type Params struct {
+	// UhipPerCredit is the price of one credit; at least 1.
+	UhipPerCredit uint64
+	// FeeUcredit is the flat fee of a transaction.
+	FeeUcredit uint64
+	Prices     plan.Prices
+	// MinCreateUcredit is what balance plus fees since the last purchase must reach to create a VM.
+	MinCreateUcredit uint64
+	MinBondUhip      uint64
+	// CPUOvercommit is how many vCPUs are sold per core, in parts of 100.
+	CPUOvercommit uint32
+	// SilenceSeconds after its last batch a miner gets no new VM.
+	SilenceSeconds int64
+	// MaxProofGapSeconds between two proofs for the time between to count as attested.
+	MaxProofGapSeconds int64
+}

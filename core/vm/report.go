@@ -1,0 +1,59 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hippius/compute/core/text"
+)
+
+// MaxReports in one batch of a miner.
+const MaxReports = 256
+
+// Report is what a miner says of one VM it holds.
+type Report struct {
+	ID                 ID
+	InstanceSeq        uint32
+	ObservedGeneration uint64
+	Phase              Phase
+	// Reason is a code of a-z, 0-9 and _, at most MaxReasonLen; Message a sentence, at most MaxMessageLen bytes.
+	Reason, Message string
+	// Proof is the guest's newest; nil for none.
+	Proof             *Proof
+	ObservedRebootSeq uint64
+	// SizeGeneration is the generation of the spec whose size the VM runs with.
+	SizeGeneration uint64
+}
+
+// ReportResult answers one Report; Code 0 when it was accepted.
+type ReportResult struct {
+	ID      ID
+	Code    uint32
+	Message string
+}
+
+// ValidReason says in one sentence what is wrong with the code a status carries; empty is valid.
+func ValidReason(s string) error {
+	if len(s) > MaxReasonLen {
+		return fmt.Errorf("the reason has %d bytes; at most %d", len(s), MaxReasonLen)
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return fmt.Errorf("reason %q; accepted are words of a-z, 0-9 and _", s)
+		}
+	}
+	return nil
+}
+
+// ValidMessage says in one sentence what is wrong with the sentence a status carries; empty is valid.
+func ValidMessage(s string) error {
+	if len(s) > MaxMessageLen {
+		return fmt.Errorf("the message has %d bytes; at most %d", len(s), MaxMessageLen)
+	}
+	for _, c := range s {
+		if !text.Printable(c) {
+			return errors.New("the message has a character that cannot be printed")
+		}
+	}
+	return nil
+}
