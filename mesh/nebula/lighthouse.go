@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/hippius/compute/mesh/cert"
 )
 
 // Usable gives those of the lighthouses that a node can start with, without
@@ -36,12 +38,12 @@ func (l Lighthouse) fit() error {
 	if len(l.Underlay) == 0 {
 		return invalid("no usable underlay address")
 	}
-	a, err := ParseCertificate(l.CA)
+	a, err := cert.Parse(l.CA)
 	if err != nil {
 		return err
 	}
 	if !a.IsCA() || !a.SelfSigned() {
-		return fmt.Errorf("%w: %q is not a self-signed authority", ErrUntrusted, a.Name())
+		return fmt.Errorf("%w: %q is not a self-signed authority", cert.ErrUntrusted, a.Name())
 	}
-	return CheckPinned(a, l.Addr)
+	return a.CheckPinned(l.Addr)
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 )
 
 func fingerprint(t *testing.T, c nebula.Config) string {
 	t.Helper()
-	parsed, err := nebula.ParseCertificate(c.Cert)
+	parsed, err := cert.Parse(c.Cert)
 	require.NoError(t, err)
 	return parsed.Fingerprint()
 }
@@ -168,7 +169,7 @@ func TestUsableLighthouses(t *testing.T) {
 		}
 		return out
 	}
-	wide, err := nebula.SignAuthority(nebula.Template{
+	wide, err := cert.SignAuthority(cert.Template{
 		Name: "wide", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}, ed25519.NewKeyFromSeed(seed(77)))
 	require.NoError(t, err)
