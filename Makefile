@@ -7,6 +7,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 BIN      := build/bin
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     := go tool -modfile=tools/go.mod
+# What browsers are to load: the same list as in arch_test.go, which says what it must not link.
+LIGHT    := ./mesh/cert ./mesh/ca ./mesh/admit
 
 # The same for programs, tests and lint, or the chain's framework is compiled once for each: minutes.
 export CGO_ENABLED := 0
@@ -52,6 +54,7 @@ race-fast: build ## the tests that do not link the chain's framework, under the 
 
 lint: ## vet and lint
 	$(TOOL) golangci-lint run --allow-serial-runners ./...
+	GOOS=js GOARCH=wasm go vet $(LIGHT)
 
 gen: ## generate code from proto/
 	tools/proto/gen.sh

@@ -43,6 +43,7 @@ var homes = map[string][]string{
 	"github.com/moby":                    {"miner/container/docker"},
 	"github.com/docker":                  {"miner/container/docker"},
 	"github.com/slackhq/nebula":          {"mesh/nebula"},
+	"github.com/slackhq/nebula/cert":     {"mesh/cert"},
 	"gvisor.dev/gvisor":                  {"mesh/nebula"},
 	"github.com/versity/versitygw":       {"storage/s3"},
 	"go.etcd.io/bbolt":                   {"internal/store"},
@@ -67,6 +68,18 @@ const testsOnly = "tests"
 
 // mayLinkNode are the programs that link the Cosmos SDK. All others must not, or they grow by 70 MB and minutes.
 var mayLinkNode = []string{"hippiusd", "hippius-devnet"}
+
+// light are the packages that browsers are to load: make lint has them compiled to WebAssembly, and none links heavy.
+var light = []string{"mesh/cert", "mesh/ca", "mesh/admit"}
+
+// heavy is what no light package links, however far down: a node of the mesh, and what came with it unnoticed.
+var heavy = []string{
+	"github.com/slackhq/nebula", "gvisor.dev/gvisor", "github.com/vishvananda/netlink", "github.com/prometheus",
+	"github.com/google/go-cmp", "github.com/cosmos", "cosmossdk.io",
+}
+
+// allowedLight is what may be linked of heavy: Nebula's certificates.
+var allowedLight = []string{"github.com/slackhq/nebula/cert"}
 
 // pkg is one package of the tree: its path below the module, what it imports and what its tests import.
 type pkg struct {
@@ -141,6 +154,19 @@ func nodeLinks(deps []string) (found []string) {
 	return found
 }
 
+// heavyLinks lists what no light package may link among deps.
+func heavyLinks(deps []string) (found []string) {
+	for _, d := range deps {
+		in := func(folders []string) bool {
+			return slices.ContainsFunc(folders, func(f string) bool { return below(d, f) })
+		}
+		if in(heavy) && !in(allowedLight) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
 func TestArchitecture(t *testing.T) {
 	for _, v := range violations(list(t)) {
 		t.Error(v)
@@ -163,6 +189,15 @@ func TestProgramsLinkNoNode(t *testing.T) {
 	}
 }
 
+func TestLightPackagesLinkNothingHeavy(t *testing.T) {
+	for _, p := range light {
+		deps := strings.Fields(string(golist(t, "-deps", "./"+p)))
+		if found := heavyLinks(deps); len(deps) < 10 || len(found) > 0 {
+			t.Errorf("%s links %d packages, of them %v", p, len(deps), found)
+		}
+	}
+}
+
 // TestCheckerFinds shows the checker made-up trees: each line must be found, and what is allowed must not.
 func TestCheckerFinds(t *testing.T) {
 	for _, tc := range []struct {
@@ -179,7 +214,8 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "core/vm", imp: "pgregory.net/rapid", test: true},
 		{from: "chain/client", imp: "cosmossdk.io/api/cosmos/tx/v1beta1"},
 		{from: "chain/x/compute/keeper", imp: "cosmossdk.io/collections"},
-		{from: "mesh/nebula", imp: "github.com/slackhq/nebula/cert"},
+		{from: "mesh/nebula", imp: "github.com/slackhq/nebula/config"},
+		{from: "mesh/cert", imp: "github.com/slackhq/nebula/cert"},
 		{from: "mesh/nebula", imp: "github.com/slackhq/nebulae"},
 		{from: "guest", imp: module + "internal/testkit", test: true},
 
@@ -202,6 +238,7 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "daemon/devnet", imp: module + "chain/x/credits/types", want: "its home is"},
 		{from: "miner/hypervisor", imp: "github.com/digitalocean/go-libvirt", want: "its home is"},
 		{from: "mesh/ca", imp: "github.com/slackhq/nebula/cert", test: true, want: "its home is"},
+		{from: "mesh/cert", imp: "github.com/slackhq/nebula", want: "its home is"},
 		{from: "miner/agent", imp: "go.etcd.io/bbolt", want: "its home is"},
 		{from: "guest", imp: module + "internal/testkit", want: "its home is"},
 		{from: "guest", imp: "github.com/stretchr/testify/require", want: "its home is"},
@@ -219,6 +256,9 @@ func TestCheckerFinds(t *testing.T) {
 		case tc.want != "" && (len(found) != 1 || !strings.Contains(found[0], tc.want)):
 			t.Errorf("%s imports %s (test %v): found %q, want one that says %q", tc.from, tc.imp, tc.test, found, tc.want)
 		}
+	}
+	if found := heavyLinks([]string{"fmt", "github.com/slackhq/nebula/cert/p256", "github.com/slackhq/nebula", "github.com/slackhq/nebula/config", "github.com/google/go-cmp/cmp"}); len(found) != 3 {
+		t.Errorf("found %v heavy, want three", found)
 	}
 	if found := nodeLinks([]string{"fmt", "cosmossdk.io/api/x", "github.com/cometbft/cometbft/node", "github.com/cosmos/cosmos-sdk/types"}); len(found) != 2 {
 		t.Errorf("found %v linked, want the two of the framework", found)

@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 const (
@@ -40,7 +40,7 @@ func (m maker) bundle(seq uint32) (instance.Bundle, deal.Public, error) {
 	if err != nil {
 		return instance.Bundle{}, deal.Public{}, fmt.Errorf("make proof key: %w", err)
 	}
-	meshPub, meshPriv, err := nebula.NewHostKey()
+	meshPub, meshPriv, err := cert.NewHostKey()
 	if err != nil {
 		return instance.Bundle{}, deal.Public{}, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 func newMaker(t *testing.T, vmID string) maker {
@@ -53,26 +53,26 @@ func TestBundleIsWhatPeersAccept(t *testing.T) {
 		t.Error("the chain is told of another proof key")
 	}
 
-	cert, err := nebula.ParseCertificate([]byte(b.MeshCert))
+	issued, err := cert.Parse([]byte(b.MeshCert))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nebula.Verify(cert, m.now, m.mesh.Certificate()); err != nil {
+	if err := cert.Verify(issued, m.now, m.mesh.Certificate()); err != nil {
 		t.Error(err)
 	}
-	if nebula.Verify(cert, m.now.Add(certLife+time.Hour), m.mesh.Certificate()) == nil {
+	if cert.Verify(issued, m.now.Add(certLife+time.Hour), m.mesh.Certificate()) == nil {
 		t.Error("the mesh certificate does not end")
 	}
-	if nebula.Verify(cert, m.now, authority(t, otherWallet(t), 7, m.now).Certificate()) == nil {
+	if cert.Verify(issued, m.now, authority(t, otherWallet(t), 7, m.now).Certificate()) == nil {
 		t.Error("another tenant's CA vouches for it")
 	}
-	if got := cert.Networks(); len(got) != 1 || got[0].Addr() != m.addr {
+	if got := issued.Networks(); len(got) != 1 || got[0].Addr() != m.addr {
 		t.Errorf("mesh certificate is for %v, want %s", got, m.addr)
 	}
-	if hex.EncodeToString(public.MeshFingerprint) != cert.Fingerprint() {
+	if hex.EncodeToString(public.MeshFingerprint) != issued.Fingerprint() {
 		t.Error("the chain is told of another mesh certificate")
 	}
-	checkMeshKey(t, b, cert)
+	checkMeshKey(t, b, issued)
 
 	host := hostCert(t, b)
 	checker := ssh.CertChecker{
@@ -121,13 +121,13 @@ func hostCert(t *testing.T, b instance.Bundle) *ssh.Certificate {
 	return cert
 }
 
-func checkMeshKey(t *testing.T, b instance.Bundle, cert *nebula.Certificate) {
+func checkMeshKey(t *testing.T, b instance.Bundle, issued *cert.Certificate) {
 	t.Helper()
 	block, rest := pem.Decode([]byte(b.MeshKey))
 	if block == nil || len(rest) != 0 || block.Type != meshKeyType || len(block.Bytes) != 32 {
 		t.Fatalf("mesh key is %q", b.MeshKey)
 	}
-	if bytes.Equal(block.Bytes, cert.PublicKey()) {
+	if bytes.Equal(block.Bytes, issued.PublicKey()) {
 		t.Error("the private mesh key is the public one")
 	}
 }

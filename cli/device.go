@@ -14,6 +14,7 @@ import (
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/device"
 	"github.com/hippius/compute/mesh/nebula"
 )
@@ -70,7 +71,7 @@ func (c *command) makeDevice(ctx context.Context, s *signing) error {
 	if err != nil {
 		return fmt.Errorf("device address on chain: %w", err)
 	}
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	if err != nil {
 		return err
 	}

@@ -6,16 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"reflect"
-	"slices"
 	"sync"
 	"time"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
-	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
@@ -66,34 +63,15 @@ func (s *session) lighthouses(ctx context.Context, account string, now time.Time
 	return out, nil
 }
 
-// usable are those of the account's lighthouses whose certificate keeps to its one address.
-func usable(all []*meshv1.Lighthouse, account string, now time.Time) []nebula.Lighthouse {
-	fit := map[uint32]nebula.Lighthouse{}
-	for _, l := range all {
-		addr, err := netip.ParseAddr(l.GetAddress())
-		if err != nil {
-			continue
-		}
-		number, err := mesh.LighthouseNumber(addr)
-		if err != nil || len(l.GetEndpoints()) == 0 {
-			continue
-		}
-		if _, err := admit.Lighthouse(l.GetCaCertificate(), addr, now); err != nil {
-			continue
-		}
-		n := nebula.Lighthouse{Addr: addr, CA: l.GetCaCertificate(), Relay: l.GetRelay()}
-		for _, e := range l.GetEndpoints() {
-			if ap, err := netip.ParseAddrPort(e); err == nil {
-				n.Underlay = append(n.Underlay, ap)
-			}
-		}
-		fit[number] = n
+// usable are those of the account's lighthouses that can name nothing but themselves.
+func usable(listed []*meshv1.Lighthouse, account string, now time.Time) []nebula.Lighthouse {
+	all := make([]admit.Candidate, len(listed))
+	for i, l := range listed {
+		addr, _ := netip.ParseAddr(l.GetAddress()) // refused if it is none
+		all[i] = admit.Candidate{Addr: addr, CA: l.GetCaCertificate(), Endpoints: l.GetEndpoints(), Relay: l.GetRelay()}
 	}
-	var out []nebula.Lighthouse
-	for _, n := range mesh.LighthousesFor(account, slices.Collect(maps.Keys(fit))) {
-		out = append(out, fit[n])
-	}
-	out, _ = nebula.Usable(out)
+	admitted, _ := admit.Lighthouses(all, now)
+	out, _ := nebula.Lighthouses(admit.KeptTo(account, admitted))
 	return out
 }
 

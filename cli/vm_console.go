@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
-	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/text"
@@ -81,7 +81,7 @@ func (c *command) vmLogs() *cobra.Command {
 // atMiner is a connection to the host of one machine.
 type atMiner struct {
 	client minerv1.MinerClient
-	grant  *keeperv1.Grant
+	grant  *grantv1.Grant
 	vmID   string
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/hippius/compute/internal/run"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/mesh/admit"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 )
 
@@ -129,7 +130,7 @@ func (n *trustingNode) Trust(all []lighthouse.Trusted) error {
 		if len(t.Revoked) == 0 {
 			continue
 		}
-		authority, err := nebula.ParseCertificate(t.CA)
+		authority, err := cert.Parse(t.CA)
 		if err != nil {
 			return err // it was admitted
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/hippius/compute/gateway/lighthouse"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 )
 
@@ -175,7 +176,7 @@ func TestTrustKeepsRevocationsApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,12 +234,12 @@ func TestHostileTenantsAreLeftOut(t *testing.T) {
 	block := func(n byte) []netip.Prefix {
 		return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, n * 64}), 26)}
 	}
-	sign := func(n byte, edit func(*nebula.Template)) []byte {
-		c := nebula.Template{
+	sign := func(n byte, edit func(*cert.Template)) []byte {
+		c := cert.Template{
 			Name: "tenant", Networks: block(n), UnsafeNetworks: block(n), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
 		}
 		edit(&c)
-		a, err := nebula.SignAuthority(c, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize)))
+		a, err := cert.SignAuthority(c, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,18 +252,18 @@ func TestHostileTenantsAreLeftOut(t *testing.T) {
 		}
 		return b
 	}
-	honest := sign(1, func(*nebula.Template) {})
+	honest := sign(1, func(*cert.Template) {})
 	all := list{
 		{Owner: "honest", Networks: block(1), CA: honest},
-		{Owner: "unconstrained", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = nil })},
-		{Owner: "all of the mesh", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = []netip.Prefix{admit.Space4()} })},
-		{Owner: "the neighbour's too", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = append(block(1), block(2)...) })},
+		{Owner: "unconstrained", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = nil })},
+		{Owner: "all of the mesh", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.Space4()} })},
+		{Owner: "the neighbour's too", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = append(block(1), block(2)...) })},
 		{Owner: "the neighbour's", Networks: block(2), CA: honest},
-		{Owner: "the lighthouses'", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Networks = []netip.Prefix{admit.LighthouseSpace()} })},
-		{Owner: "forwards for all", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.UnsafeNetworks = nil })},
-		{Owner: "as a lighthouse", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.Groups = []string{admit.LighthouseGroup} })},
-		{Owner: "expired", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.NotAfter = now.Add(-time.Minute) })},
-		{Owner: "to come", Networks: block(2), CA: sign(2, func(c *nebula.Template) { c.NotBefore = now.Add(time.Minute) })},
+		{Owner: "the lighthouses'", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.LighthouseSpace()} })},
+		{Owner: "forwards for all", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.UnsafeNetworks = nil })},
+		{Owner: "as a lighthouse", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Groups = []string{admit.LighthouseGroup} })},
+		{Owner: "expired", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.NotAfter = now.Add(-time.Minute) })},
+		{Owner: "to come", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.NotBefore = now.Add(time.Minute) })},
 		{Owner: "another curve", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CA: file("p256.pem")},
 		{Owner: "an old version", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CA: file("version1.pem")},
 		{Owner: "no certificate", Networks: block(2), CA: []byte("rubbish")},

@@ -12,7 +12,7 @@ import (
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 const (
@@ -121,13 +121,13 @@ func same(on *meshv1.Lighthouse, want *meshv1.MsgRegisterLighthouse) bool {
 }
 
 func issue(a *ca.Authority, addr netip.Addr, name string, now time.Time) (identity, error) {
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	if err != nil {
 		return identity{}, err
 	}
-	cert, err := a.Issue(ca.Host{Name: name, Addr: addr, PublicKey: public, Validity: hostCertLife}, now)
+	issued, err := a.Issue(ca.Host{Name: name, Addr: addr, PublicKey: public, Validity: hostCertLife}, now)
 	if err != nil {
 		return identity{}, fmt.Errorf("lighthouse certificate: %w", err)
 	}
-	return identity{authority: a.Certificate().PEM(), cert: cert.PEM(), key: private}, nil
+	return identity{authority: a.Certificate().PEM(), cert: issued.PEM(), key: private}, nil
 }

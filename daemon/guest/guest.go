@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"time"
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/guest"
 	"github.com/hippius/compute/internal/run"
+	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/nebula"
 )
 
@@ -98,26 +100,16 @@ func meshConfig(cfg wire.Config, log *slog.Logger) (nebula.Config, error) {
 		// The one port that neighbours' taps let through.
 		Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), wire.MeshPort),
 	}
-	var named []nebula.Lighthouse
-	for _, l := range cfg.Mesh.Lighthouses {
-		h := nebula.Lighthouse{CA: []byte(l.CA), Relay: l.Relay}
-		addr, err := netip.ParseAddr(l.Address)
-		if err != nil {
-			log.Warn("lighthouse left out", "error", err)
-			continue
-		}
-		h.Addr = addr
-		for _, u := range l.Underlay {
-			if at, err := netip.ParseAddrPort(u); err == nil {
-				h.Underlay = append(h.Underlay, at)
-			}
-		}
-		named = append(named, h)
+	all := make([]admit.Candidate, len(cfg.Mesh.Lighthouses))
+	for i, l := range cfg.Mesh.Lighthouses {
+		addr, _ := netip.ParseAddr(l.Address) // refused if it is none
+		all[i] = admit.Candidate{Addr: addr, CA: []byte(l.CA), Endpoints: l.Underlay, Relay: l.Relay}
 	}
-	fit, refused := nebula.Usable(named)
-	for _, err := range refused {
+	admitted, refused := admit.Lighthouses(all, time.Now())
+	usable, unusable := nebula.Lighthouses(admitted)
+	for _, err := range append(refused, unusable...) {
 		log.Warn("lighthouse left out", "error", err)
 	}
-	c.Lighthouses = fit
+	c.Lighthouses = usable
 	return c, nil
 }

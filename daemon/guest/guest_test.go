@@ -23,6 +23,10 @@ func TestMeshConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	expired, err := ca.NewLighthouse(make([]byte, ca.SeedSize), netip.MustParseAddr("100.127.0.6"), "house", now.Add(-2*time.Hour), now.Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := wire.Config{MeshCA: "ca", MeshCert: "cert", MeshKey: "key", MTU: 1300, Mesh: wire.Mesh{
 		Blocklist: []string{"aa"},
 		Lighthouses: []wire.Lighthouse{
@@ -30,6 +34,7 @@ func TestMeshConfig(t *testing.T) {
 			{Address: "100.127.0.3", Underlay: []string{"192.0.2.1:4242"}, CA: "nonsense"},
 			{Address: "100.127.0.4", Underlay: []string{"192.0.2.1:4242"}, CA: string(house.Certificate().PEM())},
 			{Address: "100.127.0.5", Underlay: []string{"192.0.2.1:4242"}, CA: string(stranger.Certificate().PEM())},
+			{Address: "100.127.0.6", Underlay: []string{"192.0.2.1:4242"}, CA: string(expired.Certificate().PEM())},
 			{Address: "nonsense", Underlay: []string{"192.0.2.1:4242"}},
 			{Address: "100.127.0.2", Underlay: []string{"nonsense"}},
 		},

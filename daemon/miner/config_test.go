@@ -16,9 +16,9 @@ import (
 	"gopkg.in/yaml.v3"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
-	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/internal/config"
+	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
@@ -172,7 +172,7 @@ func TestLighthousesTranslated(t *testing.T) {
 // way is open to what any tenant here was told of.
 func TestLighthousesOfEachTenant(t *testing.T) {
 	t.Parallel()
-	d := &directory{log: slog.New(slog.DiscardHandler), houses: map[uint32]house{}}
+	d := &directory{log: slog.New(slog.DiscardHandler), heard: true}
 	for n := range uint32(40) {
 		addr, err := mesh.LighthouseAddr(n + 1)
 		if err != nil {
@@ -182,7 +182,7 @@ func TestLighthousesOfEachTenant(t *testing.T) {
 		for i := range 8 { // more than is taken of one
 			at = append(at, fmt.Sprintf("192.0.2.%d:%d", n+1, 4242+i))
 		}
-		d.houses[n+1] = house{wire.Lighthouse{Address: addr.String()}, at}
+		d.houses = append(d.houses, admit.Admitted{Number: n + 1, Addr: addr, Endpoints: at})
 	}
 	var opened []netip.AddrPort
 	d.open = func(ends []netip.AddrPort) error { opened = ends; return nil }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hippius/compute/mesh/admit"
 )
 
 const (
@@ -38,11 +40,11 @@ type answer struct {
 }
 
 // of gives where each of the houses is.
-func (r *resolved) of(ctx context.Context, houses []house) [][]netip.AddrPort {
+func (r *resolved) of(ctx context.Context, houses []admit.Admitted) [][]netip.AddrPort {
 	out := make([][]netip.AddrPort, len(houses))
 	var all sync.WaitGroup
 	for i, h := range houses {
-		all.Go(func() { out[i] = r.one(ctx, h.endpoints) })
+		all.Go(func() { out[i] = r.one(ctx, h.Endpoints) })
 	}
 	all.Wait()
 	return out

@@ -6,16 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
-	"slices"
+	"reflect"
 	"sync"
 	"time"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
 	wire "github.com/hippius/compute/core/guest"
-	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
 )
 
@@ -28,15 +26,10 @@ type directory struct {
 	log  *slog.Logger
 
 	mu     sync.Mutex
-	houses map[uint32]house // by number; nil until the chain was heard
+	houses []admit.Admitted
+	heard  bool // whether the chain was, so that houses are all there are
 	names  resolved
 	doors  doors
-}
-
-// house is a lighthouse on chain that can be believed.
-type house struct {
-	wire.Lighthouse
-	endpoints []string
 }
 
 // follow looks at the lighthouses until ctx ends.
@@ -62,39 +55,26 @@ func (d *directory) refresh(ctx context.Context) error {
 	houses := d.believable(listed, now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !maps.EqualFunc(houses, d.houses, sameHouse) {
+	if !reflect.DeepEqual(houses, d.houses) {
 		d.log.Info("lighthouses changed", "count", len(houses))
 	}
-	d.houses = houses
+	d.houses, d.heard = houses, true
 	return d.doors.tell(nil, now, d.open)
-}
-
-func sameHouse(a, b house) bool {
-	return a.Address == b.Address && a.CA == b.CA && a.Relay == b.Relay && slices.Equal(a.endpoints, b.endpoints)
 }
 
 // believable are the lighthouses that can speak for their address alone; what
 // is unfit is left out, and judged by the guest again.
-func (d *directory) believable(listed []*meshv1.Lighthouse, now time.Time) map[uint32]house {
-	out := map[uint32]house{}
-	for _, l := range listed {
-		if len(l.GetCaCertificate()) == 0 || len(l.GetEndpoints()) == 0 {
-			continue
+func (d *directory) believable(listed []*meshv1.Lighthouse, now time.Time) []admit.Admitted {
+	all := make([]admit.Candidate, len(listed))
+	for i, l := range listed {
+		addr, _ := netip.ParseAddr(l.GetAddress()) // refused if it is none
+		all[i] = admit.Candidate{Addr: addr, CA: l.GetCaCertificate(), Endpoints: l.GetEndpoints(), Relay: l.GetRelay()}
+	}
+	out, refused := admit.Lighthouses(all, now)
+	for _, err := range refused {
+		if !errors.Is(err, admit.ErrIncomplete) {
+			d.log.Warn("lighthouse left out", "error", err)
 		}
-		addr, err := netip.ParseAddr(l.GetAddress())
-		if err != nil {
-			continue
-		}
-		number, err := mesh.LighthouseNumber(addr)
-		if err != nil {
-			continue
-		}
-		ca, err := admit.Lighthouse(l.GetCaCertificate(), addr, now)
-		if err != nil {
-			d.log.Warn("lighthouse's certificate", "lighthouse", l.GetName(), "error", err)
-			continue
-		}
-		out[number] = house{wire.Lighthouse{Address: l.GetAddress(), CA: string(ca.PEM()), Relay: l.GetRelay()}, l.GetEndpoints()}
 	}
 	return out
 }
@@ -102,10 +82,7 @@ func (d *directory) believable(listed []*meshv1.Lighthouse, now time.Time) map[u
 // keptTo are the lighthouses of a tenant's network, and the way to them is open.
 func (d *directory) keptTo(ctx context.Context, owner string) ([]wire.Lighthouse, error) {
 	d.mu.Lock()
-	var chosen []house
-	for _, n := range mesh.LighthousesFor(owner, slices.Collect(maps.Keys(d.houses))) {
-		chosen = append(chosen, d.houses[n])
-	}
+	chosen := admit.KeptTo(owner, d.houses)
 	d.mu.Unlock()
 	var out []wire.Lighthouse
 	var ends []netip.AddrPort
@@ -113,7 +90,8 @@ func (d *directory) keptTo(ctx context.Context, owner string) ([]wire.Lighthouse
 		if len(at) == 0 {
 			continue
 		}
-		h := chosen[i].Lighthouse
+		c := chosen[i]
+		h := wire.Lighthouse{Address: c.Addr.String(), CA: string(c.CA), Relay: c.Relay}
 		for _, e := range at {
 			h.Underlay = append(h.Underlay, e.String())
 		}
@@ -130,7 +108,7 @@ func (d *directory) keptTo(ctx context.Context, owner string) ([]wire.Lighthouse
 // View implements agent.Mesh.
 func (d *directory) View(ctx context.Context, owner string) (wire.Mesh, error) {
 	d.mu.Lock()
-	known := d.houses != nil
+	known := d.heard
 	d.mu.Unlock()
 	if !known {
 		if err := d.refresh(ctx); err != nil {

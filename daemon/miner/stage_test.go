@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +27,7 @@ import (
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
 	"github.com/hippius/compute/miner/agent"
@@ -187,13 +187,13 @@ func (s *stage) authorities() {
 }
 
 // issue makes a host's certificate and key, both PEM.
-func (s *stage) issue(a *ca.Authority, addr, name string) (cert, key []byte) {
+func (s *stage) issue(a *ca.Authority, addr, name string) (certificate, key []byte) {
 	s.t.Helper()
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	check(s.t, err)
 	c, err := a.Issue(ca.Host{Name: name, Addr: netip.MustParseAddr(addr), PublicKey: public, Validity: 12 * time.Hour}, time.Now())
 	check(s.t, err)
-	return c.PEM(), pem.EncodeToMemory(&pem.Block{Type: "NEBULA X25519 PRIVATE KEY", Bytes: private})
+	return c.PEM(), cert.HostKeyPEM(private)
 }
 
 // people are the laptop and its keys, and the CA of the VM's host keys.

@@ -17,16 +17,16 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 // Reasons to refuse an authority. Beside them, a certificate outside its
-// validity is nebula.ErrNotYetValid or nebula.ErrExpired.
+// validity is cert.ErrNotYetValid or cert.ErrExpired.
 var (
-	ErrTooLarge      = nebula.ErrCertificateTooLarge
-	ErrMalformed     = nebula.ErrMalformed
-	ErrVersion       = nebula.ErrVersion
-	ErrCurve         = nebula.ErrCurve
+	ErrTooLarge      = cert.ErrTooLarge
+	ErrMalformed     = cert.ErrMalformed
+	ErrVersion       = cert.ErrVersion
+	ErrCurve         = cert.ErrCurve
 	ErrNotCA         = errors.New("certificate is a host's, not an authority's")
 	ErrSignature     = errors.New("authority's own signature is wrong")
 	ErrUnconstrained = errors.New("authority may sign for any network")
@@ -43,7 +43,7 @@ type Allocation struct {
 
 // Tenant admits a tenant's authority, PEM or raw, whose networks are exactly
 // the allocation: a /26 of 100.64.0.0/10, a unique local /48, or both.
-func Tenant(certificate []byte, a Allocation, now time.Time) (*nebula.Certificate, error) {
+func Tenant(certificate []byte, a Allocation, now time.Time) (*cert.Certificate, error) {
 	if err := TenantBlock(a.Networks); err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func Tenant(certificate []byte, a Allocation, now time.Time) (*nebula.Certificat
 
 // Lighthouse admits a lighthouse operator's authority, PEM or raw, that can
 // name nothing but addr, one of 100.127.0.0/16.
-func Lighthouse(certificate []byte, addr netip.Addr, now time.Time) (*nebula.Certificate, error) {
+func Lighthouse(certificate []byte, addr netip.Addr, now time.Time) (*cert.Certificate, error) {
 	if err := LighthouseAddress(addr); err != nil {
 		return nil, err
 	}
@@ -74,8 +74,8 @@ func Lighthouse(certificate []byte, addr netip.Addr, now time.Time) (*nebula.Cer
 }
 
 // authority checks what the two roles share.
-func authority(certificate []byte, allocated []netip.Prefix, now time.Time) (*nebula.Certificate, error) {
-	c, err := nebula.ParseCertificate(certificate)
+func authority(certificate []byte, allocated []netip.Prefix, now time.Time) (*cert.Certificate, error) {
+	c, err := cert.Parse(certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +140,8 @@ func Reason(err error) string {
 		{ErrForwarding, "forwarding"},
 		{ErrGroups, "groups"},
 		{ErrAllocation, "allocation"},
-		{nebula.ErrNotYetValid, "not_yet_valid"},
-		{nebula.ErrExpired, "expired"},
+		{cert.ErrNotYetValid, "not_yet_valid"},
+		{cert.ErrExpired, "expired"},
 	} {
 		if errors.Is(err, r.err) {
 			return r.name

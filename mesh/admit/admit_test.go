@@ -13,7 +13,7 @@ import (
 
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 var (
@@ -28,18 +28,18 @@ func key(n byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize))
 }
 
-func good() nebula.Template {
-	return nebula.Template{
+func good() cert.Template {
+	return cert.Template{
 		Name: "tenant", Networks: both, UnsafeNetworks: both,
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 	}
 }
 
-func signed(t testing.TB, edit func(*nebula.Template)) []byte {
+func signed(t testing.TB, edit func(*cert.Template)) []byte {
 	t.Helper()
 	tmpl := good()
 	edit(&tmpl)
-	c, err := nebula.SignAuthority(tmpl, key(1))
+	c, err := cert.SignAuthority(tmpl, key(1))
 	require.NoError(t, err)
 	return c.Raw()
 }
@@ -63,11 +63,11 @@ func blocks(n int) []netip.Prefix {
 func TestTenant(t *testing.T) {
 	wide := netip.MustParsePrefix("100.64.0.0/10")
 	other := netip.MustParsePrefix("100.64.1.128/26")
-	authority, err := nebula.ParseCertificate(signed(t, func(*nebula.Template) {}))
+	authority, err := cert.Parse(signed(t, func(*cert.Template) {}))
 	require.NoError(t, err)
-	public, _, err := nebula.NewHostKey()
+	public, _, err := cert.NewHostKey()
 	require.NoError(t, err)
-	host, err := nebula.SignHost(nebula.Template{
+	host, err := cert.SignHost(cert.Template{
 		Name: "host", Networks: []netip.Prefix{netip.PrefixFrom(v4.Addr().Next(), 26)},
 		NotBefore: now, NotAfter: now.Add(time.Hour), PublicKey: public,
 	}, authority, key(1))
@@ -81,47 +81,47 @@ func TestTenant(t *testing.T) {
 		want        error
 		reason      string
 	}{
-		"equal":            {signed(t, func(*nebula.Template) {}), both, nil, ""},
-		"in another order": {signed(t, func(*nebula.Template) {}), []netip.Prefix{v6, v4}, nil, ""},
+		"equal":            {signed(t, func(*cert.Template) {}), both, nil, ""},
+		"in another order": {signed(t, func(*cert.Template) {}), []netip.Prefix{v6, v4}, nil, ""},
 		"pem":              {authority.PEM(), both, nil, ""},
-		"one family": {signed(t, func(c *nebula.Template) {
+		"one family": {signed(t, func(c *cert.Template) {
 			c.Networks, c.UnsafeNetworks = both[:1], both[:1]
 		}), both[:1], nil, ""},
-		"with groups": {signed(t, func(c *nebula.Template) { c.Groups = []string{"vm", "device"} }), both, nil, ""},
+		"with groups": {signed(t, func(c *cert.Template) { c.Groups = []string{"vm", "device"} }), both, nil, ""},
 
-		"another's block": {signed(t, func(c *nebula.Template) {
+		"another's block": {signed(t, func(c *cert.Template) {
 			c.Networks = []netip.Prefix{other, v6}
 		}), both, admit.ErrNetworks, "networks"},
-		"wider": {signed(t, func(c *nebula.Template) {
+		"wider": {signed(t, func(c *cert.Template) {
 			c.Networks = []netip.Prefix{wide, v6}
 		}), both, admit.ErrNetworks, "networks"},
-		"more": {signed(t, func(c *nebula.Template) {
+		"more": {signed(t, func(c *cert.Template) {
 			c.Networks = []netip.Prefix{v4, other, v6}
 		}), both, admit.ErrNetworks, "networks"},
-		"less": {signed(t, func(c *nebula.Template) {
+		"less": {signed(t, func(c *cert.Template) {
 			c.Networks = both[:1]
 		}), both, admit.ErrNetworks, "networks"},
-		"not masked": {signed(t, func(c *nebula.Template) {
+		"not masked": {signed(t, func(c *cert.Template) {
 			c.Networks = []netip.Prefix{netip.PrefixFrom(v4.Addr().Next(), 26), v6}
 		}), both, admit.ErrNetworks, "networks"},
-		"unconstrained": {signed(t, func(c *nebula.Template) { c.Networks = nil }), both, admit.ErrUnconstrained, "unconstrained"},
-		"forwards for any": {signed(t, func(c *nebula.Template) {
+		"unconstrained": {signed(t, func(c *cert.Template) { c.Networks = nil }), both, admit.ErrUnconstrained, "unconstrained"},
+		"forwards for any": {signed(t, func(c *cert.Template) {
 			c.UnsafeNetworks = nil
 		}), both, admit.ErrForwarding, "forwarding"},
-		"forwards for another": {signed(t, func(c *nebula.Template) {
+		"forwards for another": {signed(t, func(c *cert.Template) {
 			c.UnsafeNetworks = []netip.Prefix{other}
 		}), both, admit.ErrForwarding, "forwarding"},
-		"a lighthouse's group": {signed(t, func(c *nebula.Template) {
+		"a lighthouse's group": {signed(t, func(c *cert.Template) {
 			c.Groups = []string{"vm", admit.LighthouseGroup}
 		}), both, admit.ErrGroups, "groups"},
-		"expired":        {signed(t, func(c *nebula.Template) { c.NotAfter = now.Add(-time.Second) }), both, nebula.ErrExpired, "expired"},
-		"early":          {signed(t, func(c *nebula.Template) { c.NotBefore = now.Add(time.Second) }), both, nebula.ErrNotYetValid, "not_yet_valid"},
+		"expired":        {signed(t, func(c *cert.Template) { c.NotAfter = now.Add(-time.Second) }), both, cert.ErrExpired, "expired"},
+		"early":          {signed(t, func(c *cert.Template) { c.NotBefore = now.Add(time.Second) }), both, cert.ErrNotYetValid, "not_yet_valid"},
 		"a host":         {host.Raw(), both, admit.ErrNotCA, "not_ca"},
 		"forged":         {forged, both, admit.ErrSignature, "signature"},
 		"large":          {make([]byte, 1025), both, admit.ErrTooLarge, "too_large"},
 		"another curve":  {file(t, "p256.pem"), both, admit.ErrCurve, "curve"},
 		"an old version": {file(t, "version1.pem"), both, admit.ErrVersion, "version"},
-		"sixty networks": {signed(t, func(c *nebula.Template) { c.Networks, c.UnsafeNetworks = blocks(60), both }), both, admit.ErrNetworks, "networks"},
+		"sixty networks": {signed(t, func(c *cert.Template) { c.Networks, c.UnsafeNetworks = blocks(60), both }), both, admit.ErrNetworks, "networks"},
 		"rubbish":        {[]byte("rubbish"), both, admit.ErrMalformed, "malformed"},
 		"empty":          {nil, both, admit.ErrMalformed, "malformed"},
 
@@ -148,8 +148,8 @@ func TestTenant(t *testing.T) {
 
 func TestLighthouse(t *testing.T) {
 	only := []netip.Prefix{netip.PrefixFrom(light, 32)}
-	operator := func(edit func(*nebula.Template)) []byte {
-		return signed(t, func(c *nebula.Template) {
+	operator := func(edit func(*cert.Template)) []byte {
+		return signed(t, func(c *cert.Template) {
 			c.Networks, c.UnsafeNetworks, c.Groups = only, only, []string{admit.LighthouseGroup}
 			edit(c)
 		})
@@ -159,22 +159,22 @@ func TestLighthouse(t *testing.T) {
 		addr        netip.Addr
 		want        error
 	}{
-		"pinned":          {operator(func(*nebula.Template) {}), light, nil},
-		"another address": {operator(func(*nebula.Template) {}), light.Next(), admit.ErrNetworks},
-		"two addresses": {operator(func(c *nebula.Template) {
+		"pinned":          {operator(func(*cert.Template) {}), light, nil},
+		"another address": {operator(func(*cert.Template) {}), light.Next(), admit.ErrNetworks},
+		"two addresses": {operator(func(c *cert.Template) {
 			c.Networks = append([]netip.Prefix{netip.PrefixFrom(light.Next(), 32)}, only...)
 		}), light, admit.ErrNetworks},
-		"a tenant's network as well": {operator(func(c *nebula.Template) {
+		"a tenant's network as well": {operator(func(c *cert.Template) {
 			c.Networks = append([]netip.Prefix{v4}, only...)
 		}), light, admit.ErrNetworks},
-		"wider":                 {operator(func(c *nebula.Template) { c.Networks = []netip.Prefix{netip.PrefixFrom(light, 31)} }), light, admit.ErrNetworks},
-		"anything":              {operator(func(c *nebula.Template) { c.Networks = nil }), light, admit.ErrUnconstrained},
-		"forwards for any":      {operator(func(c *nebula.Template) { c.UnsafeNetworks = nil }), light, admit.ErrForwarding},
-		"forwards for a tenant": {operator(func(c *nebula.Template) { c.UnsafeNetworks = both }), light, admit.ErrForwarding},
-		"no group":              {operator(func(c *nebula.Template) { c.Groups = nil }), light, admit.ErrGroups},
-		"members' groups":       {operator(func(c *nebula.Template) { c.Groups = append(c.Groups, "vm") }), light, admit.ErrGroups},
-		"outside the space":     {operator(func(*nebula.Template) {}), netip.MustParseAddr("100.64.0.1"), admit.ErrAllocation},
-		"no address":            {operator(func(*nebula.Template) {}), netip.Addr{}, admit.ErrAllocation},
+		"wider":                 {operator(func(c *cert.Template) { c.Networks = []netip.Prefix{netip.PrefixFrom(light, 31)} }), light, admit.ErrNetworks},
+		"anything":              {operator(func(c *cert.Template) { c.Networks = nil }), light, admit.ErrUnconstrained},
+		"forwards for any":      {operator(func(c *cert.Template) { c.UnsafeNetworks = nil }), light, admit.ErrForwarding},
+		"forwards for a tenant": {operator(func(c *cert.Template) { c.UnsafeNetworks = both }), light, admit.ErrForwarding},
+		"no group":              {operator(func(c *cert.Template) { c.Groups = nil }), light, admit.ErrGroups},
+		"members' groups":       {operator(func(c *cert.Template) { c.Groups = append(c.Groups, "vm") }), light, admit.ErrGroups},
+		"outside the space":     {operator(func(*cert.Template) {}), netip.MustParseAddr("100.64.0.1"), admit.ErrAllocation},
+		"no address":            {operator(func(*cert.Template) {}), netip.Addr{}, admit.ErrAllocation},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := admit.Lighthouse(c.certificate, c.addr, now)
@@ -189,9 +189,9 @@ func TestLighthouse(t *testing.T) {
 
 // Whatever is admitted can sign nothing outside its allocation.
 func FuzzTenant(f *testing.F) {
-	f.Add(signed(f, func(*nebula.Template) {}))
-	f.Add(signed(f, func(c *nebula.Template) { c.Networks = nil }))
-	f.Add(signed(f, func(c *nebula.Template) { c.UnsafeNetworks = nil }))
+	f.Add(signed(f, func(*cert.Template) {}))
+	f.Add(signed(f, func(c *cert.Template) { c.Networks = nil }))
+	f.Add(signed(f, func(c *cert.Template) { c.UnsafeNetworks = nil }))
 	a, err := ca.NewTenant(bytes.Repeat([]byte{1}, ca.SeedSize), both, "t", now.Add(-time.Hour), now.Add(time.Hour))
 	require.NoError(f, err)
 	f.Add(a.Certificate().PEM())
@@ -215,7 +215,7 @@ func FuzzTenant(f *testing.F) {
 					t.Fatalf("admitted for %s", n)
 				}
 			}
-			again, err := nebula.ParseCertificate(c.PEM())
+			again, err := cert.Parse(c.PEM())
 			if err != nil || again.Fingerprint() != c.Fingerprint() {
 				t.Fatalf("does not survive its own encoding: %v", err)
 			}

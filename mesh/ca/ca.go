@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/mesh/admit"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 const (
@@ -47,7 +47,7 @@ var (
 
 // Authority signs certificates of one party. It never changes.
 type Authority struct {
-	cert *nebula.Certificate
+	cert *cert.Certificate
 	key  ed25519.PrivateKey
 }
 
@@ -105,7 +105,7 @@ func newAuthority(seed []byte, networks []netip.Prefix, groups []string, name st
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	c, err := nebula.SignAuthority(nebula.Template{
+	c, err := cert.SignAuthority(cert.Template{
 		Name:     name,
 		Networks: networks,
 		// Named as well, or its hosts could claim to forward for any network.
@@ -126,7 +126,7 @@ func Open(seed, certificate []byte) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := nebula.ParseCertificate(certificate)
+	c, err := cert.Parse(certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func Open(seed, certificate []byte) (*Authority, error) {
 }
 
 // Certificate is the authority's own, public.
-func (a *Authority) Certificate() *nebula.Certificate { return a.cert }
+func (a *Authority) Certificate() *cert.Certificate { return a.cert }
 
 // NeedsRenewal tells whether less than RenewBefore is left at now.
 func (a *Authority) NeedsRenewal(now time.Time) bool {
@@ -150,7 +150,7 @@ func (a *Authority) Renew(notBefore, notAfter time.Time) (*Authority, error) {
 	if !notAfter.After(notBefore) {
 		return nil, fmt.Errorf("authority %q: %w", a.cert.Name(), ErrTimes)
 	}
-	c, err := nebula.SignAuthority(nebula.Template{
+	c, err := cert.SignAuthority(cert.Template{
 		Name:           a.cert.Name(),
 		Networks:       a.cert.Networks(),
 		UnsafeNetworks: a.cert.UnsafeNetworks(),

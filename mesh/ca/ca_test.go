@@ -11,7 +11,7 @@ import (
 
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 var (
@@ -51,8 +51,8 @@ func TestLighthouseIsAdmitted(t *testing.T) {
 	require.NoError(t, err)
 	_, err = admit.Lighthouse(a.Certificate().Raw(), addr, now)
 	require.NoError(t, err)
-	require.NoError(t, nebula.CheckPinned(a.Certificate(), addr))
-	public, _, err := nebula.NewHostKey()
+	require.NoError(t, a.Certificate().CheckPinned(addr))
+	public, _, err := cert.NewHostKey()
 	require.NoError(t, err)
 	host, err := a.Issue(ca.Host{Name: "gw-1", Addr: addr, PublicKey: public, Validity: time.Hour}, now)
 	require.NoError(t, err)
@@ -68,9 +68,9 @@ func TestLighthouseIsAdmitted(t *testing.T) {
 
 func TestIssue(t *testing.T) {
 	a := tenant(t)
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	require.NoError(t, err)
-	require.Len(t, private, nebula.KeySize)
+	require.Len(t, private, cert.KeySize)
 	h := ca.Host{Name: "web-1", Groups: []string{"vm"}, Addr: netip.MustParseAddr("100.64.1.66"), PublicKey: public, Validity: 24 * time.Hour}
 	c, err := a.Issue(h, now)
 	require.NoError(t, err)
@@ -80,10 +80,10 @@ func TestIssue(t *testing.T) {
 	require.Equal(t, a.Certificate().Fingerprint(), c.Issuer())
 	require.Equal(t, now.Add(-time.Hour).Truncate(time.Second), c.NotBefore())
 	require.Equal(t, now.Add(24*time.Hour).Truncate(time.Second), c.NotAfter())
-	require.NoError(t, nebula.Verify(c, now, a.Certificate()))
-	require.NoError(t, nebula.Verify(c, now.Add(-59*time.Minute), a.Certificate()), "a clock slow by less than an hour")
-	require.ErrorIs(t, nebula.Verify(c, now.Add(25*time.Hour), a.Certificate()), nebula.ErrExpired)
-	require.ErrorIs(t, nebula.Verify(c, now), nebula.ErrUntrusted)
+	require.NoError(t, cert.Verify(c, now, a.Certificate()))
+	require.NoError(t, cert.Verify(c, now.Add(-59*time.Minute), a.Certificate()), "a clock slow by less than an hour")
+	require.ErrorIs(t, cert.Verify(c, now.Add(25*time.Hour), a.Certificate()), cert.ErrExpired)
+	require.ErrorIs(t, cert.Verify(c, now), cert.ErrUntrusted)
 
 	t.Run("never beyond the authority", func(t *testing.T) {
 		long := h
@@ -93,7 +93,7 @@ func TestIssue(t *testing.T) {
 		require.Equal(t, a.Certificate().NotBefore(), c.NotBefore())
 		require.Equal(t, a.Certificate().NotAfter(), c.NotAfter())
 		_, err = a.Issue(h, now.Add(ca.DefaultLifetime+time.Hour))
-		require.ErrorIs(t, err, nebula.ErrExpired)
+		require.ErrorIs(t, err, cert.ErrExpired)
 	})
 	t.Run("ipv6", func(t *testing.T) {
 		six := h

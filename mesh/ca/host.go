@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/mesh/admit"
-	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 // Bounds of what a certificate may say.
@@ -31,7 +31,7 @@ type Host struct {
 	Groups []string
 	// Addr is the host's one address, inside the authority's networks.
 	Addr netip.Addr
-	// PublicKey is the host's X25519 key, 32 bytes; see nebula.NewHostKey.
+	// PublicKey is the host's X25519 key, 32 bytes; see cert.NewHostKey.
 	PublicKey []byte
 	// Validity from now on; it is cut where the authority's own ends.
 	Validity time.Duration
@@ -40,7 +40,7 @@ type Host struct {
 // Issue signs a host's certificate: one address with its network's length,
 // valid from Backdate before now, or from the authority's beginning if that is
 // later, and never beyond the authority.
-func (a *Authority) Issue(h Host, now time.Time) (*nebula.Certificate, error) {
+func (a *Authority) Issue(h Host, now time.Time) (*cert.Certificate, error) {
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("certificate for %.100q: %w", h.Name, err)
 	}
@@ -55,7 +55,7 @@ func (a *Authority) Issue(h Host, now time.Time) (*nebula.Certificate, error) {
 	if len(groups) == 0 {
 		groups = a.defaultGroups()
 	}
-	return nebula.SignHost(nebula.Template{
+	return cert.SignHost(cert.Template{
 		Name:      h.Name,
 		Networks:  []netip.Prefix{netip.PrefixFrom(h.Addr, network.Bits())},
 		Groups:    groups,

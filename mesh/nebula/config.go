@@ -25,10 +25,8 @@ const (
 // Errors of starting or reloading a node.
 var (
 	ErrConfig          = errors.New("mesh configuration is invalid")
-	ErrLighthouseCA    = errors.New("lighthouse authority is not pinned to its lighthouse's address")
 	ErrNeedsRestart    = errors.New("setting can only change with a restart")
 	ErrNetworksChanged = errors.New("certificate moves to other addresses, which needs a restart")
-	ErrKeyMismatch     = errors.New("key does not belong to the certificate")
 	ErrClosed          = errors.New("mesh node is closed")
 )
 

@@ -1,5 +1,5 @@
 // Package nebula joins a process to a private network: it is the only package
-// that knows the Nebula library, its certificates included.
+// that knows Nebula's node; the certificates are in package cert.
 //
 // A [Node] is one member of one network. It runs in one of three modes: with a
 // tun device (inside a virtual machine, needs root), in userspace (a laptop; no

@@ -3,6 +3,8 @@ package nebula
 import (
 	"log/slog"
 	"time"
+
+	"github.com/hippius/compute/mesh/cert"
 )
 
 // FreePort is for tests that must know a port beforehand.
@@ -10,7 +12,7 @@ var FreePort = freePort
 
 // StartTrusting starts a node that trusts the authority as if nobody had looked
 // at it, with each of its inbound rules edited.
-func StartTrusting(c Config, authority *Certificate, edit func(rule map[string]any), log *slog.Logger) (*Node, error) {
+func StartTrusting(c Config, authority *cert.Certificate, edit func(rule map[string]any), log *slog.Logger) (*Node, error) {
 	unsuspecting := c
 	unsuspecting.Lighthouses = nil
 	t, err := load(unsuspecting, time.Now(), nil)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
 )
@@ -74,7 +75,7 @@ func (p *party) member(t testing.TB, host byte, groups ...string) nebula.Config 
 
 func (p *party) memberAt(t testing.TB, addr netip.Addr, groups ...string) nebula.Config {
 	t.Helper()
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	require.NoError(t, err)
 	c, err := p.Issue(ca.Host{
 		Name: "host-" + addr.String(), Groups: groups, Addr: addr, PublicKey: public, Validity: 24 * time.Hour,

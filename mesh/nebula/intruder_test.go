@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
 )
@@ -23,7 +24,7 @@ import (
 func TestOperatorCannotEnter(t *testing.T) {
 	t.Parallel()
 	s := newIntruder(t)
-	for name, authority := range map[string]*nebula.Certificate{
+	for name, authority := range map[string]*cert.Certificate{
 		"names a member":            s.anywhere,
 		"forwards for any network":  s.forwardsForAny,
 		"forwards for the tenant's": s.forwardsForTenant,
@@ -34,7 +35,7 @@ func TestOperatorCannotEnter(t *testing.T) {
 				Addr: netip.MustParseAddr("100.127.0.1"), Underlay: []netip.AddrPort{s.at}, CA: authority.Raw(),
 			}}
 			_, err := nebula.Start(t.Context(), c, slog.New(slog.DiscardHandler))
-			require.ErrorIs(t, err, nebula.ErrLighthouseCA)
+			require.ErrorIs(t, err, cert.ErrNotPinned)
 		})
 	}
 	t.Run("rules bound to the tenant's authority", func(t *testing.T) {
@@ -46,7 +47,7 @@ func TestOperatorCannotEnter(t *testing.T) {
 }
 
 type intruder struct {
-	anywhere, forwardsForAny, forwardsForTenant *nebula.Certificate
+	anywhere, forwardsForAny, forwardsForTenant *cert.Certificate
 	victim, evil                                nebula.Config
 	at                                          netip.AddrPort
 }
@@ -58,18 +59,18 @@ func newIntruder(t *testing.T) *intruder {
 	block := []netip.Prefix{netip.MustParsePrefix("100.64.0.64/26")}
 	single := []netip.Prefix{netip.MustParsePrefix("100.127.0.1/32")}
 
-	authority := func(key ed25519.PrivateKey, networks, forwards []netip.Prefix) *nebula.Certificate {
-		c, err := nebula.SignAuthority(nebula.Template{
+	authority := func(key ed25519.PrivateKey, networks, forwards []netip.Prefix) *cert.Certificate {
+		c, err := cert.SignAuthority(cert.Template{
 			Name: "authority", Networks: networks, UnsafeNetworks: forwards,
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		}, key)
 		require.NoError(t, err)
 		return c
 	}
-	host := func(by *nebula.Certificate, key ed25519.PrivateKey, addr string) (cert, private []byte) {
-		public, private, err := nebula.NewHostKey()
+	host := func(by *cert.Certificate, key ed25519.PrivateKey, addr string) (certificate, private []byte) {
+		public, private, err := cert.NewHostKey()
 		require.NoError(t, err)
-		c, err := nebula.SignHost(nebula.Template{
+		c, err := cert.SignHost(cert.Template{
 			Name: addr, Networks: []netip.Prefix{netip.MustParsePrefix(addr)}, PublicKey: public,
 			NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Minute),
 		}, by, key)

@@ -3,45 +3,30 @@ package nebula
 import (
 	"fmt"
 	"net/netip"
-	"slices"
+
+	"github.com/hippius/compute/mesh/admit"
 )
 
-// Usable gives those of the lighthouses that a node can start with, without
-// the underlay addresses that make no sense, and why not of each other one. A
-// node refuses a configuration with a single unfit lighthouse; their operators
-// are strangers, and one of them must not keep it from the rest.
-func Usable(all []Lighthouse) (fit []Lighthouse, refused []error) {
-	seen := map[netip.Addr]bool{}
-	for _, l := range all {
-		l.Underlay = slices.DeleteFunc(slices.Clone(l.Underlay), unusable)
-		l.Underlay = l.Underlay[:min(len(l.Underlay), MaxUnderlay)]
-		if err := l.fit(); err != nil {
-			refused = append(refused, fmt.Errorf("lighthouse %s: %w", l.Addr, err))
-			continue
+// Lighthouses gives those of the admitted that a node can start with, at the
+// endpoints that are addresses it can send to, and for each other one why not.
+// A node refuses a configuration with a single unfit lighthouse; their
+// operators are strangers, and one of them must not keep it from the rest.
+func Lighthouses(admitted []admit.Admitted) (usable []Lighthouse, refused []error) {
+	for _, a := range admitted {
+		l := Lighthouse{Addr: a.Addr, CA: a.CA, Relay: a.Relay}
+		for _, e := range a.Endpoints {
+			if at, err := netip.ParseAddrPort(e); err == nil && !unusable(at) && len(l.Underlay) < MaxUnderlay {
+				l.Underlay = append(l.Underlay, at)
+			}
 		}
-		if seen[l.Addr] || len(fit) == MaxLighthouses {
-			refused = append(refused, fmt.Errorf("lighthouse %s: is there twice, or one too many", l.Addr))
-			continue
+		switch {
+		case len(l.Underlay) == 0:
+			refused = append(refused, fmt.Errorf("lighthouse %s: no usable underlay address", a.Addr))
+		case len(usable) == MaxLighthouses:
+			refused = append(refused, fmt.Errorf("lighthouse %s: one more than %d", a.Addr, MaxLighthouses))
+		default:
+			usable = append(usable, l)
 		}
-		seen[l.Addr] = true
-		fit = append(fit, l)
 	}
-	return fit, refused
-}
-
-func (l Lighthouse) fit() error {
-	if !l.Addr.IsValid() {
-		return invalid("no address")
-	}
-	if len(l.Underlay) == 0 {
-		return invalid("no usable underlay address")
-	}
-	a, err := ParseCertificate(l.CA)
-	if err != nil {
-		return err
-	}
-	if !a.IsCA() || !a.SelfSigned() {
-		return fmt.Errorf("%w: %q is not a self-signed authority", ErrUntrusted, a.Name())
-	}
-	return CheckPinned(a, l.Addr)
+	return usable, refused
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 )
 
@@ -51,7 +52,7 @@ func TestBlockedCertificateIsCut(t *testing.T) {
 	stolen := start(t, "stolen", stolenConfig)
 	keeps, loses := reaches(t, laptop, vm.Addr()), reaches(t, stolen, vm.Addr())
 
-	c, err := nebula.ParseCertificate(stolenConfig.Cert)
+	c, err := cert.Parse(stolenConfig.Cert)
 	require.NoError(t, err)
 	vmConfig.Blocklist = []string{c.Fingerprint()}
 	require.NoError(t, vm.Reload(vmConfig))
@@ -134,7 +135,7 @@ func TestCertificateReload(t *testing.T) {
 	next := config
 	next.Cert, next.Key = renewed.Cert, renewed.Key
 	require.NoError(t, laptop.Reload(next))
-	want, err := nebula.ParseCertificate(next.Cert)
+	want, err := cert.Parse(next.Cert)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		pong(t, session)
@@ -150,7 +151,7 @@ func TestCertificateReload(t *testing.T) {
 
 		mismatch := next
 		mismatch.Key = other.Key
-		require.ErrorIs(t, laptop.Reload(mismatch), nebula.ErrKeyMismatch)
+		require.ErrorIs(t, laptop.Reload(mismatch), cert.ErrKeyMismatch)
 
 		restart := next
 		restart.Mode, restart.Stack = nebula.ModeTun, nil
@@ -158,7 +159,7 @@ func TestCertificateReload(t *testing.T) {
 
 		poisoned := next
 		poisoned.CAs = append([][]byte{[]byte("rubbish")}, next.CAs...)
-		require.ErrorIs(t, laptop.Reload(poisoned), nebula.ErrMalformed)
+		require.ErrorIs(t, laptop.Reload(poisoned), cert.ErrMalformed)
 		pong(t, session)
 	})
 	t.Run("closed", func(t *testing.T) {

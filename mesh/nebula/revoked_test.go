@@ -1,22 +1,19 @@
 package nebula_test
 
 import (
-	"bytes"
-	"crypto/ed25519"
 	"encoding/hex"
-	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 )
 
 func fingerprint(t *testing.T, c nebula.Config) string {
 	t.Helper()
-	parsed, err := nebula.ParseCertificate(c.Cert)
+	parsed, err := cert.Parse(c.Cert)
 	require.NoError(t, err)
 	return parsed.Fingerprint()
 }
@@ -150,81 +147,4 @@ func TestRevokedMustBeALighthouses(t *testing.T) {
 	l.Revoked = map[string][][]byte{alice.Certificate().Fingerprint(): {{1, 2, 3}}}
 	_, err = nebula.Start(t.Context(), l, logger(t, "lighthouse"))
 	require.ErrorIs(t, err, nebula.ErrConfig)
-}
-
-// One operator that registers nonsense must not keep members from the others.
-func TestUsableLighthouses(t *testing.T) {
-	t.Parallel()
-	op, alice := operator(t), tenant(t, 1)
-	good := nebula.Lighthouse{Addr: op.block.Addr(), Underlay: []netip.AddrPort{netip.AddrPortFrom(loopback(1), 4242)}, CA: op.bytes()}
-	with := func(edit func(*nebula.Lighthouse)) nebula.Lighthouse {
-		l := good
-		edit(&l)
-		return l
-	}
-	at := func(text ...string) (out []netip.AddrPort) {
-		for _, s := range text {
-			out = append(out, netip.MustParseAddrPort(s))
-		}
-		return out
-	}
-	wide, err := nebula.SignAuthority(nebula.Template{
-		Name: "wide", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}, ed25519.NewKeyFromSeed(seed(77)))
-	require.NoError(t, err)
-	for name, hostile := range map[string]nebula.Lighthouse{
-		"no authority":         with(func(l *nebula.Lighthouse) { l.CA = nil }),
-		"rubbish":              with(func(l *nebula.Lighthouse) { l.CA = []byte("rubbish") }),
-		"a host's certificate": with(func(l *nebula.Lighthouse) { l.CA = alice.member(t, 2).Cert }),
-		"signs for anything":   with(func(l *nebula.Lighthouse) { l.CA = wide.Raw() }),
-		"a tenant's authority": with(func(l *nebula.Lighthouse) { l.CA = alice.bytes() }),
-		"another's address":    with(func(l *nebula.Lighthouse) { l.Addr = l.Addr.Next() }),
-		"a member's address":   with(func(l *nebula.Lighthouse) { l.Addr, l.CA = alice.addr(2), alice.bytes() }),
-		"no address":           with(func(l *nebula.Lighthouse) { l.Addr = netip.Addr{} }),
-		"nowhere":              with(func(l *nebula.Lighthouse) { l.Underlay = nil }),
-		"nowhere usable": with(func(l *nebula.Lighthouse) {
-			l.Underlay = at("0.0.0.0:4242", "192.0.2.1:0", "224.0.0.1:1", "[fe80::1%eth0]:1")
-		}),
-		"the same a second time":  good,
-		"broken after its making": {Addr: house(t, 9).block.Addr(), Underlay: good.Underlay, CA: broken(house(t, 9).bytes())},
-	} {
-		fit, refused := nebula.Usable([]nebula.Lighthouse{good, hostile})
-		require.Len(t, refused, 1, name)
-		require.Equal(t, []nebula.Lighthouse{good}, fit, name)
-	}
-	many := with(func(l *nebula.Lighthouse) {
-		l.Underlay = at("0.0.0.0:1")
-		for i := range byte(40) {
-			l.Underlay = append(l.Underlay, netip.AddrPortFrom(loopback(i+1), 4242))
-		}
-	})
-	fit, refused := nebula.Usable([]nebula.Lighthouse{many})
-	require.Empty(t, refused)
-	require.Len(t, fit[0].Underlay, nebula.MaxUnderlay)
-	var crowd []nebula.Lighthouse
-	for i := range byte(nebula.MaxLighthouses + 5) {
-		h := house(t, i)
-		crowd = append(crowd, nebula.Lighthouse{Addr: h.block.Addr(), Underlay: good.Underlay, CA: h.bytes()})
-	}
-	fit, refused = nebula.Usable(crowd)
-	require.Len(t, fit, nebula.MaxLighthouses)
-	require.Len(t, refused, 5)
-	config := onLoopback(alice.member(t, 2), fit...)
-	start(t, "member of many", config)
-}
-
-// broken is a certificate with one bit of its signature turned.
-func broken(raw []byte) []byte {
-	out := bytes.Clone(raw)
-	out[len(out)-1] ^= 1
-	return out
-}
-
-// house is the n-th of many operators.
-func house(t *testing.T, n byte) *party {
-	t.Helper()
-	addr := netip.AddrFrom4([4]byte{100, 127, 1, n})
-	a, err := ca.NewLighthouse(seed(n), addr, "one of many", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
-	require.NoError(t, err)
-	return &party{Authority: a, block: netip.PrefixFrom(addr, 32)}
 }

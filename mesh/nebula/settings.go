@@ -3,6 +3,8 @@ package nebula
 import (
 	"os"
 	"time"
+
+	"github.com/hippius/compute/mesh/cert"
 )
 
 // Measured: with the library's defaults half of the throughput goes into
@@ -68,7 +70,7 @@ func (c Config) settings(t *trust, blocked map[string]struct{}) map[string]any {
 		"pki": map[string]any{
 			"ca":                 string(t.bundle),
 			"cert":               string(t.host.PEM()),
-			"key":                string(t.keyPEM()),
+			"key":                string(cert.HostKeyPEM(t.key)),
 			"blocklist":          blocklist,
 			"disconnect_invalid": true,
 		},

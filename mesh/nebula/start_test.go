@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
 )
@@ -24,13 +24,13 @@ func clocked(t *testing.T, from, to time.Duration) nebula.Config {
 	now := time.Now()
 	key := ed25519.NewKeyFromSeed(seed(1))
 	block := []netip.Prefix{netip.MustParsePrefix("100.64.0.64/26")}
-	authority, err := nebula.SignAuthority(nebula.Template{
+	authority, err := cert.SignAuthority(cert.Template{
 		Name: "a", Networks: block, UnsafeNetworks: block, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(48 * time.Hour),
 	}, key)
 	require.NoError(t, err)
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	require.NoError(t, err)
-	host, err := nebula.SignHost(nebula.Template{
+	host, err := cert.SignHost(cert.Template{
 		Name: "web-1", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.0.66/26")}, PublicKey: public,
 		NotBefore: now.Add(from), NotAfter: now.Add(to),
 	}, authority, key)
@@ -41,20 +41,20 @@ func clocked(t *testing.T, from, to time.Duration) nebula.Config {
 func TestWrongClockIsNamed(t *testing.T) {
 	t.Parallel()
 	_, err := nebula.Start(t.Context(), clocked(t, 2*time.Hour, 3*time.Hour), logger(t, "slow clock"))
-	require.ErrorIs(t, err, nebula.ErrNotYetValid)
+	require.ErrorIs(t, err, cert.ErrNotYetValid)
 	require.ErrorContains(t, err, `"web-1"`)
 	require.ErrorContains(t, err, "this machine's clock says "+time.Now().UTC().Format("2006-01-02"))
 	require.ErrorContains(t, err, "correct the clock")
 
 	_, err = nebula.Start(t.Context(), clocked(t, -3*time.Hour, -2*time.Hour), logger(t, "fast clock"))
-	require.ErrorIs(t, err, nebula.ErrExpired)
+	require.ErrorIs(t, err, cert.ErrExpired)
 }
 
 func TestStartRefuses(t *testing.T) {
 	t.Parallel()
 	alice, bob, op := tenant(t, 1), tenant(t, 2), operator(t)
 	at := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}
-	other, _, err := nebula.NewHostKey()
+	other, _, err := cert.NewHostKey()
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		edit func(*nebula.Config)
@@ -62,25 +62,25 @@ func TestStartRefuses(t *testing.T) {
 	}{
 		"no mode":             {func(c *nebula.Config) { c.Mode = "" }, nebula.ErrConfig},
 		"no authority":        {func(c *nebula.Config) { c.CAs = nil }, nebula.ErrConfig},
-		"another's authority": {func(c *nebula.Config) { c.CAs = [][]byte{bob.bytes()} }, nebula.ErrUntrusted},
-		"a host as authority": {func(c *nebula.Config) { c.CAs = [][]byte{c.Cert} }, nebula.ErrUntrusted},
+		"another's authority": {func(c *nebula.Config) { c.CAs = [][]byte{bob.bytes()} }, cert.ErrUntrusted},
+		"a host as authority": {func(c *nebula.Config) { c.CAs = [][]byte{c.Cert} }, cert.ErrUntrusted},
 		"a forged authority": {func(c *nebula.Config) {
 			c.CAs = [][]byte{c.CAs[0], bytes.Clone(bob.bytes())}
 			c.CAs[1][len(c.CAs[1])-1] ^= 1
-		}, nebula.ErrUntrusted},
+		}, cert.ErrUntrusted},
 		"an authority as host":    {func(c *nebula.Config) { c.Cert = alice.bytes() }, nebula.ErrConfig},
-		"another's key":           {func(c *nebula.Config) { c.Key = other }, nebula.ErrKeyMismatch},
+		"another's key":           {func(c *nebula.Config) { c.Key = other }, cert.ErrKeyMismatch},
 		"rubbish key":             {func(c *nebula.Config) { c.Key = []byte("key") }, nebula.ErrConfig},
-		"rubbish certificate":     {func(c *nebula.Config) { c.Cert = []byte("cert") }, nebula.ErrMalformed},
-		"a large certificate":     {func(c *nebula.Config) { c.Cert = make([]byte, 1025) }, nebula.ErrCertificateTooLarge},
+		"rubbish certificate":     {func(c *nebula.Config) { c.Cert = []byte("cert") }, cert.ErrMalformed},
+		"a large certificate":     {func(c *nebula.Config) { c.Cert = make([]byte, 1025) }, cert.ErrTooLarge},
 		"an authority of its own": {func(c *nebula.Config) { c.SelfCA = op.bytes() }, nebula.ErrConfig},
 		"no underlay":             {func(c *nebula.Config) { c.Lighthouses = []nebula.Lighthouse{{Addr: op.block.Addr(), CA: op.bytes()}} }, nebula.ErrConfig},
 		"wrong lighthouse": {func(c *nebula.Config) {
 			c.Lighthouses = []nebula.Lighthouse{{Addr: netip.MustParseAddr("100.127.0.2"), Underlay: at, CA: op.bytes()}}
-		}, nebula.ErrLighthouseCA},
+		}, cert.ErrNotPinned},
 		"a tenant as lighthouse": {func(c *nebula.Config) {
 			c.Lighthouses = []nebula.Lighthouse{{Addr: bob.addr(2), Underlay: at, CA: bob.bytes()}}
-		}, nebula.ErrLighthouseCA},
+		}, cert.ErrNotPinned},
 		"fingerprint": {func(c *nebula.Config) { c.Blocklist = []string{"ab"} }, nebula.ErrConfig},
 		"mtu":         {func(c *nebula.Config) { c.MTU = 9000 }, nebula.ErrConfig},
 		"rule with two sources": {func(c *nebula.Config) {
@@ -106,7 +106,7 @@ func TestNamesCannotBecomeSettings(t *testing.T) {
 	op, now := operator(t), time.Now()
 	key := ed25519.NewKeyFromSeed(seed(9))
 	block := []netip.Prefix{netip.MustParsePrefix("100.64.0.64/26")}
-	evil, err := nebula.SignAuthority(nebula.Template{
+	evil, err := cert.SignAuthority(cert.Template{
 		Name:     "x\npki:\n  disconnect_invalid: false\n-----BEGIN NEBULA CERTIFICATE-----\n",
 		Networks: block, UnsafeNetworks: block, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
 	}, key)
@@ -214,38 +214,4 @@ func eventually(within time.Duration, ok func() bool) bool {
 		}
 	}
 	return ok()
-}
-
-func TestParseCertificate(t *testing.T) {
-	t.Parallel()
-	alice := tenant(t, 1)
-	raw, text := alice.Certificate().Raw(), alice.Certificate().PEM()
-	for name, c := range map[string]struct {
-		in   []byte
-		want error
-	}{
-		"raw":           {raw, nil},
-		"pem":           {text, nil},
-		"empty":         {nil, nebula.ErrMalformed},
-		"trailing":      {append(bytes.Clone(raw), 0), nebula.ErrMalformed},
-		"two":           {append(bytes.Clone(text), text...), nebula.ErrMalformed},
-		"large":         {make([]byte, nebula.MaxCertificateBytes+1), nebula.ErrCertificateTooLarge},
-		"large pem":     {append(bytes.Clone(text), make([]byte, 4096)...), nebula.ErrCertificateTooLarge},
-		"other banner":  {bytes.ReplaceAll(text, []byte("NEBULA CERTIFICATE V2"), []byte("CERTIFICATE")), nebula.ErrVersion},
-		"old version":   {bytes.ReplaceAll(text, []byte("NEBULA CERTIFICATE V2"), []byte("NEBULA CERTIFICATE")), nebula.ErrVersion},
-		"cut":           {raw[:len(raw)-1], nebula.ErrMalformed},
-		"pem and text":  {append(bytes.Clone(text), "more"...), nebula.ErrMalformed},
-		"newline after": {append(bytes.Clone(text), "\n\n"...), nil},
-	} {
-		got, err := nebula.ParseCertificate(c.in)
-		if c.want != nil {
-			require.ErrorIs(t, err, c.want, name)
-			continue
-		}
-		require.NoError(t, err, name)
-		require.Equal(t, alice.Certificate().Fingerprint(), got.Fingerprint(), name)
-		require.Equal(t, raw, got.Raw(), name)
-	}
-	require.Less(t, len(raw), 512)
-	require.Equal(t, ca.SeedSize, 32)
 }

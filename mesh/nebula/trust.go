@@ -1,19 +1,17 @@
 package nebula
 
 import (
-	"bytes"
-	"encoding/pem"
 	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/slackhq/nebula/cert"
+	"github.com/hippius/compute/mesh/cert"
 )
 
 // trust is a configuration's certificates, parsed and checked.
 type trust struct {
-	host *Certificate
+	host *cert.Certificate
 	key  []byte // X25519, 32 bytes
 	// own are the fingerprints of the authorities of the node's network.
 	own []string
@@ -23,21 +21,21 @@ type trust struct {
 	bundle []byte
 	// seen remembers checked authorities by their bytes for the next reload:
 	// a signature check costs tens of microseconds, and there may be thousands.
-	seen map[string]*Certificate
+	seen map[string]*cert.Certificate
 	// outOfTime counts authorities left out because they are not valid now.
 	outOfTime int
 }
 
 // load checks the certificates of c at the time now, all or nothing. What the
 // library would only write to its log during a reload is an error here.
-func load(c Config, now time.Time, known map[string]*Certificate) (*trust, error) {
-	t := &trust{issuers: map[string]struct{}{}, seen: map[string]*Certificate{}}
+func load(c Config, now time.Time, known map[string]*cert.Certificate) (*trust, error) {
+	t := &trust{issuers: map[string]struct{}{}, seen: map[string]*cert.Certificate{}}
 	var err error
 	if t.host, t.key, err = loadHost(c); err != nil {
 		return nil, err
 	}
-	var signers []*Certificate
-	add := func(b []byte, what string) (*Certificate, error) {
+	var signers []*cert.Certificate
+	add := func(b []byte, what string) (*cert.Certificate, error) {
 		a, err := t.authority(b, known)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
@@ -60,7 +58,7 @@ func load(c Config, now time.Time, known map[string]*Certificate) (*trust, error
 			return nil, err
 		}
 	}
-	if err := Verify(t.host, now, signers...); err != nil {
+	if err := cert.Verify(t.host, now, signers...); err != nil {
 		return nil, fmt.Errorf("own certificate: %w", err)
 	}
 	// Last, so that a lighthouse's authority can never have signed our own.
@@ -69,54 +67,49 @@ func load(c Config, now time.Time, known map[string]*Certificate) (*trust, error
 		if err != nil {
 			return nil, err
 		}
-		if err := pinned(a, l.Addr, t.host.c.Networks()); err != nil {
+		if err := pinned(a, l.Addr, t.host.Networks()); err != nil {
 			return nil, fmt.Errorf("lighthouse %s: %w", l.Addr, err)
 		}
 	}
 	return t, nil
 }
 
-func loadHost(c Config) (*Certificate, []byte, error) {
-	host, err := ParseCertificate(c.Cert)
+func loadHost(c Config) (*cert.Certificate, []byte, error) {
+	host, err := cert.Parse(c.Cert)
 	if err != nil {
 		return nil, nil, fmt.Errorf("own certificate: %w", err)
 	}
 	if host.IsCA() {
 		return nil, nil, invalid("own certificate is an authority's")
 	}
-	key := c.Key
-	if len(key) != KeySize {
-		var curve cert.Curve
-		var rest []byte
-		key, rest, curve, err = cert.UnmarshalPrivateKeyFromPEM(c.Key)
-		if err != nil || curve != cert.Curve_CURVE25519 || len(bytes.TrimSpace(rest)) > 0 {
-			return nil, nil, invalid("own key is neither 32 bytes nor a PEM of an X25519 key")
-		}
+	key, err := cert.ParseHostKey(c.Key)
+	if err != nil {
+		return nil, nil, invalid("own key: %w", err)
 	}
-	if err := host.c.VerifyPrivateKey(cert.Curve_CURVE25519, key); err != nil {
-		return nil, nil, fmt.Errorf("%w: %q", ErrKeyMismatch, host.Name())
+	if err := host.CheckKey(key); err != nil {
+		return nil, nil, err
 	}
 	return host, key, nil
 }
 
 // authority parses and checks one, unless these very bytes were checked before.
-func (t *trust) authority(b []byte, known map[string]*Certificate) (*Certificate, error) {
+func (t *trust) authority(b []byte, known map[string]*cert.Certificate) (*cert.Certificate, error) {
 	if a, ok := known[string(b)]; ok {
 		t.seen[string(b)] = a
 		return a, nil
 	}
-	a, err := ParseCertificate(b)
+	a, err := cert.Parse(b)
 	if err != nil {
 		return nil, err
 	}
 	if !a.IsCA() || !a.SelfSigned() {
-		return nil, fmt.Errorf("%w: %q is not a self-signed authority", ErrUntrusted, a.Name())
+		return nil, fmt.Errorf("%w: %q is not a self-signed authority", cert.ErrUntrusted, a.Name())
 	}
 	t.seen[string(b)] = a
 	return a, nil
 }
 
-func (t *trust) trust(a *Certificate, now time.Time) {
+func (t *trust) trust(a *cert.Certificate, now time.Time) {
 	if _, twice := t.issuers[a.Fingerprint()]; twice {
 		return
 	}
@@ -129,35 +122,23 @@ func (t *trust) trust(a *Certificate, now time.Time) {
 }
 
 // pinned checks that a lighthouse's authority can name nothing but the
-// lighthouse: neither as an address nor, which an authority that lists no
-// unsafe networks could, as a network it forwards for.
-func pinned(a *Certificate, addr netip.Addr, ours []netip.Prefix) error {
-	only := []netip.Prefix{netip.PrefixFrom(addr, addr.BitLen())}
-	if !slices.Equal(a.c.Networks(), only) || !slices.Equal(a.c.UnsafeNetworks(), only) {
-		return fmt.Errorf("%w: %q names %v and forwards for %v", ErrLighthouseCA, a.Name(), a.c.Networks(), a.c.UnsafeNetworks())
+// lighthouse, which must be outside our own networks.
+func pinned(a *cert.Certificate, addr netip.Addr, ours []netip.Prefix) error {
+	if err := a.CheckPinned(addr); err != nil {
+		return err
 	}
 	for _, n := range ours {
 		if n.Contains(addr) {
-			return fmt.Errorf("%w: %s lies inside our own network %s", ErrLighthouseCA, addr, n.Masked())
+			return fmt.Errorf("%w: %s lies inside our own network %s", cert.ErrNotPinned, addr, n.Masked())
 		}
 	}
 	return nil
 }
 
-// CheckPinned tells whether an authority may be a lighthouse's: whether all it
-// can say is the one address.
-func CheckPinned(authority *Certificate, addr netip.Addr) error {
-	return pinned(authority, addr, nil)
-}
-
-func (t *trust) keyPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: cert.X25519PrivateKeyBanner, Bytes: t.key})
-}
-
 // sameNetworks refuses a certificate that moves a running node.
 func (t *trust) sameNetworks(next *trust) error {
-	if !slices.Equal(t.host.c.Networks(), next.host.c.Networks()) {
-		return fmt.Errorf("%w: from %v to %v", ErrNetworksChanged, t.host.c.Networks(), next.host.c.Networks())
+	if !slices.Equal(t.host.Networks(), next.host.Networks()) {
+		return fmt.Errorf("%w: from %v to %v", ErrNetworksChanged, t.host.Networks(), next.host.Networks())
 	}
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
-	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/internal/peer"
@@ -70,7 +70,7 @@ func New(c Config) *Service {
 }
 
 // admit checks that the caller may see the VM's console, and until when.
-func (s *Service) admit(ctx context.Context, vmID string, g *keeperv1.Grant) (hypervisor.ID, time.Time, error) {
+func (s *Service) admit(ctx context.Context, vmID string, g *grantv1.Grant) (hypervisor.ID, time.Time, error) {
 	caller, ok := peer.Identity(ctx)
 	if !ok {
 		return "", time.Time{}, status.Error(codes.Unauthenticated, "the caller shows no key")

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
-	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/internal/peer"
@@ -111,7 +111,7 @@ func newBenchOn(t *testing.T, seen func(*fake.Driver) hypervisor.Console) *bench
 	return b
 }
 
-func (b *bench) grant(change func(g *grant.Grant)) *keeperv1.Grant {
+func (b *bench) grant(change func(g *grant.Grant)) *grantv1.Grant {
 	b.t.Helper()
 	pub, ok := b.key.Public().(ed25519.PublicKey)
 	if !ok {
@@ -131,7 +131,7 @@ func (b *bench) grant(change func(g *grant.Grant)) *keeperv1.Grant {
 
 func same(*grant.Grant) {}
 
-func (b *bench) open(ctx context.Context, id string, g *keeperv1.Grant) minerv1.Miner_ConsoleClient {
+func (b *bench) open(ctx context.Context, id string, g *grantv1.Grant) minerv1.Miner_ConsoleClient {
 	b.t.Helper()
 	s, err := b.client.Console(ctx)
 	if err != nil {
@@ -215,7 +215,7 @@ func TestConsoleRefuses(t *testing.T) {
 	other, _ := newKey(t)
 	for name, c := range map[string]struct {
 		id    string
-		grant *keeperv1.Grant
+		grant *grantv1.Grant
 		want  codes.Code
 	}{
 		"no grant":         {vmID, nil, codes.PermissionDenied},

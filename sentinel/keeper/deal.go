@@ -13,6 +13,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
@@ -105,7 +106,7 @@ func checkDeal(r *keeperv1.DealRequest) error {
 }
 
 // granted checks that owner's wallet let this caller do this here, now.
-func (k *Keeper) granted(g *keeperv1.Grant, purpose grant.Purpose, vmID string, from ed25519.PublicKey, owner string) error {
+func (k *Keeper) granted(g *grantv1.Grant, purpose grant.Purpose, vmID string, from ed25519.PublicKey, owner string) error {
 	signer, err := grants.Verify(g, grant.Want{
 		Purpose: purpose, ChainID: k.set.ChainID, VMID: vmID, Audience: k.me, ClientKey: from, Now: k.set.Now(),
 	})

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
@@ -56,7 +57,7 @@ func TestReceiptMeansKept(t *testing.T) {
 func TestDealRefusesGrants(t *testing.T) {
 	w := newWorld(t)
 	other := newWallet(t)
-	for name, g := range map[string]*keeperv1.Grant{
+	for name, g := range map[string]*grantv1.Grant{
 		"none":           nil,
 		"other purpose":  w.grant(grant.OwnerRelease),
 		"other chain":    w.grant(grant.Deal, func(g *grant.Grant) { g.ChainID = "test-2" }),
@@ -65,7 +66,7 @@ func TestDealRefusesGrants(t *testing.T) {
 		"other client":   w.grant(grant.Deal, func(g *grant.Grant) { g.ClientKey = pub(newKey(t)) }),
 		"expired":        w.grant(grant.Deal, func(g *grant.Grant) { g.ExpiresAt = time.Now().Add(-time.Second).Unix() }),
 		"endless":        w.grant(grant.Deal, func(g *grant.Grant) { g.ExpiresAt = time.Now().Add(2 * time.Hour).Unix() }),
-		"not the signer": func() *keeperv1.Grant { g := w.grant(grant.Deal); g.WalletKey = other.PublicKey(); return g }(),
+		"not the signer": func() *grantv1.Grant { g := w.grant(grant.Deal); g.WalletKey = other.PublicKey(); return g }(),
 	} {
 		r := w.request(w.instance(1))
 		r.Grant = g

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/vm"
@@ -103,7 +104,7 @@ func (k *Keeper) Log(ctx context.Context, r *keeperv1.LogRequest) (*keeperv1.Log
 
 // owned gives what is held for a VM to the holder of its owner's grant. The owner is the one the deal was taken from,
 // from whose address the VM's id was made.
-func (k *Keeper) owned(ctx context.Context, vmID string, g *keeperv1.Grant) (holding, error) {
+func (k *Keeper) owned(ctx context.Context, vmID string, g *grantv1.Grant) (holding, error) {
 	from, err := caller(ctx)
 	if err != nil {
 		return holding{}, err

@@ -10,6 +10,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 )
@@ -136,7 +137,7 @@ func TestOwnerRelease(t *testing.T) {
 	w := newWorld(t)
 	d := w.instance(1)
 	require.NoError(t, w.deal(d))
-	ask := func(g *keeperv1.Grant) (*keeperv1.ReleaseResponse, error) {
+	ask := func(g *grantv1.Grant) (*keeperv1.ReleaseResponse, error) {
 		return w.as(w.client).OwnerRelease(t.Context(), &keeperv1.OwnerReleaseRequest{Grant: g, VmId: w.vmID, Seq: 1})
 	}
 	got, err := ask(w.grant(grant.OwnerRelease))
@@ -145,7 +146,7 @@ func TestOwnerRelease(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want, got.GetShare())
 
-	for name, g := range map[string]*keeperv1.Grant{
+	for name, g := range map[string]*grantv1.Grant{
 		"none":         nil,
 		"for dealing":  w.grant(grant.Deal),
 		"other keeper": w.grant(grant.OwnerRelease, func(g *grant.Grant) { g.Audience = pub(newKey(t)) }),

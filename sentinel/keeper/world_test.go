@@ -19,6 +19,7 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
@@ -190,7 +191,7 @@ func (w *world) as(key ed25519.PrivateKey) keeperv1.KeeperClient {
 	return keeperv1.NewKeeperClient(conn)
 }
 
-func (w *world) grant(purpose grant.Purpose, change ...func(*grant.Grant)) *keeperv1.Grant {
+func (w *world) grant(purpose grant.Purpose, change ...func(*grant.Grant)) *grantv1.Grant {
 	w.t.Helper()
 	g := grant.Grant{
 		Purpose: purpose, ChainID: chainID, VMID: w.vmID, Audience: pub(w.id), ClientKey: pub(w.client),

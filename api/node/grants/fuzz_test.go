@@ -7,7 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/internal/wallet"
 )
@@ -42,7 +42,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(raw[:len(raw)-1])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var g keeperv1.Grant
+		var g grantv1.Grant
 		if proto.Unmarshal(raw, &g) != nil {
 			return
 		}

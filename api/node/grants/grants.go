@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/internal/wallet"
 )
@@ -24,12 +24,12 @@ type Signer interface {
 var ErrInvalid = errors.New("grant is not accepted")
 
 // Sign makes the grant for the wire.
-func Sign(w Signer, g grant.Grant) (*keeperv1.Grant, error) {
+func Sign(w Signer, g grant.Grant) (*grantv1.Grant, error) {
 	sig, err := w.Sign(g.Digest())
 	if err != nil {
 		return nil, fmt.Errorf("sign grant: %w", err)
 	}
-	return &keeperv1.Grant{
+	return &grantv1.Grant{
 		WalletKey: w.PublicKey(),
 		Purpose:   string(g.Purpose),
 		ChainId:   g.ChainID,
@@ -42,7 +42,7 @@ func Sign(w Signer, g grant.Grant) (*keeperv1.Grant, error) {
 }
 
 // Verify checks that the grant is what want says, and signed, and gives the address of the account that signed it.
-func Verify(pb *keeperv1.Grant, want grant.Want) (owner string, err error) {
+func Verify(pb *grantv1.Grant, want grant.Want) (owner string, err error) {
 	g := grant.Grant{
 		Purpose:   grant.Purpose(pb.GetPurpose()),
 		ChainID:   pb.GetChainId(),

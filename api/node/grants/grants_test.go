@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
-	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/internal/wallet"
 )
@@ -32,21 +32,21 @@ func TestSignVerify(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, w.Address(), owner)
 
-	for name, change := range map[string]func(*keeperv1.Grant){
-		"purpose":        func(g *keeperv1.Grant) { g.Purpose = string(grant.Console) },
-		"chain":          func(g *keeperv1.Grant) { g.ChainId = "d" },
-		"vm":             func(g *keeperv1.Grant) { g.VmId = "w" },
-		"audience":       func(g *keeperv1.Grant) { g.Audience[0]++ },
-		"client":         func(g *keeperv1.Grant) { g.ClientKey[0]++ },
-		"expired":        func(g *keeperv1.Grant) { g.ExpiresAt = now.Unix() },
-		"too long":       func(g *keeperv1.Grant) { g.ExpiresAt = now.Add(2 * time.Hour).Unix() },
-		"expiry forged":  func(g *keeperv1.Grant) { g.ExpiresAt++ },
-		"wallet swapped": func(g *keeperv1.Grant) { g.WalletKey = other.PublicKey() },
-		"no wallet":      func(g *keeperv1.Grant) { g.WalletKey = nil },
-		"signature":      func(g *keeperv1.Grant) { g.Signature[9] ^= 1 },
-		"no signature":   func(g *keeperv1.Grant) { g.Signature = nil },
+	for name, change := range map[string]func(*grantv1.Grant){
+		"purpose":        func(g *grantv1.Grant) { g.Purpose = string(grant.Console) },
+		"chain":          func(g *grantv1.Grant) { g.ChainId = "d" },
+		"vm":             func(g *grantv1.Grant) { g.VmId = "w" },
+		"audience":       func(g *grantv1.Grant) { g.Audience[0]++ },
+		"client":         func(g *grantv1.Grant) { g.ClientKey[0]++ },
+		"expired":        func(g *grantv1.Grant) { g.ExpiresAt = now.Unix() },
+		"too long":       func(g *grantv1.Grant) { g.ExpiresAt = now.Add(2 * time.Hour).Unix() },
+		"expiry forged":  func(g *grantv1.Grant) { g.ExpiresAt++ },
+		"wallet swapped": func(g *grantv1.Grant) { g.WalletKey = other.PublicKey() },
+		"no wallet":      func(g *grantv1.Grant) { g.WalletKey = nil },
+		"signature":      func(g *grantv1.Grant) { g.Signature[9] ^= 1 },
+		"no signature":   func(g *grantv1.Grant) { g.Signature = nil },
 	} {
-		bad, ok := proto.Clone(good).(*keeperv1.Grant)
+		bad, ok := proto.Clone(good).(*grantv1.Grant)
 		require.True(t, ok)
 		change(bad)
 		_, err := Verify(bad, want)

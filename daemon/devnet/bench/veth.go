@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 )
 
@@ -131,16 +131,15 @@ func joinMesh(ctx context.Context, o Options, a, b *netlab.Lab) (house *nebula.N
 }
 
 func member(by *ca.Authority, addr netip.Addr) (nebula.Config, error) {
-	public, private, err := nebula.NewHostKey()
+	public, private, err := cert.NewHostKey()
 	if err != nil {
 		return nebula.Config{}, err
 	}
-	cert, err := by.Issue(ca.Host{Name: "bench", Addr: addr, PublicKey: public, Validity: time.Hour}, time.Now())
+	issued, err := by.Issue(ca.Host{Name: "bench", Addr: addr, PublicKey: public, Validity: time.Hour}, time.Now())
 	if err != nil {
 		return nebula.Config{}, err
 	}
-	key := pem.EncodeToMemory(&pem.Block{Type: "NEBULA X25519 PRIVATE KEY", Bytes: private})
-	return nebula.Config{Cert: cert.PEM(), Key: key, Firewall: nebula.AllowAll()}, nil
+	return nebula.Config{Cert: issued.PEM(), Key: cert.HostKeyPEM(private), Firewall: nebula.AllowAll()}, nil
 }
 
 // startMember runs a member as a process of its own, which ends with the lab.

@@ -7,6 +7,7 @@
 package keeperv1
 
 import (
+	v1 "github.com/hippius/compute/api/node/grant/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -20,113 +21,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// Grant is a wallet's word that a short-lived client key may act for it.
-type Grant struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// wallet_key is the compressed secp256k1 public key, 33 bytes.
-	WalletKey []byte `protobuf:"bytes,1,opt,name=wallet_key,json=walletKey,proto3" json:"wallet_key,omitempty"`
-	// purpose: "deal", "owner-release", "console".
-	Purpose string `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
-	ChainId string `protobuf:"bytes,3,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	VmId    string `protobuf:"bytes,4,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
-	// audience is the Ed25519 identity of the party addressed.
-	Audience []byte `protobuf:"bytes,5,opt,name=audience,proto3" json:"audience,omitempty"`
-	// client_key is the Ed25519 key of the caller's transport.
-	ClientKey []byte `protobuf:"bytes,6,opt,name=client_key,json=clientKey,proto3" json:"client_key,omitempty"`
-	// expires_at, unix seconds, at most an hour ahead.
-	ExpiresAt int64 `protobuf:"varint,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// signature over the grant's canonical bytes, 64 bytes.
-	Signature     []byte `protobuf:"bytes,8,opt,name=signature,proto3" json:"signature,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Grant) Reset() {
-	*x = Grant{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Grant) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Grant) ProtoMessage() {}
-
-func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
-func (*Grant) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Grant) GetWalletKey() []byte {
-	if x != nil {
-		return x.WalletKey
-	}
-	return nil
-}
-
-func (x *Grant) GetPurpose() string {
-	if x != nil {
-		return x.Purpose
-	}
-	return ""
-}
-
-func (x *Grant) GetChainId() string {
-	if x != nil {
-		return x.ChainId
-	}
-	return ""
-}
-
-func (x *Grant) GetVmId() string {
-	if x != nil {
-		return x.VmId
-	}
-	return ""
-}
-
-func (x *Grant) GetAudience() []byte {
-	if x != nil {
-		return x.Audience
-	}
-	return nil
-}
-
-func (x *Grant) GetClientKey() []byte {
-	if x != nil {
-		return x.ClientKey
-	}
-	return nil
-}
-
-func (x *Grant) GetExpiresAt() int64 {
-	if x != nil {
-		return x.ExpiresAt
-	}
-	return 0
-}
-
-func (x *Grant) GetSignature() []byte {
-	if x != nil {
-		return x.Signature
-	}
-	return nil
-}
 
 type DealtInstance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -143,7 +37,7 @@ type DealtInstance struct {
 
 func (x *DealtInstance) Reset() {
 	*x = DealtInstance{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[1]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -155,7 +49,7 @@ func (x *DealtInstance) String() string {
 func (*DealtInstance) ProtoMessage() {}
 
 func (x *DealtInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[1]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -168,7 +62,7 @@ func (x *DealtInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DealtInstance.ProtoReflect.Descriptor instead.
 func (*DealtInstance) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{1}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *DealtInstance) GetSeq() uint32 {
@@ -201,7 +95,7 @@ func (x *DealtInstance) GetSealedBundle() []byte {
 
 type DealRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	Grant          *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	Grant          *v1.Grant              `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
 	Owner          string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
 	Nonce          []byte                 `protobuf:"bytes,3,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	CommitteeEpoch uint64                 `protobuf:"varint,4,opt,name=committee_epoch,json=committeeEpoch,proto3" json:"committee_epoch,omitempty"`
@@ -214,7 +108,7 @@ type DealRequest struct {
 
 func (x *DealRequest) Reset() {
 	*x = DealRequest{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[2]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +120,7 @@ func (x *DealRequest) String() string {
 func (*DealRequest) ProtoMessage() {}
 
 func (x *DealRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[2]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,10 +133,10 @@ func (x *DealRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DealRequest.ProtoReflect.Descriptor instead.
 func (*DealRequest) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{2}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *DealRequest) GetGrant() *Grant {
+func (x *DealRequest) GetGrant() *v1.Grant {
 	if x != nil {
 		return x.Grant
 	}
@@ -295,7 +189,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[3]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -307,7 +201,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[3]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -320,7 +214,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{3}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Receipt) GetSeq() uint32 {
@@ -346,7 +240,7 @@ type DealResponse struct {
 
 func (x *DealResponse) Reset() {
 	*x = DealResponse{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[4]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -358,7 +252,7 @@ func (x *DealResponse) String() string {
 func (*DealResponse) ProtoMessage() {}
 
 func (x *DealResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[4]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -371,7 +265,7 @@ func (x *DealResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DealResponse.ProtoReflect.Descriptor instead.
 func (*DealResponse) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{4}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DealResponse) GetReceipts() []*Receipt {
@@ -391,7 +285,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[5]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +297,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[5]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +310,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{5}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReleaseRequest) GetVmId() string {
@@ -435,7 +329,7 @@ func (x *ReleaseRequest) GetSeq() uint32 {
 
 type OwnerReleaseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Grant         *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	Grant         *v1.Grant              `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
 	VmId          string                 `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
 	Seq           uint32                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -444,7 +338,7 @@ type OwnerReleaseRequest struct {
 
 func (x *OwnerReleaseRequest) Reset() {
 	*x = OwnerReleaseRequest{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[6]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -456,7 +350,7 @@ func (x *OwnerReleaseRequest) String() string {
 func (*OwnerReleaseRequest) ProtoMessage() {}
 
 func (x *OwnerReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[6]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -469,10 +363,10 @@ func (x *OwnerReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerReleaseRequest.ProtoReflect.Descriptor instead.
 func (*OwnerReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{6}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *OwnerReleaseRequest) GetGrant() *Grant {
+func (x *OwnerReleaseRequest) GetGrant() *v1.Grant {
 	if x != nil {
 		return x.Grant
 	}
@@ -505,7 +399,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[7]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +411,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[7]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +424,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{7}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReleaseResponse) GetShare() []byte {
@@ -563,7 +457,7 @@ func (x *ReleaseResponse) GetSealedUserData() []byte {
 
 type LogRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Grant         *Grant                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	Grant         *v1.Grant              `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
 	VmId          string                 `protobuf:"bytes,2,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -571,7 +465,7 @@ type LogRequest struct {
 
 func (x *LogRequest) Reset() {
 	*x = LogRequest{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[8]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +477,7 @@ func (x *LogRequest) String() string {
 func (*LogRequest) ProtoMessage() {}
 
 func (x *LogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[8]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,10 +490,10 @@ func (x *LogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogRequest.ProtoReflect.Descriptor instead.
 func (*LogRequest) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{8}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *LogRequest) GetGrant() *Grant {
+func (x *LogRequest) GetGrant() *v1.Grant {
 	if x != nil {
 		return x.Grant
 	}
@@ -626,7 +520,7 @@ type LogEntry struct {
 
 func (x *LogEntry) Reset() {
 	*x = LogEntry{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[9]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +532,7 @@ func (x *LogEntry) String() string {
 func (*LogEntry) ProtoMessage() {}
 
 func (x *LogEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[9]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +545,7 @@ func (x *LogEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
 func (*LogEntry) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{9}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LogEntry) GetAt() int64 {
@@ -691,7 +585,7 @@ type LogResponse struct {
 
 func (x *LogResponse) Reset() {
 	*x = LogResponse{}
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[10]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +597,7 @@ func (x *LogResponse) String() string {
 func (*LogResponse) ProtoMessage() {}
 
 func (x *LogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[10]
+	mi := &file_hippius_node_keeper_v1_keeper_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +610,7 @@ func (x *LogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogResponse.ProtoReflect.Descriptor instead.
 func (*LogResponse) Descriptor() ([]byte, []int) {
-	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{10}
+	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LogResponse) GetEntries() []*LogEntry {
@@ -730,28 +624,16 @@ var File_hippius_node_keeper_v1_keeper_proto protoreflect.FileDescriptor
 
 const file_hippius_node_keeper_v1_keeper_proto_rawDesc = "" +
 	"\n" +
-	"#hippius/node/keeper/v1/keeper.proto\x12\x16hippius.node.keeper.v1\"\xe8\x01\n" +
-	"\x05Grant\x12\x1d\n" +
-	"\n" +
-	"wallet_key\x18\x01 \x01(\fR\twalletKey\x12\x18\n" +
-	"\apurpose\x18\x02 \x01(\tR\apurpose\x12\x19\n" +
-	"\bchain_id\x18\x03 \x01(\tR\achainId\x12\x13\n" +
-	"\x05vm_id\x18\x04 \x01(\tR\x04vmId\x12\x1a\n" +
-	"\baudience\x18\x05 \x01(\fR\baudience\x12\x1d\n" +
-	"\n" +
-	"client_key\x18\x06 \x01(\fR\tclientKey\x12\x1d\n" +
-	"\n" +
-	"expires_at\x18\a \x01(\x03R\texpiresAt\x12\x1c\n" +
-	"\tsignature\x18\b \x01(\fR\tsignature\"\x89\x01\n" +
+	"#hippius/node/keeper/v1/keeper.proto\x12\x16hippius.node.keeper.v1\x1a!hippius/node/grant/v1/grant.proto\"\x89\x01\n" +
 	"\rDealtInstance\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12!\n" +
 	"\fsealed_share\x18\x02 \x01(\fR\vsealedShare\x12\x1e\n" +
 	"\n" +
 	"commitment\x18\x03 \x01(\fR\n" +
 	"commitment\x12#\n" +
-	"\rsealed_bundle\x18\x04 \x01(\fR\fsealedBundle\"\x86\x02\n" +
-	"\vDealRequest\x123\n" +
-	"\x05grant\x18\x01 \x01(\v2\x1d.hippius.node.keeper.v1.GrantR\x05grant\x12\x14\n" +
+	"\rsealed_bundle\x18\x04 \x01(\fR\fsealedBundle\"\x85\x02\n" +
+	"\vDealRequest\x122\n" +
+	"\x05grant\x18\x01 \x01(\v2\x1c.hippius.node.grant.v1.GrantR\x05grant\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x14\n" +
 	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x12'\n" +
 	"\x0fcommittee_epoch\x18\x04 \x01(\x04R\x0ecommitteeEpoch\x12C\n" +
@@ -764,9 +646,9 @@ const file_hippius_node_keeper_v1_keeper_proto_rawDesc = "" +
 	"\breceipts\x18\x01 \x03(\v2\x1f.hippius.node.keeper.v1.ReceiptR\breceipts\"7\n" +
 	"\x0eReleaseRequest\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\rR\x03seq\"q\n" +
-	"\x13OwnerReleaseRequest\x123\n" +
-	"\x05grant\x18\x01 \x01(\v2\x1d.hippius.node.keeper.v1.GrantR\x05grant\x12\x13\n" +
+	"\x03seq\x18\x02 \x01(\rR\x03seq\"p\n" +
+	"\x13OwnerReleaseRequest\x122\n" +
+	"\x05grant\x18\x01 \x01(\v2\x1c.hippius.node.grant.v1.GrantR\x05grant\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\rR\x03seq\"\x96\x01\n" +
 	"\x0fReleaseResponse\x12\x14\n" +
@@ -775,10 +657,10 @@ const file_hippius_node_keeper_v1_keeper_proto_rawDesc = "" +
 	"commitment\x18\x02 \x01(\fR\n" +
 	"commitment\x12#\n" +
 	"\rsealed_bundle\x18\x03 \x01(\fR\fsealedBundle\x12(\n" +
-	"\x10sealed_user_data\x18\x04 \x01(\fR\x0esealedUserData\"V\n" +
+	"\x10sealed_user_data\x18\x04 \x01(\fR\x0esealedUserData\"U\n" +
 	"\n" +
-	"LogRequest\x123\n" +
-	"\x05grant\x18\x01 \x01(\v2\x1d.hippius.node.keeper.v1.GrantR\x05grant\x12\x13\n" +
+	"LogRequest\x122\n" +
+	"\x05grant\x18\x01 \x01(\v2\x1c.hippius.node.grant.v1.GrantR\x05grant\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\"P\n" +
 	"\bLogEntry\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x10\n" +
@@ -805,35 +687,35 @@ func file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP() []byte {
 	return file_hippius_node_keeper_v1_keeper_proto_rawDescData
 }
 
-var file_hippius_node_keeper_v1_keeper_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hippius_node_keeper_v1_keeper_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_hippius_node_keeper_v1_keeper_proto_goTypes = []any{
-	(*Grant)(nil),               // 0: hippius.node.keeper.v1.Grant
-	(*DealtInstance)(nil),       // 1: hippius.node.keeper.v1.DealtInstance
-	(*DealRequest)(nil),         // 2: hippius.node.keeper.v1.DealRequest
-	(*Receipt)(nil),             // 3: hippius.node.keeper.v1.Receipt
-	(*DealResponse)(nil),        // 4: hippius.node.keeper.v1.DealResponse
-	(*ReleaseRequest)(nil),      // 5: hippius.node.keeper.v1.ReleaseRequest
-	(*OwnerReleaseRequest)(nil), // 6: hippius.node.keeper.v1.OwnerReleaseRequest
-	(*ReleaseResponse)(nil),     // 7: hippius.node.keeper.v1.ReleaseResponse
-	(*LogRequest)(nil),          // 8: hippius.node.keeper.v1.LogRequest
-	(*LogEntry)(nil),            // 9: hippius.node.keeper.v1.LogEntry
-	(*LogResponse)(nil),         // 10: hippius.node.keeper.v1.LogResponse
+	(*DealtInstance)(nil),       // 0: hippius.node.keeper.v1.DealtInstance
+	(*DealRequest)(nil),         // 1: hippius.node.keeper.v1.DealRequest
+	(*Receipt)(nil),             // 2: hippius.node.keeper.v1.Receipt
+	(*DealResponse)(nil),        // 3: hippius.node.keeper.v1.DealResponse
+	(*ReleaseRequest)(nil),      // 4: hippius.node.keeper.v1.ReleaseRequest
+	(*OwnerReleaseRequest)(nil), // 5: hippius.node.keeper.v1.OwnerReleaseRequest
+	(*ReleaseResponse)(nil),     // 6: hippius.node.keeper.v1.ReleaseResponse
+	(*LogRequest)(nil),          // 7: hippius.node.keeper.v1.LogRequest
+	(*LogEntry)(nil),            // 8: hippius.node.keeper.v1.LogEntry
+	(*LogResponse)(nil),         // 9: hippius.node.keeper.v1.LogResponse
+	(*v1.Grant)(nil),            // 10: hippius.node.grant.v1.Grant
 }
 var file_hippius_node_keeper_v1_keeper_proto_depIdxs = []int32{
-	0,  // 0: hippius.node.keeper.v1.DealRequest.grant:type_name -> hippius.node.keeper.v1.Grant
-	1,  // 1: hippius.node.keeper.v1.DealRequest.instances:type_name -> hippius.node.keeper.v1.DealtInstance
-	3,  // 2: hippius.node.keeper.v1.DealResponse.receipts:type_name -> hippius.node.keeper.v1.Receipt
-	0,  // 3: hippius.node.keeper.v1.OwnerReleaseRequest.grant:type_name -> hippius.node.keeper.v1.Grant
-	0,  // 4: hippius.node.keeper.v1.LogRequest.grant:type_name -> hippius.node.keeper.v1.Grant
-	9,  // 5: hippius.node.keeper.v1.LogResponse.entries:type_name -> hippius.node.keeper.v1.LogEntry
-	2,  // 6: hippius.node.keeper.v1.Keeper.Deal:input_type -> hippius.node.keeper.v1.DealRequest
-	5,  // 7: hippius.node.keeper.v1.Keeper.Release:input_type -> hippius.node.keeper.v1.ReleaseRequest
-	6,  // 8: hippius.node.keeper.v1.Keeper.OwnerRelease:input_type -> hippius.node.keeper.v1.OwnerReleaseRequest
-	8,  // 9: hippius.node.keeper.v1.Keeper.Log:input_type -> hippius.node.keeper.v1.LogRequest
-	4,  // 10: hippius.node.keeper.v1.Keeper.Deal:output_type -> hippius.node.keeper.v1.DealResponse
-	7,  // 11: hippius.node.keeper.v1.Keeper.Release:output_type -> hippius.node.keeper.v1.ReleaseResponse
-	7,  // 12: hippius.node.keeper.v1.Keeper.OwnerRelease:output_type -> hippius.node.keeper.v1.ReleaseResponse
-	10, // 13: hippius.node.keeper.v1.Keeper.Log:output_type -> hippius.node.keeper.v1.LogResponse
+	10, // 0: hippius.node.keeper.v1.DealRequest.grant:type_name -> hippius.node.grant.v1.Grant
+	0,  // 1: hippius.node.keeper.v1.DealRequest.instances:type_name -> hippius.node.keeper.v1.DealtInstance
+	2,  // 2: hippius.node.keeper.v1.DealResponse.receipts:type_name -> hippius.node.keeper.v1.Receipt
+	10, // 3: hippius.node.keeper.v1.OwnerReleaseRequest.grant:type_name -> hippius.node.grant.v1.Grant
+	10, // 4: hippius.node.keeper.v1.LogRequest.grant:type_name -> hippius.node.grant.v1.Grant
+	8,  // 5: hippius.node.keeper.v1.LogResponse.entries:type_name -> hippius.node.keeper.v1.LogEntry
+	1,  // 6: hippius.node.keeper.v1.Keeper.Deal:input_type -> hippius.node.keeper.v1.DealRequest
+	4,  // 7: hippius.node.keeper.v1.Keeper.Release:input_type -> hippius.node.keeper.v1.ReleaseRequest
+	5,  // 8: hippius.node.keeper.v1.Keeper.OwnerRelease:input_type -> hippius.node.keeper.v1.OwnerReleaseRequest
+	7,  // 9: hippius.node.keeper.v1.Keeper.Log:input_type -> hippius.node.keeper.v1.LogRequest
+	3,  // 10: hippius.node.keeper.v1.Keeper.Deal:output_type -> hippius.node.keeper.v1.DealResponse
+	6,  // 11: hippius.node.keeper.v1.Keeper.Release:output_type -> hippius.node.keeper.v1.ReleaseResponse
+	6,  // 12: hippius.node.keeper.v1.Keeper.OwnerRelease:output_type -> hippius.node.keeper.v1.ReleaseResponse
+	9,  // 13: hippius.node.keeper.v1.Keeper.Log:output_type -> hippius.node.keeper.v1.LogResponse
 	10, // [10:14] is the sub-list for method output_type
 	6,  // [6:10] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
@@ -852,7 +734,7 @@ func file_hippius_node_keeper_v1_keeper_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_node_keeper_v1_keeper_proto_rawDesc), len(file_hippius_node_keeper_v1_keeper_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -7,7 +7,7 @@
 package minerv1
 
 import (
-	v1 "github.com/hippius/compute/api/node/keeper/v1"
+	v1 "github.com/hippius/compute/api/node/grant/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -309,18 +309,18 @@ var File_hippius_node_miner_v1_miner_proto protoreflect.FileDescriptor
 
 const file_hippius_node_miner_v1_miner_proto_rawDesc = "" +
 	"\n" +
-	"!hippius/node/miner/v1/miner.proto\x12\x15hippius.node.miner.v1\x1a#hippius/node/keeper/v1/keeper.proto\"W\n" +
-	"\vConsoleOpen\x123\n" +
-	"\x05grant\x18\x01 \x01(\v2\x1d.hippius.node.keeper.v1.GrantR\x05grant\x12\x13\n" +
+	"!hippius/node/miner/v1/miner.proto\x12\x15hippius.node.miner.v1\x1a!hippius/node/grant/v1/grant.proto\"V\n" +
+	"\vConsoleOpen\x122\n" +
+	"\x05grant\x18\x01 \x01(\v2\x1c.hippius.node.grant.v1.GrantR\x05grant\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\"m\n" +
 	"\x0eConsoleRequest\x128\n" +
 	"\x04open\x18\x01 \x01(\v2\".hippius.node.miner.v1.ConsoleOpenH\x00R\x04open\x12\x16\n" +
 	"\x05input\x18\x02 \x01(\fH\x00R\x05inputB\t\n" +
 	"\amessage\")\n" +
 	"\x0fConsoleResponse\x12\x16\n" +
-	"\x06output\x18\x01 \x01(\fR\x06output\"o\n" +
-	"\vLogsRequest\x123\n" +
-	"\x05grant\x18\x01 \x01(\v2\x1d.hippius.node.keeper.v1.GrantR\x05grant\x12\x13\n" +
+	"\x06output\x18\x01 \x01(\fR\x06output\"n\n" +
+	"\vLogsRequest\x122\n" +
+	"\x05grant\x18\x01 \x01(\v2\x1c.hippius.node.grant.v1.GrantR\x05grant\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x16\n" +
 	"\x06follow\x18\x03 \x01(\bR\x06follow\"&\n" +
 	"\fLogsResponse\x12\x16\n" +
@@ -348,12 +348,12 @@ var file_hippius_node_miner_v1_miner_proto_goTypes = []any{
 	(*ConsoleResponse)(nil), // 2: hippius.node.miner.v1.ConsoleResponse
 	(*LogsRequest)(nil),     // 3: hippius.node.miner.v1.LogsRequest
 	(*LogsResponse)(nil),    // 4: hippius.node.miner.v1.LogsResponse
-	(*v1.Grant)(nil),        // 5: hippius.node.keeper.v1.Grant
+	(*v1.Grant)(nil),        // 5: hippius.node.grant.v1.Grant
 }
 var file_hippius_node_miner_v1_miner_proto_depIdxs = []int32{
-	5, // 0: hippius.node.miner.v1.ConsoleOpen.grant:type_name -> hippius.node.keeper.v1.Grant
+	5, // 0: hippius.node.miner.v1.ConsoleOpen.grant:type_name -> hippius.node.grant.v1.Grant
 	0, // 1: hippius.node.miner.v1.ConsoleRequest.open:type_name -> hippius.node.miner.v1.ConsoleOpen
-	5, // 2: hippius.node.miner.v1.LogsRequest.grant:type_name -> hippius.node.keeper.v1.Grant
+	5, // 2: hippius.node.miner.v1.LogsRequest.grant:type_name -> hippius.node.grant.v1.Grant
 	1, // 3: hippius.node.miner.v1.Miner.Console:input_type -> hippius.node.miner.v1.ConsoleRequest
 	3, // 4: hippius.node.miner.v1.Miner.Logs:input_type -> hippius.node.miner.v1.LogsRequest
 	2, // 5: hippius.node.miner.v1.Miner.Console:output_type -> hippius.node.miner.v1.ConsoleResponse

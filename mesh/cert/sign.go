@@ -1,20 +1,15 @@
-package nebula
+package cert
 
 import (
-	"crypto/ecdh"
 	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/slackhq/nebula/cert"
+	nebula "github.com/slackhq/nebula/cert"
 )
-
-// KeySize is the length in bytes of a host's X25519 keys, both halves.
-const KeySize = 32
 
 // ErrUntrusted means no authority at hand vouches for the certificate.
 var ErrUntrusted = errors.New("certificate is not signed by a trusted authority")
@@ -31,10 +26,10 @@ type Template struct {
 	PublicKey      []byte
 }
 
-func (t Template) toBeSigned(isCA bool) *cert.TBSCertificate {
-	return &cert.TBSCertificate{
-		Version:        cert.Version2,
-		Curve:          cert.Curve_CURVE25519,
+func (t Template) toBeSigned(isCA bool) *nebula.TBSCertificate {
+	return &nebula.TBSCertificate{
+		Version:        nebula.Version2,
+		Curve:          nebula.Curve_CURVE25519,
 		Name:           t.Name,
 		Networks:       slices.Clone(t.Networks),
 		UnsafeNetworks: slices.Clone(t.UnsafeNetworks),
@@ -54,7 +49,7 @@ func SignAuthority(t Template, key ed25519.PrivateKey) (*Certificate, error) {
 		return nil, fmt.Errorf("sign authority %q: not an Ed25519 private key", t.Name)
 	}
 	t.PublicKey = public
-	c, err := t.toBeSigned(true).Sign(nil, cert.Curve_CURVE25519, key)
+	c, err := t.toBeSigned(true).Sign(nil, nebula.Curve_CURVE25519, key)
 	if err != nil {
 		return nil, fmt.Errorf("sign authority %q: %w", t.Name, err)
 	}
@@ -64,13 +59,13 @@ func SignAuthority(t Template, key ed25519.PrivateKey) (*Certificate, error) {
 // SignHost makes a host's certificate. It refuses what the authority does not
 // allow: networks, groups and times outside its own.
 func SignHost(t Template, authority *Certificate, key ed25519.PrivateKey) (*Certificate, error) {
-	if err := authority.c.VerifyPrivateKey(cert.Curve_CURVE25519, key); err != nil {
+	if err := authority.c.VerifyPrivateKey(nebula.Curve_CURVE25519, key); err != nil {
 		return nil, fmt.Errorf("sign host %q: key of %q: %w", t.Name, authority.Name(), err)
 	}
 	if len(t.PublicKey) != KeySize {
 		return nil, fmt.Errorf("sign host %q: public key of %d bytes, want %d", t.Name, len(t.PublicKey), KeySize)
 	}
-	c, err := t.toBeSigned(false).Sign(authority.c, cert.Curve_CURVE25519, key)
+	c, err := t.toBeSigned(false).Sign(authority.c, nebula.Curve_CURVE25519, key)
 	if err != nil {
 		return nil, fmt.Errorf("sign host %q: %w", t.Name, err)
 	}
@@ -78,36 +73,23 @@ func SignHost(t Template, authority *Certificate, key ed25519.PrivateKey) (*Cert
 }
 
 // reparsed proves that what was just signed is what every reader accepts.
-func reparsed(c cert.Certificate) (*Certificate, error) {
+func reparsed(c nebula.Certificate) (*Certificate, error) {
 	w, err := wrap(c)
 	if err != nil {
 		return nil, err
 	}
-	return ParseCertificate(w.raw)
-}
-
-// NewHostKey makes a host's X25519 key pair.
-func NewHostKey() (public, private []byte, err error) {
-	k, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, nil, fmt.Errorf("generate host key: %w", err)
-	}
-	return k.PublicKey().Bytes(), k.Bytes(), nil
+	return Parse(w.raw)
 }
 
 // Verify checks a host's certificate as a peer would: signed by one of the
 // authorities, within its constraints and both within their validity at now.
 func Verify(host *Certificate, now time.Time, authorities ...*Certificate) error {
-	pool := cert.NewCAPool()
+	pool := nebula.NewCAPool()
 	for _, a := range authorities {
-		if err := pool.AddCA(a.c); err != nil && !errors.Is(err, cert.ErrExpired) {
+		if err := pool.AddCA(a.c); err != nil && !errors.Is(err, nebula.ErrExpired) {
 			return fmt.Errorf("authority %q: %w", a.Name(), err)
 		}
 	}
-	return verifyIn(pool, host, now)
-}
-
-func verifyIn(pool *cert.CAPool, host *Certificate, now time.Time) error {
 	// Times first: the library calls a certificate from the future expired.
 	if err := host.CheckTime(now); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package nebula
+package cert
 
 import (
 	"bytes"
@@ -10,48 +10,49 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slackhq/nebula/cert"
+	nebula "github.com/slackhq/nebula/cert"
 )
 
-// MaxCertificateBytes bounds a certificate in its raw form, authorities and
+// MaxBytes bounds a certificate in its raw form, authorities and
 // hosts alike: what the chain stores of a party is never larger.
-const MaxCertificateBytes = 1024
+const MaxBytes = 1024
 
-// maxPEMBytes bounds the text form of a certificate within MaxCertificateBytes.
+// maxPEMBytes bounds the text form of a certificate within MaxBytes.
 const maxPEMBytes = 2048
 
-// Errors of parsing a certificate.
+// Errors of parsing and checking a certificate.
 var (
-	ErrCertificateTooLarge = errors.New("certificate is larger than 1 KiB")
-	ErrMalformed           = errors.New("certificate is malformed")
-	ErrVersion             = errors.New("certificate is not of version 2")
-	ErrCurve               = errors.New("certificate is not for Curve25519")
+	ErrTooLarge  = errors.New("certificate is larger than 1 KiB")
+	ErrMalformed = errors.New("certificate is malformed")
+	ErrVersion   = errors.New("certificate is not of version 2")
+	ErrCurve     = errors.New("certificate is not for Curve25519")
+	ErrNotPinned = errors.New("lighthouse authority is not pinned to its lighthouse's address")
 )
 
 // Certificate is a parsed certificate of version 2 over Curve25519: a host's,
 // or an authority's. It never changes. Parsing proves its form only, not who
 // signed it; see [Certificate.SelfSigned] and [Verify].
 type Certificate struct {
-	c           cert.Certificate
+	c           nebula.Certificate
 	raw         []byte
 	fingerprint string
 }
 
-// ParseCertificate reads one certificate, raw or as a PEM block. It accepts
+// Parse reads one certificate, raw or as a PEM block. It accepts
 // only the one canonical encoding, so equal certificates have equal bytes.
-func ParseCertificate(b []byte) (*Certificate, error) {
+func Parse(b []byte) (*Certificate, error) {
 	raw, err := rawCertificate(b)
 	if err != nil {
 		return nil, err
 	}
 	// The library parses raw bytes only through PEM.
-	c, _, err := cert.UnmarshalCertificateFromPEM(pem.EncodeToMemory(&pem.Block{
-		Type: cert.CertificateV2Banner, Bytes: raw,
+	c, _, err := nebula.UnmarshalCertificateFromPEM(pem.EncodeToMemory(&pem.Block{
+		Type: nebula.CertificateV2Banner, Bytes: raw,
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if c.Curve() != cert.Curve_CURVE25519 {
+	if c.Curve() != nebula.Curve_CURVE25519 {
 		return nil, ErrCurve
 	}
 	if len(c.PublicKey()) != ed25519.PublicKeySize {
@@ -70,34 +71,34 @@ func ParseCertificate(b []byte) (*Certificate, error) {
 // rawCertificate takes the raw bytes out of either form, within the bounds.
 func rawCertificate(b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("-----BEGIN ")) {
-		if len(b) > MaxCertificateBytes {
-			return nil, fmt.Errorf("%w: %d bytes", ErrCertificateTooLarge, len(b))
+		if len(b) > MaxBytes {
+			return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(b))
 		}
 		return b, nil
 	}
 	if len(b) > maxPEMBytes {
-		return nil, fmt.Errorf("%w: %d bytes of PEM", ErrCertificateTooLarge, len(b))
+		return nil, fmt.Errorf("%w: %d bytes of PEM", ErrTooLarge, len(b))
 	}
 	block, rest := pem.Decode(b)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 || len(block.Headers) > 0 {
 		return nil, fmt.Errorf("%w: not exactly one PEM block", ErrMalformed)
 	}
-	if block.Type != cert.CertificateV2Banner {
+	if block.Type != nebula.CertificateV2Banner {
 		return nil, fmt.Errorf("%w: PEM block is %q", ErrVersion, block.Type)
 	}
-	if len(block.Bytes) > MaxCertificateBytes {
-		return nil, fmt.Errorf("%w: %d bytes", ErrCertificateTooLarge, len(block.Bytes))
+	if len(block.Bytes) > MaxBytes {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(block.Bytes))
 	}
 	return block.Bytes, nil
 }
 
-func wrap(c cert.Certificate) (*Certificate, error) {
+func wrap(c nebula.Certificate) (*Certificate, error) {
 	raw, err := c.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if len(raw) > MaxCertificateBytes {
-		return nil, fmt.Errorf("%w: %d bytes", ErrCertificateTooLarge, len(raw))
+	if len(raw) > MaxBytes {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(raw))
 	}
 	fp, err := c.Fingerprint()
 	if err != nil {
@@ -111,7 +112,7 @@ func (c *Certificate) Raw() []byte { return bytes.Clone(c.raw) }
 
 // PEM returns the text form.
 func (c *Certificate) PEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateV2Banner, Bytes: c.raw})
+	return pem.EncodeToMemory(&pem.Block{Type: nebula.CertificateV2Banner, Bytes: c.raw})
 }
 
 // Fingerprint is the hex SHA-256 by which blocklists and issuers name it.
@@ -159,6 +160,18 @@ func (c *Certificate) CheckTime(now time.Time) error {
 		return &ClockError{Name: c.Name(), Now: now.UTC(), Bound: c.NotBefore(), Kind: ErrNotYetValid}
 	case now.After(c.c.NotAfter()):
 		return &ClockError{Name: c.Name(), Now: now.UTC(), Bound: c.NotAfter(), Kind: ErrExpired}
+	}
+	return nil
+}
+
+// CheckPinned returns ErrNotPinned, wrapped with what the certificate says,
+// unless all that an authority can name is the one address: neither as a host's
+// address may it name another nor, which an authority that lists no unsafe
+// networks could, as a network that a host forwards for.
+func (c *Certificate) CheckPinned(addr netip.Addr) error {
+	only := []netip.Prefix{netip.PrefixFrom(addr, addr.BitLen())}
+	if !slices.Equal(c.c.Networks(), only) || !slices.Equal(c.c.UnsafeNetworks(), only) {
+		return fmt.Errorf("%w: %q names %v and forwards for %v", ErrNotPinned, c.Name(), c.c.Networks(), c.c.UnsafeNetworks())
 	}
 	return nil
 }
