@@ -30,10 +30,10 @@ var floors = map[string]int{
 // homes: one technology, one home. The longest technology that begins an import path decides; only what lies in one of
 // its homes may import it.
 var homes = map[string][]string{
-	"github.com/cosmos/cosmos-sdk": {"chain/app", "chain/x", "cmd/hippiusd"},
-	"github.com/cosmos/cosmos-db":  {"chain/app", "chain/x", "cmd/hippiusd"},
-	"github.com/cometbft":          {"chain/app", "chain/x", "cmd/hippiusd"},
-	"cosmossdk.io":                 {"chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-sdk": {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-db":  {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
+	"github.com/cometbft":          {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
+	"cosmossdk.io":                 {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
 	// The plain twins of the SDK's messages, which link no SDK.
 	"cosmossdk.io/api":            {"api", "chain/app", "chain/client", "test"},
 	"github.com/cosmos/gogoproto": {"api", "chain/app", "chain/x", "cmd/hippiusd"},
@@ -51,11 +51,12 @@ var homes = map[string][]string{
 	"filippo.io/hpke":                    {"internal/sealbox"},
 	"filippo.io/age":                     {"internal/wallet"},
 	"github.com/decred/dcrd":             {"internal/wallet"},
-	"google.golang.org/grpc/credentials": {"internal/peer", "chain/app"},
+	"google.golang.org/grpc/credentials": {"internal/peer"},
 
 	// Ours, but not for everybody: what links the whole node, and what only tests may use.
-	module + "chain/app":        {"chain/app", "chain/x", "cmd/hippiusd", "daemon/devnet", "test"},
-	module + "chain/x":          {"chain/app", "chain/x", "cmd/hippiusd", "test"},
+	module + "chain/app":        {"chain/app", "chain/node", "chain/x", "cmd/hippiusd", "daemon/devnet", "test"},
+	module + "chain/node":       {"chain/node", "cmd/hippiusd", "daemon/devnet", "test"},
+	module + "chain/x":          {"chain/app", "chain/node", "chain/x", "cmd/hippiusd", "test"},
 	module + "internal/testkit": {testsOnly},
 	"github.com/stretchr":       {testsOnly},
 	// Reads the queries of deploy/.
@@ -147,7 +148,7 @@ func below(path, folder string) bool {
 // nodeLinks lists the packages of the node's framework among deps.
 func nodeLinks(deps []string) (found []string) {
 	for _, d := range deps {
-		if below(d, "github.com/cosmos/cosmos-sdk") || below(d, "github.com/cometbft/cometbft") || below(d, module+"chain/app") {
+		if below(d, "github.com/cosmos/cosmos-sdk") || below(d, "github.com/cometbft/cometbft") || below(d, module+"chain/app") || below(d, module+"chain/node") {
 			found = append(found, d)
 		}
 	}
@@ -208,6 +209,7 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "cmd/hippius", imp: module + "cli"},
 		{from: "daemon/miner", imp: module + "chain/client"},
 		{from: "daemon/devnet", imp: module + "chain/app"},
+		{from: "daemon/devnet", imp: module + "chain/node"},
 		{from: "miner/agent", imp: module + "miner/hypervisor"},
 		{from: "miner/agent", imp: module + "core/vm"},
 		{from: "core/vm", imp: "time"},
@@ -235,6 +237,9 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "chain/client", imp: "cosmossdk.io/math", want: "its home is"},
 		{from: "daemon/devnet", imp: "github.com/cometbft/cometbft/node", want: "its home is"},
 		{from: "daemon/miner", imp: module + "chain/app", want: "its home is"},
+		{from: "daemon/miner", imp: module + "chain/node", want: "its home is"},
+		{from: "chain/app", imp: module + "chain/node", test: true, want: "its home is"},
+		{from: "chain/client", imp: module + "chain/node", want: "its home is"},
 		{from: "daemon/devnet", imp: module + "chain/x/credits/types", want: "its home is"},
 		{from: "miner/hypervisor", imp: "github.com/digitalocean/go-libvirt", want: "its home is"},
 		{from: "mesh/ca", imp: "github.com/slackhq/nebula/cert", test: true, want: "its home is"},
@@ -260,8 +265,9 @@ func TestCheckerFinds(t *testing.T) {
 	if found := heavyLinks([]string{"fmt", "github.com/slackhq/nebula/cert/p256", "github.com/slackhq/nebula", "github.com/slackhq/nebula/config", "github.com/google/go-cmp/cmp"}); len(found) != 3 {
 		t.Errorf("found %v heavy, want three", found)
 	}
-	if found := nodeLinks([]string{"fmt", "cosmossdk.io/api/x", "github.com/cometbft/cometbft/node", "github.com/cosmos/cosmos-sdk/types"}); len(found) != 2 {
-		t.Errorf("found %v linked, want the two of the framework", found)
+	links := []string{"github.com/cometbft/cometbft/node", "github.com/cosmos/cosmos-sdk/types", module + "chain/app", module + "chain/node/command"}
+	if found := nodeLinks(append([]string{"fmt", "cosmossdk.io/api/x", module + "chain/client"}, links...)); !slices.Equal(found, links) {
+		t.Errorf("found %v linked, want %v", found, links)
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/auth/ante"
 )
 
-// Bounds of one transaction.
+// Bounds of one transaction: bytes, gas and messages.
 const (
-	maxTxBytes    = 128 << 10
+	MaxTxBytes    = 128 << 10
 	maxTxGas      = 50_000_000
 	maxTxMessages = 16
 )
@@ -39,8 +39,8 @@ func (a *App) anteHandler() sdk.AnteHandler {
 type bounds struct{}
 
 func (bounds) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
-	if n := len(ctx.TxBytes()); n > maxTxBytes {
-		return ctx, sdkerrors.ErrTxTooLarge.Wrapf("the transaction has %d bytes; at most %d", n, maxTxBytes)
+	if n := len(ctx.TxBytes()); n > MaxTxBytes {
+		return ctx, sdkerrors.ErrTxTooLarge.Wrapf("the transaction has %d bytes; at most %d", n, MaxTxBytes)
 	}
 	if n := len(tx.GetMsgs()); n == 0 || n > maxTxMessages {
 		return ctx, sdkerrors.ErrInvalidRequest.Wrapf("the transaction has %d messages; accepted are 1 to %d", n, maxTxMessages)

@@ -1,6 +1,6 @@
 // Package app is the chain as an application: it wires the SDK's modules and
-// ours, decides who may have a transaction executed and who pays for it, and
-// offers the start of a node in plain types. The modules are in chain/x.
+// ours, and decides who may have a transaction executed and who pays for it.
+// The modules are in chain/x; chain/node runs it in consensus with others.
 package app
 
 import (
@@ -54,9 +54,9 @@ type Options struct {
 	BaseApp []func(*baseapp.BaseApp)
 }
 
-// briefly is for an App that is looked at and dropped: nothing closes one, and
+// Briefly is for an App that is looked at and dropped: nothing closes one, and
 // what prunes its stores beside would stay for ever.
-func briefly() []func(*baseapp.BaseApp) {
+func Briefly() []func(*baseapp.BaseApp) {
 	return []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)}
 }
 

@@ -246,7 +246,7 @@ func edit[G proto.Message](b *genesisBuilder, name string, gs G, change func(G) 
 
 // blueprint is the encoding with all modules' types known, and the modules' stateless parts.
 func blueprint() (encoding, module.BasicManager, error) {
-	a, err := New(Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), BaseApp: briefly()})
+	a, err := New(Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), BaseApp: Briefly()})
 	if err != nil {
 		return encoding{}, nil, err
 	}

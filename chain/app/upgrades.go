@@ -92,8 +92,8 @@ func (e *UpgradeNeededError) Error() string {
 	return text
 }
 
-// wrongVersion tells whether a block could not be executed because this is not the chain's version; nil if it is.
-func (a *App) wrongVersion(height int64) error {
+// WrongVersion tells whether a block could not be executed because this is not the chain's version; nil if it is.
+func (a *App) WrongVersion(height int64) error {
 	// What the failed block wrote lies above the state that is looked at.
 	ctx := a.NewUncachedContext(true, cmtproto.Header{Height: a.LastBlockHeight(), ChainID: a.ChainID()}) //nolint:staticcheck // the others look at a block in the making
 	plan, err := a.Keepers.Upgrade.GetUpgradePlan(ctx)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/hippius/compute/chain/app/command"
+	"github.com/hippius/compute/chain/node/command"
 	"github.com/hippius/compute/internal/run"
 )
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/chain/node"
 	"github.com/hippius/compute/core/plan"
 )
 
@@ -26,8 +27,8 @@ type validator struct {
 	name     string
 	home     string
 	operator person
-	config   app.NodeConfig
-	info     app.NodeInfo
+	config   node.Config
+	info     node.Info
 	grpc     netip.AddrPort
 	p2p      netip.AddrPort
 	observe  netip.AddrPort
@@ -42,7 +43,7 @@ func (n *Net) makeValidators(ctx context.Context) error {
 		if v.operator, err = personIn(n.set.Dir, v.name); err != nil {
 			return err
 		}
-		if v.info, err = app.InitNode(v.home); err != nil {
+		if v.info, err = node.Init(v.home); err != nil {
 			return err
 		}
 		if v.grpc, err = n.ports.tcp(ctx, n.addr); err != nil {
@@ -57,7 +58,7 @@ func (n *Net) makeValidators(ctx context.Context) error {
 		n.validators = append(n.validators, v)
 	}
 	for _, v := range n.validators {
-		v.config = app.DefaultNodeConfig(v.home)
+		v.config = node.DefaultConfig(v.home)
 		v.config.P2P, v.config.GRPC = v.p2p.String(), v.grpc.String()
 		v.config.Observe, v.config.RPC = v.observe.String(), ""
 		v.config.PrivateNetwork, v.config.PeerExchange = true, false
@@ -84,7 +85,7 @@ func (n *Net) genesis() error {
 		return fmt.Errorf("genesis: %w", err)
 	}
 	for _, v := range n.validators {
-		if err := app.WriteGenesis(v.home, doc); err != nil {
+		if err := node.WriteGenesis(v.home, doc); err != nil {
 			return err
 		}
 	}
@@ -162,12 +163,12 @@ func (n *Net) startValidators(ctx context.Context) error {
 	})
 }
 
-func runNode(ctx context.Context, c app.NodeConfig, log *slog.Logger) error {
-	node, err := app.StartNode(ctx, c, log)
+func runNode(ctx context.Context, c node.Config, log *slog.Logger) error {
+	running, err := node.Start(ctx, c, log)
 	if err != nil {
 		return err
 	}
-	return errors.Join(node.Run(ctx), node.Close(context.WithoutCancel(ctx)))
+	return errors.Join(running.Run(ctx), running.Close(context.WithoutCancel(ctx)))
 }
 
 // writeProfile writes the network's profile with what is known by now.

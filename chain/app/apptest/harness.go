@@ -15,7 +15,6 @@ import (
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	dbm "github.com/cosmos/cosmos-db"
-	"github.com/cosmos/cosmos-sdk/baseapp"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
@@ -68,11 +67,7 @@ func New(t testing.TB, o Options) *Harness {
 	if o.Logs {
 		logger = log.NewTestLogger(t)
 	}
-	a, err := app.New(app.Options{
-		Logger: logger, DB: dbm.NewMemDB(), ChainID: ChainID,
-		// What prunes beside would outlive the test.
-		BaseApp: []func(*baseapp.BaseApp){baseapp.SetIAVLSyncPruning(true)},
-	})
+	a, err := app.New(app.Options{Logger: logger, DB: dbm.NewMemDB(), ChainID: ChainID, BaseApp: app.Briefly()})
 	if err != nil {
 		t.Fatal(err)
 	}

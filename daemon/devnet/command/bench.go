@@ -14,7 +14,7 @@ import (
 	"github.com/hippius/compute/daemon/miner"
 )
 
-func bench(f *flags) *cobra.Command {
+func measure(f *flags) *cobra.Command {
 	var runs int
 	var only string
 	cmd := &cobra.Command{

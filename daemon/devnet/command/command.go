@@ -44,7 +44,7 @@ func New(version string) *cobra.Command {
 	p.IntVar(&f.miners, "miners", d.Miners, "miners")
 	p.IntVar(&f.validators, "validators", d.Validators, "validators, each with a sentinel")
 	p.BoolVarP(&f.verbose, "verbose", "v", false, "say what the network does")
-	root.AddCommand(up(&f), demonstrate(&f), bench(&f), meshNode())
+	root.AddCommand(up(&f), demonstrate(&f), measure(&f), meshNode())
 	return root
 }
 

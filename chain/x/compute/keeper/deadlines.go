@@ -3,9 +3,8 @@ package keeper
 import (
 	"context"
 
-	"cosmossdk.io/collections"
-
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -20,7 +19,7 @@ const (
 
 // expire acts on deadlines that passed, the earliest first.
 func (k *Keeper) expire(ctx context.Context, p types.Params) error {
-	due, err := dueKeys(ctx, k.deadlines, now(ctx), maxExpired)
+	due, err := records.Due(ctx, k.deadlines, now(ctx), maxExpired)
 	if err != nil {
 		return err
 	}
@@ -34,19 +33,6 @@ func (k *Keeper) expire(ctx context.Context, p types.Params) error {
 		}
 	}
 	return nil
-}
-
-// dueKeys are the entries of a queue that are due by a time, at most limit.
-func dueKeys(ctx context.Context, queue collections.KeySet[timeKey], by int64, limit int) ([]timeKey, error) {
-	var due []timeKey
-	err := queue.Walk(ctx, nil, func(key timeKey) (bool, error) {
-		if key.K1() > by || len(due) >= limit {
-			return true, nil
-		}
-		due = append(due, key)
-		return false, nil
-	})
-	return due, err
 }
 
 func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {

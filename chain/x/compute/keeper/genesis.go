@@ -6,6 +6,7 @@ import (
 	"cosmossdk.io/collections"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -89,18 +90,10 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Params, err = k.params.Get(ctx); err != nil {
 		return nil, err
 	}
-	keys, err := k.keys.Iterate(ctx, nil)
-	if err != nil {
+	if g.Keys, err = records.All(ctx, k.keys); err != nil {
 		return nil, err
 	}
-	if g.Keys, err = keys.Values(); err != nil {
-		return nil, err
-	}
-	vms, err := k.vms.Iterate(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	if g.Vms, err = vms.Values(); err != nil {
+	if g.Vms, err = records.All(ctx, k.vms); err != nil {
 		return nil, err
 	}
 	for i := range g.Vms {

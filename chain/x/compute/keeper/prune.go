@@ -8,12 +8,13 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 )
 
 // prune forgets tombstones and released entries that are old enough.
 func (k *Keeper) prune(ctx context.Context) error {
 	before := now(ctx) - pruneSeconds
-	dead, err := dueKeys(ctx, k.tombstones, before, maxPruned)
+	dead, err := records.Due(ctx, k.tombstones, before, maxPruned)
 	if err != nil {
 		return err
 	}
@@ -48,14 +49,7 @@ func (k *Keeper) forget(ctx context.Context, id string) error {
 
 // pruneReleased forgets what miners let go of long ago; cursors older than that need a full listing.
 func (k *Keeper) pruneReleased(ctx context.Context, before int64) error {
-	var old []releaseKey
-	err := k.releasedPrune.Walk(ctx, nil, func(key releaseKey) (bool, error) {
-		if key.K1() > before || len(old) >= maxPruned {
-			return true, nil
-		}
-		old = append(old, key)
-		return false, nil
-	})
+	old, err := records.Due(ctx, k.releasedPrune, before, maxPruned)
 	if err != nil || len(old) == 0 {
 		return err
 	}

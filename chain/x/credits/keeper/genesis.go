@@ -7,6 +7,7 @@ import (
 	sdkmath "cosmossdk.io/math"
 
 	"github.com/hippius/compute/chain/x/credits/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 )
 
 // InitGenesis loads the state; the module account must hold the reserve already.
@@ -43,11 +44,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Totals, err = k.totals.Get(ctx); err != nil {
 		return nil, err
 	}
-	balances, err := k.balances.Iterate(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	if g.Balances, err = balances.Values(); err != nil {
+	if g.Balances, err = records.All(ctx, k.balances); err != nil {
 		return nil, err
 	}
 	refs, err := k.references.Iterate(ctx, nil)

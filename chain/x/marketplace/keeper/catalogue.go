@@ -11,6 +11,7 @@ import (
 	errorsmod "cosmossdk.io/errors"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/marketplace/types"
 	"github.com/hippius/compute/core/plan"
 )
@@ -77,18 +78,9 @@ func find[V any](ctx context.Context, m collections.Map[string, V], name string,
 	return v, unknown.Wrapf("%.40q is not offered; there are: %s", name, strings.Join(names, ", "))
 }
 
-// all entries of a catalogue, in the order of their names.
-func all[V any](ctx context.Context, m collections.Map[string, V]) ([]V, error) {
-	it, err := m.Iterate(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	return it.Values() // closes it
-}
-
 // allPlans in the order of listings.
 func (k *Keeper) allPlans(ctx context.Context) ([]plan.Plan, error) {
-	stored, err := all(ctx, k.plans)
+	stored, err := records.All(ctx, k.plans)
 	if err != nil {
 		return nil, err
 	}

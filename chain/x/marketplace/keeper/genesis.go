@@ -6,6 +6,7 @@ import (
 
 	"cosmossdk.io/collections"
 
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/marketplace/types"
 )
 
@@ -47,16 +48,16 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Params, err = k.params.Get(ctx); err != nil {
 		return nil, err
 	}
-	if g.Plans, err = all(ctx, k.plans); err != nil {
+	if g.Plans, err = records.All(ctx, k.plans); err != nil {
 		return nil, err
 	}
-	if g.Images, err = all(ctx, k.images); err != nil {
+	if g.Images, err = records.All(ctx, k.images); err != nil {
 		return nil, err
 	}
-	if g.Apps, err = all(ctx, k.apps); err != nil {
+	if g.Apps, err = records.All(ctx, k.apps); err != nil {
 		return nil, err
 	}
-	g.Meters, err = all(ctx, k.meters)
+	g.Meters, err = records.All(ctx, k.meters)
 	return g, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	addr "github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/marketplace/types"
 )
 
@@ -41,12 +42,12 @@ func (s queryServer) Plans(ctx context.Context, _ *types.QueryPlansRequest) (*ty
 }
 
 func (s queryServer) Images(ctx context.Context, _ *types.QueryImagesRequest) (*types.QueryImagesResponse, error) {
-	images, err := all(ctx, s.k.images)
+	images, err := records.All(ctx, s.k.images)
 	return &types.QueryImagesResponse{Images: images}, err
 }
 
 func (s queryServer) Apps(ctx context.Context, _ *types.QueryAppsRequest) (*types.QueryAppsResponse, error) {
-	apps, err := all(ctx, s.k.apps)
+	apps, err := records.All(ctx, s.k.apps)
 	return &types.QueryAppsResponse{Apps: apps}, err
 }
 

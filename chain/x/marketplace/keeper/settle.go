@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strconv"
 
-	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/marketplace/types"
 )
 
@@ -38,11 +38,12 @@ func (k *Keeper) EndBlock(ctx sdk.Context) error {
 		return err
 	}
 	now := ctx.BlockTime().Unix()
-	names, err := k.dueNow(ctx, now, int(params.MaxSettlementsPerBlock))
+	due, err := records.Due(ctx, k.due, now, int(params.MaxSettlementsPerBlock))
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
+	for _, key := range due {
+		name := key.K2()
 		branch, write := ctx.CacheContext()
 		if err := k.look(branch, name); err != nil {
 			if err := k.postpone(ctx, name, err); err != nil {
@@ -53,25 +54,6 @@ func (k *Keeper) EndBlock(ctx sdk.Context) error {
 		write()
 	}
 	return nil
-}
-
-// dueNow are the accounts due by now, at most limit.
-func (k *Keeper) dueNow(ctx context.Context, now int64, limit int) ([]string, error) {
-	until := collections.NewPrefixUntilPairRange[int64, string](now)
-	it, err := k.due.Iterate(ctx, until)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = it.Close() }()
-	var names []string
-	for ; it.Valid() && len(names) < limit; it.Next() {
-		key, err := it.Key()
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, key.K2())
-	}
-	return names, nil
 }
 
 // look settles a meter that is due and acts on what it finds.

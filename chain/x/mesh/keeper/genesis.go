@@ -6,6 +6,7 @@ import (
 
 	"cosmossdk.io/collections"
 
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/mesh/types"
 )
 
@@ -65,18 +66,10 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Params, err = k.params.Get(ctx); err != nil {
 		return nil, err
 	}
-	tenants, err := k.tenants.Iterate(ctx, nil)
-	if err != nil {
+	if g.Tenants, err = records.All(ctx, k.tenants); err != nil {
 		return nil, err
 	}
-	if g.Tenants, err = tenants.Values(); err != nil {
-		return nil, err
-	}
-	lighthouses, err := k.lighthouses.Iterate(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	g.Lighthouses, err = lighthouses.Values()
+	g.Lighthouses, err = records.All(ctx, k.lighthouses)
 	return g, err
 }
 

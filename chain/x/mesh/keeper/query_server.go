@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/mesh/types"
 )
 
@@ -69,10 +70,6 @@ func (s queryServer) Tenants(ctx context.Context, r *types.QueryTenantsRequest) 
 }
 
 func (s queryServer) Lighthouses(ctx context.Context, _ *types.QueryLighthousesRequest) (*types.QueryLighthousesResponse, error) {
-	it, err := s.k.lighthouses.Iterate(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	all, err := it.Values() // bounded by types.MaxLighthouses; closes it
+	all, err := records.All(ctx, s.k.lighthouses) // bounded by types.MaxLighthouses
 	return &types.QueryLighthousesResponse{Lighthouses: all, Height: sdk.UnwrapSDKContext(ctx).BlockHeight()}, err
 }

@@ -12,6 +12,7 @@ import (
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/mesh/types"
 	"github.com/hippius/compute/core/mesh"
 )
@@ -148,14 +149,7 @@ func (k *Keeper) VMRemoved(ctx context.Context, owner string) error {
 }
 
 func (k *Keeper) releaseBlocks(ctx context.Context) error {
-	var due []collections.Pair[int64, string]
-	err := k.releases.Walk(ctx, nil, func(key collections.Pair[int64, string]) (bool, error) {
-		if key.K1() > now(ctx) || len(due) >= maxReleases {
-			return true, nil
-		}
-		due = append(due, key)
-		return false, nil
-	})
+	due, err := records.Due(ctx, k.releases, now(ctx), maxReleases)
 	if err != nil {
 		return err
 	}

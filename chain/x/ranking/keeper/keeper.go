@@ -14,6 +14,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/ranking/types"
 )
 
@@ -108,11 +109,7 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 
 // ExportGenesis is the state between two blocks.
 func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error) {
-	it, err := k.earnings.Iterate(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	all, err := it.Values()
+	all, err := records.All(ctx, k.earnings)
 	return &types.GenesisState{Earnings: all}, err
 }
 

@@ -10,6 +10,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/registry/types"
 )
 
@@ -50,14 +51,7 @@ func (k *Keeper) Unbond(ctx context.Context, operator string) error {
 
 // releaseBonds returns the bonds that are due, oldest first.
 func (k *Keeper) releaseBonds(ctx context.Context) error {
-	var due []collections.Pair[int64, string]
-	err := k.unbonding.Walk(ctx, nil, func(key collections.Pair[int64, string]) (bool, error) {
-		if key.K1() > now(ctx) || len(due) >= maxReleases {
-			return true, nil
-		}
-		due = append(due, key)
-		return false, nil
-	})
+	due, err := records.Due(ctx, k.unbonding, now(ctx), maxReleases)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"cosmossdk.io/collections"
 	sdkmath "cosmossdk.io/math"
 
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/registry/types"
 )
 
@@ -55,18 +56,10 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Params, err = k.params.Get(ctx); err != nil {
 		return nil, err
 	}
-	miners, err := k.miners.Iterate(ctx, nil)
-	if err != nil {
+	if g.Miners, err = records.All(ctx, k.miners); err != nil {
 		return nil, err
 	}
-	if g.Miners, err = miners.Values(); err != nil {
-		return nil, err
-	}
-	keepers, err := k.keepers.Iterate(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	if g.Keepers, err = keepers.Values(); err != nil {
+	if g.Keepers, err = records.All(ctx, k.keepers); err != nil {
 		return nil, err
 	}
 	c, err := k.Committee(ctx)

@@ -1,4 +1,4 @@
-package app
+package node
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	cfg "github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/consensus"
 	"github.com/cometbft/cometbft/mempool"
-	"github.com/cometbft/cometbft/node"
+	cometnode "github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/proxy"
 	"github.com/cometbft/cometbft/state"
@@ -29,11 +29,11 @@ const cometNamespace = "cometbft"
 
 // registering guards prometheus.DefaultRegisterer while CometBFT makes its metrics: it knows no other place for them,
 // and two nodes of one process would clash there.
-var registering sync.Mutex
+var registering sync.Mutex //nolint:gochecknoglobals // guards a global
 
 // cometMetrics makes CometBFT's metrics in a registry.
-func cometMetrics(to prometheus.Registerer) node.MetricsProvider {
-	make1 := node.DefaultMetricsProvider(&cfg.InstrumentationConfig{Prometheus: true, Namespace: cometNamespace})
+func cometMetrics(to prometheus.Registerer) cometnode.MetricsProvider {
+	make1 := cometnode.DefaultMetricsProvider(&cfg.InstrumentationConfig{Prometheus: true, Namespace: cometNamespace})
 	return func(chainID string) (*consensus.Metrics, *p2p.Metrics, *mempool.Metrics, *state.Metrics, *proxy.Metrics, *blocksync.Metrics, *statesync.Metrics) {
 		registering.Lock()
 		defer registering.Unlock()

@@ -1,4 +1,4 @@
-package app_test
+package node_test
 
 import (
 	"context"
@@ -13,25 +13,26 @@ import (
 	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
+	"github.com/hippius/compute/chain/node"
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/internal/peer"
 )
 
 // testNet makes the homes of n validators that know each other.
-func testNet(t *testing.T, n int) []app.NodeConfig {
+func testNet(t *testing.T, n int) []node.Config {
 	t.Helper()
 	g := app.Genesis{ChainID: "node-test-1", Time: time.Now().Add(-time.Second).Truncate(time.Second)}
-	var nodes []app.NodeConfig
+	var nodes []node.Config
 	for i := range n {
 		home := t.TempDir()
-		info, err := app.InitNode(home)
+		info, err := node.Init(home)
 		if err != nil {
 			t.Fatal(err)
 		}
 		g.Validators = append(g.Validators, app.GenesisValidator{
 			Name: "v", Operator: apptest.Named("operator" + string(rune('0'+i))).Address, ConsensusKey: info.ConsensusKey, StakeUhip: 1_000_000_000,
 		})
-		c := app.DefaultNodeConfig(home)
+		c := node.DefaultConfig(home)
 		c.P2P, c.GRPC, c.GRPCPlain, c.Observe = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 		c.PrivateNetwork, c.PeerExchange = true, false
 		c.BlockTime, c.ProposeTimeout, c.CheckInvariants = 200*time.Millisecond, time.Second, true
@@ -42,16 +43,16 @@ func testNet(t *testing.T, n int) []app.NodeConfig {
 		t.Fatal(err)
 	}
 	for _, c := range nodes {
-		if err := app.WriteGenesis(c.Home, doc); err != nil {
+		if err := node.WriteGenesis(c.Home, doc); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return nodes
 }
 
-func start(t *testing.T, c app.NodeConfig) *app.Node {
+func start(t *testing.T, c node.Config) *node.Node {
 	t.Helper()
-	n, err := app.StartNode(t.Context(), c, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})))
+	n, err := node.Start(t.Context(), c, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func start(t *testing.T, c app.NodeConfig) *app.Node {
 	return n
 }
 
-func waitHeight(t *testing.T, n *app.Node, height int64) {
+func waitHeight(t *testing.T, n *node.Node, height int64) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); n.Height() < height; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -106,7 +107,7 @@ func TestNodeStartsAnswersAndRestarts(t *testing.T) {
 
 func TestFourValidators(t *testing.T) {
 	nodes := testNet(t, 4)
-	var running []*app.Node
+	var running []*node.Node
 	for i, c := range nodes {
 		for _, n := range running {
 			c.Peers = append(c.Peers, n.PeerAddr())
@@ -127,14 +128,14 @@ func TestFourValidators(t *testing.T) {
 // The commented sample says what the defaults are.
 func TestSampleSettings(t *testing.T) {
 	home := t.TempDir()
-	if _, err := app.InitNode(home); err != nil {
+	if _, err := node.Init(home); err != nil {
 		t.Fatal(err)
 	}
-	got, err := config.Load(home+"/hippiusd.yaml", app.NodeConfig{})
+	got, err := config.Load(home+"/hippiusd.yaml", node.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := app.DefaultNodeConfig("")
+	want := node.DefaultConfig("")
 	if got.Peers = nil; !reflect.DeepEqual(got, want) {
 		t.Errorf("the sample says %+v, the defaults are %+v", got, want)
 	}

@@ -1,4 +1,8 @@
-package app
+// Package node runs the chain's application in consensus with others: it
+// starts and stops a CometBFT node from a home folder, and the interfaces that
+// programs and operators connect to. Its API is in plain types, so that who
+// starts nodes need not know the SDK.
+package node
 
 import (
 	"cmp"
@@ -9,28 +13,30 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	cfg "github.com/cometbft/cometbft/config"
-	"github.com/cometbft/cometbft/node"
+	cometnode "github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/proxy"
 	"github.com/cometbft/cometbft/rpc/client/local"
 	cmttypes "github.com/cometbft/cometbft/types"
-	dbm "github.com/cosmos/cosmos-db"
 	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/server"
 	pruningtypes "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
+	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/internal/observe"
 )
 
 // Node is a running node of the chain.
 type Node struct {
-	app    *App
-	comet  *node.Node
-	config NodeConfig
-	info   NodeInfo
+	app    *app.App
+	comet  *cometnode.Node
+	config Config
+	info   Info
 	log    *slog.Logger
 	// closing makes the SDK and CometBFT log errors a level lower: what ends is reported as broken.
 	closing  atomic.Bool
@@ -46,11 +52,11 @@ type Node struct {
 	closed  error
 }
 
-// StartNode starts a node from its home folder, made by InitNode and
+// Start starts a node from its home folder, made by Init and
 // WriteGenesis, and returns when it listens. ctx bounds the start only; end the
 // node with Close. A port of 0 is replaced by a free one.
-func StartNode(ctx context.Context, c NodeConfig, log *slog.Logger) (_ *Node, err error) {
-	Configure()
+func Start(ctx context.Context, c Config, log *slog.Logger) (_ *Node, err error) {
+	app.Configure()
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
@@ -62,7 +68,7 @@ func StartNode(ctx context.Context, c NodeConfig, log *slog.Logger) (_ *Node, er
 		return nil, err
 	}
 	n := &Node{
-		config: c, log: log, failed: make(chan error, 1), observer: observe.New(Name, c.Version),
+		config: c, log: log, failed: make(chan error, 1), observer: observe.New(app.Name, c.Version),
 		counted: counted{phases: map[string]float64{}},
 	}
 	defer func() {
@@ -102,16 +108,16 @@ func StartNode(ctx context.Context, c NodeConfig, log *slog.Logger) (_ *Node, er
 
 // openApp opens the state machine over its database.
 func (n *Node) openApp(chainID string) error {
-	db, err := dbm.NewGoLevelDB("application", filepath.Join(n.config.Home, dataDir), nil)
+	db, err := openState(n.config.Home)
 	if err != nil {
-		return fmt.Errorf("open the state: %w", err)
+		return err
 	}
 	n.onClose(func(context.Context) error { return db.Close() })
 	pruning := pruningtypes.NewPruningOptions(pruningtypes.PruningNothing)
 	if keep := n.config.KeepStates; keep > 0 {
 		pruning = pruningtypes.NewCustomPruningOptions(keep, pruneInterval)
 	}
-	n.app, err = New(Options{
+	n.app, err = app.New(app.Options{
 		Logger: quiet{n.log, &n.closing}.sdk(), DB: db, ChainID: chainID, Home: n.config.Home, CheckInvariants: n.config.CheckInvariants, Upgrades: n.config.Upgrades,
 		BaseApp: []func(*baseapp.BaseApp){
 			baseapp.SetPruning(pruning), baseapp.SetQueryGasLimit(queryGas), baseapp.SetIAVLCacheSize(stateCache),
@@ -130,18 +136,18 @@ const (
 )
 
 // openComet prepares consensus; it is started by itself.
-func (n *Node) openComet(ctx context.Context, keys nodeKeys, genesis *genutiltypes.AppGenesis) error {
+func (n *Node) openComet(ctx context.Context, keys keySet, genesis *genutiltypes.AppGenesis) error {
 	dbs := &databases{}
 	n.onClose(func(context.Context) error { return dbs.close() })
-	watched := watchedApp{Application: cometApp(n.app), failed: n.failAt, executed: n.counted.block}
-	comet, err := node.NewNodeWithContext(ctx, n.cometConfig(), keys.consensus, keys.p2p, proxy.NewLocalClientCreator(watched),
+	watched := watchedApp{Application: server.NewCometABCIWrapper(n.app), failed: n.failAt, executed: n.counted.block}
+	comet, err := cometnode.NewNodeWithContext(ctx, n.cometConfig(), keys.consensus, keys.p2p, proxy.NewLocalClientCreator(watched),
 		func() (*cmttypes.GenesisDoc, error) { return genesis.ToGenesisDoc() },
 		dbs.open, cometMetrics(n.observer.Metrics), quiet{n.log, &n.closing})
 	if err != nil {
 		return fmt.Errorf("prepare consensus: %w", err)
 	}
 	n.comet = comet
-	n.app.registerNodeServices(local.New(comet))
+	n.registerServices(local.New(comet))
 	return nil
 }
 
@@ -154,7 +160,7 @@ func (n *Node) cometConfig() *cfg.Config {
 	if n.config.External != "" {
 		c.P2P.ExternalAddress = n.config.External
 	}
-	c.P2P.PersistentPeers = joinComma(n.config.Peers)
+	c.P2P.PersistentPeers = strings.Join(n.config.Peers, ",")
 	c.P2P.PexReactor = n.config.PeerExchange
 	c.P2P.AddrBookStrict = !n.config.PrivateNetwork
 	c.P2P.AllowDuplicateIP = n.config.PrivateNetwork
@@ -168,7 +174,7 @@ func (n *Node) cometConfig() *cfg.Config {
 	c.Consensus.TimeoutPrevote = n.config.ProposeTimeout / 3
 	c.Consensus.TimeoutPrecommit = n.config.ProposeTimeout / 3
 	c.Mempool.Recheck = true
-	c.Mempool.MaxTxBytes = maxTxBytes
+	c.Mempool.MaxTxBytes = app.MaxTxBytes
 	c.TxIndex.Indexer = "kv"
 	return c
 }
@@ -200,7 +206,7 @@ func (n *Node) fail(err error) {
 // failAt notes that a block could not be executed; the first sentence is the one for the operator.
 func (n *Node) failAt(height int64, err error) {
 	if height > 0 {
-		err = errors.Join(n.app.wrongVersion(height), err)
+		err = errors.Join(n.app.WrongVersion(height), err)
 	}
 	n.fail(err)
 }
@@ -227,7 +233,7 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 // Info is what others must know of the node.
-func (n *Node) Info() NodeInfo { return n.info }
+func (n *Node) Info() Info { return n.info }
 
 // PeerAddr is id@host:port for other nodes' Peers.
 func (n *Node) PeerAddr() string {

@@ -1,16 +1,14 @@
-package app
+package node
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	cfg "github.com/cometbft/cometbft/config"
-	"github.com/cosmos/cosmos-sdk/server"
 )
 
 // databases opens CometBFT's and closes all of them: it leaves the transaction index open itself.
@@ -85,8 +83,6 @@ func (o *onceClosed) Has(key []byte) (bool, error) {
 	return o.DB.Has(key)
 }
 
-func cometApp(a *App) abci.Application { return server.NewCometABCIWrapper(a) }
-
 // watchedApp tells the node when a block could not be executed. CometBFT stops
 // taking part then, but its process lives on.
 type watchedApp struct {
@@ -124,5 +120,3 @@ func (w watchedApp) watch(height int64) {
 		panic(r)
 	}
 }
-
-func joinComma(list []string) string { return strings.Join(list, ",") }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/app"
+	"github.com/hippius/compute/chain/node"
 )
 
 // maxDocument bounds a genesis document or description, in bytes.
@@ -95,7 +96,7 @@ func genesisInstallCommand() *cobra.Command {
 			if _, err := app.CheckGenesis(bz); err != nil {
 				return err
 			}
-			return app.WriteGenesis(home(cmd), bz)
+			return node.WriteGenesis(home(cmd), bz)
 		},
 	}
 }

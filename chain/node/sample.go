@@ -1,4 +1,4 @@
-package app
+package node
 
 import (
 	_ "embed"
@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// sample are the settings with their defaults and what they mean; a test compares it with DefaultNodeConfig.
+// sample are the settings with their defaults and what they mean; a test compares it with DefaultConfig.
 //
 //go:embed hippiusd.yaml
 var sample []byte
@@ -31,7 +31,7 @@ func writeSample(path string) error {
 }
 
 // level is the log level set.
-func (c *NodeConfig) level() (slog.Level, error) {
+func (c *Config) level() (slog.Level, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return l, fmt.Errorf("log_level: %q; accepted are debug, info, warn and error", c.LogLevel)

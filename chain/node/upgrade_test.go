@@ -1,4 +1,4 @@
-package app_test
+package node_test
 
 import (
 	"bytes"
@@ -21,8 +21,9 @@ import (
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 
 	"github.com/hippius/compute/chain/app"
-	"github.com/hippius/compute/chain/app/command"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/chain/node"
+	"github.com/hippius/compute/chain/node/command"
 	creditskeeper "github.com/hippius/compute/chain/x/credits/keeper"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	"github.com/hippius/compute/internal/wallet"
@@ -127,10 +128,10 @@ func operator(t *testing.T) (*wallet.Wallet, string) {
 }
 
 // oneValidator is a network of one whose votes are soon over.
-func oneValidator(t *testing.T, w *wallet.Wallet) (app.NodeConfig, client.Network) {
+func oneValidator(t *testing.T, w *wallet.Wallet) (node.Config, client.Network) {
 	t.Helper()
 	c := testNet(t, 1)[0]
-	info, err := app.ReadNode(c.Home)
+	info, err := node.ReadInfo(c.Home)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func oneValidator(t *testing.T, w *wallet.Wallet) (app.NodeConfig, client.Networ
 	if err := os.Remove(filepath.Join(c.Home, "genesis.json")); err != nil {
 		t.Fatal(err)
 	}
-	if err := app.WriteGenesis(c.Home, doc); err != nil {
+	if err := node.WriteGenesis(c.Home, doc); err != nil {
 		t.Fatal(err)
 	}
 	return c, client.Network{Name: "upgrade", ChainID: chain}
@@ -197,11 +198,11 @@ func planned(t *testing.T, profile client.Network) client.Upgrade {
 
 // stopped starts a node that must end by itself with these words, and the exit status of a version that is not the
 // chain's.
-func stopped(t *testing.T, c app.NodeConfig, words string) {
+func stopped(t *testing.T, c node.Config, words string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	n, err := app.StartNode(ctx, c, slog.New(slog.DiscardHandler))
+	n, err := node.Start(ctx, c, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = n.Run(ctx)
 	}
@@ -211,7 +212,7 @@ func stopped(t *testing.T, c app.NodeConfig, words string) {
 	}
 }
 
-func feeOf(t *testing.T, n *app.Node) uint64 {
+func feeOf(t *testing.T, n *node.Node) uint64 {
 	t.Helper()
 	c, err := client.New(client.Config{Network: client.Network{
 		ChainID: "upgrade-test-1", GRPC: []client.Endpoint{{Address: n.GRPCAddr(), Identity: hex.EncodeToString(n.Info().Identity)}},

@@ -1,4 +1,4 @@
-package app
+package node
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/client/grpc/cmtservice"
 	nodeservice "github.com/cosmos/cosmos-sdk/client/grpc/node"
 	"github.com/cosmos/cosmos-sdk/codec"
+	"github.com/cosmos/cosmos-sdk/server"
 	"github.com/cosmos/cosmos-sdk/server/config"
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
 	"google.golang.org/grpc"
@@ -26,25 +27,26 @@ const (
 	callsPerSecond = 500
 )
 
-// registerNodeServices adds what a node offers beside the modules' queries: sending, finding and trying transactions, blocks, its state.
-func (a *App) registerNodeServices(comet client.CometRPC) {
-	c := client.Context{}.WithCodec(a.codec).WithInterfaceRegistry(a.registry).WithTxConfig(a.txConfig).
+// registerServices adds what a node offers beside the modules' queries: sending, finding and trying transactions, blocks, its state.
+func (n *Node) registerServices(comet client.CometRPC) {
+	a, registry := n.app, n.app.InterfaceRegistry()
+	c := client.Context{}.WithCodec(codec.NewProtoCodec(registry)).WithInterfaceRegistry(registry).WithTxConfig(a.TxConfig()).
 		WithChainID(a.ChainID()).WithClient(comet)
-	authtx.RegisterTxService(a.GRPCQueryRouter(), c, a.Simulate, a.registry)
-	cmtservice.RegisterTendermintService(c, a.GRPCQueryRouter(), a.registry, cometApp(a).Query)
+	authtx.RegisterTxService(a.GRPCQueryRouter(), c, a.Simulate, registry)
+	cmtservice.RegisterTendermintService(c, a.GRPCQueryRouter(), registry, server.NewCometABCIWrapper(a).Query)
 	nodeservice.RegisterNodeService(c, a.GRPCQueryRouter(), *config.DefaultConfig(), a.CommitMultiStore().EarliestVersion)
 }
 
 // grpcCodec encodes the SDK's types, some of which plain protobuf does not know.
-func (a *App) grpcCodec() grpc.ServerOption {
-	return grpc.ForceServerCodec(codec.NewProtoCodec(a.registry).GRPCCodec())
+func (n *Node) grpcCodec() grpc.ServerOption {
+	return grpc.ForceServerCodec(codec.NewProtoCodec(n.app.InterfaceRegistry()).GRPCCodec())
 }
 
 // serve opens the node's own interfaces.
 func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
 	if n.config.GRPC != "" {
 		s := peer.NewServer(identity, peer.MaxMessage(maxRequest), peer.RatePerIdentity(callsPerSecond, callsPerSecond),
-			peer.WithLogger(n.log), peer.WithMetrics(n.observer.Metrics), peer.WithGRPC(n.app.grpcCodec()))
+			peer.WithLogger(n.log), peer.WithMetrics(n.observer.Metrics), peer.WithGRPC(n.grpcCodec()))
 		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
 		addr, err := n.listen(ctx, n.config.GRPC, s.Serve, func(ctx context.Context) { s.Close(ctx) })
 		if err != nil {
@@ -53,7 +55,7 @@ func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
 		n.grpcAddr = addr
 	}
 	if n.config.GRPCPlain != "" {
-		s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), n.app.grpcCodec())
+		s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), n.grpcCodec())
 		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
 		addr, err := n.listen(ctx, n.config.GRPCPlain, s.Serve, func(context.Context) { s.Stop() })
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/app"
+	"github.com/hippius/compute/chain/node"
 	"github.com/hippius/compute/internal/observe"
 )
 
@@ -58,7 +59,7 @@ func initCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		Example: "  hippiusd init --home /var/lib/hippiusd",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, err := app.InitNode(home(cmd))
+			info, err := node.Init(home(cmd))
 			if err != nil {
 				return err
 			}
@@ -74,7 +75,7 @@ func showCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		Example: "  hippiusd show-validator --home /var/lib/hippiusd",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, err := app.ReadNode(home(cmd))
+			info, err := node.ReadInfo(home(cmd))
 			if err != nil {
 				return err
 			}
@@ -84,7 +85,7 @@ func showCommand() *cobra.Command {
 }
 
 // show writes the keys as the genesis description and a client's profile want them.
-func show(w io.Writer, info app.NodeInfo) error {
+func show(w io.Writer, info node.Info) error {
 	return writeJSON(w, map[string]string{
 		"consensus_key": base64.StdEncoding.EncodeToString(info.ConsensusKey),
 		"peer_id":       info.PeerID,
@@ -110,7 +111,7 @@ status %d. Install that version and start it again: it goes on from there.`, Sta
 		Args:    cobra.NoArgs,
 		Example: "  hippiusd start --home /var/lib/hippiusd",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := app.LoadNodeConfig(home(cmd))
+			c, err := node.LoadConfig(home(cmd))
 			if err != nil {
 				return err
 			}
@@ -119,7 +120,7 @@ status %d. Install that version and start it again: it goes on from there.`, Sta
 			if err != nil {
 				return err
 			}
-			n, err := app.StartNode(cmd.Context(), c, log)
+			n, err := node.Start(cmd.Context(), c, log)
 			if err != nil {
 				return err
 			}
@@ -151,7 +152,7 @@ func exportCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		Example: "  hippiusd export --home /var/lib/hippiusd > state.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			doc, err := app.ExportState(home(cmd))
+			doc, err := node.ExportState(home(cmd))
 			if err != nil {
 				return err
 			}

@@ -1,21 +1,16 @@
-package app
+package node
 
 import (
-	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	cmtjson "github.com/cometbft/cometbft/libs/json"
 	"github.com/cometbft/cometbft/p2p"
-	"github.com/cometbft/cometbft/privval"
 
+	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/internal/config"
-	"github.com/hippius/compute/internal/peer"
 )
 
 // Files of a node's home folder.
@@ -29,8 +24,8 @@ const (
 	signStateFile    = "data/consensus-state.json"
 )
 
-// NodeConfig are the settings of a node, as in hippiusd.yaml.
-type NodeConfig struct {
+// Config are the settings of a node, as in hippiusd.yaml.
+type Config struct {
 	// Home is the folder that holds keys, genesis and data.
 	Home string `yaml:"-"`
 	// P2P is where other nodes are let in, host:port.
@@ -64,26 +59,26 @@ type NodeConfig struct {
 	// Version of the program, as its figures tell.
 	Version string `yaml:"-"`
 	// Upgrades that the node knows beside those of this version, for rehearsals.
-	Upgrades []Upgrade `yaml:"-"`
+	Upgrades []app.Upgrade `yaml:"-"`
 }
 
-// DefaultNodeConfig are the settings of a public node.
-func DefaultNodeConfig(home string) NodeConfig {
-	return NodeConfig{
+// DefaultConfig are the settings of a public node.
+func DefaultConfig(home string) Config {
+	return Config{
 		Home: home, P2P: "0.0.0.0:26656", PeerExchange: true, GRPC: "0.0.0.0:9090", Observe: "127.0.0.1:26660",
 		BlockTime: time.Second, ProposeTimeout: 3 * time.Second, KeepStates: 100_000, LogLevel: "info",
 	}
 }
 
-// LoadNodeConfig reads the settings in a home folder over the defaults.
-func LoadNodeConfig(home string) (NodeConfig, error) {
-	c, err := config.Load(filepath.Join(home, settingsFile), DefaultNodeConfig(home))
+// LoadConfig reads the settings in a home folder over the defaults.
+func LoadConfig(home string) (Config, error) {
+	c, err := config.Load(filepath.Join(home, settingsFile), DefaultConfig(home))
 	c.Home = home
 	return c, err
 }
 
 // Validate says in one sentence what is wrong with the settings.
-func (c *NodeConfig) Validate() error {
+func (c *Config) Validate() error {
 	for _, a := range []struct{ name, addr string }{
 		{"p2p", c.P2P}, {"external", c.External}, {"grpc", c.GRPC}, {"grpc_plain", c.GRPCPlain}, {"rpc", c.RPC}, {"observe", c.Observe},
 	} {
@@ -122,79 +117,4 @@ func isNamed(s string) bool {
 	id, addr, ok := strings.Cut(s, "@")
 	host, _, err := net.SplitHostPort(addr)
 	return ok && len(id) == 2*p2p.IDByteLength && err == nil && host != ""
-}
-
-// NodeInfo is what others must know of a node.
-type NodeInfo struct {
-	// ConsensusKey signs blocks if the node is a validator.
-	ConsensusKey ed25519.PublicKey
-	// PeerID is the id in id@host:port.
-	PeerID string
-	// Identity is the key the node proves to programs that connect.
-	Identity ed25519.PublicKey
-}
-
-// nodeKeys are a node's three keys.
-type nodeKeys struct {
-	consensus *privval.FilePV
-	p2p       *p2p.NodeKey
-	identity  ed25519.PrivateKey
-}
-
-// loadKeys reads a node's keys and makes those that are missing.
-func loadKeys(home string) (nodeKeys, error) {
-	identity, err := peer.LoadOrCreateKey(filepath.Join(home, identityKeyFile))
-	if err != nil {
-		return nodeKeys{}, err
-	}
-	node, err := p2p.LoadOrGenNodeKey(filepath.Join(home, p2pKeyFile))
-	if err != nil {
-		return nodeKeys{}, fmt.Errorf("peer-to-peer key: %w", err)
-	}
-	consensus, err := loadConsensusKey(filepath.Join(home, consensusKeyFile), filepath.Join(home, signStateFile))
-	if err != nil {
-		return nodeKeys{}, fmt.Errorf("consensus key: %w", err)
-	}
-	return nodeKeys{consensus: consensus, p2p: node, identity: identity}, nil
-}
-
-// loadConsensusKey reads the key that signs blocks and what it signed last. It
-// looks at both files first: CometBFT's loader ends the process on a bad one.
-func loadConsensusKey(keyPath, statePath string) (*privval.FilePV, error) {
-	haveKey, err := checkFile(keyPath, &privval.FilePVKey{})
-	if err != nil {
-		return nil, err
-	}
-	haveState, err := checkFile(statePath, &privval.FilePVLastSignState{})
-	if err != nil {
-		return nil, err
-	}
-	if haveKey != haveState {
-		return nil, fmt.Errorf("of %s and %s only one is there: without what it signed last, a validator could sign twice and lose its stake", keyPath, statePath)
-	}
-	return privval.LoadOrGenFilePV(keyPath, statePath), nil
-}
-
-// checkFile tells whether a file is there, and its error if it does not decode.
-func checkFile(path string, into any) (bool, error) {
-	bz, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if err := cmtjson.Unmarshal(bz, into); err != nil {
-		return false, fmt.Errorf("%s is damaged: %w", path, err)
-	}
-	return true, nil
-}
-
-func (k nodeKeys) info() (NodeInfo, error) {
-	pub, err := k.consensus.GetPubKey()
-	if err != nil {
-		return NodeInfo{}, fmt.Errorf("consensus key: %w", err)
-	}
-	identity, _ := k.identity.Public().(ed25519.PublicKey)
-	return NodeInfo{ConsensusKey: pub.Bytes(), PeerID: string(k.p2p.ID()), Identity: identity}, nil
 }
