@@ -148,7 +148,7 @@ func (s *session) meet(theirs *wire.Versions) {
 		s.misfit.Store(nil)
 		return
 	}
-	s.opts.Log.Error("host is not understood", "error", err)
+	s.opts.Log.Error("host is unsupported", "error", err)
 	text := err.Error()
 	s.misfit.Store(&text)
 	s.say(s.hello())

@@ -227,7 +227,7 @@ func TestServeSaysWhenVersionsDiffer(t *testing.T) {
 	}
 	say(wire.ToGuest{Protocol: &wire.Versions{Oldest: 8, Newest: 9}})
 	if h := next(t, in).Hello; h == nil || !strings.Contains(h.Error, "there 8 to 9") {
-		t.Fatalf("hello to a host that is not understood: %+v", h)
+		t.Fatalf("hello to an unsupported host: %+v", h)
 	}
 	say(wire.ToGuest{Shutdown: &wire.Shutdown{}, UnixMilli: 5})
 	spoken := wire.Spoken()
@@ -235,6 +235,6 @@ func TestServeSaysWhenVersionsDiffer(t *testing.T) {
 	for p := next(t, in).Proof; p == nil; p = next(t, in).Proof {
 	}
 	if len(ends) != 0 {
-		t.Error("shut down by a host that is not understood")
+		t.Error("shut down by an unsupported host")
 	}
 }

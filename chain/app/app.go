@@ -46,7 +46,7 @@ type Options struct {
 	ChainID string
 	// Home is where the upgrade module looks for its instructions; empty for none.
 	Home string
-	// CheckInvariants checks the modules' laws at the end of every block and fails it if one is broken.
+	// CheckInvariants checks the modules' invariants at the end of every block and fails the block if one is violated.
 	CheckInvariants bool
 	// Upgrades beside this version's own, for rehearsals.
 	Upgrades []Upgrade

@@ -7,7 +7,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 )
 
-// CheckInvariants says which of our modules' laws are broken, if any. It reads
+// CheckInvariants says which of our modules' invariants are violated, if any. It reads
 // whole tables: for tests and test networks, after every block.
 func (a *App) CheckInvariants(ctx sdk.Context) error {
 	var errs []error

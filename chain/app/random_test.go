@@ -22,7 +22,7 @@ import (
 )
 
 // history does the same things for the same seed: purchases, fees, service,
-// claims, prices up and down, time. The modules' laws hold after every block.
+// claims, prices up and down, time. The modules' invariants hold after every block.
 func history(t *testing.T, seed uint64, steps int) *apptest.Harness {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))

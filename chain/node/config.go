@@ -54,7 +54,7 @@ type Config struct {
 	KeepStates uint64 `yaml:"keep_states"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `yaml:"log_level"`
-	// CheckInvariants checks the modules' laws after every block, and stops the node when one is broken. For test networks.
+	// CheckInvariants checks the modules' invariants after every block, and stops the node when one is violated. For test networks.
 	CheckInvariants bool `yaml:"check_invariants"`
 	// Version of the program, as its figures tell.
 	Version string `yaml:"-"`

@@ -3,7 +3,7 @@ package guest
 import "fmt"
 
 // Versions of this language that a program speaks. New messages and fields raise nothing: who does not know them steps
-// over them. What an older program would misunderstand raises Newest; what is not understood any more, Oldest.
+// over them. What an older program would misunderstand raises Newest; what is unsupported from now on, Oldest.
 type Versions struct {
 	Oldest int `json:"oldest"`
 	Newest int `json:"newest"`

@@ -5,7 +5,7 @@ import "fmt"
 // MaxVersionLen bounds what a miner says of its program's version, in bytes.
 const MaxVersionLen = 64
 
-// ValidVersion says in one sentence what is wrong with a program's version. None is well, too.
+// ValidVersion says in one sentence what is wrong with a program's version; empty is valid.
 func ValidVersion(s string) error {
 	if len(s) > MaxVersionLen {
 		return fmt.Errorf("the version has %d bytes; at most %d", len(s), MaxVersionLen)

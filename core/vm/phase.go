@@ -126,7 +126,7 @@ const (
 	ReasonResize = "resize"
 	// ReasonGuestShutdown: shut down cleanly from inside; stays off.
 	ReasonGuestShutdown = "guest_shutdown"
-	// ReasonForced: asked to power off the guest did not, and was cut off.
+	// ReasonForced: the guest did not power off when asked, and was forced off.
 	ReasonForced = "forced_off"
 	// ReasonHostProcessDied: the host's process died and is started again.
 	ReasonHostProcessDied = "host_process_died"

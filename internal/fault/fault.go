@@ -90,7 +90,7 @@ func parse(spec string) (map[string]*action, error) {
 			err = errors.New("want kill, err or delay:DURATION, and @N or nothing")
 		}
 		if err != nil || name == "" || all[name] != nil || a.on < 0 || counted && a.on == 0 {
-			return nil, fmt.Errorf("%s: %q is not understood: %w", Env, item, errors.Join(err, errors.ErrUnsupported))
+			return nil, fmt.Errorf("%s: %q is unsupported: %w", Env, item, errors.Join(err, errors.ErrUnsupported))
 		}
 		all[name] = a
 	}

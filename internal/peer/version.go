@@ -13,7 +13,7 @@ import (
 )
 
 // Versions of the protocol between nodes that a program speaks, from Oldest to Newest. What an older program would
-// misunderstand (not a new call or field, which it ignores) raises Newest; what is not understood any more, Oldest.
+// misunderstand (not a new call or field, which it ignores) raises Newest; what is unsupported from now on, Oldest.
 type Versions struct{ Oldest, Newest uint32 }
 
 // Spoken are this program's.
@@ -42,7 +42,7 @@ func parseVersions(header []string) (Versions, error) {
 	from, err1 := strconv.ParseUint(oldest, 10, 32)
 	to, err2 := strconv.ParseUint(newest, 10, 32)
 	if err1 != nil || err2 != nil || from == 0 || to < from || len(header) > 1 {
-		return Versions{}, status.Errorf(codes.InvalidArgument, "the call's %s header is not understood: want oldest-newest, such as %s", versionHeader, Spoken())
+		return Versions{}, status.Errorf(codes.InvalidArgument, "the call's %s header is unsupported: want oldest-newest, such as %s", versionHeader, Spoken())
 	}
 	return Versions{Oldest: uint32(from), Newest: uint32(to)}, nil
 }

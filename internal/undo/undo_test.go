@@ -55,7 +55,7 @@ func TestFailAtEachStep(t *testing.T) {
 	}
 }
 
-func TestUndoingGoesOnAfterTrouble(t *testing.T) {
+func TestUndoingGoesOnAfterFailure(t *testing.T) {
 	var undone []int
 	err := work(t.Context(), 5, 4, 2, 1, &undone)
 	if !slices.Equal(undone, []int{3, 2, 1, 0}) {

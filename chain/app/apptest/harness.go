@@ -1,5 +1,5 @@
 // Package apptest runs the chain block by block inside a test, under a clock
-// the test holds and without consensus, and checks every module's laws after
+// the test holds and without consensus, and checks every module's invariants after
 // each block.
 package apptest
 
@@ -37,7 +37,7 @@ type Options struct {
 	Validators int
 	// Logs shows the chain's log in the test's output.
 	Logs bool
-	// Broken turns off the check of the modules' laws after each block, for tests that break them.
+	// Broken turns off the check of the modules' invariants after each block, for tests that break them.
 	Broken bool
 }
 

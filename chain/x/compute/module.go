@@ -1,5 +1,5 @@
 // Package compute rents virtual machines: it keeps what tenants want, chooses miners
-// and takes their reports. See the README for its laws.
+// and takes their reports. See the README for its invariants.
 package compute
 
 import (

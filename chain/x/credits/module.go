@@ -1,5 +1,5 @@
 // Package credits is the credit system: balances that are no coin, bought for
-// uhip and consumed for service and fees. See the README for its laws.
+// uhip and consumed for service and fees. See the README for its invariants.
 package credits
 
 import (

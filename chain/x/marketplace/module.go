@@ -1,5 +1,5 @@
 // Package marketplace is the catalogue of what can be rented, and the meters
-// that charge accounts for what was served. See the README for its laws.
+// that charge accounts for what was served. See the README for its invariants.
 package marketplace
 
 import (

@@ -1,5 +1,5 @@
 // Package registry knows who offers machines, with what bond, and which validators
-// keep secrets. See the README for its laws.
+// keep secrets. See the README for its invariants.
 package registry
 
 import (

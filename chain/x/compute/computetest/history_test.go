@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// Whatever tenants wish, miners report, lose or leave out, the laws of every
+// Whatever tenants wish, miners report, lose or leave out, the invariants of every
 // module hold after each block, an account's rate is the sum of its VMs', it is
 // billed what was attested, and in the end everything can be terminated.
 func TestRandomHistories(t *testing.T) {

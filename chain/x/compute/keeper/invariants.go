@@ -12,7 +12,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// CheckInvariants says which law of the module is broken, if any. For every VM:
+// CheckInvariants says which invariant of the module is violated, if any. For every VM:
 // its record is well formed; it waits in the queue only while Pending; its
 // name, address, miner and deadline are in their indexes, and nothing else is;
 // power and phase agree. For every miner: the room taken is what its VMs take.
