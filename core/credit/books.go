@@ -54,7 +54,7 @@ type Books struct {
 // Outstanding is what all accounts hold together, in ucredit.
 func (b Books) Outstanding() uint64 { return b.Bought - b.Consumed }
 
-// Check says which law the books break, if any.
+// Check says which invariant the books violate, if any.
 func (b Books) Check() error {
 	switch {
 	case b.Consumed > b.Bought:

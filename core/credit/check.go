@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Check says which law a stored meter breaks, if any.
+// Check says which invariant a stored meter violates, if any.
 func (m *Meter) Check() error {
 	switch {
 	case m.Carry >= UnitsPerUcredit:

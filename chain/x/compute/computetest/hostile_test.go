@@ -290,7 +290,7 @@ func (w *world) meets(s spoiled) bool {
 	if err == nil {
 		free, ok := takes[s.field]
 		switch {
-		case s.number: // execute saw that it breaks no law
+		case s.number: // execute saw that it violates no invariant
 		case !ok:
 			w.t.Errorf("%s takes %s", s.field, s.how)
 		case len(s.value) > free.most:
@@ -321,7 +321,7 @@ func (w *world) execute(m sdk.Msg) error {
 		return err
 	}
 	if err := w.App.CheckInvariants(ctx); err != nil {
-		w.t.Errorf("%v breaks a law: %v", m, err)
+		w.t.Errorf("%v violates an invariant: %v", m, err)
 	}
 	return nil
 }

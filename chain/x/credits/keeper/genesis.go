@@ -55,7 +55,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	return g, err
 }
 
-// CheckInvariants says which law of the module is broken, if any: the books
+// CheckInvariants says which invariant of the module is violated, if any: the books
 // agree with themselves, the balances are what is outstanding, and the module
 // account holds exactly the reserve. True between blocks; it reads every balance.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {

@@ -61,7 +61,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	return g, err
 }
 
-// CheckInvariants says which law of the module is broken, if any: every meter
+// CheckInvariants says which invariant of the module is violated, if any: every meter
 // is in order, and the queue holds exactly the meters that have something to
 // do, each at its time. It reads every meter.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {

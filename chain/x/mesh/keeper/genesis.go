@@ -73,7 +73,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	return g, err
 }
 
-// CheckInvariants says which law of the module is broken, if any: every record
+// CheckInvariants says which invariant of the module is violated, if any: every record
 // is well formed, no block belongs to two tenants, every tenant is once in the
 // index of changes, and a block is due for release exactly when it has no VM.
 // True between blocks; it reads every tenant.

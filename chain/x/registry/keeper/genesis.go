@@ -67,7 +67,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	return g, err
 }
 
-// CheckInvariants says which law of the module is broken, if any: the module
+// CheckInvariants says which invariant of the module is violated, if any: the module
 // account holds at least the bonds, an identity leads to its miner, only open
 // miners are on the ring and the regions count exactly the open miners. True
 // between blocks; it reads every miner.
