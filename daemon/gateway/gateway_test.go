@@ -13,6 +13,7 @@ import (
 	"time"
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/gateway/lighthouse"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
@@ -259,7 +260,7 @@ func TestHostileTenantsAreLeftOut(t *testing.T) {
 		{Owner: "all of the mesh", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.Space4()} })},
 		{Owner: "the neighbour's too", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = append(block(1), block(2)...) })},
 		{Owner: "the neighbour's", Networks: block(2), CA: honest},
-		{Owner: "the lighthouses'", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.LighthouseSpace()} })},
+		{Owner: "the lighthouses'", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{mesh.LighthouseNetwork()} })},
 		{Owner: "forwards for all", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.UnsafeNetworks = nil })},
 		{Owner: "as a lighthouse", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Groups = []string{admit.LighthouseGroup} })},
 		{Owner: "expired", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.NotAfter = now.Add(-time.Minute) })},

@@ -3,12 +3,13 @@ package admit
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/hippius/compute/core/mesh"
 )
 
 // The address plan of the mesh.
 const (
-	// TenantBits4 and TenantBits6 are the lengths of a tenant's networks.
-	TenantBits4 = 26
+	// TenantBits6 is the length of a tenant's IPv6 network; of its IPv4 one it is mesh.BlockBits.
 	TenantBits6 = 48
 	// LighthouseGroup is the only group of a lighthouse's certificate.
 	LighthouseGroup = "lighthouse"
@@ -16,9 +17,6 @@ const (
 
 // Space4 holds every IPv4 address of the mesh.
 func Space4() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) }
-
-// LighthouseSpace is the last /16 of Space4 and holds the lighthouses and nothing else.
-func LighthouseSpace() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 127}), 16) }
 
 // Space6 holds every tenant's unique local network.
 func Space6() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd}), 8) }
@@ -31,7 +29,7 @@ func TenantBlock(networks []netip.Prefix) error {
 		switch {
 		case !n.IsValid() || n != n.Masked() || n.Addr().Is4In6() || n.Addr().Zone() != "":
 			return fmt.Errorf("%w: %s is no network", ErrAllocation, n)
-		case n.Addr().Is4() && n.Bits() == TenantBits4 && Space4().Contains(n.Addr()) && !LighthouseSpace().Contains(n.Addr()):
+		case n.Addr().Is4() && n.Bits() == mesh.BlockBits && Space4().Contains(n.Addr()) && !mesh.LighthouseNetwork().Contains(n.Addr()):
 			v4++
 		case n.Addr().Is6() && n.Bits() == TenantBits6 && Space6().Contains(n.Addr()):
 			v6++
@@ -47,8 +45,8 @@ func TenantBlock(networks []netip.Prefix) error {
 
 // LighthouseAddress checks that addr is a lighthouse's.
 func LighthouseAddress(addr netip.Addr) error {
-	if !addr.Is4() || !LighthouseSpace().Contains(addr) {
-		return fmt.Errorf("%w: %s is not in %s", ErrAllocation, addr, LighthouseSpace())
+	if !addr.Is4() || !mesh.LighthouseNetwork().Contains(addr) {
+		return fmt.Errorf("%w: %s is not in %s", ErrAllocation, addr, mesh.LighthouseNetwork())
 	}
 	return nil
 }
