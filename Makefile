@@ -14,6 +14,9 @@ export GOFLAGS     := $(GOFLAGS) -trimpath
 # What lint remembers holds this folder's path.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/build/lint
 
+# What the tenant's part of a web page links: it compiles for browsers, and links what arch_test.go allows.
+WASM      := ./internal/wallet ./internal/peer ./chain/client
+
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')
 
@@ -52,6 +55,7 @@ race-fast: build ## the tests that do not link the chain's framework, under the 
 
 lint: ## vet and lint
 	$(TOOL) golangci-lint run --allow-serial-runners ./...
+	GOOS=js GOARCH=wasm go vet $(WASM)
 
 gen: ## generate code from proto/
 	tools/proto/gen.sh

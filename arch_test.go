@@ -30,13 +30,12 @@ var floors = map[string]int{
 // homes: one technology, one home. The longest technology that begins an import path decides; only what lies in one of
 // its homes may import it.
 var homes = map[string][]string{
-	"github.com/cosmos/cosmos-sdk": {"chain/app", "chain/x", "cmd/hippiusd"},
-	"github.com/cosmos/cosmos-db":  {"chain/app", "chain/x", "cmd/hippiusd"},
-	"github.com/cometbft":          {"chain/app", "chain/x", "cmd/hippiusd"},
-	"cosmossdk.io":                 {"chain/app", "chain/x", "cmd/hippiusd"},
-	// The plain twins of the SDK's messages, which link no SDK.
-	"cosmossdk.io/api":            {"api", "chain/app", "chain/client", "test"},
-	"github.com/cosmos/gogoproto": {"api", "chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-sdk":   {"chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-db":    {"chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cometbft":            {"chain/app", "chain/x", "cmd/hippiusd"},
+	"cosmossdk.io":                   {"chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/gogoproto":    {"chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-proto": {"chain/x"},
 
 	"github.com/digitalocean/go-libvirt": {"miner/hypervisor/libvirt"},
 	"libvirt.org/go":                     {"miner/hypervisor/libvirt"},
@@ -67,6 +66,12 @@ const testsOnly = "tests"
 
 // mayLinkNode are the programs that link the Cosmos SDK. All others must not, or they grow by 70 MB and minutes.
 var mayLinkNode = []string{"hippiusd", "hippius-devnet"}
+
+// notInBrowser is what the packages that browsers load must not link: each is megabytes, and none does anything there.
+var notInBrowser = []string{
+	"cosmossdk.io", "github.com/cosmos/cosmos-sdk", "github.com/cometbft", "github.com/cosmos/gogoproto", "github.com/cosmos/cosmos-proto",
+	"github.com/prometheus", "go.opentelemetry.io", "github.com/google/go-cmp",
+}
 
 // pkg is one package of the tree: its path below the module, what it imports and what its tests import.
 type pkg struct {
@@ -131,10 +136,13 @@ func below(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+"/")
 }
 
-// nodeLinks lists the packages of the node's framework among deps.
-func nodeLinks(deps []string) (found []string) {
+// node is the chain's framework.
+var node = []string{"github.com/cosmos/cosmos-sdk", "github.com/cometbft/cometbft", module + "chain/app"}
+
+// linked lists those of deps that are of one of the modules.
+func linked(deps, modules []string) (found []string) {
 	for _, d := range deps {
-		if below(d, "github.com/cosmos/cosmos-sdk") || below(d, "github.com/cometbft/cometbft") || below(d, module+"chain/app") {
+		if slices.ContainsFunc(modules, func(m string) bool { return below(d, m) }) {
 			found = append(found, d)
 		}
 	}
@@ -157,8 +165,30 @@ func TestProgramsLinkNoNode(t *testing.T) {
 			continue
 		}
 		deps := strings.Fields(string(golist(t, "-deps", "./cmd/"+e.Name())))
-		if found := nodeLinks(deps); len(found) > 0 {
+		if found := linked(deps, node); len(found) > 0 {
 			t.Errorf("%s links %d packages of the chain's framework, the first is %s", e.Name(), len(found), found[0])
+		}
+	}
+}
+
+// TestBrowsersLinkLittle holds the packages that make lint compiles for browsers to what these may link.
+func TestBrowsersLinkLittle(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(makefile), "\nWASM ")
+	line, _, _ := strings.Cut(rest, "\n")
+	_, packages, _ := strings.Cut(line, ":=")
+	if len(strings.Fields(packages)) < 3 {
+		t.Fatalf("the Makefile's WASM lists %q", packages)
+	}
+	t.Setenv("GOOS", "js")
+	t.Setenv("GOARCH", "wasm")
+	for _, p := range strings.Fields(packages) {
+		deps := strings.Fields(string(golist(t, "-deps", p)))
+		if found := linked(deps, notInBrowser); len(found) > 0 {
+			t.Errorf("%s links in a browser what it must not: %s", p, strings.Join(found, ", "))
 		}
 	}
 }
@@ -177,7 +207,7 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "miner/agent", imp: module + "core/vm"},
 		{from: "core/vm", imp: "time"},
 		{from: "core/vm", imp: "pgregory.net/rapid", test: true},
-		{from: "chain/client", imp: "cosmossdk.io/api/cosmos/tx/v1beta1"},
+		{from: "chain/client", imp: module + "api/cosmos/tx/v1beta1"},
 		{from: "chain/x/compute/keeper", imp: "cosmossdk.io/collections"},
 		{from: "mesh/nebula", imp: "github.com/slackhq/nebula/cert"},
 		{from: "mesh/nebula", imp: "github.com/slackhq/nebulae"},
@@ -197,6 +227,7 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "cli", imp: "github.com/cosmos/cosmos-sdk/types", want: "its home is"},
 		{from: "chain/client", imp: "github.com/cosmos/cosmos-sdk/types", test: true, want: "its home is"},
 		{from: "chain/client", imp: "cosmossdk.io/math", want: "its home is"},
+		{from: "chain/client", imp: "cosmossdk.io/api/cosmos/tx/v1beta1", want: "its home is"},
 		{from: "daemon/devnet", imp: "github.com/cometbft/cometbft/node", want: "its home is"},
 		{from: "daemon/miner", imp: module + "chain/app", want: "its home is"},
 		{from: "daemon/devnet", imp: module + "chain/x/credits/types", want: "its home is"},
@@ -220,8 +251,11 @@ func TestCheckerFinds(t *testing.T) {
 			t.Errorf("%s imports %s (test %v): found %q, want one that says %q", tc.from, tc.imp, tc.test, found, tc.want)
 		}
 	}
-	if found := nodeLinks([]string{"fmt", "cosmossdk.io/api/x", "github.com/cometbft/cometbft/node", "github.com/cosmos/cosmos-sdk/types"}); len(found) != 2 {
+	if found := linked([]string{"fmt", "cosmossdk.io/api/x", "github.com/cometbft/cometbft/node", "github.com/cosmos/cosmos-sdk/types"}, node); len(found) != 2 {
 		t.Errorf("found %v linked, want the two of the framework", found)
+	}
+	if found := linked([]string{"fmt", "cosmossdk.io/api/x", module + "api/cosmos/tx/v1beta1", "github.com/google/go-cmp/cmp"}, notInBrowser); len(found) != 2 {
+		t.Errorf("found %v linked, want the two that browsers must not load", found)
 	}
 }
 

@@ -7,7 +7,7 @@
 package computev1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -86,11 +86,11 @@ var File_hippius_chain_compute_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/compute/v1/types.proto\"\xc0\x01\n" +
-	"\fGenesisState\x12>\n" +
-	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\x12:\n" +
-	"\x04keys\x18\x02 \x03(\v2 .hippius.chain.compute.v1.SSHKeyB\x04\xc8\xde\x1f\x00R\x04keys\x124\n" +
-	"\x03vms\x18\x03 \x03(\v2\x1c.hippius.chain.compute.v1.VMB\x04\xc8\xde\x1f\x00R\x03vmsB2Z0github.com/hippius/compute/chain/x/compute/typesb\x06proto3"
+	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\xae\x01\n" +
+	"\fGenesisState\x128\n" +
+	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\x124\n" +
+	"\x04keys\x18\x02 \x03(\v2 .hippius.chain.compute.v1.SSHKeyR\x04keys\x12.\n" +
+	"\x03vms\x18\x03 \x03(\v2\x1c.hippius.chain.compute.v1.VMR\x03vmsB2Z0github.com/hippius/compute/chain/x/compute/typesb\x06proto3"
 
 var (
 	file_hippius_chain_compute_v1_genesis_proto_rawDescOnce sync.Once
@@ -130,7 +130,9 @@ func file_hippius_chain_compute_v1_genesis_proto_init() {
 	file_hippius_chain_compute_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_genesis_proto_rawDesc), len(file_hippius_chain_compute_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,

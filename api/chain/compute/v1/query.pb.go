@@ -7,8 +7,8 @@
 package computev1
 
 import (
-	v1beta1 "cosmossdk.io/api/cosmos/base/query/v1beta1"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	v1beta1 "github.com/hippius/compute/api/cosmos/base/query/v1beta1"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -667,20 +667,20 @@ var File_hippius_chain_compute_v1_query_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/query.proto\x12\x18hippius.chain.compute.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/compute/v1/types.proto\"\x14\n" +
-	"\x12QueryParamsRequest\"U\n" +
-	"\x13QueryParamsResponse\x12>\n" +
-	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\"+\n" +
+	"$hippius/chain/compute/v1/query.proto\x12\x18hippius.chain.compute.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a$hippius/chain/compute/v1/types.proto\"\x14\n" +
+	"\x12QueryParamsRequest\"O\n" +
+	"\x13QueryParamsResponse\x128\n" +
+	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\"+\n" +
 	"\x13QuerySSHKeysRequest\x12\x14\n" +
-	"\x05owner\x18\x01 \x01(\tR\x05owner\"R\n" +
-	"\x14QuerySSHKeysResponse\x12:\n" +
-	"\x04keys\x18\x01 \x03(\v2 .hippius.chain.compute.v1.SSHKeyB\x04\xc8\xde\x1f\x00R\x04keys\"J\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\"L\n" +
+	"\x14QuerySSHKeysResponse\x124\n" +
+	"\x04keys\x18\x01 \x03(\v2 .hippius.chain.compute.v1.SSHKeyR\x04keys\"J\n" +
 	"\x0eQueryVMRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"]\n" +
-	"\x0fQueryVMResponse\x122\n" +
-	"\x02vm\x18\x01 \x01(\v2\x1c.hippius.chain.compute.v1.VMB\x04\xc8\xde\x1f\x00R\x02vm\x12\x16\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"W\n" +
+	"\x0fQueryVMResponse\x12,\n" +
+	"\x02vm\x18\x01 \x01(\v2\x1c.hippius.chain.compute.v1.VMR\x02vm\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x03R\x06height\"\x8f\x01\n" +
 	"\x0fQueryVMsRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1e\n" +
@@ -689,9 +689,9 @@ const file_hippius_chain_compute_v1_query_proto_rawDesc = "" +
 	"terminated\x12F\n" +
 	"\n" +
 	"pagination\x18\x03 \x01(\v2&.cosmos.base.query.v1beta1.PageRequestR\n" +
-	"pagination\"\x91\x01\n" +
-	"\x10QueryVMsResponse\x124\n" +
-	"\x03vms\x18\x01 \x03(\v2\x1c.hippius.chain.compute.v1.VMB\x04\xc8\xde\x1f\x00R\x03vms\x12G\n" +
+	"pagination\"\x8b\x01\n" +
+	"\x10QueryVMsResponse\x12.\n" +
+	"\x03vms\x18\x01 \x03(\v2\x1c.hippius.chain.compute.v1.VMR\x03vms\x12G\n" +
 	"\n" +
 	"pagination\x18\x02 \x01(\v2'.cosmos.base.query.v1beta1.PageResponseR\n" +
 	"pagination\"\x92\x01\n" +
@@ -700,17 +700,17 @@ const file_hippius_chain_compute_v1_query_proto_rawDesc = "" +
 	"\fafter_height\x18\x02 \x01(\x03R\vafterHeight\x12\x10\n" +
 	"\x03all\x18\x03 \x01(\bR\x03all\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x19\n" +
-	"\bafter_id\x18\x05 \x01(\tR\aafterId\"\xf4\x01\n" +
-	"\x15QueryMinerVMsResponse\x124\n" +
-	"\x03vms\x18\x01 \x03(\v2\x1c.hippius.chain.compute.v1.VMB\x04\xc8\xde\x1f\x00R\x03vms\x12\x1a\n" +
+	"\bafter_id\x18\x05 \x01(\tR\aafterId\"\xe8\x01\n" +
+	"\x15QueryMinerVMsResponse\x12.\n" +
+	"\x03vms\x18\x01 \x03(\v2\x1c.hippius.chain.compute.v1.VMR\x03vms\x12\x1a\n" +
 	"\breleased\x18\x02 \x03(\tR\breleased\x12\x16\n" +
 	"\x06height\x18\x03 \x01(\x03R\x06height\x12\x12\n" +
 	"\x04more\x18\x04 \x01(\bR\x04more\x12#\n" +
-	"\roldest_height\x18\x05 \x01(\x03R\foldestHeight\x128\n" +
-	"\x04head\x18\x06 \x01(\v2\x1e.hippius.chain.compute.v1.HeadB\x04\xc8\xde\x1f\x00R\x04head\"\x12\n" +
-	"\x10QueryHeadRequest\"M\n" +
-	"\x11QueryHeadResponse\x128\n" +
-	"\x04head\x18\x01 \x01(\v2\x1e.hippius.chain.compute.v1.HeadB\x04\xc8\xde\x1f\x00R\x04head2\xdf\x04\n" +
+	"\roldest_height\x18\x05 \x01(\x03R\foldestHeight\x122\n" +
+	"\x04head\x18\x06 \x01(\v2\x1e.hippius.chain.compute.v1.HeadR\x04head\"\x12\n" +
+	"\x10QueryHeadRequest\"G\n" +
+	"\x11QueryHeadResponse\x122\n" +
+	"\x04head\x18\x01 \x01(\v2\x1e.hippius.chain.compute.v1.HeadR\x04head2\xdf\x04\n" +
 	"\x05Query\x12e\n" +
 	"\x06Params\x12,.hippius.chain.compute.v1.QueryParamsRequest\x1a-.hippius.chain.compute.v1.QueryParamsResponse\x12h\n" +
 	"\aSSHKeys\x12-.hippius.chain.compute.v1.QuerySSHKeysRequest\x1a..hippius.chain.compute.v1.QuerySSHKeysResponse\x12Y\n" +
@@ -789,7 +789,9 @@ func file_hippius_chain_compute_v1_query_proto_init() {
 	file_hippius_chain_compute_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_query_proto_rawDesc), len(file_hippius_chain_compute_v1_query_proto_rawDesc)),
 			NumEnums:      0,

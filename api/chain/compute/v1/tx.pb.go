@@ -7,9 +7,7 @@
 package computev1
 
 import (
-	_ "cosmossdk.io/api/cosmos/msg/v1"
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -1300,88 +1298,76 @@ var File_hippius_chain_compute_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"!hippius/chain/compute/v1/tx.proto\x12\x18hippius.chain.compute.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/compute/v1/types.proto\"}\n" +
-	"\fMsgAddSSHKey\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x12\n" +
+	"!hippius/chain/compute/v1/tx.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"W\n" +
+	"\fMsgAddSSHKey\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x03 \x01(\tR\tpublicKey:\n" +
-	"\x82\xe7\xb0*\x05owner\"8\n" +
+	"public_key\x18\x03 \x01(\tR\tpublicKey\"8\n" +
 	"\x14MsgAddSSHKeyResponse\x12 \n" +
-	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\"w\n" +
-	"\x0fMsgRemoveSSHKey\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x12\n" +
+	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\"Q\n" +
+	"\x0fMsgRemoveSSHKey\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05force\x18\x03 \x01(\bR\x05force:\n" +
-	"\x82\xe7\xb0*\x05owner\"0\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\"0\n" +
 	"\x17MsgRemoveSSHKeyResponse\x12\x15\n" +
-	"\x06vm_ids\x18\x01 \x03(\tR\x05vmIds\"\xe3\x01\n" +
-	"\vMsgCreateVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
-	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x12:\n" +
-	"\x04spec\x18\x03 \x01(\v2 .hippius.chain.compute.v1.VMSpecB\x04\xc8\xde\x1f\x00R\x04spec\x12F\n" +
-	"\tinstances\x18\x04 \x03(\v2\".hippius.chain.compute.v1.InstanceB\x04\xc8\xde\x1f\x00R\tinstances:\n" +
-	"\x82\xe7\xb0*\x05owner\"%\n" +
+	"\x06vm_ids\x18\x01 \x03(\tR\x05vmIds\"\xb1\x01\n" +
+	"\vMsgCreateVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x14\n" +
+	"\x05nonce\x18\x02 \x01(\fR\x05nonce\x124\n" +
+	"\x04spec\x18\x03 \x01(\v2 .hippius.chain.compute.v1.VMSpecR\x04spec\x12@\n" +
+	"\tinstances\x18\x04 \x03(\v2\".hippius.chain.compute.v1.InstanceR\tinstances\"%\n" +
 	"\x13MsgCreateVMResponse\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xab\x01\n" +
-	"\x10MsgDealInstances\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
-	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12F\n" +
-	"\tinstances\x18\x03 \x03(\v2\".hippius.chain.compute.v1.InstanceB\x04\xc8\xde\x1f\x00R\tinstances:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x1a\n" +
-	"\x18MsgDealInstancesResponse\"]\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x7f\n" +
+	"\x10MsgDealInstances\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
+	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12@\n" +
+	"\tinstances\x18\x03 \x03(\v2\".hippius.chain.compute.v1.InstanceR\tinstances\"\x1a\n" +
+	"\x18MsgDealInstancesResponse\"7\n" +
 	"\n" +
-	"MsgStartVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
-	"\x05vm_id\x18\x02 \x01(\tR\x04vmId:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x14\n" +
-	"\x12MsgStartVMResponse\"\\\n" +
-	"\tMsgStopVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
-	"\x05vm_id\x18\x02 \x01(\tR\x04vmId:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x13\n" +
-	"\x11MsgStopVMResponse\"^\n" +
-	"\vMsgRebootVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
-	"\x05vm_id\x18\x02 \x01(\tR\x04vmId:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x15\n" +
-	"\x13MsgRebootVMResponse\"r\n" +
-	"\vMsgRenameVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
+	"MsgStartVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
+	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\"\x14\n" +
+	"\x12MsgStartVMResponse\"6\n" +
+	"\tMsgStopVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
+	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\"\x13\n" +
+	"\x11MsgStopVMResponse\"8\n" +
+	"\vMsgRebootVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
+	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\"\x15\n" +
+	"\x13MsgRebootVMResponse\"L\n" +
+	"\vMsgRenameVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x15\n" +
-	"\x13MsgRenameVMResponse\"r\n" +
-	"\vMsgResizeVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\x15\n" +
+	"\x13MsgRenameVMResponse\"L\n" +
+	"\vMsgResizeVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x12\n" +
-	"\x04plan\x18\x03 \x01(\tR\x04plan:\n" +
-	"\x82\xe7\xb0*\x05owner\"/\n" +
+	"\x04plan\x18\x03 \x01(\tR\x04plan\"/\n" +
 	"\x13MsgResizeVMResponse\x12\x18\n" +
-	"\arestart\x18\x01 \x01(\bR\arestart\"\x90\x01\n" +
-	"\fMsgRebuildVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
+	"\arestart\x18\x01 \x01(\bR\arestart\"j\n" +
+	"\fMsgRebuildVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x14\n" +
 	"\x05image\x18\x03 \x01(\tR\x05image\x12\x19\n" +
-	"\bssh_keys\x18\x04 \x03(\tR\asshKeys:\n" +
-	"\x82\xe7\xb0*\x05owner\"9\n" +
+	"\bssh_keys\x18\x04 \x03(\tR\asshKeys\"9\n" +
 	"\x14MsgRebuildVMResponse\x12!\n" +
-	"\finstance_seq\x18\x01 \x01(\rR\vinstanceSeq\"a\n" +
-	"\x0eMsgTerminateVM\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x13\n" +
-	"\x05vm_id\x18\x02 \x01(\tR\x04vmId:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x18\n" +
-	"\x16MsgTerminateVMResponse\"\x8d\x01\n" +
-	"\vMsgReportVM\x12.\n" +
-	"\x05miner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05miner\x12B\n" +
-	"\areports\x18\x02 \x03(\v2\".hippius.chain.compute.v1.VMReportB\x04\xc8\xde\x1f\x00R\areports:\n" +
-	"\x82\xe7\xb0*\x05miner\"]\n" +
-	"\x13MsgReportVMResponse\x12F\n" +
-	"\aresults\x18\x01 \x03(\v2&.hippius.chain.compute.v1.ReportResultB\x04\xc8\xde\x1f\x00R\aresults\"\x99\x01\n" +
-	"\x0fMsgUpdateParams\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12>\n" +
-	"\x06params\x18\x02 \x01(\v2 .hippius.chain.compute.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params:\x0e\x82\xe7\xb0*\tauthority\"\x19\n" +
-	"\x17MsgUpdateParamsResponse2\xb3\n" +
+	"\finstance_seq\x18\x01 \x01(\rR\vinstanceSeq\";\n" +
+	"\x0eMsgTerminateVM\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x13\n" +
+	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\"\x18\n" +
+	"\x16MsgTerminateVMResponse\"a\n" +
+	"\vMsgReportVM\x12\x14\n" +
+	"\x05miner\x18\x01 \x01(\tR\x05miner\x12<\n" +
+	"\areports\x18\x02 \x03(\v2\".hippius.chain.compute.v1.VMReportR\areports\"W\n" +
+	"\x13MsgReportVMResponse\x12@\n" +
+	"\aresults\x18\x01 \x03(\v2&.hippius.chain.compute.v1.ReportResultR\aresults\"i\n" +
+	"\x0fMsgUpdateParams\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x128\n" +
+	"\x06params\x18\x02 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\"\x19\n" +
+	"\x17MsgUpdateParamsResponse2\xac\n" +
 	"\n" +
 	"\x03Msg\x12c\n" +
 	"\tAddSSHKey\x12&.hippius.chain.compute.v1.MsgAddSSHKey\x1a..hippius.chain.compute.v1.MsgAddSSHKeyResponse\x12l\n" +
@@ -1396,7 +1382,7 @@ const file_hippius_chain_compute_v1_tx_proto_rawDesc = "" +
 	"\tRebuildVM\x12&.hippius.chain.compute.v1.MsgRebuildVM\x1a..hippius.chain.compute.v1.MsgRebuildVMResponse\x12i\n" +
 	"\vTerminateVM\x12(.hippius.chain.compute.v1.MsgTerminateVM\x1a0.hippius.chain.compute.v1.MsgTerminateVMResponse\x12`\n" +
 	"\bReportVM\x12%.hippius.chain.compute.v1.MsgReportVM\x1a-.hippius.chain.compute.v1.MsgReportVMResponse\x12l\n" +
-	"\fUpdateParams\x12).hippius.chain.compute.v1.MsgUpdateParams\x1a1.hippius.chain.compute.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01B2Z0github.com/hippius/compute/chain/x/compute/typesb\x06proto3"
+	"\fUpdateParams\x12).hippius.chain.compute.v1.MsgUpdateParams\x1a1.hippius.chain.compute.v1.MsgUpdateParamsResponseB2Z0github.com/hippius/compute/chain/x/compute/typesb\x06proto3"
 
 var (
 	file_hippius_chain_compute_v1_tx_proto_rawDescOnce sync.Once
@@ -1492,7 +1478,9 @@ func file_hippius_chain_compute_v1_tx_proto_init() {
 	file_hippius_chain_compute_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_tx_proto_rawDesc), len(file_hippius_chain_compute_v1_tx_proto_rawDesc)),
 			NumEnums:      0,

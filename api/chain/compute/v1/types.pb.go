@@ -7,8 +7,7 @@
 package computev1
 
 import (
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -1699,7 +1698,7 @@ var File_hippius_chain_compute_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\"\xc4\x03\n" +
+	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xc4\x03\n" +
 	"\x06Params\x12:\n" +
 	"\x19provision_timeout_seconds\x18\x01 \x01(\x04R\x17provisionTimeoutSeconds\x12%\n" +
 	"\x0emax_candidates\x18\x02 \x01(\rR\rmaxCandidates\x129\n" +
@@ -1709,9 +1708,9 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x15max_proof_gap_seconds\x18\x06 \x01(\x04R\x12maxProofGapSeconds\x121\n" +
 	"\x15proof_max_age_seconds\x18\a \x01(\x04R\x12proofMaxAgeSeconds\x123\n" +
 	"\x16max_reports_per_minute\x18\b \x01(\rR\x13maxReportsPerMinute\x12!\n" +
-	"\fmax_attempts\x18\t \x01(\rR\vmaxAttempts\"\xc1\x01\n" +
-	"\x06SSHKey\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x12\n" +
+	"\fmax_attempts\x18\t \x01(\rR\vmaxAttempts\"\xa7\x01\n" +
+	"\x06SSHKey\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
 	"public_key\x18\x03 \x01(\tR\tpublicKey\x12 \n" +
@@ -1738,13 +1737,13 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"reboot_seq\x18\x0f \x01(\x04R\trebootSeq\"E\n" +
 	"\rKeeperReceipt\x12\x16\n" +
 	"\x06keeper\x18\x01 \x01(\fR\x06keeper\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xab\x02\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xa5\x02\n" +
 	"\bInstance\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12'\n" +
 	"\x0fcommitment_hash\x18\x02 \x01(\fR\x0ecommitmentHash\x12\x1f\n" +
 	"\vbundle_hash\x18\x03 \x01(\fR\n" +
-	"bundleHash\x12I\n" +
-	"\breceipts\x18\x04 \x03(\v2'.hippius.chain.compute.v1.KeeperReceiptB\x04\xc8\xde\x1f\x00R\breceipts\x12\x1b\n" +
+	"bundleHash\x12C\n" +
+	"\breceipts\x18\x04 \x03(\v2'.hippius.chain.compute.v1.KeeperReceiptR\breceipts\x12\x1b\n" +
 	"\tguest_key\x18\x05 \x01(\fR\bguestKey\x122\n" +
 	"\x15mesh_cert_fingerprint\x18\x06 \x01(\fR\x13meshCertFingerprint\x12'\n" +
 	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xf7\x01\n" +
@@ -1755,7 +1754,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x0frunning_seconds\x18\x04 \x01(\x04R\x0erunningSeconds\x12'\n" +
 	"\x0fstopped_seconds\x18\x05 \x01(\x04R\x0estoppedSeconds\x12!\n" +
 	"\fproof_height\x18\x06 \x01(\x03R\vproofHeight\x12#\n" +
-	"\rcharged_units\x18\a \x01(\x04R\fchargedUnits\"\xd3\x04\n" +
+	"\rcharged_units\x18\a \x01(\x04R\fchargedUnits\"\xcd\x04\n" +
 	"\bVMStatus\x125\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1f.hippius.chain.compute.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12/\n" +
@@ -1771,21 +1770,21 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	" \x01(\x03R\bdeadline\x12\x1a\n" +
 	"\battempts\x18\v \x01(\rR\battempts\x12\x1a\n" +
 	"\bexcluded\x18\f \x03(\tR\bexcluded\x12.\n" +
-	"\x13observed_reboot_seq\x18\r \x01(\x04R\x11observedRebootSeq\x12M\n" +
-	"\vattestation\x18\x0e \x01(\v2%.hippius.chain.compute.v1.AttestationB\x04\xc8\xde\x1f\x00R\vattestation\x12\x1f\n" +
+	"\x13observed_reboot_seq\x18\r \x01(\x04R\x11observedRebootSeq\x12G\n" +
+	"\vattestation\x18\x0e \x01(\v2%.hippius.chain.compute.v1.AttestationR\vattestation\x12\x1f\n" +
 	"\vqueue_place\x18\x0f \x01(\rR\n" +
 	"queuePlace\x12)\n" +
-	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\"\xf1\x05\n" +
+	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\"\xb9\x05\n" +
 	"\x02VM\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
-	"\x05owner\x18\x02 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
-	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x12:\n" +
-	"\x04spec\x18\x04 \x01(\v2 .hippius.chain.compute.v1.VMSpecB\x04\xc8\xde\x1f\x00R\x04spec\x12\x1e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x14\n" +
+	"\x05nonce\x18\x03 \x01(\fR\x05nonce\x124\n" +
+	"\x04spec\x18\x04 \x01(\v2 .hippius.chain.compute.v1.VMSpecR\x04spec\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x05 \x01(\x04R\n" +
-	"generation\x12@\n" +
-	"\x06status\x18\x06 \x01(\v2\".hippius.chain.compute.v1.VMStatusB\x04\xc8\xde\x1f\x00R\x06status\x12F\n" +
-	"\tinstances\x18\a \x03(\v2\".hippius.chain.compute.v1.InstanceB\x04\xc8\xde\x1f\x00R\tinstances\x12\x1d\n" +
+	"generation\x12:\n" +
+	"\x06status\x18\x06 \x01(\v2\".hippius.chain.compute.v1.VMStatusR\x06status\x12@\n" +
+	"\tinstances\x18\a \x03(\v2\".hippius.chain.compute.v1.InstanceR\tinstances\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\b \x01(\x03R\tcreatedAt\x12%\n" +
 	"\x0echanged_height\x18\t \x01(\x03R\rchangedHeight\x12#\n" +
@@ -1793,11 +1792,11 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	" \x01(\x03R\fterminatedAt\x12!\n" +
 	"\frunning_rate\x18\v \x01(\x04R\vrunningRate\x12!\n" +
 	"\fstopped_rate\x18\f \x01(\x04R\vstoppedRate\x12'\n" +
-	"\x0fauthorized_keys\x18\r \x03(\tR\x0eauthorizedKeys\x128\n" +
-	"\x04size\x18\x0e \x01(\v2\x1e.hippius.chain.compute.v1.SizeB\x04\xc8\xde\x1f\x00R\x04size\x12\x12\n" +
+	"\x0fauthorized_keys\x18\r \x03(\tR\x0eauthorizedKeys\x122\n" +
+	"\x04size\x18\x0e \x01(\v2\x1e.hippius.chain.compute.v1.SizeR\x04size\x12\x12\n" +
 	"\x04arch\x18\x0f \x01(\tR\x04arch\x128\n" +
-	"\x06resize\x18\x10 \x01(\v2 .hippius.chain.compute.v1.ResizeR\x06resize\x12M\n" +
-	"\fremoved_keys\x18\x11 \x03(\v2$.hippius.chain.compute.v1.RemovedKeyB\x04\xc8\xde\x1f\x00R\vremovedKeys\"\x80\x01\n" +
+	"\x06resize\x18\x10 \x01(\v2 .hippius.chain.compute.v1.ResizeR\x06resize\x12G\n" +
+	"\fremoved_keys\x18\x11 \x03(\v2$.hippius.chain.compute.v1.RemovedKeyR\vremovedKeys\"\x80\x01\n" +
 	"\n" +
 	"RemovedKey\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
@@ -1805,12 +1804,12 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"public_key\x18\x02 \x01(\tR\tpublicKey\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\tR\vfingerprint\x12\x1d\n" +
 	"\n" +
-	"removed_at\x18\x04 \x01(\x03R\tremovedAt\"\xc2\x01\n" +
+	"removed_at\x18\x04 \x01(\x03R\tremovedAt\"\xbc\x01\n" +
 	"\x06Resize\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\x128\n" +
-	"\x04size\x18\x02 \x01(\v2\x1e.hippius.chain.compute.v1.SizeB\x04\xc8\xde\x1f\x00R\x04size\x12!\n" +
+	"generation\x122\n" +
+	"\x04size\x18\x02 \x01(\v2\x1e.hippius.chain.compute.v1.SizeR\x04size\x12!\n" +
 	"\frunning_rate\x18\x03 \x01(\x04R\vrunningRate\x12!\n" +
 	"\fstopped_rate\x18\x04 \x01(\x04R\vstoppedRate\x12\x18\n" +
 	"\arestart\x18\x05 \x01(\bR\arestart\"\xd4\x01\n" +
@@ -1931,7 +1930,9 @@ func file_hippius_chain_compute_v1_types_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_types_proto_rawDesc), len(file_hippius_chain_compute_v1_types_proto_rawDesc)),
 			NumEnums:      3,

@@ -7,7 +7,7 @@
 package creditsv1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -94,11 +94,11 @@ var File_hippius_chain_credits_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/credits/v1/genesis.proto\x12\x18hippius.chain.credits.v1\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/credits/v1/types.proto\"\xf3\x01\n" +
-	"\fGenesisState\x12>\n" +
-	"\x06params\x18\x01 \x01(\v2 .hippius.chain.credits.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\x12>\n" +
-	"\x06totals\x18\x02 \x01(\v2 .hippius.chain.credits.v1.TotalsB\x04\xc8\xde\x1f\x00R\x06totals\x12C\n" +
-	"\bbalances\x18\x03 \x03(\v2!.hippius.chain.credits.v1.BalanceB\x04\xc8\xde\x1f\x00R\bbalances\x12\x1e\n" +
+	"&hippius/chain/credits/v1/genesis.proto\x12\x18hippius.chain.credits.v1\x1a$hippius/chain/credits/v1/types.proto\"\xe1\x01\n" +
+	"\fGenesisState\x128\n" +
+	"\x06params\x18\x01 \x01(\v2 .hippius.chain.credits.v1.ParamsR\x06params\x128\n" +
+	"\x06totals\x18\x02 \x01(\v2 .hippius.chain.credits.v1.TotalsR\x06totals\x12=\n" +
+	"\bbalances\x18\x03 \x03(\v2!.hippius.chain.credits.v1.BalanceR\bbalances\x12\x1e\n" +
 	"\n" +
 	"references\x18\x04 \x03(\tR\n" +
 	"referencesB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
@@ -141,7 +141,9 @@ func file_hippius_chain_credits_v1_genesis_proto_init() {
 	file_hippius_chain_credits_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_credits_v1_genesis_proto_rawDesc), len(file_hippius_chain_credits_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,7 +7,7 @@
 package creditsv1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -283,17 +283,17 @@ var File_hippius_chain_credits_v1_query_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/credits/v1/query.proto\x12\x18hippius.chain.credits.v1\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/credits/v1/types.proto\"\x14\n" +
-	"\x12QueryParamsRequest\"U\n" +
-	"\x13QueryParamsResponse\x12>\n" +
-	"\x06params\x18\x01 \x01(\v2 .hippius.chain.credits.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\"/\n" +
+	"$hippius/chain/credits/v1/query.proto\x12\x18hippius.chain.credits.v1\x1a$hippius/chain/credits/v1/types.proto\"\x14\n" +
+	"\x12QueryParamsRequest\"O\n" +
+	"\x13QueryParamsResponse\x128\n" +
+	"\x06params\x18\x01 \x01(\v2 .hippius.chain.credits.v1.ParamsR\x06params\"/\n" +
 	"\x13QueryBalanceRequest\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\"Y\n" +
-	"\x14QueryBalanceResponse\x12A\n" +
-	"\abalance\x18\x01 \x01(\v2!.hippius.chain.credits.v1.BalanceB\x04\xc8\xde\x1f\x00R\abalance\"\x14\n" +
-	"\x12QueryTotalsRequest\"q\n" +
-	"\x13QueryTotalsResponse\x12>\n" +
-	"\x06totals\x18\x01 \x01(\v2 .hippius.chain.credits.v1.TotalsB\x04\xc8\xde\x1f\x00R\x06totals\x12\x1a\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\"S\n" +
+	"\x14QueryBalanceResponse\x12;\n" +
+	"\abalance\x18\x01 \x01(\v2!.hippius.chain.credits.v1.BalanceR\abalance\"\x14\n" +
+	"\x12QueryTotalsRequest\"k\n" +
+	"\x13QueryTotalsResponse\x128\n" +
+	"\x06totals\x18\x01 \x01(\v2 .hippius.chain.credits.v1.TotalsR\x06totals\x12\x1a\n" +
 	"\bcoverage\x18\x02 \x01(\x04R\bcoverage2\xbf\x02\n" +
 	"\x05Query\x12e\n" +
 	"\x06Params\x12,.hippius.chain.credits.v1.QueryParamsRequest\x1a-.hippius.chain.credits.v1.QueryParamsResponse\x12h\n" +
@@ -349,7 +349,9 @@ func file_hippius_chain_credits_v1_query_proto_init() {
 	file_hippius_chain_credits_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_credits_v1_query_proto_rawDesc), len(file_hippius_chain_credits_v1_query_proto_rawDesc)),
 			NumEnums:      0,

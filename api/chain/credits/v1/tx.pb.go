@@ -7,9 +7,7 @@
 package creditsv1
 
 import (
-	_ "cosmossdk.io/api/cosmos/msg/v1"
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -230,22 +228,21 @@ var File_hippius_chain_credits_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"!hippius/chain/credits/v1/tx.proto\x12\x18hippius.chain.credits.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/credits/v1/types.proto\"\xae\x01\n" +
-	"\x06MsgBuy\x12.\n" +
-	"\x05buyer\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05buyer\x126\n" +
-	"\trecipient\x18\x02 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\trecipient\x12\x12\n" +
+	"!hippius/chain/credits/v1/tx.proto\x12\x18hippius.chain.credits.v1\x1a$hippius/chain/credits/v1/types.proto\"n\n" +
+	"\x06MsgBuy\x12\x14\n" +
+	"\x05buyer\x18\x01 \x01(\tR\x05buyer\x12\x1c\n" +
+	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x12\n" +
 	"\x04uhip\x18\x03 \x01(\x04R\x04uhip\x12\x1c\n" +
-	"\treference\x18\x04 \x01(\tR\treference:\n" +
-	"\x82\xe7\xb0*\x05buyer\"*\n" +
+	"\treference\x18\x04 \x01(\tR\treference\"*\n" +
 	"\x0eMsgBuyResponse\x12\x18\n" +
-	"\aucredit\x18\x01 \x01(\x04R\aucredit\"\x99\x01\n" +
-	"\x0fMsgUpdateParams\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12>\n" +
-	"\x06params\x18\x02 \x01(\v2 .hippius.chain.credits.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params:\x0e\x82\xe7\xb0*\tauthority\"\x19\n" +
-	"\x17MsgUpdateParamsResponse2\xcd\x01\n" +
+	"\aucredit\x18\x01 \x01(\x04R\aucredit\"i\n" +
+	"\x0fMsgUpdateParams\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x128\n" +
+	"\x06params\x18\x02 \x01(\v2 .hippius.chain.credits.v1.ParamsR\x06params\"\x19\n" +
+	"\x17MsgUpdateParamsResponse2\xc6\x01\n" +
 	"\x03Msg\x12Q\n" +
 	"\x03Buy\x12 .hippius.chain.credits.v1.MsgBuy\x1a(.hippius.chain.credits.v1.MsgBuyResponse\x12l\n" +
-	"\fUpdateParams\x12).hippius.chain.credits.v1.MsgUpdateParams\x1a1.hippius.chain.credits.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01B2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
+	"\fUpdateParams\x12).hippius.chain.credits.v1.MsgUpdateParams\x1a1.hippius.chain.credits.v1.MsgUpdateParamsResponseB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
 
 var (
 	file_hippius_chain_credits_v1_tx_proto_rawDescOnce sync.Once
@@ -288,7 +285,9 @@ func file_hippius_chain_credits_v1_tx_proto_init() {
 	file_hippius_chain_credits_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_credits_v1_tx_proto_rawDesc), len(file_hippius_chain_credits_v1_tx_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,7 +7,7 @@
 package creditsv1
 
 import (
-	_ "github.com/cosmos/cosmos-proto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -287,7 +287,7 @@ var File_hippius_chain_credits_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/credits/v1/types.proto\x12\x18hippius.chain.credits.v1\x1a\x19cosmos_proto/cosmos.proto\"\x89\x02\n" +
+	"$hippius/chain/credits/v1/types.proto\x12\x18hippius.chain.credits.v1\"\x89\x02\n" +
 	"\x06Params\x12&\n" +
 	"\x0fuhip_per_credit\x18\x01 \x01(\x04R\ruhipPerCredit\x12\x1f\n" +
 	"\vfee_ucredit\x18\x02 \x01(\x04R\n" +
@@ -297,9 +297,9 @@ const file_hippius_chain_credits_v1_types_proto_rawDesc = "" +
 	"minerShare\x12#\n" +
 	"\rstakers_share\x18\x05 \x01(\rR\fstakersShare\x12%\n" +
 	"\x0etreasury_share\x18\x06 \x01(\rR\rtreasuryShare\x12!\n" +
-	"\fmin_coverage\x18\a \x01(\rR\vminCoverage\"\x87\x01\n" +
-	"\aBalance\x122\n" +
-	"\aaddress\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\aaddress\x12\x18\n" +
+	"\fmin_coverage\x18\a \x01(\rR\vminCoverage\"m\n" +
+	"\aBalance\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\aucredit\x18\x02 \x01(\x04R\aucredit\x12.\n" +
 	"\x13fees_since_purchase\x18\x03 \x01(\x04R\x11feesSincePurchase\"\xe5\x02\n" +
 	"\x06Totals\x12%\n" +
@@ -345,7 +345,9 @@ func file_hippius_chain_credits_v1_types_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_credits_v1_types_proto_rawDesc), len(file_hippius_chain_credits_v1_types_proto_rawDesc)),
 			NumEnums:      0,

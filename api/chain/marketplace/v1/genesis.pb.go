@@ -7,7 +7,7 @@
 package marketplacev1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -102,13 +102,13 @@ var File_hippius_chain_marketplace_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_marketplace_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"*hippius/chain/marketplace/v1/genesis.proto\x12\x1chippius.chain.marketplace.v1\x1a\x14gogoproto/gogo.proto\x1a(hippius/chain/marketplace/v1/types.proto\"\xd5\x02\n" +
-	"\fGenesisState\x12B\n" +
-	"\x06params\x18\x01 \x01(\v2$.hippius.chain.marketplace.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\x12>\n" +
-	"\x05plans\x18\x02 \x03(\v2\".hippius.chain.marketplace.v1.PlanB\x04\xc8\xde\x1f\x00R\x05plans\x12A\n" +
-	"\x06images\x18\x03 \x03(\v2#.hippius.chain.marketplace.v1.ImageB\x04\xc8\xde\x1f\x00R\x06images\x12;\n" +
-	"\x04apps\x18\x04 \x03(\v2!.hippius.chain.marketplace.v1.AppB\x04\xc8\xde\x1f\x00R\x04apps\x12A\n" +
-	"\x06meters\x18\x05 \x03(\v2#.hippius.chain.marketplace.v1.MeterB\x04\xc8\xde\x1f\x00R\x06metersB6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
+	"*hippius/chain/marketplace/v1/genesis.proto\x12\x1chippius.chain.marketplace.v1\x1a(hippius/chain/marketplace/v1/types.proto\"\xb7\x02\n" +
+	"\fGenesisState\x12<\n" +
+	"\x06params\x18\x01 \x01(\v2$.hippius.chain.marketplace.v1.ParamsR\x06params\x128\n" +
+	"\x05plans\x18\x02 \x03(\v2\".hippius.chain.marketplace.v1.PlanR\x05plans\x12;\n" +
+	"\x06images\x18\x03 \x03(\v2#.hippius.chain.marketplace.v1.ImageR\x06images\x125\n" +
+	"\x04apps\x18\x04 \x03(\v2!.hippius.chain.marketplace.v1.AppR\x04apps\x12;\n" +
+	"\x06meters\x18\x05 \x03(\v2#.hippius.chain.marketplace.v1.MeterR\x06metersB6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
 
 var (
 	file_hippius_chain_marketplace_v1_genesis_proto_rawDescOnce sync.Once
@@ -152,7 +152,9 @@ func file_hippius_chain_marketplace_v1_genesis_proto_init() {
 	file_hippius_chain_marketplace_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_marketplace_v1_genesis_proto_rawDesc), len(file_hippius_chain_marketplace_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,

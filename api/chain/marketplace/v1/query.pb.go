@@ -7,7 +7,7 @@
 package marketplacev1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -690,27 +690,27 @@ var File_hippius_chain_marketplace_v1_query_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_marketplace_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"(hippius/chain/marketplace/v1/query.proto\x12\x1chippius.chain.marketplace.v1\x1a\x14gogoproto/gogo.proto\x1a(hippius/chain/marketplace/v1/types.proto\"\x14\n" +
-	"\x12QueryParamsRequest\"Y\n" +
-	"\x13QueryParamsResponse\x12B\n" +
-	"\x06params\x18\x01 \x01(\v2$.hippius.chain.marketplace.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\"\x13\n" +
-	"\x11QueryPlansRequest\"Y\n" +
-	"\x12QueryPlansResponse\x12C\n" +
-	"\x05plans\x18\x01 \x03(\v2'.hippius.chain.marketplace.v1.PlanPriceB\x04\xc8\xde\x1f\x00R\x05plans\"\xbb\x01\n" +
-	"\tPlanPrice\x12<\n" +
-	"\x04plan\x18\x01 \x01(\v2\".hippius.chain.marketplace.v1.PlanB\x04\xc8\xde\x1f\x00R\x04plan\x127\n" +
+	"(hippius/chain/marketplace/v1/query.proto\x12\x1chippius.chain.marketplace.v1\x1a(hippius/chain/marketplace/v1/types.proto\"\x14\n" +
+	"\x12QueryParamsRequest\"S\n" +
+	"\x13QueryParamsResponse\x12<\n" +
+	"\x06params\x18\x01 \x01(\v2$.hippius.chain.marketplace.v1.ParamsR\x06params\"\x13\n" +
+	"\x11QueryPlansRequest\"S\n" +
+	"\x12QueryPlansResponse\x12=\n" +
+	"\x05plans\x18\x01 \x03(\v2'.hippius.chain.marketplace.v1.PlanPriceR\x05plans\"\xb5\x01\n" +
+	"\tPlanPrice\x126\n" +
+	"\x04plan\x18\x01 \x01(\v2\".hippius.chain.marketplace.v1.PlanR\x04plan\x127\n" +
 	"\x18running_ucredit_per_hour\x18\x02 \x01(\x04R\x15runningUcreditPerHour\x127\n" +
 	"\x18stopped_ucredit_per_hour\x18\x03 \x01(\x04R\x15stoppedUcreditPerHour\"\x14\n" +
-	"\x12QueryImagesRequest\"X\n" +
-	"\x13QueryImagesResponse\x12A\n" +
-	"\x06images\x18\x01 \x03(\v2#.hippius.chain.marketplace.v1.ImageB\x04\xc8\xde\x1f\x00R\x06images\"\x12\n" +
-	"\x10QueryAppsRequest\"P\n" +
-	"\x11QueryAppsResponse\x12;\n" +
-	"\x04apps\x18\x01 \x03(\v2!.hippius.chain.marketplace.v1.AppB\x04\xc8\xde\x1f\x00R\x04apps\"-\n" +
+	"\x12QueryImagesRequest\"R\n" +
+	"\x13QueryImagesResponse\x12;\n" +
+	"\x06images\x18\x01 \x03(\v2#.hippius.chain.marketplace.v1.ImageR\x06images\"\x12\n" +
+	"\x10QueryAppsRequest\"J\n" +
+	"\x11QueryAppsResponse\x125\n" +
+	"\x04apps\x18\x01 \x03(\v2!.hippius.chain.marketplace.v1.AppR\x04apps\"-\n" +
 	"\x11QueryMeterRequest\x12\x18\n" +
-	"\aaccount\x18\x01 \x01(\tR\aaccount\"\xe1\x02\n" +
-	"\x12QueryMeterResponse\x12?\n" +
-	"\x05meter\x18\x01 \x01(\v2#.hippius.chain.marketplace.v1.MeterB\x04\xc8\xde\x1f\x00R\x05meter\x12(\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\"\xdb\x02\n" +
+	"\x12QueryMeterResponse\x129\n" +
+	"\x05meter\x18\x01 \x01(\v2#.hippius.chain.marketplace.v1.MeterR\x05meter\x12(\n" +
 	"\x10ucredit_per_hour\x18\x02 \x01(\x04R\x0eucreditPerHour\x12'\n" +
 	"\x0faccrued_ucredit\x18\x03 \x01(\x04R\x0eaccruedUcredit\x12)\n" +
 	"\x10holdback_ucredit\x18\x04 \x01(\x04R\x0fholdbackUcredit\x12'\n" +
@@ -805,7 +805,9 @@ func file_hippius_chain_marketplace_v1_query_proto_init() {
 	file_hippius_chain_marketplace_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_marketplace_v1_query_proto_rawDesc), len(file_hippius_chain_marketplace_v1_query_proto_rawDesc)),
 			NumEnums:      0,

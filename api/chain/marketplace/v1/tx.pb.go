@@ -7,9 +7,7 @@
 package marketplacev1
 
 import (
-	_ "cosmossdk.io/api/cosmos/msg/v1"
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -405,32 +403,32 @@ var File_hippius_chain_marketplace_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_marketplace_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"%hippius/chain/marketplace/v1/tx.proto\x12\x1chippius.chain.marketplace.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\x1a(hippius/chain/marketplace/v1/types.proto\"\x9d\x01\n" +
-	"\x0fMsgUpdateParams\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12B\n" +
-	"\x06params\x18\x02 \x01(\v2$.hippius.chain.marketplace.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params:\x0e\x82\xe7\xb0*\tauthority\"\x19\n" +
-	"\x17MsgUpdateParamsResponse\"\xaa\x01\n" +
+	"%hippius/chain/marketplace/v1/tx.proto\x12\x1chippius.chain.marketplace.v1\x1a(hippius/chain/marketplace/v1/types.proto\"m\n" +
+	"\x0fMsgUpdateParams\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x12<\n" +
+	"\x06params\x18\x02 \x01(\v2$.hippius.chain.marketplace.v1.ParamsR\x06params\"\x19\n" +
+	"\x17MsgUpdateParamsResponse\"z\n" +
 	"\n" +
-	"MsgSetPlan\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12<\n" +
-	"\x04plan\x18\x02 \x01(\v2\".hippius.chain.marketplace.v1.PlanB\x04\xc8\xde\x1f\x00R\x04plan\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove:\x0e\x82\xe7\xb0*\tauthority\"\x14\n" +
-	"\x12MsgSetPlanResponse\"\xae\x01\n" +
-	"\vMsgSetImage\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12?\n" +
-	"\x05image\x18\x02 \x01(\v2#.hippius.chain.marketplace.v1.ImageB\x04\xc8\xde\x1f\x00R\x05image\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove:\x0e\x82\xe7\xb0*\tauthority\"\x15\n" +
-	"\x13MsgSetImageResponse\"\xa6\x01\n" +
-	"\tMsgSetApp\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x129\n" +
-	"\x03app\x18\x02 \x01(\v2!.hippius.chain.marketplace.v1.AppB\x04\xc8\xde\x1f\x00R\x03app\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove:\x0e\x82\xe7\xb0*\tauthority\"\x13\n" +
-	"\x11MsgSetAppResponse2\xb7\x03\n" +
+	"MsgSetPlan\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x126\n" +
+	"\x04plan\x18\x02 \x01(\v2\".hippius.chain.marketplace.v1.PlanR\x04plan\x12\x16\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\x14\n" +
+	"\x12MsgSetPlanResponse\"~\n" +
+	"\vMsgSetImage\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x129\n" +
+	"\x05image\x18\x02 \x01(\v2#.hippius.chain.marketplace.v1.ImageR\x05image\x12\x16\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\x15\n" +
+	"\x13MsgSetImageResponse\"v\n" +
+	"\tMsgSetApp\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x123\n" +
+	"\x03app\x18\x02 \x01(\v2!.hippius.chain.marketplace.v1.AppR\x03app\x12\x16\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\x13\n" +
+	"\x11MsgSetAppResponse2\xb0\x03\n" +
 	"\x03Msg\x12t\n" +
 	"\fUpdateParams\x12-.hippius.chain.marketplace.v1.MsgUpdateParams\x1a5.hippius.chain.marketplace.v1.MsgUpdateParamsResponse\x12e\n" +
 	"\aSetPlan\x12(.hippius.chain.marketplace.v1.MsgSetPlan\x1a0.hippius.chain.marketplace.v1.MsgSetPlanResponse\x12h\n" +
 	"\bSetImage\x12).hippius.chain.marketplace.v1.MsgSetImage\x1a1.hippius.chain.marketplace.v1.MsgSetImageResponse\x12b\n" +
-	"\x06SetApp\x12'.hippius.chain.marketplace.v1.MsgSetApp\x1a/.hippius.chain.marketplace.v1.MsgSetAppResponse\x1a\x05\x80\xe7\xb0*\x01B6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
+	"\x06SetApp\x12'.hippius.chain.marketplace.v1.MsgSetApp\x1a/.hippius.chain.marketplace.v1.MsgSetAppResponseB6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
 
 var (
 	file_hippius_chain_marketplace_v1_tx_proto_rawDescOnce sync.Once
@@ -487,7 +485,9 @@ func file_hippius_chain_marketplace_v1_tx_proto_init() {
 	file_hippius_chain_marketplace_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_marketplace_v1_tx_proto_rawDesc), len(file_hippius_chain_marketplace_v1_tx_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,8 +7,7 @@
 package marketplacev1
 
 import (
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -724,7 +723,7 @@ var File_hippius_chain_marketplace_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_marketplace_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"(hippius/chain/marketplace/v1/types.proto\x12\x1chippius.chain.marketplace.v1\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\"\x98\x03\n" +
+	"(hippius/chain/marketplace/v1/types.proto\x12\x1chippius.chain.marketplace.v1\"\x98\x03\n" +
 	"\x06Params\x12*\n" +
 	"\x11vcpu_hour_ucredit\x18\x01 \x01(\x04R\x0fvcpuHourUcredit\x125\n" +
 	"\x17memory_gib_hour_ucredit\x18\x02 \x01(\x04R\x14memoryGibHourUcredit\x121\n" +
@@ -761,23 +760,23 @@ const file_hippius_chain_marketplace_v1_types_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x16\n" +
 	"\x06recipe\x18\x03 \x01(\tR\x06recipe\x12\x16\n" +
-	"\x06images\x18\x04 \x03(\tR\x06images\"e\n" +
-	"\tMinerRate\x12.\n" +
-	"\x05miner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05miner\x12(\n" +
-	"\x10ucredit_per_hour\x18\x02 \x01(\x04R\x0eucreditPerHour\"O\n" +
-	"\aAccrual\x12.\n" +
-	"\x05miner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05miner\x12\x14\n" +
-	"\x05units\x18\x02 \x01(\x04R\x05units\"e\n" +
-	"\aSegment\x12.\n" +
-	"\x05miner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05miner\x12\x14\n" +
+	"\x06images\x18\x04 \x03(\tR\x06images\"K\n" +
+	"\tMinerRate\x12\x14\n" +
+	"\x05miner\x18\x01 \x01(\tR\x05miner\x12(\n" +
+	"\x10ucredit_per_hour\x18\x02 \x01(\x04R\x0eucreditPerHour\"5\n" +
+	"\aAccrual\x12\x14\n" +
+	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x14\n" +
+	"\x05units\x18\x02 \x01(\x04R\x05units\"K\n" +
+	"\aSegment\x12\x14\n" +
+	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x14\n" +
 	"\x05until\x18\x02 \x01(\x03R\x05until\x12\x14\n" +
-	"\x05units\x18\x03 \x01(\x04R\x05units\"\xd6\x03\n" +
-	"\x05Meter\x122\n" +
-	"\aaccount\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\aaccount\x12C\n" +
-	"\x05rates\x18\x02 \x03(\v2'.hippius.chain.marketplace.v1.MinerRateB\x04\xc8\xde\x1f\x00R\x05rates\x12\x1b\n" +
-	"\tdisk_rate\x18\x03 \x01(\x04R\bdiskRate\x12G\n" +
-	"\baccruals\x18\x04 \x03(\v2%.hippius.chain.marketplace.v1.AccrualB\x04\xc8\xde\x1f\x00R\baccruals\x12G\n" +
-	"\bsegments\x18\x05 \x03(\v2%.hippius.chain.marketplace.v1.SegmentB\x04\xc8\xde\x1f\x00R\bsegments\x12\x14\n" +
+	"\x05units\x18\x03 \x01(\x04R\x05units\"\xaa\x03\n" +
+	"\x05Meter\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12=\n" +
+	"\x05rates\x18\x02 \x03(\v2'.hippius.chain.marketplace.v1.MinerRateR\x05rates\x12\x1b\n" +
+	"\tdisk_rate\x18\x03 \x01(\x04R\bdiskRate\x12A\n" +
+	"\baccruals\x18\x04 \x03(\v2%.hippius.chain.marketplace.v1.AccrualR\baccruals\x12A\n" +
+	"\bsegments\x18\x05 \x03(\v2%.hippius.chain.marketplace.v1.SegmentR\bsegments\x12\x14\n" +
 	"\x05carry\x18\x06 \x01(\x04R\x05carry\x12\x1d\n" +
 	"\n" +
 	"settled_at\x18\a \x01(\x03R\tsettledAt\x12\x19\n" +
@@ -829,7 +828,9 @@ func file_hippius_chain_marketplace_v1_types_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_marketplace_v1_types_proto_rawDesc), len(file_hippius_chain_marketplace_v1_types_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,7 +7,7 @@
 package meshv1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -86,11 +86,11 @@ var File_hippius_chain_mesh_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_mesh_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"#hippius/chain/mesh/v1/genesis.proto\x12\x15hippius.chain.mesh.v1\x1a\x14gogoproto/gogo.proto\x1a!hippius/chain/mesh/v1/types.proto\"\xd5\x01\n" +
-	"\fGenesisState\x12;\n" +
-	"\x06params\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\x12=\n" +
-	"\atenants\x18\x02 \x03(\v2\x1d.hippius.chain.mesh.v1.TenantB\x04\xc8\xde\x1f\x00R\atenants\x12I\n" +
-	"\vlighthouses\x18\x03 \x03(\v2!.hippius.chain.mesh.v1.LighthouseB\x04\xc8\xde\x1f\x00R\vlighthousesB/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
+	"#hippius/chain/mesh/v1/genesis.proto\x12\x15hippius.chain.mesh.v1\x1a!hippius/chain/mesh/v1/types.proto\"\xc3\x01\n" +
+	"\fGenesisState\x125\n" +
+	"\x06params\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.ParamsR\x06params\x127\n" +
+	"\atenants\x18\x02 \x03(\v2\x1d.hippius.chain.mesh.v1.TenantR\atenants\x12C\n" +
+	"\vlighthouses\x18\x03 \x03(\v2!.hippius.chain.mesh.v1.LighthouseR\vlighthousesB/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
 
 var (
 	file_hippius_chain_mesh_v1_genesis_proto_rawDescOnce sync.Once
@@ -130,7 +130,9 @@ func file_hippius_chain_mesh_v1_genesis_proto_init() {
 	file_hippius_chain_mesh_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_mesh_v1_genesis_proto_rawDesc), len(file_hippius_chain_mesh_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,7 +7,7 @@
 package meshv1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -405,26 +405,26 @@ var File_hippius_chain_mesh_v1_query_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_mesh_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"!hippius/chain/mesh/v1/query.proto\x12\x15hippius.chain.mesh.v1\x1a\x14gogoproto/gogo.proto\x1a!hippius/chain/mesh/v1/types.proto\"\x14\n" +
-	"\x12QueryParamsRequest\"R\n" +
-	"\x13QueryParamsResponse\x12;\n" +
-	"\x06params\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\"*\n" +
+	"!hippius/chain/mesh/v1/query.proto\x12\x15hippius.chain.mesh.v1\x1a!hippius/chain/mesh/v1/types.proto\"\x14\n" +
+	"\x12QueryParamsRequest\"L\n" +
+	"\x13QueryParamsResponse\x125\n" +
+	"\x06params\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.ParamsR\x06params\"*\n" +
 	"\x12QueryTenantRequest\x12\x14\n" +
-	"\x05owner\x18\x01 \x01(\tR\x05owner\"R\n" +
-	"\x13QueryTenantResponse\x12;\n" +
-	"\x06tenant\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.TenantB\x04\xc8\xde\x1f\x00R\x06tenant\"o\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\"L\n" +
+	"\x13QueryTenantResponse\x125\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.TenantR\x06tenant\"o\n" +
 	"\x13QueryTenantsRequest\x12!\n" +
 	"\fafter_height\x18\x01 \x01(\x03R\vafterHeight\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1f\n" +
 	"\vafter_owner\x18\x03 \x01(\tR\n" +
-	"afterOwner\"\x81\x01\n" +
-	"\x14QueryTenantsResponse\x12=\n" +
-	"\atenants\x18\x01 \x03(\v2\x1d.hippius.chain.mesh.v1.TenantB\x04\xc8\xde\x1f\x00R\atenants\x12\x16\n" +
+	"afterOwner\"{\n" +
+	"\x14QueryTenantsResponse\x127\n" +
+	"\atenants\x18\x01 \x03(\v2\x1d.hippius.chain.mesh.v1.TenantR\atenants\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x03R\x06height\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\"\x19\n" +
-	"\x17QueryLighthousesRequest\"}\n" +
-	"\x18QueryLighthousesResponse\x12I\n" +
-	"\vlighthouses\x18\x01 \x03(\v2!.hippius.chain.mesh.v1.LighthouseB\x04\xc8\xde\x1f\x00R\vlighthouses\x12\x16\n" +
+	"\x17QueryLighthousesRequest\"w\n" +
+	"\x18QueryLighthousesResponse\x12C\n" +
+	"\vlighthouses\x18\x01 \x03(\v2!.hippius.chain.mesh.v1.LighthouseR\vlighthouses\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x03R\x06height2\x9d\x03\n" +
 	"\x05Query\x12_\n" +
 	"\x06Params\x12).hippius.chain.mesh.v1.QueryParamsRequest\x1a*.hippius.chain.mesh.v1.QueryParamsResponse\x12_\n" +
@@ -486,7 +486,9 @@ func file_hippius_chain_mesh_v1_query_proto_init() {
 	file_hippius_chain_mesh_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_mesh_v1_query_proto_rawDesc), len(file_hippius_chain_mesh_v1_query_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,9 +7,7 @@
 package meshv1
 
 import (
-	_ "cosmossdk.io/api/cosmos/msg/v1"
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -775,49 +773,44 @@ var File_hippius_chain_mesh_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_mesh_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"\x1ehippius/chain/mesh/v1/tx.proto\x12\x15hippius.chain.mesh.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\x1a!hippius/chain/mesh/v1/types.proto\"s\n" +
-	"\x11MsgRegisterTenant\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\"\n" +
-	"\rca_public_key\x18\x02 \x01(\fR\vcaPublicKey:\n" +
-	"\x82\xe7\xb0*\x05owner\"7\n" +
+	"\x1ehippius/chain/mesh/v1/tx.proto\x12\x15hippius.chain.mesh.v1\x1a!hippius/chain/mesh/v1/types.proto\"M\n" +
+	"\x11MsgRegisterTenant\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\"\n" +
+	"\rca_public_key\x18\x02 \x01(\fR\vcaPublicKey\"7\n" +
 	"\x19MsgRegisterTenantResponse\x12\x1a\n" +
-	"\bnetworks\x18\x01 \x03(\tR\bnetworks\"n\n" +
-	"\x0eMsgSetTenantCA\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\fR\vcertificate:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x18\n" +
-	"\x16MsgSetTenantCAResponse\"^\n" +
-	"\fMsgAddDevice\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name:\n" +
-	"\x82\xe7\xb0*\x05owner\"S\n" +
-	"\x14MsgAddDeviceResponse\x12;\n" +
-	"\x06device\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.DeviceB\x04\xc8\xde\x1f\x00R\x06device\"a\n" +
-	"\x0fMsgRemoveDevice\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x19\n" +
-	"\x17MsgRemoveDeviceResponse\"k\n" +
-	"\tMsgRevoke\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\"\n" +
-	"\ffingerprints\x18\x02 \x03(\fR\ffingerprints:\n" +
-	"\x82\xe7\xb0*\x05owner\"\x13\n" +
-	"\x11MsgRevokeResponse\"\xcb\x01\n" +
-	"\x15MsgRegisterLighthouse\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
+	"\bnetworks\x18\x01 \x03(\tR\bnetworks\"H\n" +
+	"\x0eMsgSetTenantCA\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12 \n" +
+	"\vcertificate\x18\x02 \x01(\fR\vcertificate\"\x18\n" +
+	"\x16MsgSetTenantCAResponse\"8\n" +
+	"\fMsgAddDevice\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"M\n" +
+	"\x14MsgAddDeviceResponse\x125\n" +
+	"\x06device\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.DeviceR\x06device\";\n" +
+	"\x0fMsgRemoveDevice\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\x19\n" +
+	"\x17MsgRemoveDeviceResponse\"E\n" +
+	"\tMsgRevoke\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\"\n" +
+	"\ffingerprints\x18\x02 \x03(\fR\ffingerprints\"\x13\n" +
+	"\x11MsgRevokeResponse\"\xa2\x01\n" +
+	"\x15MsgRegisterLighthouse\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
 	"\x0eca_certificate\x18\x03 \x01(\fR\rcaCertificate\x12\x1c\n" +
 	"\tendpoints\x18\x04 \x03(\tR\tendpoints\x12\x14\n" +
-	"\x05relay\x18\x05 \x01(\bR\x05relay:\r\x82\xe7\xb0*\boperator\"9\n" +
+	"\x05relay\x18\x05 \x01(\bR\x05relay\"9\n" +
 	"\x1dMsgRegisterLighthouseResponse\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\"Z\n" +
-	"\x13MsgRemoveLighthouse\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator:\r\x82\xe7\xb0*\boperator\"\x1d\n" +
-	"\x1bMsgRemoveLighthouseResponse\"\x96\x01\n" +
-	"\x0fMsgUpdateParams\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12;\n" +
-	"\x06params\x18\x02 \x01(\v2\x1d.hippius.chain.mesh.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params:\x0e\x82\xe7\xb0*\tauthority\"\x19\n" +
-	"\x17MsgUpdateParamsResponse2\xd2\x06\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\"1\n" +
+	"\x13MsgRemoveLighthouse\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"\x1d\n" +
+	"\x1bMsgRemoveLighthouseResponse\"f\n" +
+	"\x0fMsgUpdateParams\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x125\n" +
+	"\x06params\x18\x02 \x01(\v2\x1d.hippius.chain.mesh.v1.ParamsR\x06params\"\x19\n" +
+	"\x17MsgUpdateParamsResponse2\xcb\x06\n" +
 	"\x03Msg\x12l\n" +
 	"\x0eRegisterTenant\x12(.hippius.chain.mesh.v1.MsgRegisterTenant\x1a0.hippius.chain.mesh.v1.MsgRegisterTenantResponse\x12c\n" +
 	"\vSetTenantCA\x12%.hippius.chain.mesh.v1.MsgSetTenantCA\x1a-.hippius.chain.mesh.v1.MsgSetTenantCAResponse\x12]\n" +
@@ -826,7 +819,7 @@ const file_hippius_chain_mesh_v1_tx_proto_rawDesc = "" +
 	"\x06Revoke\x12 .hippius.chain.mesh.v1.MsgRevoke\x1a(.hippius.chain.mesh.v1.MsgRevokeResponse\x12x\n" +
 	"\x12RegisterLighthouse\x12,.hippius.chain.mesh.v1.MsgRegisterLighthouse\x1a4.hippius.chain.mesh.v1.MsgRegisterLighthouseResponse\x12r\n" +
 	"\x10RemoveLighthouse\x12*.hippius.chain.mesh.v1.MsgRemoveLighthouse\x1a2.hippius.chain.mesh.v1.MsgRemoveLighthouseResponse\x12f\n" +
-	"\fUpdateParams\x12&.hippius.chain.mesh.v1.MsgUpdateParams\x1a..hippius.chain.mesh.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01B/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
+	"\fUpdateParams\x12&.hippius.chain.mesh.v1.MsgUpdateParams\x1a..hippius.chain.mesh.v1.MsgUpdateParamsResponseB/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
 
 var (
 	file_hippius_chain_mesh_v1_tx_proto_rawDescOnce sync.Once
@@ -895,7 +888,9 @@ func file_hippius_chain_mesh_v1_tx_proto_init() {
 	file_hippius_chain_mesh_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_mesh_v1_tx_proto_rawDesc), len(file_hippius_chain_mesh_v1_tx_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,8 +7,7 @@
 package meshv1
 
 import (
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -385,7 +384,7 @@ var File_hippius_chain_mesh_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_mesh_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"!hippius/chain/mesh/v1/types.proto\x12\x15hippius.chain.mesh.v1\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\"{\n" +
+	"!hippius/chain/mesh/v1/types.proto\x12\x15hippius.chain.mesh.v1\"{\n" +
 	"\x06Params\x12\x1f\n" +
 	"\vmax_devices\x18\x01 \x01(\rR\n" +
 	"maxDevices\x12'\n" +
@@ -395,24 +394,24 @@ const file_hippius_chain_mesh_v1_types_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\rR\x04host\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x19\n" +
-	"\badded_at\x18\x04 \x01(\x03R\aaddedAt\"\x8b\x03\n" +
-	"\x06Tenant\x12.\n" +
-	"\x05owner\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\x05owner\x12\x14\n" +
+	"\badded_at\x18\x04 \x01(\x03R\aaddedAt\"\xeb\x02\n" +
+	"\x06Tenant\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x1a\n" +
 	"\bnetworks\x18\x03 \x03(\tR\bnetworks\x12\"\n" +
 	"\rca_public_key\x18\x04 \x01(\fR\vcaPublicKey\x12%\n" +
-	"\x0eca_certificate\x18\x05 \x01(\fR\rcaCertificate\x12=\n" +
-	"\adevices\x18\x06 \x03(\v2\x1d.hippius.chain.mesh.v1.DeviceB\x04\xc8\xde\x1f\x00R\adevices\x12\x18\n" +
+	"\x0eca_certificate\x18\x05 \x01(\fR\rcaCertificate\x127\n" +
+	"\adevices\x18\x06 \x03(\v2\x1d.hippius.chain.mesh.v1.DeviceR\adevices\x12\x18\n" +
 	"\arevoked\x18\a \x03(\fR\arevoked\x12%\n" +
 	"\x0echanged_height\x18\b \x01(\x03R\rchangedHeight\x12#\n" +
 	"\rregistered_at\x18\t \x01(\x03R\fregisteredAt\x12\x10\n" +
 	"\x03vms\x18\n" +
 	" \x01(\rR\x03vms\x12\x1d\n" +
 	"\n" +
-	"release_at\x18\v \x01(\x03R\treleaseAt\"\xf2\x01\n" +
+	"release_at\x18\v \x01(\x03R\treleaseAt\"\xd8\x01\n" +
 	"\n" +
-	"Lighthouse\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
+	"Lighthouse\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12%\n" +
 	"\x0eca_certificate\x18\x04 \x01(\fR\rcaCertificate\x12\x1c\n" +
@@ -455,7 +454,9 @@ func file_hippius_chain_mesh_v1_types_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_mesh_v1_types_proto_rawDesc), len(file_hippius_chain_mesh_v1_types_proto_rawDesc)),
 			NumEnums:      0,

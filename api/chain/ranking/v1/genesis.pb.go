@@ -7,7 +7,7 @@
 package rankingv1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -70,9 +70,9 @@ var File_hippius_chain_ranking_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_ranking_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/ranking/v1/genesis.proto\x12\x18hippius.chain.ranking.v1\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/ranking/v1/types.proto\"T\n" +
-	"\fGenesisState\x12D\n" +
-	"\bearnings\x18\x01 \x03(\v2\".hippius.chain.ranking.v1.EarningsB\x04\xc8\xde\x1f\x00R\bearningsB2Z0github.com/hippius/compute/chain/x/ranking/typesb\x06proto3"
+	"&hippius/chain/ranking/v1/genesis.proto\x12\x18hippius.chain.ranking.v1\x1a$hippius/chain/ranking/v1/types.proto\"N\n" +
+	"\fGenesisState\x12>\n" +
+	"\bearnings\x18\x01 \x03(\v2\".hippius.chain.ranking.v1.EarningsR\bearningsB2Z0github.com/hippius/compute/chain/x/ranking/typesb\x06proto3"
 
 var (
 	file_hippius_chain_ranking_v1_genesis_proto_rawDescOnce sync.Once
@@ -108,7 +108,9 @@ func file_hippius_chain_ranking_v1_genesis_proto_init() {
 	file_hippius_chain_ranking_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_ranking_v1_genesis_proto_rawDesc), len(file_hippius_chain_ranking_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,

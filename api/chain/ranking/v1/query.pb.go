@@ -7,8 +7,8 @@
 package rankingv1
 
 import (
-	v1beta1 "cosmossdk.io/api/cosmos/base/query/v1beta1"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	v1beta1 "github.com/hippius/compute/api/cosmos/base/query/v1beta1"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -211,17 +211,17 @@ var File_hippius_chain_ranking_v1_query_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_ranking_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/ranking/v1/query.proto\x12\x18hippius.chain.ranking.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a\x14gogoproto/gogo.proto\x1a$hippius/chain/ranking/v1/types.proto\"2\n" +
+	"$hippius/chain/ranking/v1/query.proto\x12\x18hippius.chain.ranking.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a$hippius/chain/ranking/v1/types.proto\"2\n" +
 	"\x14QueryEarningsRequest\x12\x1a\n" +
-	"\boperator\x18\x01 \x01(\tR\boperator\"]\n" +
-	"\x15QueryEarningsResponse\x12D\n" +
-	"\bearnings\x18\x01 \x01(\v2\".hippius.chain.ranking.v1.EarningsB\x04\xc8\xde\x1f\x00R\bearnings\"a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"W\n" +
+	"\x15QueryEarningsResponse\x12>\n" +
+	"\bearnings\x18\x01 \x01(\v2\".hippius.chain.ranking.v1.EarningsR\bearnings\"a\n" +
 	"\x17QueryAllEarningsRequest\x12F\n" +
 	"\n" +
 	"pagination\x18\x01 \x01(\v2&.cosmos.base.query.v1beta1.PageRequestR\n" +
-	"pagination\"\xa9\x01\n" +
-	"\x18QueryAllEarningsResponse\x12D\n" +
-	"\bearnings\x18\x01 \x03(\v2\".hippius.chain.ranking.v1.EarningsB\x04\xc8\xde\x1f\x00R\bearnings\x12G\n" +
+	"pagination\"\xa3\x01\n" +
+	"\x18QueryAllEarningsResponse\x12>\n" +
+	"\bearnings\x18\x01 \x03(\v2\".hippius.chain.ranking.v1.EarningsR\bearnings\x12G\n" +
 	"\n" +
 	"pagination\x18\x02 \x01(\v2'.cosmos.base.query.v1beta1.PageResponseR\n" +
 	"pagination2\xea\x01\n" +
@@ -275,7 +275,9 @@ func file_hippius_chain_ranking_v1_query_proto_init() {
 	file_hippius_chain_ranking_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_ranking_v1_query_proto_rawDesc), len(file_hippius_chain_ranking_v1_query_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,8 +7,7 @@
 package rankingv1
 
 import (
-	_ "cosmossdk.io/api/cosmos/msg/v1"
-	_ "github.com/cosmos/cosmos-proto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -115,13 +114,13 @@ var File_hippius_chain_ranking_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_ranking_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"!hippius/chain/ranking/v1/tx.proto\x12\x18hippius.chain.ranking.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\"W\n" +
-	"\x10MsgClaimEarnings\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator:\r\x82\xe7\xb0*\boperator\".\n" +
+	"!hippius/chain/ranking/v1/tx.proto\x12\x18hippius.chain.ranking.v1\".\n" +
+	"\x10MsgClaimEarnings\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\".\n" +
 	"\x18MsgClaimEarningsResponse\x12\x12\n" +
-	"\x04uhip\x18\x01 \x01(\x04R\x04uhip2}\n" +
+	"\x04uhip\x18\x01 \x01(\x04R\x04uhip2v\n" +
 	"\x03Msg\x12o\n" +
-	"\rClaimEarnings\x12*.hippius.chain.ranking.v1.MsgClaimEarnings\x1a2.hippius.chain.ranking.v1.MsgClaimEarningsResponse\x1a\x05\x80\xe7\xb0*\x01B2Z0github.com/hippius/compute/chain/x/ranking/typesb\x06proto3"
+	"\rClaimEarnings\x12*.hippius.chain.ranking.v1.MsgClaimEarnings\x1a2.hippius.chain.ranking.v1.MsgClaimEarningsResponseB2Z0github.com/hippius/compute/chain/x/ranking/typesb\x06proto3"
 
 var (
 	file_hippius_chain_ranking_v1_tx_proto_rawDescOnce sync.Once
@@ -157,7 +156,9 @@ func file_hippius_chain_ranking_v1_tx_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_ranking_v1_tx_proto_rawDesc), len(file_hippius_chain_ranking_v1_tx_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,7 +7,7 @@
 package rankingv1
 
 import (
-	_ "github.com/cosmos/cosmos-proto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -96,9 +96,9 @@ var File_hippius_chain_ranking_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_ranking_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/ranking/v1/types.proto\x12\x18hippius.chain.ranking.v1\x1a\x19cosmos_proto/cosmos.proto\"\xad\x01\n" +
-	"\bEarnings\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12!\n" +
+	"$hippius/chain/ranking/v1/types.proto\x12\x18hippius.chain.ranking.v1\"\x93\x01\n" +
+	"\bEarnings\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12!\n" +
 	"\faccrued_uhip\x18\x02 \x01(\x04R\vaccruedUhip\x12!\n" +
 	"\fclaimed_uhip\x18\x03 \x01(\x04R\vclaimedUhip\x12%\n" +
 	"\x0eserved_ucredit\x18\x04 \x01(\x04R\rservedUcreditB2Z0github.com/hippius/compute/chain/x/ranking/typesb\x06proto3"
@@ -134,7 +134,9 @@ func file_hippius_chain_ranking_v1_types_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_ranking_v1_types_proto_rawDesc), len(file_hippius_chain_ranking_v1_types_proto_rawDesc)),
 			NumEnums:      0,

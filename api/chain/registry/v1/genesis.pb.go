@@ -7,7 +7,7 @@
 package registryv1
 
 import (
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -94,11 +94,11 @@ var File_hippius_chain_registry_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a\x14gogoproto/gogo.proto\x1a%hippius/chain/registry/v1/types.proto\"\xfb\x01\n" +
-	"\fGenesisState\x12?\n" +
-	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\x12>\n" +
-	"\x06miners\x18\x02 \x03(\v2 .hippius.chain.registry.v1.MinerB\x04\xc8\xde\x1f\x00R\x06miners\x12A\n" +
-	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperB\x04\xc8\xde\x1f\x00R\akeepers\x12'\n" +
+	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\xe9\x01\n" +
+	"\fGenesisState\x129\n" +
+	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsR\x06params\x128\n" +
+	"\x06miners\x18\x02 \x03(\v2 .hippius.chain.registry.v1.MinerR\x06miners\x12;\n" +
+	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperR\akeepers\x12'\n" +
 	"\x0fcommittee_epoch\x18\x04 \x01(\x04R\x0ecommitteeEpochB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
 
 var (
@@ -139,7 +139,9 @@ func file_hippius_chain_registry_v1_genesis_proto_init() {
 	file_hippius_chain_registry_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_registry_v1_genesis_proto_rawDesc), len(file_hippius_chain_registry_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,8 +7,8 @@
 package registryv1
 
 import (
-	v1beta1 "cosmossdk.io/api/cosmos/base/query/v1beta1"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	v1beta1 "github.com/hippius/compute/api/cosmos/base/query/v1beta1"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -371,26 +371,26 @@ var File_hippius_chain_registry_v1_query_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"%hippius/chain/registry/v1/query.proto\x12\x19hippius.chain.registry.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a\x14gogoproto/gogo.proto\x1a%hippius/chain/registry/v1/types.proto\"\x14\n" +
-	"\x12QueryParamsRequest\"V\n" +
-	"\x13QueryParamsResponse\x12?\n" +
-	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params\"/\n" +
+	"%hippius/chain/registry/v1/query.proto\x12\x19hippius.chain.registry.v1\x1a*cosmos/base/query/v1beta1/pagination.proto\x1a%hippius/chain/registry/v1/types.proto\"\x14\n" +
+	"\x12QueryParamsRequest\"P\n" +
+	"\x13QueryParamsResponse\x129\n" +
+	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsR\x06params\"/\n" +
 	"\x11QueryMinerRequest\x12\x1a\n" +
-	"\boperator\x18\x01 \x01(\tR\boperator\"R\n" +
-	"\x12QueryMinerResponse\x12<\n" +
-	"\x05miner\x18\x01 \x01(\v2 .hippius.chain.registry.v1.MinerB\x04\xc8\xde\x1f\x00R\x05miner\"\\\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"L\n" +
+	"\x12QueryMinerResponse\x126\n" +
+	"\x05miner\x18\x01 \x01(\v2 .hippius.chain.registry.v1.MinerR\x05miner\"\\\n" +
 	"\x12QueryMinersRequest\x12F\n" +
 	"\n" +
 	"pagination\x18\x01 \x01(\v2&.cosmos.base.query.v1beta1.PageRequestR\n" +
-	"pagination\"\x9e\x01\n" +
-	"\x13QueryMinersResponse\x12>\n" +
-	"\x06miners\x18\x01 \x03(\v2 .hippius.chain.registry.v1.MinerB\x04\xc8\xde\x1f\x00R\x06miners\x12G\n" +
+	"pagination\"\x98\x01\n" +
+	"\x13QueryMinersResponse\x128\n" +
+	"\x06miners\x18\x01 \x03(\v2 .hippius.chain.registry.v1.MinerR\x06miners\x12G\n" +
 	"\n" +
 	"pagination\x18\x02 \x01(\v2'.cosmos.base.query.v1beta1.PageResponseR\n" +
 	"pagination\"\x17\n" +
-	"\x15QueryCommitteeRequest\"b\n" +
-	"\x16QueryCommitteeResponse\x12H\n" +
-	"\tcommittee\x18\x01 \x01(\v2$.hippius.chain.registry.v1.CommitteeB\x04\xc8\xde\x1f\x00R\tcommittee2\xb1\x03\n" +
+	"\x15QueryCommitteeRequest\"\\\n" +
+	"\x16QueryCommitteeResponse\x12B\n" +
+	"\tcommittee\x18\x01 \x01(\v2$.hippius.chain.registry.v1.CommitteeR\tcommittee2\xb1\x03\n" +
 	"\x05Query\x12g\n" +
 	"\x06Params\x12-.hippius.chain.registry.v1.QueryParamsRequest\x1a..hippius.chain.registry.v1.QueryParamsResponse\x12d\n" +
 	"\x05Miner\x12,.hippius.chain.registry.v1.QueryMinerRequest\x1a-.hippius.chain.registry.v1.QueryMinerResponse\x12g\n" +
@@ -455,7 +455,9 @@ func file_hippius_chain_registry_v1_query_proto_init() {
 	file_hippius_chain_registry_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_registry_v1_query_proto_rawDesc), len(file_hippius_chain_registry_v1_query_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,9 +7,7 @@
 package registryv1
 
 import (
-	_ "cosmossdk.io/api/cosmos/msg/v1"
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -543,43 +541,43 @@ var File_hippius_chain_registry_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_tx_proto_rawDesc = "" +
 	"\n" +
-	"\"hippius/chain/registry/v1/tx.proto\x12\x19hippius.chain.registry.v1\x1a\x17cosmos/msg/v1/msg.proto\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\x1a%hippius/chain/registry/v1/types.proto\"\xcf\x02\n" +
-	"\x10MsgRegisterMiner\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
+	"\"hippius/chain/registry/v1/tx.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\xa0\x02\n" +
+	"\x10MsgRegisterMiner\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
 	"\bidentity\x18\x03 \x01(\fR\bidentity\x12\x14\n" +
 	"\x05roles\x18\x04 \x03(\tR\x05roles\x12\x1a\n" +
 	"\bendpoint\x18\x05 \x01(\tR\bendpoint\x12\x16\n" +
-	"\x06region\x18\x06 \x01(\tR\x06region\x12E\n" +
-	"\bcapacity\x18\a \x01(\v2#.hippius.chain.registry.v1.CapacityB\x04\xc8\xde\x1f\x00R\bcapacity\x12\x1b\n" +
+	"\x06region\x18\x06 \x01(\tR\x06region\x12?\n" +
+	"\bcapacity\x18\a \x01(\v2#.hippius.chain.registry.v1.CapacityR\bcapacity\x12\x1b\n" +
 	"\tbond_uhip\x18\b \x01(\x04R\bbondUhip\x12\x18\n" +
-	"\aversion\x18\t \x01(\tR\aversion:\r\x82\xe7\xb0*\boperator\"\x1a\n" +
-	"\x18MsgRegisterMinerResponse\"h\n" +
-	"\rMsgDrainMiner\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
-	"\x04undo\x18\x02 \x01(\bR\x04undo:\r\x82\xe7\xb0*\boperator\"\x17\n" +
-	"\x15MsgDrainMinerResponse\"U\n" +
-	"\x0eMsgUnbondMiner\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator:\r\x82\xe7\xb0*\boperator\"\x18\n" +
-	"\x16MsgUnbondMinerResponse\"\xbf\x01\n" +
-	"\x11MsgRegisterKeeper\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x1a\n" +
+	"\aversion\x18\t \x01(\tR\aversion\"\x1a\n" +
+	"\x18MsgRegisterMinerResponse\"?\n" +
+	"\rMsgDrainMiner\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
+	"\x04undo\x18\x02 \x01(\bR\x04undo\"\x17\n" +
+	"\x15MsgDrainMinerResponse\",\n" +
+	"\x0eMsgUnbondMiner\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"\x18\n" +
+	"\x16MsgUnbondMinerResponse\"\x96\x01\n" +
+	"\x11MsgRegisterKeeper\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\fR\bidentity\x12\x19\n" +
 	"\bhpke_key\x18\x03 \x01(\fR\ahpkeKey\x12\x1a\n" +
 	"\bendpoint\x18\x04 \x01(\tR\bendpoint\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name:\r\x82\xe7\xb0*\boperator\"\x1b\n" +
-	"\x19MsgRegisterKeeperResponse\"\x9a\x01\n" +
-	"\x0fMsgUpdateParams\x126\n" +
-	"\tauthority\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\tauthority\x12?\n" +
-	"\x06params\x18\x02 \x01(\v2!.hippius.chain.registry.v1.ParamsB\x04\xc8\xde\x1f\x00R\x06params:\x0e\x82\xe7\xb0*\tauthority\"\x19\n" +
-	"\x17MsgUpdateParamsResponse2\xbc\x04\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"\x1b\n" +
+	"\x19MsgRegisterKeeperResponse\"j\n" +
+	"\x0fMsgUpdateParams\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x129\n" +
+	"\x06params\x18\x02 \x01(\v2!.hippius.chain.registry.v1.ParamsR\x06params\"\x19\n" +
+	"\x17MsgUpdateParamsResponse2\xb5\x04\n" +
 	"\x03Msg\x12q\n" +
 	"\rRegisterMiner\x12+.hippius.chain.registry.v1.MsgRegisterMiner\x1a3.hippius.chain.registry.v1.MsgRegisterMinerResponse\x12h\n" +
 	"\n" +
 	"DrainMiner\x12(.hippius.chain.registry.v1.MsgDrainMiner\x1a0.hippius.chain.registry.v1.MsgDrainMinerResponse\x12k\n" +
 	"\vUnbondMiner\x12).hippius.chain.registry.v1.MsgUnbondMiner\x1a1.hippius.chain.registry.v1.MsgUnbondMinerResponse\x12t\n" +
 	"\x0eRegisterKeeper\x12,.hippius.chain.registry.v1.MsgRegisterKeeper\x1a4.hippius.chain.registry.v1.MsgRegisterKeeperResponse\x12n\n" +
-	"\fUpdateParams\x12*.hippius.chain.registry.v1.MsgUpdateParams\x1a2.hippius.chain.registry.v1.MsgUpdateParamsResponse\x1a\x05\x80\xe7\xb0*\x01B3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
+	"\fUpdateParams\x12*.hippius.chain.registry.v1.MsgUpdateParams\x1a2.hippius.chain.registry.v1.MsgUpdateParamsResponseB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
 
 var (
 	file_hippius_chain_registry_v1_tx_proto_rawDescOnce sync.Once
@@ -636,7 +634,9 @@ func file_hippius_chain_registry_v1_tx_proto_init() {
 	file_hippius_chain_registry_v1_types_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_registry_v1_tx_proto_rawDesc), len(file_hippius_chain_registry_v1_tx_proto_rawDesc)),
 			NumEnums:      0,

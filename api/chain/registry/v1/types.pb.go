@@ -7,8 +7,7 @@
 package registryv1
 
 import (
-	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -619,7 +618,7 @@ var File_hippius_chain_registry_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"%hippius/chain/registry/v1/types.proto\x12\x19hippius.chain.registry.v1\x1a\x19cosmos_proto/cosmos.proto\x1a\x14gogoproto/gogo.proto\"\xce\x01\n" +
+	"%hippius/chain/registry/v1/types.proto\x12\x19hippius.chain.registry.v1\"\xce\x01\n" +
 	"\x06Params\x12\"\n" +
 	"\rmin_bond_uhip\x18\x01 \x01(\x04R\vminBondUhip\x12+\n" +
 	"\x11unbonding_seconds\x18\x02 \x01(\x04R\x10unbondingSeconds\x12%\n" +
@@ -634,21 +633,21 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\x04arch\x18\x04 \x01(\tR\x04arch\x12\"\n" +
 	"\facceleration\x18\x05 \x01(\tR\facceleration\x12\x1b\n" +
 	"\tcpu_model\x18\x06 \x01(\tR\bcpuModel\x12<\n" +
-	"\x1bdisk_write_bytes_per_second\x18\a \x01(\x04R\x17diskWriteBytesPerSecond\"\x9e\x04\n" +
-	"\x05Miner\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x12\n" +
+	"\x1bdisk_write_bytes_per_second\x18\a \x01(\x04R\x17diskWriteBytesPerSecond\"\xf8\x03\n" +
+	"\x05Miner\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
 	"\bidentity\x18\x03 \x01(\fR\bidentity\x12\x14\n" +
 	"\x05roles\x18\x04 \x03(\tR\x05roles\x12\x1a\n" +
 	"\bendpoint\x18\x05 \x01(\tR\bendpoint\x12\x16\n" +
-	"\x06region\x18\x06 \x01(\tR\x06region\x12E\n" +
-	"\bcapacity\x18\a \x01(\v2#.hippius.chain.registry.v1.CapacityB\x04\xc8\xde\x1f\x00R\bcapacity\x12\x1b\n" +
+	"\x06region\x18\x06 \x01(\tR\x06region\x12?\n" +
+	"\bcapacity\x18\a \x01(\v2#.hippius.chain.registry.v1.CapacityR\bcapacity\x12\x1b\n" +
 	"\tbond_uhip\x18\b \x01(\x04R\bbondUhip\x12>\n" +
 	"\x06status\x18\t \x01(\x0e2&.hippius.chain.registry.v1.MinerStatusR\x06status\x12#\n" +
 	"\rregistered_at\x18\n" +
 	" \x01(\x03R\fregisteredAt\x12\x1b\n" +
-	"\tlast_seen\x18\v \x01(\x03R\blastSeen\x12<\n" +
-	"\x05usage\x18\f \x01(\v2 .hippius.chain.registry.v1.UsageB\x04\xc8\xde\x1f\x00R\x05usage\x12'\n" +
+	"\tlast_seen\x18\v \x01(\x03R\blastSeen\x126\n" +
+	"\x05usage\x18\f \x01(\v2 .hippius.chain.registry.v1.UsageR\x05usage\x12'\n" +
 	"\x0funbonding_until\x18\r \x01(\x03R\x0eunbondingUntil\x12\x18\n" +
 	"\aversion\x18\x0e \x01(\tR\aversion\"i\n" +
 	"\x05Usage\x12\x10\n" +
@@ -656,17 +655,17 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\x05vcpus\x18\x02 \x01(\rR\x05vcpus\x12\x1d\n" +
 	"\n" +
 	"memory_mib\x18\x03 \x01(\x04R\tmemoryMib\x12\x19\n" +
-	"\bdisk_gib\x18\x04 \x01(\x04R\adiskGib\"\xa5\x01\n" +
-	"\x06Keeper\x124\n" +
-	"\boperator\x18\x01 \x01(\tB\x18Ҵ-\x14cosmos.AddressStringR\boperator\x12\x1a\n" +
+	"\bdisk_gib\x18\x04 \x01(\x04R\adiskGib\"\x8b\x01\n" +
+	"\x06Keeper\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\fR\bidentity\x12\x19\n" +
 	"\bhpke_key\x18\x03 \x01(\fR\ahpkeKey\x12\x1a\n" +
 	"\bendpoint\x18\x04 \x01(\tR\bendpoint\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"\x82\x01\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"|\n" +
 	"\tCommittee\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
-	"\tthreshold\x18\x02 \x01(\rR\tthreshold\x12A\n" +
-	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperB\x04\xc8\xde\x1f\x00R\akeepers*\x92\x01\n" +
+	"\tthreshold\x18\x02 \x01(\rR\tthreshold\x12;\n" +
+	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperR\akeepers*\x92\x01\n" +
 	"\vMinerStatus\x12\x1c\n" +
 	"\x18MINER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13MINER_STATUS_ACTIVE\x10\x01\x12\x19\n" +
@@ -716,7 +715,9 @@ func file_hippius_chain_registry_v1_types_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_registry_v1_types_proto_rawDesc), len(file_hippius_chain_registry_v1_types_proto_rawDesc)),
 			NumEnums:      1,

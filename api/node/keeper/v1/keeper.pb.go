@@ -7,6 +7,7 @@
 package keeperv1
 
 import (
+	descriptors "github.com/hippius/compute/api/descriptors"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -848,7 +849,9 @@ func file_hippius_node_keeper_v1_keeper_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_node_keeper_v1_keeper_proto_rawDesc), len(file_hippius_node_keeper_v1_keeper_proto_rawDesc)),
 			NumEnums:      0,

@@ -7,6 +7,7 @@
 package minerv1
 
 import (
+	descriptors "github.com/hippius/compute/api/descriptors"
 	v1 "github.com/hippius/compute/api/node/keeper/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -376,7 +377,9 @@ func file_hippius_node_miner_v1_miner_proto_init() {
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
+		TypeRegistry: descriptors.Types,
 		File: protoimpl.DescBuilder{
+			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_node_miner_v1_miner_proto_rawDesc), len(file_hippius_node_miner_v1_miner_proto_rawDesc)),
 			NumEnums:      0,
