@@ -82,7 +82,7 @@ bench: setup build image-tiny ## print "name value unit" lines (root)
 deb: build ## build the Debian packages into build/deb
 	tools/deb.sh build/deb $(VERSION)
 
-size: build ## check the programs that tenants download
+size: build ## check how large is what tenants download
 	@tools/size.sh
 
 clean: ## remove what was built
