@@ -7,14 +7,15 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 BIN      := build/bin
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     := go tool -modfile=tools/go.mod
-# What browsers are to load: the same list as in arch_test.go, which says what it must not link.
-LIGHT    := ./mesh/cert ./mesh/ca ./mesh/admit
 
 # The same for programs, tests and lint, or the chain's framework is compiled once for each: minutes.
 export CGO_ENABLED := 0
 export GOFLAGS     := $(GOFLAGS) -trimpath
 # What lint remembers holds this folder's path.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/build/lint
+
+# What the tenant's part of a web page links: it compiles for browsers, and links what arch_test.go allows.
+WASM      := ./internal/wallet ./internal/peer ./chain/client ./mesh/cert ./mesh/ca ./mesh/admit
 
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')
@@ -54,7 +55,7 @@ race-fast: build ## the tests that do not link the chain's framework, under the 
 
 lint: ## vet and lint
 	$(TOOL) golangci-lint run --allow-serial-runners ./...
-	GOOS=js GOARCH=wasm go vet $(LIGHT)
+	GOOS=js GOARCH=wasm go vet $(WASM)
 
 gen: ## generate code from proto/
 	tools/proto/gen.sh
@@ -81,7 +82,7 @@ bench: setup build image-tiny ## print "name value unit" lines (root)
 deb: build ## build the Debian packages into build/deb
 	tools/deb.sh build/deb $(VERSION)
 
-size: build ## check the programs that tenants download
+size: build ## check how large is what tenants download
 	@tools/size.sh
 
 clean: ## remove what was built

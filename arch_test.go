@@ -30,13 +30,12 @@ var floors = map[string]int{
 // homes: one technology, one home. The longest technology that begins an import path decides; only what lies in one of
 // its homes may import it.
 var homes = map[string][]string{
-	"github.com/cosmos/cosmos-sdk": {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
-	"github.com/cosmos/cosmos-db":  {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
-	"github.com/cometbft":          {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
-	"cosmossdk.io":                 {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
-	// The plain twins of the SDK's messages, which link no SDK.
-	"cosmossdk.io/api":            {"api", "chain/app", "chain/client", "test"},
-	"github.com/cosmos/gogoproto": {"api", "chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-sdk":   {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-db":    {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
+	"github.com/cometbft":            {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
+	"cosmossdk.io":                   {"chain/app", "chain/node", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/gogoproto":    {"chain/app", "chain/x", "cmd/hippiusd"},
+	"github.com/cosmos/cosmos-proto": {"chain/x"},
 
 	"github.com/digitalocean/go-libvirt": {"miner/hypervisor/libvirt"},
 	"libvirt.org/go":                     {"miner/hypervisor/libvirt"},
@@ -70,17 +69,15 @@ const testsOnly = "tests"
 // mayLinkNode are the programs that link the Cosmos SDK. All others must not, or they grow by 70 MB and minutes.
 var mayLinkNode = []string{"hippiusd", "hippius-devnet"}
 
-// light are the packages that browsers are to load: make lint has them compiled to WebAssembly, and none links heavy.
-var light = []string{"mesh/cert", "mesh/ca", "mesh/admit"}
-
-// heavy is what no light package links, however far down: a node of the mesh, and what came with it unnoticed.
-var heavy = []string{
-	"github.com/slackhq/nebula", "gvisor.dev/gvisor", "github.com/vishvananda/netlink", "github.com/prometheus",
-	"github.com/google/go-cmp", "github.com/cosmos", "cosmossdk.io",
+// notInBrowser is what the packages that browsers load must not link: each is megabytes, and none does anything there.
+var notInBrowser = []string{
+	"cosmossdk.io", "github.com/cosmos/cosmos-sdk", "github.com/cometbft", "github.com/cosmos/gogoproto", "github.com/cosmos/cosmos-proto",
+	"github.com/prometheus", "go.opentelemetry.io", "github.com/google/go-cmp",
+	"github.com/slackhq/nebula", "gvisor.dev/gvisor", "github.com/vishvananda/netlink",
 }
 
-// allowedLight is what may be linked of heavy: Nebula's certificates.
-var allowedLight = []string{"github.com/slackhq/nebula/cert"}
+// inBrowser is what may be linked of notInBrowser: Nebula's certificates.
+const inBrowser = "github.com/slackhq/nebula/cert"
 
 // pkg is one package of the tree: its path below the module, what it imports and what its tests import.
 type pkg struct {
@@ -145,23 +142,13 @@ func below(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+"/")
 }
 
-// nodeLinks lists the packages of the node's framework among deps.
-func nodeLinks(deps []string) (found []string) {
-	for _, d := range deps {
-		if below(d, "github.com/cosmos/cosmos-sdk") || below(d, "github.com/cometbft/cometbft") || below(d, module+"chain/app") || below(d, module+"chain/node") {
-			found = append(found, d)
-		}
-	}
-	return found
-}
+// node is the chain's framework.
+var node = []string{"github.com/cosmos/cosmos-sdk", "github.com/cometbft/cometbft", module + "chain/app", module + "chain/node"}
 
-// heavyLinks lists what no light package may link among deps.
-func heavyLinks(deps []string) (found []string) {
+// linked lists those of deps that are of one of the modules.
+func linked(deps, modules []string) (found []string) {
 	for _, d := range deps {
-		in := func(folders []string) bool {
-			return slices.ContainsFunc(folders, func(f string) bool { return below(d, f) })
-		}
-		if in(heavy) && !in(allowedLight) {
+		if slices.ContainsFunc(modules, func(m string) bool { return below(d, m) }) && !below(d, inBrowser) {
 			found = append(found, d)
 		}
 	}
@@ -184,17 +171,31 @@ func TestProgramsLinkNoNode(t *testing.T) {
 			continue
 		}
 		deps := strings.Fields(string(golist(t, "-deps", "./cmd/"+e.Name())))
-		if found := nodeLinks(deps); len(found) > 0 {
+		if found := linked(deps, node); len(found) > 0 {
 			t.Errorf("%s links %d packages of the chain's framework, the first is %s", e.Name(), len(found), found[0])
 		}
 	}
 }
 
-func TestLightPackagesLinkNothingHeavy(t *testing.T) {
-	for _, p := range light {
-		deps := strings.Fields(string(golist(t, "-deps", "./"+p)))
-		if found := heavyLinks(deps); len(deps) < 10 || len(found) > 0 {
-			t.Errorf("%s links %d packages, of them %v", p, len(deps), found)
+// TestBrowsersLinkLittle holds the packages that make lint compiles for browsers to what these may link.
+func TestBrowsersLinkLittle(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(makefile), "\nWASM ")
+	line, _, _ := strings.Cut(rest, "\n")
+	_, list, _ := strings.Cut(line, ":=")
+	packages := strings.Fields(list)
+	if len(packages) < 3 {
+		t.Fatalf("the Makefile's WASM lists %q", packages)
+	}
+	t.Setenv("GOOS", "js")
+	t.Setenv("GOARCH", "wasm")
+	for _, p := range packages {
+		deps := strings.Fields(string(golist(t, "-deps", p)))
+		if found := linked(deps, notInBrowser); len(found) > 0 {
+			t.Errorf("%s links in a browser what it must not: %s", p, strings.Join(found, ", "))
 		}
 	}
 }
@@ -214,7 +215,7 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "miner/agent", imp: module + "core/vm"},
 		{from: "core/vm", imp: "time"},
 		{from: "core/vm", imp: "pgregory.net/rapid", test: true},
-		{from: "chain/client", imp: "cosmossdk.io/api/cosmos/tx/v1beta1"},
+		{from: "chain/client", imp: module + "api/cosmos/tx/v1beta1"},
 		{from: "chain/x/compute/keeper", imp: "cosmossdk.io/collections"},
 		{from: "mesh/nebula", imp: "github.com/slackhq/nebula/config"},
 		{from: "mesh/cert", imp: "github.com/slackhq/nebula/cert"},
@@ -235,6 +236,7 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "cli", imp: "github.com/cosmos/cosmos-sdk/types", want: "its home is"},
 		{from: "chain/client", imp: "github.com/cosmos/cosmos-sdk/types", test: true, want: "its home is"},
 		{from: "chain/client", imp: "cosmossdk.io/math", want: "its home is"},
+		{from: "chain/client", imp: "cosmossdk.io/api/cosmos/tx/v1beta1", want: "its home is"},
 		{from: "daemon/devnet", imp: "github.com/cometbft/cometbft/node", want: "its home is"},
 		{from: "daemon/miner", imp: module + "chain/app", want: "its home is"},
 		{from: "daemon/miner", imp: module + "chain/node", want: "its home is"},
@@ -262,12 +264,12 @@ func TestCheckerFinds(t *testing.T) {
 			t.Errorf("%s imports %s (test %v): found %q, want one that says %q", tc.from, tc.imp, tc.test, found, tc.want)
 		}
 	}
-	if found := heavyLinks([]string{"fmt", "github.com/slackhq/nebula/cert/p256", "github.com/slackhq/nebula", "github.com/slackhq/nebula/config", "github.com/google/go-cmp/cmp"}); len(found) != 3 {
-		t.Errorf("found %v heavy, want three", found)
-	}
 	links := []string{"github.com/cometbft/cometbft/node", "github.com/cosmos/cosmos-sdk/types", module + "chain/app", module + "chain/node/command"}
-	if found := nodeLinks(append([]string{"fmt", "cosmossdk.io/api/x", module + "chain/client"}, links...)); !slices.Equal(found, links) {
+	if found := linked(append([]string{"fmt", "cosmossdk.io/api/x", module + "chain/client"}, links...), node); !slices.Equal(found, links) {
 		t.Errorf("found %v linked, want %v", found, links)
+	}
+	if found := linked([]string{"fmt", "cosmossdk.io/api/x", module + "api/cosmos/tx/v1beta1", "github.com/google/go-cmp/cmp", "github.com/slackhq/nebula/cert/p256"}, notInBrowser); len(found) != 2 {
+		t.Errorf("found %v linked, want the two that browsers must not load", found)
 	}
 }
 

@@ -11,20 +11,20 @@ import (
 	"fmt"
 	"time"
 
-	authv1beta1 "cosmossdk.io/api/cosmos/auth/v1beta1"
-	bankv1beta1 "cosmossdk.io/api/cosmos/bank/v1beta1"
-	cmtv1beta1 "cosmossdk.io/api/cosmos/base/tendermint/v1beta1"
-	govv1 "cosmossdk.io/api/cosmos/gov/v1"
-	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
-	upgradev1beta1 "cosmossdk.io/api/cosmos/upgrade/v1beta1"
-
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	authv1beta1 "github.com/hippius/compute/api/cosmos/auth/v1beta1"
+	bankv1beta1 "github.com/hippius/compute/api/cosmos/bank/v1beta1"
+	cmtv1beta1 "github.com/hippius/compute/api/cosmos/base/tendermint/v1beta1"
+	govv1 "github.com/hippius/compute/api/cosmos/gov/v1"
+	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
+	upgradev1beta1 "github.com/hippius/compute/api/cosmos/upgrade/v1beta1"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/peer"
 )
 
 // Config of a Client. Network is required; everything else has a default.
@@ -32,6 +32,8 @@ type Config struct {
 	Network Network
 	// Key is the transport identity shown to the nodes; a new one when nil.
 	Key ed25519.PrivateKey
+	// Dial opens the connections to the nodes; by TCP when nil.
+	Dial peer.Dialer
 	// Poll is how often a transaction's inclusion is asked for (200 ms), at first four times as often.
 	Poll time.Duration
 	// Inclusion is how long to wait for a transaction to be in a block (1 min).
@@ -87,7 +89,7 @@ func New(set Config) (*Client, error) {
 		}
 		set.Key = key
 	}
-	conn, err := dialAll(set.Network.GRPC, set.Key, set.Call)
+	conn, err := dialAll(set)
 	if err != nil {
 		return nil, err
 	}

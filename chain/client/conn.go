@@ -42,10 +42,10 @@ type failover struct {
 	answered, unanswered atomic.Uint64
 }
 
-func dialAll(list []Endpoint, key ed25519.PrivateKey, call time.Duration) (*failover, error) {
-	f := &failover{call: call}
-	for _, e := range list {
-		conn, err := dialOne(e, key)
+func dialAll(set Config) (*failover, error) {
+	f := &failover{call: set.Call}
+	for _, e := range set.Network.GRPC {
+		conn, err := dialOne(e, set.Key, set.Dial)
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
@@ -54,15 +54,15 @@ func dialAll(list []Endpoint, key ed25519.PrivateKey, call time.Duration) (*fail
 	return f, nil
 }
 
-func dialOne(e Endpoint, key ed25519.PrivateKey) (Conn, error) {
+func dialOne(e Endpoint, key ed25519.PrivateKey, dial peer.Dialer) (Conn, error) {
 	if e.Plain {
-		return peer.DialLoopbackPlain(e.Address)
+		return dial.LoopbackPlain(e.Address)
 	}
 	pin, err := hex.DecodeString(e.Identity)
 	if err != nil || len(pin) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("endpoint %s: identity is no Ed25519 key in hex", e.Address)
 	}
-	return peer.NewClient(e.Address, key, pin)
+	return dial.NewClient(e.Address, key, pin)
 }
 
 // Invoke asks the endpoints one after the other until one answers, whatever the answer. A call may so reach two

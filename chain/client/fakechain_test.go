@@ -13,13 +13,6 @@ import (
 	"testing"
 	"time"
 
-	authv1beta1 "cosmossdk.io/api/cosmos/auth/v1beta1"
-	abciv1beta1 "cosmossdk.io/api/cosmos/base/abci/v1beta1"
-	queryv1beta1 "cosmossdk.io/api/cosmos/base/query/v1beta1"
-	cmtv1beta1 "cosmossdk.io/api/cosmos/base/tendermint/v1beta1"
-	secp256k1v1 "cosmossdk.io/api/cosmos/crypto/secp256k1"
-	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
-	"cosmossdk.io/api/tendermint/p2p"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,6 +22,14 @@ import (
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	authv1beta1 "github.com/hippius/compute/api/cosmos/auth/v1beta1"
+	abciv1beta1 "github.com/hippius/compute/api/cosmos/base/abci/v1beta1"
+	queryv1beta1 "github.com/hippius/compute/api/cosmos/base/query/v1beta1"
+	cmtv1beta1 "github.com/hippius/compute/api/cosmos/base/tendermint/v1beta1"
+	secp256k1v1 "github.com/hippius/compute/api/cosmos/crypto/secp256k1"
+	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
+	"github.com/hippius/compute/api/descriptors"
+	"github.com/hippius/compute/api/tendermint/p2p"
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/internal/wallet"
 )
@@ -175,7 +176,7 @@ func (c *chain) block() {
 func (c *chain) execute(addr string, body *txv1beta1.TxBody, res *abciv1beta1.TxResponse) {
 	var answers abciv1beta1.TxMsgData
 	for i, packed := range body.GetMessages() {
-		m, err := packed.UnmarshalNew()
+		m, err := anypb.UnmarshalNew(packed, proto.UnmarshalOptions{Resolver: descriptors.Types})
 		add, ok := m.(*computev1.MsgAddSSHKey)
 		if err != nil || !ok || add.GetOwner() != addr {
 			res.Codespace, res.Code, res.RawLog = "sdk", 6, "unknown request"

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"crypto/ed25519"
+	"net"
 	"strings"
 	"testing"
 
@@ -25,6 +27,26 @@ func TestOver(t *testing.T) {
 	require.Equal(t, []int{1, 1}, []int{away.calls, here.calls})
 	require.NoError(t, c.Close())
 	require.True(t, away.closed && here.closed)
+}
+
+// Every connection, pinned or plain, is made over what Config.Dial opens.
+func TestDial(t *testing.T) {
+	t.Parallel()
+	for _, key := range []ed25519.PrivateKey{newKey(t), nil} {
+		at := serve(t, newChain(), key)
+		where := at.Address
+		at.Address = "127.0.0.1:1"
+		var asked []string
+		c, err := New(Config{Network: Network{ChainID: testChain, GRPC: []Endpoint{at}}, Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			asked = append(asked, addr)
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", where)
+		}})
+		require.NoError(t, err)
+		require.NoError(t, c.Check(t.Context()))
+		require.Equal(t, []string{"127.0.0.1:1"}, asked)
+		require.NoError(t, c.Close())
+	}
 }
 
 // madeConn is a connection made elsewhere, which answers nothing or an error.

@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"strconv"
 
-	bankv1beta1 "cosmossdk.io/api/cosmos/bank/v1beta1"
-	queryv1beta1 "cosmossdk.io/api/cosmos/base/query/v1beta1"
-
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	bankv1beta1 "github.com/hippius/compute/api/cosmos/bank/v1beta1"
+	queryv1beta1 "github.com/hippius/compute/api/cosmos/base/query/v1beta1"
 	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/core/node"

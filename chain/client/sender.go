@@ -8,8 +8,9 @@ import (
 	"sync"
 	"time"
 
-	authv1beta1 "cosmossdk.io/api/cosmos/auth/v1beta1"
 	"google.golang.org/protobuf/proto"
+
+	authv1beta1 "github.com/hippius/compute/api/cosmos/auth/v1beta1"
 )
 
 // Signer is the account that sends: a wallet.

@@ -9,14 +9,15 @@ import (
 	"strings"
 	"time"
 
-	abciv1beta1 "cosmossdk.io/api/cosmos/base/abci/v1beta1"
-	secp256k1v1 "cosmossdk.io/api/cosmos/crypto/secp256k1"
-	signingv1beta1 "cosmossdk.io/api/cosmos/tx/signing/v1beta1"
-	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	abciv1beta1 "github.com/hippius/compute/api/cosmos/base/abci/v1beta1"
+	secp256k1v1 "github.com/hippius/compute/api/cosmos/crypto/secp256k1"
+	signingv1beta1 "github.com/hippius/compute/api/cosmos/tx/signing/v1beta1"
+	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
+	"github.com/hippius/compute/api/descriptors"
 )
 
 // Result of a transaction that was carried out.
@@ -161,7 +162,7 @@ func result(r *abciv1beta1.TxResponse) (*Result, error) {
 		return nil, fmt.Errorf("transaction %s: decode result: %w", out.Hash, err)
 	}
 	for _, packed := range msgs.GetMsgResponses() {
-		m, err := packed.UnmarshalNew()
+		m, err := anypb.UnmarshalNew(packed, proto.UnmarshalOptions{Resolver: descriptors.Types})
 		if err != nil {
 			return nil, fmt.Errorf("transaction %s: decode result: %w", out.Hash, err)
 		}

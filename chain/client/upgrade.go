@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	govv1 "cosmossdk.io/api/cosmos/gov/v1"
-	upgradev1beta1 "cosmossdk.io/api/cosmos/upgrade/v1beta1"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	govv1 "github.com/hippius/compute/api/cosmos/gov/v1"
+	upgradev1beta1 "github.com/hippius/compute/api/cosmos/upgrade/v1beta1"
 )
 
 // Upgrade of the chain: at Height the nodes of the version before stop, and those that know Name go on.

@@ -86,7 +86,7 @@ func TestNodeStartsAnswersAndRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // only asked
-	plain, err := peer.DialLoopbackPlain(n.GRPCPlainAddr())
+	plain, err := peer.Dialer(nil).LoopbackPlain(n.GRPCPlainAddr())
 	if err != nil {
 		t.Fatal(err)
 	}

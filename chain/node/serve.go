@@ -46,7 +46,7 @@ func (n *Node) grpcCodec() grpc.ServerOption {
 func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
 	if n.config.GRPC != "" {
 		s := peer.NewServer(identity, peer.MaxMessage(maxRequest), peer.RatePerIdentity(callsPerSecond, callsPerSecond),
-			peer.WithLogger(n.log), peer.WithMetrics(n.observer.Metrics), peer.WithGRPC(n.grpcCodec()))
+			peer.WithLogger(n.log), peer.WithMetrics(n.observer.Peer()), peer.WithGRPC(n.grpcCodec()))
 		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
 		addr, err := n.listen(ctx, n.config.GRPC, s.Serve, func(ctx context.Context) { s.Close(ctx) })
 		if err != nil {

@@ -175,7 +175,7 @@ func (m *miner) listenTenants(ctx context.Context) (err error) {
 	if !ok {
 		return errors.New("the identity key is not Ed25519")
 	}
-	m.server = peer.NewServer(m.identity, peer.MaxMessage(maxMessage), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(m.log), peer.WithMetrics(m.observer.Metrics))
+	m.server = peer.NewServer(m.identity, peer.MaxMessage(maxMessage), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(m.log), peer.WithMetrics(m.observer.Peer()))
 	minerv1.RegisterMinerServer(m.server, console.New(console.Config{
 		ChainID: m.chain.ChainID(), Identity: identity, Driver: m.driver, Owner: m.agent.Owner, Log: m.log,
 	}))

@@ -134,7 +134,7 @@ func (s *sentinel) listenObserver(ctx context.Context) (err error) {
 }
 
 func (s *sentinel) listenKeeper(ctx context.Context) (err error) {
-	s.server = peer.NewServer(s.identity, peer.MaxMessage(maxDeal), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(s.log), peer.WithMetrics(s.observer.Metrics))
+	s.server = peer.NewServer(s.identity, peer.MaxMessage(maxDeal), peer.RatePerIdentity(callsPerSecond, callBurst), peer.WithLogger(s.log), peer.WithMetrics(s.observer.Peer()))
 	keeperv1.RegisterKeeperServer(s.server, s.keeper)
 	s.public, err = listen(ctx, s.set.Listen)
 	if err == nil {

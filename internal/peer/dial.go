@@ -26,10 +26,19 @@ const (
 	pingInterval = 30 * time.Second
 )
 
+// Dialer opens what a connection to addr (host:port) is made over, such as a WebSocket where there is no TCP. What it
+// opens need not be secure. Nil is TCP.
+type Dialer func(ctx context.Context, addr string) (net.Conn, error)
+
 // NewClient prepares a connection to the server at addr (host:port), without connecting: the first call does, and
 // the connection mends itself afterwards. The server must prove one of the pinned keys.
 func NewClient(addr string, key ed25519.PrivateKey, pinned ...ed25519.PublicKey) (*grpc.ClientConn, error) {
-	return newClient(addr, ClientCredentials(key, pinned...), dialTCP, Spoken())
+	return Dialer(nil).NewClient(addr, key, pinned...)
+}
+
+// NewClient is the function of that name over what d opens.
+func (d Dialer) NewClient(addr string, key ed25519.PrivateKey, pinned ...ed25519.PublicKey) (*grpc.ClientConn, error) {
+	return newClient(addr, ClientCredentials(key, pinned...), d, Spoken())
 }
 
 // Dial is NewClient that waits until the connection stands. It gives up at the first failed attempt, with its cause
@@ -47,9 +56,9 @@ func Dial(ctx context.Context, addr string, key ed25519.PrivateKey, pinned ed255
 	return conn, nil
 }
 
-// DialLoopbackPlain prepares an unencrypted connection to a server on this machine. An address that is not a
-// loopback address, or the word localhost, is refused.
-func DialLoopbackPlain(addr string) (*grpc.ClientConn, error) {
+// LoopbackPlain prepares an unencrypted connection to a server on this machine. An address that is not a loopback
+// address, or the word localhost, is refused.
+func (d Dialer) LoopbackPlain(addr string) (*grpc.ClientConn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w", addr, err)
@@ -61,13 +70,16 @@ func DialLoopbackPlain(addr string) (*grpc.ClientConn, error) {
 	if err != nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("address %q is not a loopback address: connections to other machines need an identity key", addr)
 	}
-	return newClient(net.JoinHostPort(host, port), insecure.NewCredentials(), dialTCP, Spoken())
+	return newClient(net.JoinHostPort(host, port), insecure.NewCredentials(), d, Spoken())
 }
 
 // errCut is a server that does not want us: with TLS 1.3 a client learns of it only after its own handshake.
 var errCut = errors.New("the server closed the connection: it does not accept this client, or is not a peer")
 
-func newClient(addr string, creds credentials.TransportCredentials, dial func(context.Context, string) (net.Conn, error), v Versions) (*grpc.ClientConn, error) {
+func newClient(addr string, creds credentials.TransportCredentials, dial Dialer, v Versions) (*grpc.ClientConn, error) {
+	if dial == nil {
+		dial = dialTCP
+	}
 	// The dialer looks names up, and asks no proxy of the environment.
 	opts := append(v.tell(),
 		grpc.WithTransportCredentials(creds),
@@ -86,11 +98,6 @@ func newClient(addr string, creds credentials.TransportCredentials, dial func(co
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
 	return conn, nil
-}
-
-func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
 }
 
 // waitReady blocks until conn stands, its first attempt failed or ctx ends.

@@ -29,7 +29,7 @@ type gate struct {
 	burst  int
 
 	versions Versions
-	metrics  *metrics
+	metrics  Metrics
 
 	mu      sync.Mutex
 	callers map[[ed25519.PublicKeySize]byte]*rate.Limiter
@@ -43,13 +43,13 @@ func newGate(set settings) *gate {
 		limit:    set.rate,
 		burst:    set.burst,
 		versions: set.versions,
-		metrics:  newMetrics(set.metrics),
+		metrics:  set.metrics,
 		callers:  make(map[[ed25519.PublicKeySize]byte]*rate.Limiter),
 	}
 }
 
 func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
-	defer func() { g.metrics.handled(info.FullMethod, err) }()
+	defer func() { g.handled(info.FullMethod, err) }()
 	defer g.contain(info.FullMethod, &err)
 	arrived(ctx)
 	ctx, err = g.admit(ctx, info.FullMethod)
@@ -60,7 +60,7 @@ func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 }
 
 func (g *gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	defer func() { g.metrics.handled(info.FullMethod, err) }()
+	defer func() { g.handled(info.FullMethod, err) }()
 	defer g.contain(info.FullMethod, &err)
 	ctx, err := g.admit(ss.Context(), info.FullMethod)
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 type limitListener struct {
 	net.Listener
 	max, maxPerHost int
-	metrics         *metrics
+	metrics         Metrics
 
 	mu    sync.Mutex
 	open  int
 	hosts map[string][]*limitedConn // oldest first
 }
 
-func newLimitListener(l net.Listener, maxConns, maxPerHost int, m *metrics) *limitListener {
+func newLimitListener(l net.Listener, maxConns, maxPerHost int, m Metrics) *limitListener {
 	return &limitListener{Listener: l, max: maxConns, maxPerHost: maxPerHost, metrics: m, hosts: make(map[string][]*limitedConn)}
 }
 
@@ -33,10 +33,10 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		}
 		c := &limitedConn{Conn: conn, from: l, host: hostOf(conn.RemoteAddr())}
 		if l.enter(c) {
-			l.metrics.connections.Inc()
+			l.metrics.Connections(1)
 			return c, nil
 		}
-		l.metrics.refused.Inc()
+		l.metrics.Refused()
 		_ = conn.Close() // refused; there is nobody to tell
 	}
 }
@@ -85,7 +85,7 @@ func (l *limitListener) remove(c *limitedConn) {
 		return
 	}
 	l.open--
-	l.metrics.connections.Dec()
+	l.metrics.Connections(-1)
 	if l.hosts[c.host] = slices.Delete(l.hosts[c.host], i, i+1); len(l.hosts[c.host]) == 0 {
 		delete(l.hosts, c.host)
 	}

@@ -316,7 +316,7 @@ func TestDialLoopbackPlain(t *testing.T) {
 		"127.0.0.1":          false,
 		"":                   false,
 	} {
-		conn, err := DialLoopbackPlain(addr)
+		conn, err := Dialer(nil).LoopbackPlain(addr)
 		if (err == nil) != ok {
 			t.Errorf("%q: %v, want ok %v", addr, err, ok)
 		}
@@ -333,7 +333,7 @@ func TestDialLoopbackPlainConnects(t *testing.T) {
 	grpc_health_v1.RegisterHealthServer(srv, p)
 	go srv.Serve(l) //nolint:errcheck // ends with Stop
 	defer srv.Stop()
-	conn, err := DialLoopbackPlain(l.Addr().String())
+	conn, err := Dialer(nil).LoopbackPlain(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -46,7 +45,7 @@ type settings struct {
 	log             *slog.Logger
 	grpc            []grpc.ServerOption
 	versions        Versions
-	metrics         prometheus.Registerer
+	metrics         Metrics
 }
 
 // Option changes a bound of NewServer.
@@ -92,9 +91,8 @@ func WithGRPC(opts ...grpc.ServerOption) Option {
 // Server is a gRPC server whose connections are bounded and whose callers have proved a key.
 type Server struct {
 	*grpc.Server
-	set     settings
-	calls   *calls
-	metrics *metrics
+	set   settings
+	calls *calls
 }
 
 // NewServer returns a server that proves key. Register services on it, then call Serve.
@@ -110,12 +108,13 @@ func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 		rate:            rate.Inf,
 		log:             slog.New(slog.DiscardHandler),
 		versions:        Spoken(),
+		metrics:         unmeasured{},
 	}
 	for _, opt := range opts {
 		opt(&set)
 	}
 	g, c := newGate(set), newCalls(set)
-	return &Server{set: set, calls: c, metrics: g.metrics, Server: grpc.NewServer(append(set.grpc,
+	return &Server{set: set, calls: c, Server: grpc.NewServer(append(set.grpc,
 		grpc.Creds(ServerCredentials(key)),
 		grpc.MaxRecvMsgSize(set.maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -137,7 +136,7 @@ func NewServer(key ed25519.PrivateKey, opts ...Option) *Server {
 
 // Serve takes connections from l, within the bounds, until Close, Stop or GracefulStop. It owns l.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.Server.Serve(newLimitListener(l, s.set.maxConns, s.set.maxConnsPerHost, s.metrics)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.Server.Serve(newLimitListener(l, s.set.maxConns, s.set.maxConnsPerHost, s.set.metrics)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve peers on %s: %w", l.Addr(), err)
 	}
 	return nil

@@ -4,11 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/hippius/compute/internal/observe"
 )
 
 // spoken makes a server that speaks other versions than this program.
@@ -82,8 +83,8 @@ func TestVersionHeader(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	s := serve(t, WithMetrics(reg), MaxConns(1, 1))
+	o := observe.New("hippius-test", "v1")
+	s := serve(t, WithMetrics(o.Peer()), MaxConns(1, 1))
 	key, _ := newKey(t)
 	c := mustDial(t, s.addr, key, s.pub)
 	if err := check(t, c, ""); err != nil {
@@ -93,7 +94,7 @@ func TestMetrics(t *testing.T) {
 	if _, err := dial(t, s.addr, other, s.pub); err == nil {
 		t.Fatal("a second connection was let in")
 	}
-	families, err := reg.Gather()
+	families, err := o.Metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strconv"
 
-	abciv1beta1 "cosmossdk.io/api/cosmos/base/abci/v1beta1"
-	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
 	"google.golang.org/protobuf/proto"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	abciv1beta1 "github.com/hippius/compute/api/cosmos/base/abci/v1beta1"
+	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
 	"github.com/hippius/compute/chain/app/apptest"
 	corevm "github.com/hippius/compute/core/vm"
 )

@@ -12,13 +12,13 @@ import (
 	"sync"
 	"time"
 
-	abciv1beta1 "cosmossdk.io/api/cosmos/base/abci/v1beta1"
-	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	abciv1beta1 "github.com/hippius/compute/api/cosmos/base/abci/v1beta1"
+	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
 	"github.com/hippius/compute/chain/app/apptest"
 	"github.com/hippius/compute/chain/client"
 )

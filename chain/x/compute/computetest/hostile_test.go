@@ -21,8 +21,8 @@ import (
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/plan"
-	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
 // hostileText is what strangers put where a name belongs.
