@@ -218,8 +218,7 @@ func TestAttackByALighthousesAddress(t *testing.T) {
 		ends = append(ends, netip.MustParseAddrPort(h))
 	}
 	check(t, f.host.Do(func() error { return f.net.SetLighthouses(ends) }))
-	var open []netip.AddrPort
-	check(t, f.host.Do(func() (err error) { open, err = f.net.Lighthouses(); return err }))
+	open := f.net.Lighthouses()
 	if !slices.Equal(open, []netip.AddrPort{good}) {
 		t.Errorf("open are %v; want %v alone", open, good)
 	}
