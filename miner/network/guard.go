@@ -59,22 +59,16 @@ func (n *Network) Guard(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	failures, last := 0, ""
+	last := ""
 	for {
 		began := time.Now()
 		settled, err := n.guardOnce(ctx, began)
-		if err == nil {
-			failures, last = 0, ""
-		} else if ctx.Err() == nil {
-			if !errors.Is(err, errUnread) {
-				failures = 0
-			} else if failures++; failures == unreadable {
-				err = errors.Join(err, n.closeAll())
-			}
-			if err.Error() != last {
-				last = err.Error()
-				n.log.Error("verify network", "error", err)
-			}
+		switch {
+		case err == nil:
+			last = ""
+		case ctx.Err() == nil && err.Error() != last:
+			last = err.Error()
+			n.log.Error("verify network", "error", err)
 		}
 		if !sleep(ctx, min(poll, leisure*time.Since(began))) {
 			return nil
@@ -122,10 +116,8 @@ func (n *Network) guardOnce(ctx context.Context, now time.Time) (settled bool, e
 	return err == nil && len(noticed) == 0, err
 }
 
-// closeAll takes all taps down. The next verification that succeeds takes them up again.
+// closeAll takes all taps down. The next verification that succeeds takes them up again. n.mu is held.
 func (n *Network) closeAll() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	var all []attached
 	for _, t := range n.known {
 		if link, err := netlink.LinkByName(t.Name); err == nil {

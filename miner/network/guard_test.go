@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -240,6 +241,7 @@ func alterations() map[string]struct {
 		"one rule of a tap":       {"nft delete rule netdev TABLE at_TAP handle $(nft -a list chain netdev TABLE at_TAP | sed -n 's/.*ether saddr.*handle //p')", "rules of chain at_TAP", true},
 		"a rule more":             {"nft insert rule inet TABLE from_machine accept", "rules of chain from_machine", true},
 		"a rule replaced":         {"nft replace rule inet TABLE to_machine handle $(nft -a list chain inet TABLE to_machine | sed -n 's/.*unasked.*handle //p') counter accept", "rules of chain to_machine", true},
+		"a set of another kind":   {"nft 'delete table inet TABLE; add table inet TABLE; add set inet TABLE private_nets { typeof vlan id; }'", "set private_nets is of another kind", true},
 		"private networks":        {"nft flush set inet TABLE private_nets", "set private_nets", true},
 		"one private network":     {"nft delete element inet TABLE private_nets '{ 10.0.0.0/8 }'", "set private_nets", true},
 		"lighthouses":             {"nft flush set inet TABLE lighthouse_ends", "set lighthouse_ends", true},
@@ -395,6 +397,32 @@ func TestStaysDownUntilRestored(t *testing.T) {
 	w.run(t, w.host, "nft", in.Replace("flush chain netdev TABLE other; delete chain netdev TABLE other"))
 	within5s(t, "the repair", func() bool { return w.state(t, x.evil.tap.Name) == whole })
 	x.honest(t, public, "restored")
+}
+
+// While nothing can be known of the rules, no tap is up; afterwards all are.
+func TestDownWhileUnread(t *testing.T) {
+	w := newWorld(t)
+	x := newTargets(t, w)
+	whole := w.state(t, x.evil.tap.Name)
+	look := func(f func(context.Context) ([]attached, []defect, error)) {
+		w.net.mu.Lock()
+		defer w.net.mu.Unlock()
+		w.net.look = f
+	}
+	var looks atomic.Int32
+	look(func(context.Context) ([]attached, []defect, error) {
+		looks.Add(1)
+		return nil, nil, unix.ENOBUFS
+	})
+	w.guard(t)
+	up := func() string { return w.run(t, w.host, "ip", "-o", "link", "show", "up") }
+	within5s(t, "the taps to go down", func() bool { return !strings.Contains(up(), w.net.prefix()) })
+	if n := looks.Load(); n < unreadable {
+		t.Errorf("they went down after %d looks, want %d", n, unreadable)
+	}
+	look(w.net.verify)
+	within5s(t, "the taps to come up", func() bool { return w.state(t, x.evil.tap.Name) == whole })
+	x.refused(t, "afterwards")
 }
 
 // A tap that others delete is gone with all that mentions it, and those that it had for neighbours serve on.

@@ -2,11 +2,13 @@ package network
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 )
 
 // maxLighthouses bounds what a hostile list can do to the kernel.
@@ -26,22 +28,13 @@ func (n *Network) readLighthouses() ([]netip.AddrPort, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nftables: %w", err)
 	}
+	_, set, _, _ := n.sets()
 	// Asked for the elements of a set that is not there, the library returns
 	// an error that cannot be told from others.
-	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return nil, fmt.Errorf("list nftables tables: %w", err)
-	}
-	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == n.table().Name }) {
+	if _, err := conn.GetSetByName(set.Table, set.Name); errors.Is(err, unix.ENOENT) {
 		return nil, nil
-	}
-	sets, err := conn.GetSets(n.table())
-	if err != nil {
-		return nil, fmt.Errorf("list sets: %w", err)
-	}
-	_, set, _, _ := n.sets()
-	if !slices.ContainsFunc(sets, func(s *nftables.Set) bool { return s.Name == set.Name }) {
-		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read lighthouses: %w", err)
 	}
 	elements, err := conn.GetSetElements(set)
 	if err != nil {

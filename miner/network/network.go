@@ -134,6 +134,8 @@ type Network struct {
 	uid   uint32
 	log   *slog.Logger
 	stats counters
+	// look is verify, but in tests.
+	look func(context.Context) ([]attached, []defect, error)
 
 	mu sync.Mutex // one change at a time; guards what follows
 	// What should be, besides cfg: the taps by their interfaces as they were made or found, and the lighthouses. It is
@@ -141,6 +143,7 @@ type Network struct {
 	known       map[string]Tap
 	lighthouses []netip.AddrPort // in order
 	torn        bool             // by Teardown
+	unread      int              // how often in a row the state could not be read
 	// wholeGen is the generation of nftables that was found whole, 0 for none, with these interfaces and their numbers.
 	wholeGen   uint32
 	wholeLinks map[string]int
@@ -166,6 +169,7 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	n := &Network{cfg: cfg, uid: uid, log: cfg.Log, known: map[string]Tap{}, wholeLinks: map[string]int{}}
+	n.look = n.verify
 	if err := n.takeOver(ctx); err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
@@ -190,7 +194,11 @@ func (n *Network) takeOver(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	_, err = n.restore(ctx, nil)
+	for range unreadable {
+		if _, err = n.restore(ctx, nil); n.unread == 0 {
+			return err
+		}
+	}
 	return err
 }
 

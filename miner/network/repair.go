@@ -66,18 +66,16 @@ func indicesOf(all []attached) map[string]int {
 	return indices
 }
 
-// errUnread: nothing is known of the state.
-var errUnread = errors.New("read the network's state")
-
 // restore verifies everything and repairs what it finds. What lets packets pass that should not is repaired while the
 // taps concerned are down; they are taken up only when everything of theirs was verified again. It gives what could not
 // be repaired, the taps of which are down if it is open. Of defects that are not open, those for which ignore is true
 // are left alone. n.mu is held.
 func (n *Network) restore(ctx context.Context, ignore func(defect) bool) ([]defect, error) {
-	all, found, err := n.verify(ctx)
+	all, found, err := n.look(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnread, err)
+		return nil, n.unreadOnce(ctx, err)
 	}
+	n.unread = 0
 	found = slices.DeleteFunc(found, func(d defect) bool { return !d.open && ignore != nil && ignore(d) })
 	if len(found) == 0 {
 		n.verifiedAt = time.Now()
@@ -87,7 +85,7 @@ func (n *Network) restore(ctx context.Context, ignore func(defect) bool) ([]defe
 	n.wholeGen = 0
 	n.log.Warn("network is not as it should be: repairing it", "found", summary(found), "taps", len(all))
 	repairErr := n.repair(all, found)
-	all, left, err := n.verify(ctx)
+	all, left, err := n.look(ctx)
 	if err != nil {
 		return found, errors.Join(repairErr, err)
 	}
@@ -107,6 +105,18 @@ func (n *Network) restore(ctx context.Context, ignore func(defect) bool) ([]defe
 	n.stats.repairs.Add(1)
 	n.log.Warn("network repaired", "found", summary(found), "taps", len(all))
 	return nil, nil
+}
+
+// unreadOnce counts that nothing is known of the state, and takes the taps down if that lasts.
+func (n *Network) unreadOnce(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	err = fmt.Errorf("read the state of the network: %w", err)
+	if n.unread++; n.unread == unreadable {
+		return errors.Join(err, n.closeAll())
+	}
+	return err
 }
 
 // maxSummary bounds how many defects a message names.

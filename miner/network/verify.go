@@ -135,12 +135,8 @@ func (r *reading) readBase(taps []Tap) error {
 			return err
 		}
 	}
-	sets, err := r.conn.GetSets(r.n.table())
-	if err != nil {
-		return fmt.Errorf("list sets of %s: %w", r.n.table().Name, err)
-	}
 	for _, s := range r.n.baseSets(taps) {
-		if err := r.compareSet(s, sets); err != nil {
+		if err := r.compareSet(s); err != nil {
 			return err
 		}
 	}
@@ -239,18 +235,20 @@ func encodeRule(rule *nftables.Rule, family nftables.TableFamily) ([]byte, error
 	return out, nil
 }
 
-func (r *reading) compareSet(should setContent, sets []*nftables.Set) error {
+func (r *reading) compareSet(should setContent) error {
 	name := should.set.Name
-	at := slices.IndexFunc(sets, func(s *nftables.Set) bool { return s.Name == name })
-	if at < 0 {
+	is, err := r.conn.GetSetByName(should.set.Table, name)
+	if errors.Is(err, unix.ENOENT) {
 		r.report("", "set %s is missing", name)
 		return nil
 	}
-	is := sets[at]
-	if is.Interval != should.set.Interval || is.IsMap != should.set.IsMap || is.Dynamic != should.set.Dynamic ||
-		is.HasTimeout || is.KeyType.Bytes != should.set.KeyType.Bytes {
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
+		return fmt.Errorf("read set %s: %w", name, errno)
+	}
+	// Any other error is of a type that the library does not know.
+	if err != nil || !sameKind(is, should.set) {
 		r.report("", "set %s is of another kind", name)
-		return nil
+		return nil //nolint:nilerr // as said
 	}
 	if should.set.Dynamic {
 		return nil
@@ -263,6 +261,11 @@ func (r *reading) compareSet(should setContent, sets []*nftables.Set) error {
 		r.report("", "elements of set %s are altered", name)
 	}
 	return nil
+}
+
+func sameKind(is, should *nftables.Set) bool {
+	return is.Interval == should.Interval && is.IsMap == should.IsMap && is.Dynamic == should.Dynamic &&
+		!is.HasTimeout && is.KeyType.Bytes == should.KeyType.Bytes
 }
 
 // contentOf gives the values of a set's elements by their keys. An interval's beginning and the end of the one before
