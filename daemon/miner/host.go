@@ -90,14 +90,27 @@ func (m *miner) openNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.network = taps{network: n, set: m.set.Taps}
-	open, err := n.Lighthouses()
-	if err != nil {
-		return err
-	}
+	m.network, m.taps = taps{network: n, set: m.set.Taps}, n
 	m.directory.open = n.SetLighthouses
-	m.directory.doors.begin(open, time.Now())
+	m.directory.doors.begin(n.Lighthouses(), time.Now())
 	return nil
+}
+
+// guardNetwork keeps taps and their rules as they should be, whatever others do to them, until ctx ends.
+func (m *miner) guardNetwork(ctx context.Context) error {
+	if m.taps == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return m.taps.Guard(ctx)
+}
+
+// networkStats are those of the guard; a fake network is always as it should be.
+func (m *miner) networkStats() network.Stats {
+	if m.taps == nil {
+		return network.Stats{Verified: time.Now()}
+	}
+	return m.taps.Stats()
 }
 
 // taps is the network as the agent sees it.

@@ -26,6 +26,7 @@ import (
 	"github.com/hippius/compute/miner/console"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/network"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -50,7 +51,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 		run.Part{Name: "chain", Stop: func(context.Context) error { return m.chain.Close() }},
 		run.Part{Name: "state", Start: m.openState, Stop: func(context.Context) error { return m.db.Close() }},
 		run.Part{Name: "observer", Start: m.listenObserver, Run: func(ctx context.Context) error { return m.observer.Serve(ctx, m.private) }},
-		run.Part{Name: "network", Start: m.openNetwork},
+		run.Part{Name: "network", Start: m.openNetwork, Run: m.guardNetwork},
 		run.Part{Name: "driver", Start: m.openDriver, Stop: func(context.Context) error { return m.driver.Close() }},
 		run.Part{Name: "images", Start: m.openImages, Stop: func(context.Context) error { m.images.Close(); return nil }},
 		run.Part{Name: "lighthouses", Run: func(ctx context.Context) error { return m.directory.follow(ctx, c.Timing.MeshEvery) }},
@@ -71,6 +72,7 @@ type miner struct {
 	db         *store.DB
 	driver     hypervisor.Driver
 	network    agent.Network
+	taps       *network.Network // nil with a fake one
 	directory  *directory
 	images     *image.Cache
 	agent      *agent.Agent

@@ -230,22 +230,22 @@ func (a *Agent) revive(ctx context.Context, u *unit, r record, info hypervisor.I
 	return a.bringUp(ctx, u, r)
 }
 
-// adopt takes a running machine over: after a restart of the agent its network
-// is made right again, and its guest listened to.
+// adopt takes a running machine over, and holds on to it: each time its network is verified, and made right if others
+// have altered it, and its guest is listened to.
 func (a *Agent) adopt(ctx context.Context, u *unit, r record, info hypervisor.Info) {
 	u.resting = false
 	if !u.adopted {
 		a.remember(u, r.vm.GetId())
 	}
-	if !u.adopted && r.local.Built != nil {
+	if r.local.Built != nil {
 		_, err := a.Network.Attach(ctx, a.port(r, r.local.Built.Limits))
-		if err == nil {
+		if err == nil && !u.adopted {
 			err = fault.Point("agent.adopted")
 		}
-		if err != nil {
-			// It runs: that is worth more than its rules being looked at now.
-			a.Log.Error("attach network of adopted machine", "vm_id", r.vm.GetId(), "error", err)
-		} else {
+		switch {
+		case err != nil: // it runs on: a tap without its rules is down
+			a.Log.Error("attach network of running machine", "vm_id", r.vm.GetId(), "error", err)
+		case !u.adopted:
 			u.adopted = true
 			a.Log.Info("machine adopted", "vm_id", r.vm.GetId(), "instance_seq", info.InstanceSeq)
 		}

@@ -30,7 +30,8 @@ func Names() []string {
 
 		"seed.written", "seed.named", "seed.removed",
 
-		"network.made", "network.filtered", "network.named", "network.up", "network.lifted", "network.deleted",
+		"network.made", "network.filtered", "network.named", "network.cleared", "network.up", "network.lifted", "network.deleted",
+		"network.closed", "network.restored",
 
 		"libvirt.disk_begun", "libvirt.disk_written", "libvirt.disk_named", "libvirt.disk_grown",
 		"libvirt.dir_made", "libvirt.defined", "libvirt.secret_set", "libvirt.created", "libvirt.limited", "libvirt.resumed",

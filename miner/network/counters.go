@@ -44,13 +44,13 @@ func (n *Network) Dropped(ctx context.Context, vm string) (map[string]uint64, er
 		}
 		return counts, nil
 	}
-	taps, err := n.sort(ctx)
+	all, err := n.sort(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range taps {
-		if t.VM == vm {
-			return counts, count(conn, n.tapChain(t), counts)
+	for _, a := range all {
+		if a.VM == vm {
+			return counts, count(conn, n.tapRules(a.Tap).chain, counts)
 		}
 	}
 	return nil, fmt.Errorf("vm %.40q has no tap: %w", vm, os.ErrNotExist)

@@ -14,8 +14,8 @@ import (
 	"github.com/hippius/compute/miner/crashpoint"
 )
 
-// childDoes is the environment variable that makes this test's program a miner's network for one call: "ensure ID" or
-// "remove ID".
+// childDoes is the environment variable that makes this test's program a miner's network for one call: "ensure ID",
+// "remove ID" or "open".
 const childDoes = "NETWORK_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -41,12 +41,14 @@ func child(what string) error {
 	if err != nil {
 		return err
 	}
-	call, id, _ := strings.Cut(what, " ")
-	if call == "remove" {
+	switch call, id, _ := strings.Cut(what, " "); call {
+	case "remove":
 		return n.Remove(ctx, id)
+	case "ensure":
+		_, err = n.Ensure(ctx, Attachment{VM: id, Tenant: "alice", BitsPerSec: 10e6})
+		return err
 	}
-	_, err = n.Ensure(ctx, Attachment{VM: id, Tenant: "alice", BitsPerSec: 10e6})
-	return err
+	return nil
 }
 
 // killedAt has another process make a call and die at a point of it. It reports whether it came there.
@@ -67,8 +69,8 @@ func (w *world) killedAt(t *testing.T, point, what string) bool {
 	return false
 }
 
-// A miner is killed with -9 at every point of making and of removing a tap. The next one makes it whole, once, and
-// removes all of it.
+// A miner is killed with -9 at every point of making a tap, of removing it, and of repairing it after all rules were
+// flushed. The next one makes it whole, once, and removes all of it. At no point is the tap up without rules.
 func TestKilledAnywhere(t *testing.T) {
 	w := newWorld(t)
 	for n, point := range crashpoint.Of("network") {
@@ -78,17 +80,33 @@ func TestKilledAnywhere(t *testing.T) {
 			w.open(t)
 			tap := w.ensure(t, id, "alice", 10e6)
 			w.wantWhole(t, tap)
+			whole := w.rules(t)
+			w.run(t, w.host, "nft", "flush", "ruleset")
+			repaired := w.killedAt(t, point, "open")
+			w.wantClosed(t, tap, whole)
+			w.open(t)
+			w.wantWhole(t, tap)
 			removed := w.killedAt(t, point, "remove "+id)
+			w.wantClosed(t, tap, whole)
 			w.open(t)
 			check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), id) }))
 			links, rules := w.run(t, w.host, "ip", "-o", "link"), w.run(t, w.host, "nft", "list", "ruleset")
 			if strings.Contains(links, tap.Name) || strings.Contains(rules, tap.Name) || strings.Contains(rules, tap.MAC) {
 				t.Errorf("left behind:\n%s\n%s", links, rules)
 			}
-			if !made && !removed {
+			if !made && !repaired && !removed {
 				t.Error("no process came to it")
 			}
 		})
+	}
+}
+
+// wantClosed looks that a tap is not there or not up, or has all its rules.
+func (w *world) wantClosed(t *testing.T, tap Tap, whole string) {
+	t.Helper()
+	up := w.run(t, w.host, "ip", "-o", "link", "show", "up")
+	if rules := w.rules(t); strings.Contains(up, tap.Name) && rules != whole {
+		t.Errorf("tap %s is up, and the rules are %s", tap.Name, rules)
 	}
 }
 

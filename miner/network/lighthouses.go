@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 )
 
 // maxLighthouses bounds what a hostile list can do to the kernel.
@@ -15,21 +16,26 @@ const maxLighthouses = 4096
 
 // Lighthouses returns the UDP endpoints machines may reach even in private
 // networks.
-func (n *Network) Lighthouses() ([]netip.AddrPort, error) {
+func (n *Network) Lighthouses() []netip.AddrPort {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.lighthouses)
+}
+
+// readLighthouses gives those that an earlier miner left in the kernel.
+func (n *Network) readLighthouses() ([]netip.AddrPort, error) {
 	conn, err := nftables.New()
 	if err != nil {
 		return nil, fmt.Errorf("nftables: %w", err)
 	}
+	_, set, _, _ := n.sets()
 	// Asked for the elements of a set that is not there, the library returns
 	// an error that cannot be told from others.
-	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return nil, fmt.Errorf("list nftables tables: %w", err)
-	}
-	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == n.table().Name }) {
+	if _, err := conn.GetSetByName(set.Table, set.Name); errors.Is(err, unix.ENOENT) {
 		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read lighthouses: %w", err)
 	}
-	_, set, _, _ := n.sets()
 	elements, err := conn.GetSetElements(set)
 	if err != nil {
 		return nil, fmt.Errorf("read lighthouses: %w", err)
@@ -70,32 +76,26 @@ func (n *Network) SetLighthouses(ends []netip.AddrPort) error {
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	before, err := n.Lighthouses()
-	if err != nil {
-		return err
-	}
+	before := n.lighthouses
 	if slices.Equal(before, want) {
 		return nil
 	}
-	conn, err := nftables.New()
+	err := n.transact(func(conn *nftables.Conn) error {
+		_, set, _, _ := n.sets()
+		conn.FlushSet(set)
+		return conn.SetAddElements(set, endpoints(want))
+	})
 	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	_, set, _, _ := n.sets()
-	conn.FlushSet(set)
-	if err := conn.SetAddElements(set, endpoints(want)); err != nil {
 		return fmt.Errorf("set lighthouses: %w", err)
 	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("set lighthouses: %w", err)
-	}
-	var errs []error
+	n.lighthouses = want
+	var gone []netip.Addr
 	for _, e := range before {
 		if !slices.Contains(want, e) {
-			errs = append(errs, forgetFlows(e.Addr()))
+			gone = append(gone, e.Addr())
 		}
 	}
-	return errors.Join(errs...)
+	return forgetFlows(gone...)
 }
 
 func within(addr netip.Addr, nets []netip.Prefix) bool {

@@ -25,12 +25,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"os/user"
 	"regexp"
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -130,18 +130,33 @@ type Tap struct {
 // Network makes and removes taps. Its methods may be called concurrently, from
 // processes in the network namespace New was called in.
 type Network struct {
-	cfg Config
-	uid uint32
-	log *slog.Logger
-	mu  sync.Mutex // one change at a time
+	cfg   Config
+	uid   uint32
+	log   *slog.Logger
+	stats counters
+	// look is verify, but in tests.
+	look func(context.Context) ([]attached, []defect, error)
+
+	mu sync.Mutex // one change at a time; guards what follows
+	// What should be, besides cfg: the taps by their interfaces as they were made or found, and the lighthouses. It is
+	// in the kernel too, and a new miner finds it there; here others cannot alter it.
+	known       map[string]Tap
+	lighthouses []netip.AddrPort // in order
+	torn        bool             // by Teardown
+	unread      int              // how often in a row the state could not be read
+	// wholeGen is the generation of nftables that was found whole, 0 for none, with these interfaces and their numbers.
+	wholeGen   uint32
+	wholeLinks map[string]int
+	readAt     time.Time            // when rules were last compared
+	verifiedAt time.Time            // when everything was last found or made whole
+	noticed    map[defect]time.Time // by Guard and not repaired yet, since when
 }
 
 // ErrFull is returned when the pool has no /30 left.
 var ErrFull = errors.New("no address left in the pool")
 
-// New takes over what an earlier miner of the same tag left, lays the rules
-// anew in one step that no packet falls between, and switches IPv4 forwarding
-// on. It needs root.
+// New takes over what an earlier miner of the same tag left, switches IPv4 forwarding on and lays the rules. What is
+// whole is left as it is. What is not is repaired as Guard does: with the taps down. It needs root.
 func New(ctx context.Context, cfg Config) (*Network, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("network: %w", err)
@@ -153,18 +168,38 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
-	n := &Network{cfg: cfg, uid: uid, log: cfg.Log}
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o600); err != nil {
-		return nil, fmt.Errorf("network: switch forwarding on: %w", err)
-	}
-	taps, err := n.sort(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("network: %w", err)
-	}
-	if err := n.layTables(taps); err != nil {
+	n := &Network{cfg: cfg, uid: uid, log: cfg.Log, known: map[string]Tap{}, wholeLinks: map[string]int{}}
+	n.look = n.verify
+	if err := n.takeOver(ctx); err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
 	return n, nil
+}
+
+func (n *Network) takeOver(ctx context.Context) (err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lighthouses, err = n.readLighthouses(); err != nil {
+		return err
+	}
+	all, err := n.sort(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		n.known[a.Name] = a.Tap
+	}
+	if len(all) == 0 { // nothing that could pass, and nothing to repair
+		if err := errors.Join(n.layBase(nil), forward()); err != nil {
+			return err
+		}
+	}
+	for range unreadable {
+		if _, err = n.restore(ctx, nil); n.unread == 0 {
+			return err
+		}
+	}
+	return err
 }
 
 func lookupUser(name string) (uint32, error) {
@@ -179,21 +214,31 @@ func lookupUser(name string) (uint32, error) {
 	return uint32(uid), nil
 }
 
-// Ensure connects a machine, or brings its connection to what is asked. It is
-// to be called again once the machine has started: libvirt replaces the queue of
-// a tap it opens, and the cap on what arrives with it. A
-// machine that comes under another tenant gets another tap, and nothing of
-// what the former one had open reaches it.
+// Ensure connects a machine, or brings its connection to what is asked, and verifies all that it sets, for all machines
+// and for this one: what others have changed is repaired as Guard does. What was verified less than three seconds ago is not
+// looked at again, so it may be called often, and for each machine.
+//
+// It is to be called again once the machine has started: libvirt replaces the queue of a tap it opens, and the cap on
+// what arrives with it. A machine that comes under another tenant gets another tap, and nothing of what the former one
+// had open reaches it.
 func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 	if err := a.validate(); err != nil {
 		return Tap{}, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	taps, err := n.sort(ctx)
+	if t, ok := n.recap(a); ok && n.isVerified() {
+		return t, nil
+	}
+	left, restoreErr := n.restore(ctx, func(d defect) bool { return d.tap != "" && n.known[d.tap].VM != a.VM })
+	if restoreErr != nil && len(left) == 0 {
+		return Tap{}, restoreErr
+	}
+	all, err := n.sort(ctx)
 	if err != nil {
 		return Tap{}, err
 	}
+	taps := tapsOf(all)
 	for _, t := range taps {
 		if t.VM != a.VM {
 			continue
@@ -204,11 +249,17 @@ func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 			}
 			break
 		}
+		if concerned(t, left, isAny) {
+			return Tap{}, restoreErr
+		}
 		if t.BitsPerSec == a.BitsPerSec {
-			return t, n.reshape(t) // a named tap is complete, but for what others do to it
+			return t, nil
 		}
 		t.BitsPerSec = a.BitsPerSec
-		return t, n.finish(t)
+		return t, n.complete(t)
+	}
+	if slices.ContainsFunc(left, func(d defect) bool { return d.tap == "" }) {
+		return Tap{}, restoreErr
 	}
 	t, err := n.plan(a, taps)
 	if err != nil {
@@ -220,17 +271,52 @@ func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 	return t, nil
 }
 
+// recent is how long what was verified is taken to be so still: machines are looked at together.
+const recent = poll + time.Second
+
+// isVerified tells whether everything was verified a moment ago, and no rule has changed since.
+func (n *Network) isVerified() bool {
+	gen, err := generation()
+	return err == nil && gen == n.wholeGen && time.Since(n.verifiedAt) < recent
+}
+
+// recap sets the cap of an attachment's tap anew. It tells whether there is one that is up and the same otherwise.
+func (n *Network) recap(a Attachment) (Tap, bool) {
+	for _, t := range n.known {
+		if t.VM != a.VM || t.Tenant != a.Tenant || t.BitsPerSec != a.BitsPerSec {
+			continue
+		}
+		link, err := netlink.LinkByName(t.Name)
+		return t, err == nil && isUp(link) && shape(link, t.BitsPerSec) == nil
+	}
+	return Tap{}, false
+}
+
+// complete finishes a tap, and remembers it.
+func (n *Network) complete(t Tap) error {
+	if err := n.finish(t); err != nil {
+		return err
+	}
+	n.known[t.Name] = t
+	link, err := netlink.LinkByName(t.Name)
+	if err != nil {
+		return fmt.Errorf("tap %s: %w", t.Name, err)
+	}
+	n.wholeLinks[t.Name] = link.Attrs().Index
+	return nil
+}
+
 // Remove disconnects a machine; one that has no connection is no error.
 func (n *Network) Remove(ctx context.Context, vm string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	taps, err := n.sort(ctx)
+	all, err := n.sort(ctx)
 	if err != nil {
 		return err
 	}
-	for _, t := range taps {
-		if t.VM == vm {
-			return n.remove(t)
+	for _, a := range all {
+		if a.VM == vm {
+			return n.remove(a.Tap)
 		}
 	}
 	return nil
@@ -240,7 +326,8 @@ func (n *Network) Remove(ctx context.Context, vm string) error {
 func (n *Network) List(ctx context.Context) ([]Tap, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.sort(ctx)
+	all, err := n.sort(ctx)
+	return tapsOf(all), err
 }
 
 // Teardown disconnects all machines and removes every trace of this miner but
@@ -249,20 +336,21 @@ func (n *Network) List(ctx context.Context) ([]Tap, error) {
 func (n *Network) Teardown(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	taps, err := n.sort(ctx)
+	n.torn = true
+	all, err := n.sort(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, t := range taps {
-		errs = append(errs, n.remove(t))
+	for _, a := range all {
+		errs = append(errs, n.remove(a.Tap))
 	}
 	return errors.Join(append(errs, n.removeTables())...)
 }
 
 // sort lists our taps and deletes those that a crash left without a name tag:
-// no machine was told of them.
-func (n *Network) sort(ctx context.Context) ([]Tap, error) {
+// no machine was told of them. Of one that others removed nothing stays.
+func (n *Network) sort(ctx context.Context) ([]attached, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -270,21 +358,35 @@ func (n *Network) sort(ctx context.Context) ([]Tap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	var taps []Tap
+	var all []attached
+	there := make(map[string]bool)
 	for _, link := range links {
 		attrs := link.Attrs()
 		if !n.ours(attrs.Name) {
 			continue
 		}
-		t, err := n.readTap(attrs.Name, attrs.Alias)
-		if err != nil {
-			n.log.Warn("removing an interface nobody uses", "interface", attrs.Name, "err", err)
+		there[attrs.Name] = true
+		t, ok := n.known[attrs.Name]
+		var unnamed error
+		if !ok {
+			t, unnamed = n.readTap(attrs.Name, attrs.Alias)
+		}
+		if unnamed != nil {
+			n.log.Warn("removing an interface nobody uses", "interface", attrs.Name, "error", unnamed)
 			if err := netlink.LinkDel(link); err != nil {
 				return nil, fmt.Errorf("delete interface %s: %w", attrs.Name, err)
 			}
 			continue
 		}
-		taps = append(taps, t)
+		all = append(all, attached{t, link})
 	}
-	return taps, nil
+	for name, t := range n.known {
+		if !there[name] {
+			n.log.Warn("the tap of a VM is gone", "interface", name, "vm_id", t.VM)
+			if err := n.remove(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
 }

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
-	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,10 +54,10 @@ func (n *Network) connections() *nftables.Set {
 	}
 }
 
-// layTables replaces all rules of this miner by those for the given taps, in
-// one transaction. The lighthouses that were known stay.
-func (n *Network) layTables(taps []Tap) error {
-	lights, err := n.Lighthouses()
+// transact has the kernel make all the changes that fill asks for, or none. What was verified before is so afterwards,
+// if nobody else changed rules meanwhile. n.mu is held.
+func (n *Network) transact(fill func(*nftables.Conn) error) error {
+	before, err := generation()
 	if err != nil {
 		return err
 	}
@@ -66,176 +65,141 @@ func (n *Network) layTables(taps []Tap) error {
 	if err != nil {
 		return fmt.Errorf("nftables: %w", err)
 	}
-	table := n.table()
-	// Adding first makes deleting work whether it existed or not.
-	conn.AddTable(table)
-	conn.DelTable(table)
-	conn.AddTable(table)
-	private, lighthouses, tenants, neighbours := n.sets()
-	var tapTenants, tapNeighbours []nftables.SetElement
-	for _, t := range taps {
-		tapTenants, tapNeighbours = append(tapTenants, t.tenantElement()), append(tapNeighbours, t.neighbourElement())
+	if err := errors.Join(fill(conn), conn.Flush()); err != nil {
+		return err
 	}
-	for _, s := range []struct {
-		set      *nftables.Set
-		elements []nftables.SetElement
-	}{
-		{private, intervals(n.cfg.Private)},
-		{lighthouses, endpoints(lights)},
-		{tenants, tapTenants},
-		{neighbours, tapNeighbours},
-	} {
-		if err := conn.AddSet(s.set, s.elements); err != nil {
-			return fmt.Errorf("nftables set %s: %w", s.set.Name, err)
-		}
-	}
-	if err := conn.AddSet(n.connections(), nil); err != nil {
-		return fmt.Errorf("nftables set %s: %w", setConnections, err)
-	}
-	n.layChains(conn)
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("lay nftables rules: %w", err)
-	}
-	for _, t := range taps {
-		if err := n.finish(t); err != nil {
-			return err
-		}
+	if after, err := generation(); err == nil && before == n.wholeGen && after == before+1 {
+		n.wholeGen = after
 	}
 	return nil
 }
 
-// layChains adds the rules that are the same for all machines. Each hook takes
-// notice of our taps alone, whatever else the host forwards.
-func (n *Network) layChains(conn *nftables.Conn) {
+// transactIfThere is transact for removals: what is not there is no error.
+func (n *Network) transactIfThere(fill func(*nftables.Conn) error) error {
+	if err := n.transact(fill); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// layBase replaces the rules that are the same for all machines, and the sets of all taps, in one transaction that no
+// packet falls between.
+func (n *Network) layBase(taps []Tap) error {
 	table := n.table()
-	open := nftables.ChainPolicyAccept
-	plain := func(name string) *nftables.Chain {
-		return conn.AddChain(&nftables.Chain{Table: table, Name: name})
-	}
-	hook := func(name string, kind nftables.ChainType, at *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
-		return conn.AddChain(&nftables.Chain{Table: table, Name: name, Type: kind, Hooknum: at, Priority: priority, Policy: &open})
-	}
-	add := func(chain *nftables.Chain, why string, parts ...[]expr.Any) {
-		rule := &nftables.Rule{Table: table, Chain: chain, Exprs: join(parts...)}
-		if why != "" {
-			rule.UserData = userdata.AppendString(nil, userdata.TypeComment, why)
+	err := n.transact(func(conn *nftables.Conn) error {
+		// Adding first makes deleting work whether it existed or not.
+		conn.AddTable(table)
+		conn.DelTable(table)
+		conn.AddTable(table)
+		for _, s := range n.baseSets(taps) {
+			if err := conn.AddSet(s.set, s.elements); err != nil {
+				return fmt.Errorf("set %s: %w", s.set.Name, err)
+			}
 		}
-		conn.AddRule(rule)
+		chains := n.baseChains()
+		for _, c := range chains { // first all of them: rules jump to others
+			conn.AddChain(c.chain)
+		}
+		for _, c := range chains {
+			c.lay(conn)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("lay nftables rules: %w", err)
 	}
-	prefix := n.prefix()
-	outbound, between, inbound := plain("from_machine"), plain("between_machines"), plain("to_machine")
-
-	add(outbound, "", outIs(prefix), jump(between.Name))
-	add(outbound, "", answers(), accept())
-	add(outbound, DroppedConnections, isNew(), openBySource(setConnections, n.cfg.Connections), drop())
-	add(outbound, "", protocol(unix.IPPROTO_UDP), inSetDestination(setLighthouses), accept())
-	add(outbound, DroppedPrivate, destinationIn(setPrivate), drop())
-	add(outbound, DroppedMail, protocol(unix.IPPROTO_TCP), destinationPort(25), drop())
-	add(outbound, "", accept())
-
-	add(between, "", markTenant())
-	add(between, "", sameTenant(), protocol(unix.IPPROTO_UDP), bothPorts(meshPort), accept())
-	add(between, DroppedNeighbour, drop())
-
-	add(inbound, "", answers(), accept())
-	add(inbound, DroppedInbound, drop())
-
-	forward := hook("forwarding", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
-	add(forward, "", inIs(prefix), jump(outbound.Name))
-	add(forward, "", outIs(prefix), jump(inbound.Name))
-
-	input := hook("arriving", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
-	add(input, "", inIs(prefix), answers(), accept())
-	add(input, DroppedHost, inIs(prefix), drop())
-	// What calls a machine before the machine called it, as both ends of a direct tunnel do. Taken in, it would stand in
-	// the kernel's table as a flow of the host's, and the machine's own call to the same place would get another port than
-	// the one that it is known by.
-	add(input, DroppedEarly, inIsNot("lo"), protocol(unix.IPPROTO_UDP), destinationPort(meshPort), isNew(), drop())
-
-	leaving := hook("leaving", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
-	add(leaving, "", sourceIn(n.cfg.Pool), outIsNot(prefix), []expr.Any{&expr.Masq{}})
+	return nil
 }
 
 // layTap adds what concerns one tap: it is nobody's before, and from then on
 // lets only its own guest speak. Done again, it replaces what was.
 func (n *Network) layTap(t Tap) error {
-	conn, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
 	_, _, tenants, neighbours := n.sets()
-	if err := errors.Join(
-		conn.SetAddElements(tenants, []nftables.SetElement{t.tenantElement()}),
-		conn.SetAddElements(neighbours, []nftables.SetElement{t.neighbourElement()}),
-	); err != nil {
-		return fmt.Errorf("tap %s: %w", t.Name, err)
-	}
-	table := conn.AddTable(n.tapTable())
-	chain := conn.AddChain(n.tapChain(t))
-	conn.FlushChain(chain)
-	add := func(why string, parts ...[]expr.Any) {
-		rule := &nftables.Rule{Table: table, Chain: chain, Exprs: join(parts...)}
-		if why != "" {
-			rule.UserData = userdata.AppendString(nil, userdata.TypeComment, why)
-		}
-		conn.AddRule(rule)
-	}
-	mac, guest := MAC(t.VM), t.Guest.Addr()
-	add(DroppedSpoofed, sourceMACIsNot(mac), drop())
-	add("", etherType(unix.ETH_P_ARP), arpSender(mac, guest), accept())
-	if t.BitsPerSec > 0 {
-		add(DroppedBandwidth, etherType(unix.ETH_P_IP), sourceIs(guest), faster(t.BitsPerSec/8), drop())
-	}
-	add("", etherType(unix.ETH_P_IP), sourceIs(guest), accept())
-	add(DroppedSpoofed, drop())
-	if err := conn.Flush(); err != nil {
+	err := n.transact(func(conn *nftables.Conn) error {
+		conn.AddTable(n.tapTable())
+		rules := n.tapRules(t)
+		conn.FlushChain(conn.AddChain(rules.chain))
+		rules.lay(conn)
+		return errors.Join(
+			conn.SetAddElements(tenants, []nftables.SetElement{t.tenantElement()}),
+			conn.SetAddElements(neighbours, []nftables.SetElement{t.neighbourElement()}),
+		)
+	})
+	if err != nil {
 		return fmt.Errorf("lay rules of tap %s: %w", t.Name, err)
 	}
 	return nil
 }
 
-func (n *Network) tapChain(t Tap) *nftables.Chain {
-	refuse := nftables.ChainPolicyDrop
-	return &nftables.Chain{
-		Table: n.tapTable(), Name: "at_" + t.Name, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityFilter,
-		Policy: &refuse, Device: t.Name,
+// together is how many taps' rules are laid in one transaction: each costs the kernel a wait, and more would not fit
+// into its buffers.
+const together = 16
+
+// relayTaps makes the rules at some taps anew, however they were altered. The taps must be down.
+func (n *Network) relayTaps(taps []Tap) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("nftables: %w", err)
 	}
+	r := reading{conn: conn, n: n}
+	chains, err := r.chains(n.tapTable())
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(taps, together) {
+		err := n.transact(func(conn *nftables.Conn) error {
+			conn.AddTable(n.tapTable())
+			for _, t := range some {
+				if c := n.tapRules(t).chain; chains[c.Name] != nil {
+					conn.DelChain(c)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("lift rules of taps: %w", err)
+		}
+		err = n.transact(func(conn *nftables.Conn) error {
+			for _, t := range some {
+				rules := n.tapRules(t)
+				conn.AddChain(rules.chain)
+				rules.lay(conn)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("lay rules of taps: %w", err)
+		}
+	}
+	return nil
 }
 
 // liftTap removes what layTap added, each part by itself: none need be there.
 func (n *Network) liftTap(t Tap) error {
 	_, _, tenants, neighbours := n.sets()
-	var errs []error
-	for _, part := range []func(*nftables.Conn) error{
-		func(c *nftables.Conn) error {
+	err := errors.Join(
+		n.transactIfThere(func(c *nftables.Conn) error {
 			return c.SetDeleteElements(tenants, []nftables.SetElement{t.tenantElement()})
-		},
-		func(c *nftables.Conn) error {
+		}),
+		n.transactIfThere(func(c *nftables.Conn) error {
 			return c.SetDeleteElements(neighbours, []nftables.SetElement{t.neighbourElement()})
-		},
-		func(c *nftables.Conn) error { c.DelChain(n.tapChain(t)); return nil },
-	} {
-		conn, err := nftables.New()
-		if err == nil {
-			err = errors.Join(part(conn), conn.Flush())
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("lift rules of tap %s: %w", t.Name, err))
-		}
+		}),
+		n.transactIfThere(func(c *nftables.Conn) error { c.DelChain(n.tapRules(t).chain); return nil }),
+	)
+	if err != nil {
+		return fmt.Errorf("lift rules of tap %s: %w", t.Name, err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // forgetCount of what a machine has open: the kernel does it by itself, but
 // only some time after the last flow has ended.
 func (n *Network) forgetCount(t Tap) error {
-	conn, err := nftables.New()
-	if err == nil {
-		guest := t.Guest.Addr().As4()
-		err = errors.Join(conn.SetDeleteElements(n.connections(), []nftables.SetElement{{Key: guest[:]}}), conn.Flush())
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	guest := t.Guest.Addr().As4()
+	err := n.transactIfThere(func(c *nftables.Conn) error {
+		return c.SetDeleteElements(n.connections(), []nftables.SetElement{{Key: guest[:]}})
+	})
+	if err != nil {
 		return fmt.Errorf("forget connections of tap %s: %w", t.Name, err)
 	}
 	return nil
@@ -245,12 +209,7 @@ func (n *Network) forgetCount(t Tap) error {
 func (n *Network) removeTables() error {
 	var errs []error
 	for _, table := range []*nftables.Table{n.table(), n.tapTable()} {
-		conn, err := nftables.New()
-		if err == nil {
-			conn.DelTable(table)
-			err = conn.Flush()
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := n.transactIfThere(func(c *nftables.Conn) error { c.DelTable(table); return nil }); err != nil {
 			errs = append(errs, fmt.Errorf("remove table %s: %w", table.Name, err))
 		}
 	}

@@ -9,8 +9,6 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -43,7 +41,8 @@ func (n *Network) prefix() string {
 }
 
 func (n *Network) ours(name string) bool {
-	return regexp.MustCompile(`^` + n.prefix() + `[0-9a-f]{6}$`).MatchString(name)
+	rest, ok := strings.CutPrefix(name, n.prefix())
+	return ok && len(rest) == 6 && strings.Trim(rest, "0123456789abcdef") == ""
 }
 
 // MAC returns the guest's address: a function of the machine, so that it is
@@ -146,7 +145,7 @@ func (n *Network) create(t Tap) error {
 	if err := fault.Point("network.made"); err != nil {
 		return err
 	}
-	return n.finish(t)
+	return n.complete(t)
 }
 
 // finish brings an existing tap to what it should be, from wherever a crash or
@@ -156,29 +155,15 @@ func (n *Network) finish(t Tap) error {
 	if err != nil {
 		return fmt.Errorf("tap %s: %w", t.Name, err)
 	}
-	fresh := link.Attrs().Alias == ""
-	// Machines have no IPv6, and the host is not to be reached by it.
-	off := filepath.Join("/proc/sys/net/ipv6/conf", t.Name, "disable_ipv6")
-	if err := os.WriteFile(off, []byte("1"), 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("tap %s: %w", t.Name, err)
-	}
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: t.Host.Addr().AsSlice(), Mask: net.CIDRMask(t.Host.Bits(), 32)}}
-	if err := netlink.AddrReplace(link, addr); err != nil {
-		return fmt.Errorf("address %s on tap %s: %w", t.Host, t.Name, err)
-	}
+	a := attached{t, link}
 	if err := n.layTap(t); err != nil {
 		return err
 	}
 	if err := fault.Point("network.filtered"); err != nil {
 		return err
 	}
-	if err := shape(link, t.BitsPerSec); err != nil {
-		return fmt.Errorf("cap tap %s: %w", t.Name, err)
-	}
-	if fresh {
-		if err := forgetFlows(t.Guest.Addr()); err != nil {
-			return err
-		}
+	if err := n.settle(a); err != nil {
+		return err
 	}
 	if err := netlink.LinkSetAlias(link, t.alias()); err != nil {
 		return fmt.Errorf("name tap %s: %w", t.Name, err)
@@ -186,61 +171,88 @@ func (n *Network) finish(t Tap) error {
 	if err := fault.Point("network.named"); err != nil {
 		return err
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
-		return fmt.Errorf("switch tap %s on: %w", t.Name, err)
-	}
-	return fault.Point("network.up")
+	return n.raise([]attached{a})
 }
 
-// remove takes the tap and all that mentions it away. The flows go last: while
-// the tap is there, packets would bring them back.
+// settle gives an interface its switches, its address and its cap.
+func (n *Network) settle(a attached) error {
+	for _, s := range a.sysctls() {
+		if err := s.set(); err != nil {
+			return fmt.Errorf("tap %s: %w", a.Name, err)
+		}
+	}
+	addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.Host.Addr().AsSlice(), Mask: net.CIDRMask(a.Host.Bits(), 32)}}
+	if err := netlink.AddrReplace(a.link, addr); err != nil {
+		return fmt.Errorf("address %s on tap %s: %w", a.Host, a.Name, err)
+	}
+	if err := shape(a.link, a.BitsPerSec); err != nil {
+		return fmt.Errorf("cap tap %s: %w", a.Name, err)
+	}
+	return nil
+}
+
+// remove takes the tap and all that mentions it away. It is down before its rules go. The flows go last: while the tap
+// is there, packets would bring them back.
 func (n *Network) remove(t Tap) error {
-	errs := []error{n.liftTap(t), fault.Point("network.lifted")}
 	link, err := netlink.LinkByName(t.Name)
 	var absent netlink.LinkNotFoundError
 	switch {
 	case errors.As(err, &absent):
+		link = nil
 	case err != nil:
-		errs = append(errs, fmt.Errorf("tap %s: %w", t.Name, err))
+		return fmt.Errorf("tap %s: %w", t.Name, err)
 	default:
-		if err := netlink.LinkDel(link); err != nil {
+		if err := n.close([]attached{{t, link}}); err != nil {
+			return err
+		}
+	}
+	errs := []error{n.liftTap(t), fault.Point("network.lifted")}
+	if link != nil {
+		if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 			errs = append(errs, fmt.Errorf("delete tap %s: %w", t.Name, err))
 		}
 		errs = append(errs, fault.Point("network.deleted"))
 	}
+	delete(n.known, t.Name)
+	delete(n.wholeLinks, t.Name)
 	return errors.Join(append(errs, forgetFlows(t.Guest.Addr()), n.forgetCount(t))...)
 }
 
-// forgetFlows removes what the kernel remembers of connections from and to an
-// address: the next one to have it would inherit them.
-func forgetFlows(addr netip.Addr) error {
-	for _, end := range []netlink.ConntrackFilterType{netlink.ConntrackOrigSrcIP, netlink.ConntrackOrigDstIP} {
-		filter := &netlink.ConntrackFilter{}
-		if err := filter.AddIP(end, addr.AsSlice()); err != nil {
-			return fmt.Errorf("forget flows of %s: %w", addr, err)
-		}
-		if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, filter); err != nil {
-			return fmt.Errorf("forget flows of %s: %w", addr, err)
-		}
+// forgetFlows removes what the kernel remembers of connections from and to some
+// addresses: the next one to have it would inherit them.
+func forgetFlows(addrs ...netip.Addr) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	of := make(flowsOf, len(addrs))
+	for _, a := range addrs {
+		of[a] = true
+	}
+	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, of); err != nil {
+		return fmt.Errorf("forget flows of %s: %w", addrs[:min(4, len(addrs))], err)
 	}
 	return nil
 }
 
-// reshape puts the cap of a tap back.
-func (n *Network) reshape(t Tap) error {
-	link, err := netlink.LinkByName(t.Name)
-	if err != nil {
-		return fmt.Errorf("tap %s: %w", t.Name, err)
+// flowsOf matches connections that some addresses opened, or that were opened to them.
+type flowsOf map[netip.Addr]bool
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (f flowsOf) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	for _, ip := range []net.IP{flow.Forward.SrcIP, flow.Forward.DstIP} {
+		if addr, ok := netip.AddrFromSlice(ip); ok && f[addr.Unmap()] {
+			return true
+		}
 	}
-	if err := shape(link, t.BitsPerSec); err != nil {
-		return fmt.Errorf("cap tap %s: %w", t.Name, err)
-	}
-	return nil
+	return false
 }
+
+// capHandle is the number of the queue that caps what arrives at a guest.
+const capHandle = 1 << 16
 
 // shape caps what arrives at the guest with a token bucket; 0 removes it.
 func shape(link netlink.Link, bits uint64) error {
-	attrs := netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT}
+	attrs := netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: capHandle, Parent: netlink.HANDLE_ROOT}
 	if bits == 0 {
 		err := netlink.QdiscDel(&netlink.Tbf{QdiscAttrs: attrs})
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
