@@ -56,7 +56,7 @@ func (c *command) printBilling(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	m, err := s.chain.Meter(ctx, s.address)
+	m, err := s.chain.Statement(ctx, s.address)
 	if err != nil {
 		return err
 	}
@@ -65,9 +65,9 @@ func (c *command) printBilling(ctx context.Context) error {
 		return err
 	}
 	v := billingView{
-		AccountAddress: s.address, Balance: m.GetBalanceUcredit(), Accrued: m.GetAccruedUcredit(),
-		Rate: m.GetUcreditPerHour(), Holdback: m.GetHoldbackUcredit(), Consumed: m.GetMeter().GetConsumed(), Fees: account.GetFeesSincePurchase(),
-		RunwaySeconds: m.GetRunwaySeconds(), Charged: m.GetHasRunway(), RanOutAt: m.GetMeter().GetRanOutAt(), AsOfBlock: m.GetBlockTime(),
+		AccountAddress: s.address, Balance: m.Balance, Accrued: m.Accrued,
+		Rate: m.PerHour, Holdback: m.Holdback, Consumed: m.Meter.Consumed, Fees: account.FeesSincePurchase,
+		RunwaySeconds: m.RunwaySeconds, Charged: m.HasRunway, RanOutAt: m.Meter.RanOutAt, AsOfBlock: m.BlockTime,
 	}
 	if owed := v.Accrued + v.Holdback; v.Balance > owed {
 		v.SpendableNow = v.Balance - owed
@@ -135,7 +135,7 @@ func (c *command) buyWithUhip(ctx context.Context, ucredit uint64, reference str
 	if err != nil {
 		return err
 	}
-	uhip, err := credit.Cost(ucredit, p.Credits.GetUhipPerCredit())
+	uhip, err := credit.Cost(ucredit, p.UhipPerCredit)
 	if err != nil {
 		return usagef("%s credits are more than can be bought at once", credit.Format(ucredit))
 	}

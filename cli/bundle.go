@@ -12,6 +12,7 @@ import (
 	"github.com/hippius/compute/cli/deal"
 	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/cert"
 )
@@ -27,11 +28,12 @@ const (
 
 // maker makes the secret bundles of one VM's instances.
 type maker struct {
-	vmID, name string
-	addr       netip.Addr
-	mesh       *ca.Authority
-	host       *hostkey.CA
-	now        time.Time
+	id   vm.ID
+	name string
+	addr netip.Addr
+	mesh *ca.Authority
+	host *hostkey.CA
+	now  time.Time
 }
 
 // bundle makes instance seq: its keys are random, its certificates the tenant's.
@@ -54,13 +56,13 @@ func (m maker) bundle(seq uint32) (instance.Bundle, deal.Public, error) {
 	if err != nil {
 		return instance.Bundle{}, deal.Public{}, fmt.Errorf("mesh certificate of instance %d: %w", seq, err)
 	}
-	host, err := m.host.Issue(rand.Reader, m.vmID, seq, []string{m.vmID, m.addr.String(), m.name},
+	host, err := m.host.Issue(rand.Reader, m.id, seq, []string{string(m.id), m.addr.String(), m.name},
 		m.now.Add(-ca.Backdate), m.now.Add(certLife))
 	if err != nil {
 		return instance.Bundle{}, deal.Public{}, err
 	}
 	b := instance.Bundle{
-		VMID: m.vmID, Seq: seq,
+		VMID: m.id, Seq: seq,
 		ProofKey:    guestPriv.Seed(),
 		MeshCA:      string(m.mesh.Certificate().PEM()),
 		MeshCert:    string(cert.PEM()),

@@ -14,18 +14,19 @@ import (
 
 	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/cert"
 )
 
-func newMaker(t *testing.T, vmID string) maker {
+func newMaker(t *testing.T, id vm.ID) maker {
 	t.Helper()
 	w, err := wallet.FromPhrase(testPhrase)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := w.HostCASeed(vmID)
+	seed, err := w.HostCASeed(string(id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func newMaker(t *testing.T, vmID string) maker {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	return maker{vmID: vmID, name: "web-1", addr: mustAddr(t, 7, 2), mesh: authority(t, w, 7, now), host: host, now: now}
+	return maker{id: id, name: "web-1", addr: mustAddr(t, 7, 2), mesh: authority(t, w, 7, now), host: host, now: now}
 }
 
 const testVM = "00112233445566778899aabbccddeeff"

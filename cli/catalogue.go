@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	"github.com/hippius/compute/core/credit"
+	"github.com/hippius/compute/core/plan"
 )
 
 type planView struct {
@@ -24,12 +24,12 @@ type planView struct {
 	StoppedPerHour     uint64 `json:"stopped_ucredit_per_hour"`
 }
 
-func viewPlan(p *marketplacev1.PlanPrice) planView {
-	l := p.GetPlan()
+func viewPlan(p plan.Priced) planView {
+	l := p.Plan
 	return planView{
-		Name: l.GetName(), VCPUs: l.GetVcpus(), MemoryMiB: l.GetMemoryMib(), DiskGiB: l.GetDiskGib(),
-		IOPS: l.GetIops(), DiskBytesPerSecond: l.GetDiskBytesPerSecond(), NetworkBitsPerSec: l.GetNetworkBitsPerSecond(),
-		RunningPerHour: p.GetRunningUcreditPerHour(), StoppedPerHour: p.GetStoppedUcreditPerHour(),
+		Name: l.Name, VCPUs: l.VCPUs, MemoryMiB: l.MemoryMiB, DiskGiB: l.DiskGiB,
+		IOPS: l.IOPS, DiskBytesPerSecond: l.DiskBytesPerSecond, NetworkBitsPerSec: l.NetworkBitsPerSecond,
+		RunningPerHour: p.Rates.Running, StoppedPerHour: p.Rates.Stopped,
 	}
 }
 
@@ -103,9 +103,9 @@ func (c *command) image() *cobra.Command {
 			views := make([]imageView, 0, len(images))
 			for _, i := range images {
 				views = append(views, imageView{
-					Name: i.GetName(), OS: i.GetOs(), Version: i.GetVersion(), User: i.GetUser(), Arch: i.GetArch(),
-					MinDiskGiB: (i.GetVirtualSizeBytes() + gib - 1) / gib, SizeBytes: i.GetSizeBytes(), Format: i.GetFormat(),
-					SHA256: hex.EncodeToString(i.GetSha256()), DownloadsAt: i.GetUrls(),
+					Name: i.Name, OS: i.OS, Version: i.Version, User: i.User, Arch: i.Arch,
+					MinDiskGiB: (i.VirtualSizeBytes + gib - 1) / gib, SizeBytes: i.SizeBytes, Format: i.Format,
+					SHA256: hex.EncodeToString(i.SHA256), DownloadsAt: i.URLs,
 				})
 			}
 			return c.print(views, func(w *tableWriter) {
@@ -135,7 +135,7 @@ func (c *command) app() *cobra.Command {
 			views := make([]appView, 0, len(apps))
 			for _, a := range apps {
 				views = append(views, appView{
-					Name: a.GetName(), Description: a.GetDescription(), Images: a.GetImages(), Recipe: a.GetRecipe(),
+					Name: a.Name, Description: a.Description, Images: a.Images, Recipe: a.Recipe,
 				})
 			}
 			return c.print(views, func(w *tableWriter) {

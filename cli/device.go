@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/device"
@@ -67,22 +67,18 @@ func (c *command) makeDevice(ctx context.Context, s *signing) error {
 	if err != nil {
 		return err
 	}
-	addr, err := netip.ParseAddr(dev.GetAddress())
-	if err != nil {
-		return fmt.Errorf("device address on chain: %w", err)
-	}
 	public, private, err := cert.NewHostKey()
 	if err != nil {
 		return err
 	}
 	cert, err := authority.Issue(ca.Host{
-		Name: dev.GetName(), Groups: []string{groupDevice}, Addr: addr, PublicKey: public, Validity: deviceCertLife,
+		Name: dev.Name, Groups: []string{groupDevice}, Addr: dev.Address, PublicKey: public, Validity: deviceCertLife,
 	}, now)
 	if err != nil {
 		return fmt.Errorf("device certificate: %w", err)
 	}
 	d := deviceIdentity{
-		ChainID: s.chain.ChainID(), Account: s.address, Name: dev.GetName(), Address: addr,
+		ChainID: s.chain.ChainID(), Account: s.address, Name: dev.Name, Address: dev.Address,
 		CA: string(authority.Certificate().PEM()), Cert: string(cert.PEM()),
 		Key:      string(pem.EncodeToMemory(&pem.Block{Type: meshKeyType, Bytes: private})),
 		NotAfter: cert.NotAfter(),
@@ -91,16 +87,16 @@ func (c *command) makeDevice(ctx context.Context, s *signing) error {
 }
 
 // registerDevice takes this device's address on chain, the one it has if it has one.
-func (c *command) registerDevice(ctx context.Context, s *signing, tenant *meshv1.Tenant) (*meshv1.Device, error) {
+func (c *command) registerDevice(ctx context.Context, s *signing, tenant mesh.Tenant) (mesh.Device, error) {
 	name := c.deviceName()
-	for _, d := range tenant.GetDevices() {
-		if d.GetName() == name {
+	for _, d := range tenant.Devices {
+		if d.Name == name {
 			return d, nil
 		}
 	}
 	d, err := s.sender.AddDevice(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("register this device as %q: %w", name, err)
+		return mesh.Device{}, fmt.Errorf("register this device as %q: %w", name, err)
 	}
 	return d, nil
 }

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"reflect"
 	"sync"
 	"time"
 
-	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
@@ -38,13 +37,13 @@ func (c *command) meshConfig(ctx context.Context, s *session, d deviceIdentity) 
 // memberConfig lets out what the device dials, and nobody in. A machine that
 // was moved has left its identity with the former host: that one is on the list
 // of the revoked, and whoever answers with it is not believed.
-func memberConfig(d deviceIdentity, lighthouses []nebula.Lighthouse, tenant *meshv1.Tenant) nebula.Config {
+func memberConfig(d deviceIdentity, lighthouses []nebula.Lighthouse, tenant mesh.Tenant) nebula.Config {
 	config := nebula.Config{
 		Mode: nebula.ModeUserspace, Stack: netstack.New,
 		CAs: [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
 		Lighthouses: lighthouses, UseRelays: true, Firewall: nebula.AllowOut(),
 	}
-	for _, f := range tenant.GetRevoked() {
+	for _, f := range tenant.Revoked {
 		config.Blocklist = append(config.Blocklist, hex.EncodeToString(f))
 	}
 	return config
@@ -64,11 +63,10 @@ func (s *session) lighthouses(ctx context.Context, account string, now time.Time
 }
 
 // usable are those of the account's lighthouses that can name nothing but themselves.
-func usable(listed []*meshv1.Lighthouse, account string, now time.Time) []nebula.Lighthouse {
+func usable(listed []mesh.Lighthouse, account string, now time.Time) []nebula.Lighthouse {
 	all := make([]admit.Candidate, len(listed))
 	for i, l := range listed {
-		addr, _ := netip.ParseAddr(l.GetAddress()) // refused if it is none
-		all[i] = admit.Candidate{Addr: addr, CA: l.GetCaCertificate(), Endpoints: l.GetEndpoints(), Relay: l.GetRelay()}
+		all[i] = admit.Candidate{Addr: l.Address, CA: l.CACertificate, Endpoints: l.Endpoints, Relay: l.Relay}
 	}
 	admitted, _ := admit.Lighthouses(all, now)
 	out, _ := nebula.Lighthouses(admit.KeptTo(account, admitted))

@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/nebula"
@@ -22,14 +21,14 @@ import (
 func TestDeviceRefusesTheRevoked(t *testing.T) {
 	gone := make([]byte, 32)
 	gone[0] = 0xab
-	c := memberConfig(deviceIdentity{CA: "ca", Cert: "cert", Key: "key"}, nil, &meshv1.Tenant{Revoked: [][]byte{gone}})
+	c := memberConfig(deviceIdentity{CA: "ca", Cert: "cert", Key: "key"}, nil, mesh.Tenant{Revoked: [][]byte{gone}})
 	if want := []string{"ab" + strings.Repeat("00", 31)}; !slices.Equal(c.Blocklist, want) {
 		t.Errorf("blocklist %v, want %v", c.Blocklist, want)
 	}
 	if len(c.Firewall.Inbound) != 0 || len(c.Firewall.Outbound) != 1 {
 		t.Errorf("firewall %+v; want nothing in, all out", c.Firewall)
 	}
-	if c = memberConfig(deviceIdentity{}, nil, nil); c.Blocklist != nil {
+	if c = memberConfig(deviceIdentity{}, nil, mesh.Tenant{}); c.Blocklist != nil {
 		t.Errorf("of nobody: %v", c.Blocklist)
 	}
 }
@@ -112,12 +111,12 @@ func TestUsableLighthousesOfTheChain(t *testing.T) {
 	}
 	at := []string{"192.0.2.1:4242"}
 	one := house("100.127.0.1")
-	got := usable([]*meshv1.Lighthouse{
-		{Address: "100.127.0.2", CaCertificate: []byte("rubbish"), Endpoints: at},
-		{Address: "100.127.0.3", CaCertificate: one, Endpoints: at},
-		{Address: "rubbish", CaCertificate: one, Endpoints: at},
-		{Address: "100.127.0.4", CaCertificate: house("100.127.0.4"), Endpoints: []string{"0.0.0.0:4242", "192.0.2.1:0", "name:1"}},
-		{Address: "100.127.0.1", CaCertificate: one, Endpoints: append([]string{"0.0.0.0:4242"}, at...), Relay: true},
+	got := usable([]mesh.Lighthouse{
+		{Address: netip.MustParseAddr("100.127.0.2"), CACertificate: []byte("rubbish"), Endpoints: at},
+		{Address: netip.MustParseAddr("100.127.0.3"), CACertificate: one, Endpoints: at},
+		{Address: netip.Addr{}, CACertificate: one, Endpoints: at},
+		{Address: netip.MustParseAddr("100.127.0.4"), CACertificate: house("100.127.0.4"), Endpoints: []string{"0.0.0.0:4242", "192.0.2.1:0", "name:1"}},
+		{Address: netip.MustParseAddr("100.127.0.1"), CACertificate: one, Endpoints: append([]string{"0.0.0.0:4242"}, at...), Relay: true},
 	}, "hip1tenant", now)
 	if len(got) != 1 || got[0].Addr.String() != "100.127.0.1" || len(got[0].Underlay) != 1 || !got[0].Relay {
 		t.Errorf("usable are %+v", got)
@@ -128,7 +127,7 @@ func TestUsableLighthousesOfTheChain(t *testing.T) {
 // to whoever came first.
 func TestLighthousesOfTheAccount(t *testing.T) {
 	now := time.Now()
-	var all []*meshv1.Lighthouse
+	var all []mesh.Lighthouse
 	var numbers []uint32
 	for n := range uint32(30) {
 		addr, err := mesh.LighthouseAddr(n + 1)
@@ -139,7 +138,7 @@ func TestLighthousesOfTheAccount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, &meshv1.Lighthouse{Address: addr.String(), CaCertificate: a.Certificate().Raw(), Endpoints: []string{"192.0.2.1:4242"}})
+		all = append(all, mesh.Lighthouse{Address: addr, CACertificate: a.Certificate().Raw(), Endpoints: []string{"192.0.2.1:4242"}})
 		numbers = append(numbers, n+1)
 	}
 	var got []uint32

@@ -104,36 +104,31 @@ func hint(err error) string {
 		return "is the network up, and is its profile the newest? 'hippius login --network FILE' takes another"
 	}
 	if refused, ok := errors.AsType[*client.Error](err); ok {
-		return refusalHint(refused.Codespace, refused.Code)
+		return refusalHint(refused.Refusal())
 	}
 	return ""
 }
 
-// refusalHint is what to do about a refusal of the chain, whose sentence says
-// what is wrong. The numbers are the modules' own and never change their meaning.
-func refusalHint(module string, code uint32) string {
-	type refusal struct {
-		module string
-		code   uint32
-	}
-	return map[refusal]string{
-		{"marketplace", 3}: "see 'hippius plan ls'",  // unknown plan
-		{"marketplace", 4}: "see 'hippius image ls'", // unknown image
-		{"marketplace", 5}: "see 'hippius app ls'",   // unknown application
-		{"compute", 8}:     "see 'hippius key ls'",   // key exists
-		{"compute", 9}:     "see 'hippius key ls'",   // unknown key
-		{"compute", 10}:    "see 'hippius vm ls'",    // key in use
-		{"compute", 12}:    "see 'hippius vm ls'",    // name taken
-		{"compute", 13}:    "see 'hippius miner ls'", // unknown region
-		{"compute", 14}:    "see 'hippius plan ls'",  // image larger than the disk
-		{"compute", 16}:    "see 'hippius miner ls'", // unknown miner
-		{"compute", 18}:    "see 'hippius vm ls'",    // too many VMs
-		{"compute", 27}:    "see 'hippius vm ls'",    // wrong phase
-		{"compute", 35}:    "see 'hippius plan ls'",  // the same size
-		{"compute", 36}:    "see 'hippius plan ls'",  // no room on the VM's host
-		{"compute", 37}:    "see 'hippius image ls'", // another architecture
-		{"credits", 3}:     "buy credits: 'hippius billing buy 20'",
-		{"credits", 4}:     "buy credits: 'hippius billing buy 20'", // no such account
-		{"credits", 8}:     "buy from the on-ramp instead: without --with-uhip",
-	}[refusal{module, code}]
+// refusalHint is what to do about a refusal of the chain, whose sentence says what is wrong.
+func refusalHint(r client.Refusal) string {
+	return map[client.Refusal]string{
+		client.UnknownPlan:     "see 'hippius plan ls'",
+		client.UnknownImage:    "see 'hippius image ls'",
+		client.UnknownApp:      "see 'hippius app ls'",
+		client.KeyExists:       "see 'hippius key ls'",
+		client.UnknownKey:      "see 'hippius key ls'",
+		client.KeyInUse:        "see 'hippius vm ls'",
+		client.NameTaken:       "see 'hippius vm ls'",
+		client.UnknownRegion:   "see 'hippius miner ls'",
+		client.ImageTooLarge:   "see 'hippius plan ls'",
+		client.UnknownMiner:    "see 'hippius miner ls'",
+		client.TooManyVMs:      "see 'hippius vm ls'",
+		client.WrongPhase:      "see 'hippius vm ls'",
+		client.SameSize:        "see 'hippius plan ls'",
+		client.HostFull:        "see 'hippius plan ls'",
+		client.ImageArch:       "see 'hippius image ls'",
+		client.NoCredits:       "buy credits: 'hippius billing buy 20'",
+		client.NoCreditAccount: "buy credits: 'hippius billing buy 20'",
+		client.NotEnoughUhip:   "buy from the on-ramp instead: without --with-uhip",
+	}[r]
 }

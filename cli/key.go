@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/sshkey"
 )
 
@@ -118,8 +118,8 @@ func (c *command) keyLs() *cobra.Command {
 			views := make([]keyView, 0, len(keys))
 			for _, k := range keys {
 				views = append(views, keyView{
-					Name: k.GetName(), Fingerprint: k.GetFingerprint(), PublicKey: k.GetPublicKey(),
-					UsedBy: k.GetUsedBy(), AddedAt: k.GetAddedAt(),
+					Name: k.Name, Fingerprint: k.Fingerprint, PublicKey: k.PublicKey,
+					UsedBy: k.UsedBy, AddedAt: k.AddedAt,
 				})
 			}
 			return c.print(views, func(w *tableWriter) {
@@ -180,7 +180,7 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 	if _, err := s.sender.RemoveSSHKey(ctx, name, force); err != nil {
 		return err
 	}
-	v := removedView{Name: name, Fingerprint: key.GetFingerprint()}
+	v := removedView{Name: name, Fingerprint: key.Fingerprint}
 	if v.Opens, err = s.opens(ctx, v.Fingerprint); err != nil {
 		return withHint(fmt.Errorf("key %s is removed, but not which machines keep it: %w", name, err), "see 'hippius vm show' of each")
 	}
@@ -197,22 +197,22 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 }
 
 // sshKey of the account by its name.
-func (s *session) sshKey(ctx context.Context, name string) (*computev1.SSHKey, error) {
+func (s *session) sshKey(ctx context.Context, name string) (vm.SSHKey, error) {
 	keys, err := s.chain.SSHKeys(ctx, s.address)
 	if err != nil {
-		return nil, err
+		return vm.SSHKey{}, err
 	}
 	for _, k := range keys {
-		if k.GetName() == name {
+		if k.Name == name {
 			return k, nil
 		}
 	}
-	return nil, withHint(fmt.Errorf("the account has no SSH key %q", name), "see 'hippius key ls'")
+	return vm.SSHKey{}, withHint(fmt.Errorf("the account has no SSH key %q", name), "see 'hippius key ls'")
 }
 
 // unused refuses the key of a machine, and says which and what that means.
 func (s *session) unused(ctx context.Context, key string) error {
-	by, err := s.named(ctx, func(vm *computev1.VM) bool { return slices.Contains(vm.GetSpec().GetSshKeys(), key) })
+	by, err := s.named(ctx, func(v vm.VM) bool { return slices.Contains(v.Spec.SSHKeys, key) })
 	if err != nil || len(by) == 0 {
 		return err
 	}
@@ -222,21 +222,21 @@ func (s *session) unused(ctx context.Context, key string) error {
 
 // opens are the machines that keep a key which left the account.
 func (s *session) opens(ctx context.Context, fingerprint string) ([]string, error) {
-	return s.named(ctx, func(vm *computev1.VM) bool {
-		return slices.ContainsFunc(vm.GetRemovedKeys(), func(k *computev1.RemovedKey) bool { return k.GetFingerprint() == fingerprint })
+	return s.named(ctx, func(v vm.VM) bool {
+		return slices.ContainsFunc(v.RemovedKeys, func(k vm.RemovedKey) bool { return k.Fingerprint == fingerprint })
 	})
 }
 
 // named are the names of those of the account's machines that are meant, in order.
-func (s *session) named(ctx context.Context, meant func(*computev1.VM) bool) ([]string, error) {
+func (s *session) named(ctx context.Context, meant func(vm.VM) bool) ([]string, error) {
 	vms, err := s.chain.VMs(ctx, s.address, false)
 	if err != nil {
 		return nil, err
 	}
 	names := []string{}
-	for _, vm := range vms {
-		if vm.GetStatus().GetPhase() != computev1.Phase_PHASE_TERMINATING && meant(vm) {
-			names = append(names, vm.GetSpec().GetName())
+	for _, v := range vms {
+		if v.Status.Phase != vm.Terminating && meant(v) {
+			names = append(names, v.Spec.Name)
 		}
 	}
 	slices.Sort(names)

@@ -230,7 +230,7 @@ func (c *command) printWhoami(ctx context.Context) (ucredit uint64, err error) {
 		return 0, err
 	}
 	v := whoamiView{
-		Address: s.address, Network: s.chain.Network().Name, ChainID: s.chain.ChainID(), Ucredit: balance.GetUcredit(),
+		Address: s.address, Network: s.chain.Network().Name, ChainID: s.chain.ChainID(), Ucredit: balance.Ucredit,
 	}
 	return v.Ucredit, c.print(v, func(w *tableWriter) {
 		w.field("Account", v.Address)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/core/node"
 )
 
 func (c *command) miner() *cobra.Command {
@@ -57,7 +57,7 @@ func (c *command) minerShow() *cobra.Command {
 			return c.print(v, func(w *tableWriter) {
 				w.field("Name", v.Name)
 				w.field("Operator", v.Operator)
-				w.field("Status", minerStatusText(m.GetStatus(), v))
+				w.field("Status", minerStatusText(m.Status, v))
 				w.field("Region", v.Region)
 				w.field("Endpoint", v.Endpoint)
 				w.field("CPU", fmt.Sprintf("%d cores, %s, %s", v.Cores, v.CPUModel, v.Acceleration))
@@ -74,25 +74,25 @@ func (c *command) minerShow() *cobra.Command {
 }
 
 // minerStatusText says what a status means for tenants, where that is not plain.
-func minerStatusText(s registryv1.MinerStatus, v minerView) string {
-	if s == registryv1.MinerStatus_MINER_STATUS_DRAINING {
+func minerStatusText(s node.MinerStatus, v minerView) string {
+	if s == node.Draining {
 		return v.Status + ": takes no new machines, keeps those it has"
 	}
 	return v.Status
 }
 
 // findMiner by operator's address or by name, which need not be unique.
-func (s *session) findMiner(ctx context.Context, ref string) (*registryv1.Miner, error) {
+func (s *session) findMiner(ctx context.Context, ref string) (node.Miner, error) {
 	miners, err := s.chain.Miners(ctx)
 	if err != nil {
-		return nil, err
+		return node.Miner{}, err
 	}
-	var found []*registryv1.Miner
+	var found []node.Miner
 	for _, m := range miners {
-		if m.GetOperator() == ref {
+		if m.Operator == ref {
 			return m, nil
 		}
-		if m.GetName() == ref {
+		if m.Name == ref {
 			found = append(found, m)
 		}
 	}
@@ -100,9 +100,9 @@ func (s *session) findMiner(ctx context.Context, ref string) (*registryv1.Miner,
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, withHint(fmt.Errorf("there is no miner %q", ref), "see 'hippius miner ls'")
+		return node.Miner{}, withHint(fmt.Errorf("there is no miner %q", ref), "see 'hippius miner ls'")
 	default:
-		return nil, withHint(fmt.Errorf("%d miners are called %q; give the operator's address", len(found), ref), "hippius miner ls -o json")
+		return node.Miner{}, withHint(fmt.Errorf("%d miners are called %q; give the operator's address", len(found), ref), "hippius miner ls -o json")
 	}
 }
 
@@ -113,7 +113,7 @@ func (s *session) operators(ctx context.Context, refs []string) (out []string, e
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, m.GetOperator())
+		out = append(out, m.Operator)
 	}
 	return out, nil
 }

@@ -6,11 +6,10 @@ import (
 	"slices"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/place"
 	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 )
 
 // hosts counts the miners that would take a machine now, by the chain's own rule.
@@ -28,12 +27,12 @@ func (s *session) hosts(ctx context.Context, f createFlags, now time.Time) (int,
 		return 0, err
 	}
 	req := place.Request{
-		Demand: demandOf(planOf(chosen)), Region: f.region, Overcommit: params.Registry.GetCpuOvercommit(),
-		MinBond: params.Registry.GetMinBondUhip(), Now: now.Unix(), Silence: int64(params.Registry.GetSilenceSeconds()),
+		Demand: chosen.Demand(), Region: f.region, Overcommit: params.CPUOvercommit,
+		MinBond: params.MinBondUhip, Now: now.Unix(), Silence: params.SilenceSeconds,
 	}
 	for _, i := range images {
-		if i.GetName() == f.image {
-			req.Arch = i.GetArch()
+		if i.Name == f.image {
+			req.Arch = i.Arch
 		}
 	}
 	if req.Miners, err = s.operators(ctx, f.miners); err != nil {
@@ -52,26 +51,12 @@ func (s *session) hosts(ctx context.Context, f createFlags, now time.Time) (int,
 	return n, nil
 }
 
-func candidateOf(m *registryv1.Miner) place.Candidate {
+func candidateOf(m node.Miner) place.Candidate {
 	return place.Candidate{
-		Miner: m.GetOperator(), Bond: m.GetBondUhip(), LastSeen: m.GetLastSeen(), Region: m.GetRegion(), Arch: m.GetCapacity().GetArch(),
-		Open:     m.GetStatus() == registryv1.MinerStatus_MINER_STATUS_ACTIVE && slices.Contains(m.GetRoles(), "compute"),
-		Capacity: capacityOf(m), Usage: usageOf(m),
+		Miner: m.Operator, Bond: m.BondUhip, LastSeen: m.LastSeen, Region: m.Region, Arch: m.Hardware.Arch,
+		Open:     m.Status == node.Active && slices.Contains(m.Roles, node.RoleCompute),
+		Capacity: m.Capacity, Usage: m.Usage,
 	}
-}
-
-func capacityOf(m *registryv1.Miner) node.Capacity {
-	c := m.GetCapacity()
-	return node.Capacity{Cores: c.GetCores(), MemoryMiB: c.GetMemoryMib(), DiskGiB: c.GetDiskGib()}
-}
-
-func usageOf(m *registryv1.Miner) node.Usage {
-	u := m.GetUsage()
-	return node.Usage{VMs: u.GetVms(), VCPUs: u.GetVcpus(), MemoryMiB: u.GetMemoryMib(), DiskGiB: u.GetDiskGib()}
-}
-
-func demandOf(p plan.Plan) node.Demand {
-	return node.Demand{VCPUs: p.VCPUs, MemoryMiB: p.MemoryMiB, DiskGiB: p.DiskGiB}
 }
 
 func roomText(miners int) string {
@@ -87,25 +72,21 @@ func roomText(miners int) string {
 
 // fits reports whether a machine's host has room for it in another size, by the chain's own rule. A machine without a host
 // is placed where there is room.
-func (s *session) fits(ctx context.Context, vm *computev1.VM, to plan.Plan, overcommit uint32) (bool, error) {
-	if vm.GetStatus().GetMiner() == "" {
+func (s *session) fits(ctx context.Context, v vm.VM, to plan.Size, overcommit uint32) (bool, error) {
+	if v.Status.Miner == "" {
 		return true, nil
 	}
-	m, err := s.chain.Miner(ctx, vm.GetStatus().GetMiner())
+	m, err := s.chain.Miner(ctx, v.Status.Miner)
 	if err != nil {
 		return false, err
 	}
-	size := demandOf(sizePlan(vm.GetSize()))
-	held, wanted := size, size.Both(demandOf(to))
-	if r := vm.GetResize(); r != nil {
-		held = held.Both(demandOf(sizePlan(r.GetSize())))
-	}
+	held, wanted := v.Demand(), v.Size.Demand().Both(to.Demand())
 	if wanted.Within(held) {
 		return true, nil
 	}
-	without, err := usageOf(m).Sub(held)
+	without, err := m.Usage.Sub(held)
 	if err != nil {
-		return false, fmt.Errorf("room of host %s: %w", m.GetName(), err)
+		return false, fmt.Errorf("room of host %s: %w", m.Name, err)
 	}
-	return node.RoomLeft(capacityOf(m), without, overcommit).Fits(wanted), nil
+	return node.RoomLeft(m.Capacity, without, overcommit).Fits(wanted), nil
 }

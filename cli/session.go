@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
@@ -65,24 +64,24 @@ func (c *command) openSigning(ctx context.Context) (*signing, error) {
 }
 
 // findVM looks a machine up by name, else by id or the unambiguous start of one.
-func (s *session) findVM(ctx context.Context, ref string) (*computev1.VM, error) {
+func (s *session) findVM(ctx context.Context, ref string) (vm.VM, error) {
 	v, err := s.chain.VMByName(ctx, s.address, ref)
 	if err == nil || !errors.Is(err, client.ErrNotFound) && !errors.Is(err, client.ErrRefused) {
 		return v, err
 	}
-	if _, err := vm.ParseID(ref); err == nil {
-		v, err := s.chain.VM(ctx, ref)
+	if id, err := vm.ParseID(ref); err == nil {
+		v, err := s.chain.VM(ctx, id)
 		if errors.Is(err, client.ErrNotFound) {
-			return nil, noMachine(ref)
+			return vm.VM{}, noMachine(ref)
 		}
-		if err == nil && v.GetOwner() != s.address {
-			return nil, withHint(fmt.Errorf("machine %s belongs to another account", ref), "yours are in 'hippius vm ls'; 'hippius whoami' tells who you are")
+		if err == nil && v.Owner != s.address {
+			return vm.VM{}, withHint(fmt.Errorf("machine %s belongs to another account", ref), "yours are in 'hippius vm ls'; 'hippius whoami' tells who you are")
 		}
 		return v, err
 	}
 	vms, err := s.chain.VMs(ctx, s.address, false)
 	if err != nil {
-		return nil, err
+		return vm.VM{}, err
 	}
 	return byPrefix(vms, ref)
 }
@@ -91,10 +90,10 @@ func (s *session) findVM(ctx context.Context, ref string) (*computev1.VM, error)
 const minPrefix = 4
 
 // byPrefix is the one machine whose id begins with ref.
-func byPrefix(vms []*computev1.VM, ref string) (*computev1.VM, error) {
-	var found []*computev1.VM
+func byPrefix(vms []vm.VM, ref string) (vm.VM, error) {
+	var found []vm.VM
 	for _, v := range vms {
-		if len(ref) >= minPrefix && strings.HasPrefix(v.GetId(), ref) {
+		if len(ref) >= minPrefix && strings.HasPrefix(string(v.ID), ref) {
 			found = append(found, v)
 		}
 	}
@@ -102,9 +101,9 @@ func byPrefix(vms []*computev1.VM, ref string) (*computev1.VM, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, noMachine(ref)
+		return vm.VM{}, noMachine(ref)
 	default:
-		return nil, withHint(fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found)), "see 'hippius vm ls'")
+		return vm.VM{}, withHint(fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found)), "see 'hippius vm ls'")
 	}
 }
 

@@ -16,9 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/cli/hostkey"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/mesh/device"
 )
 
@@ -65,17 +64,17 @@ func (c *command) runSSH(ctx context.Context, f sshFlags, ref string, command []
 		return err
 	}
 	defer s.close()
-	vm, err := s.findVM(ctx, ref)
+	v, err := s.findVM(ctx, ref)
 	if err != nil {
 		return err
 	}
-	if vm, err = c.untilReachable(ctx, s, vm); err != nil {
+	if v, err = c.untilReachable(ctx, s, v); err != nil {
 		return err
 	}
 	if err := c.ensureDevice(ctx, s); err != nil {
 		return err
 	}
-	args, err := c.sshArgs(f, vm)
+	args, err := c.sshArgs(f, v)
 	if err != nil {
 		return err
 	}
@@ -83,33 +82,33 @@ func (c *command) runSSH(ctx context.Context, f sshFlags, ref string, command []
 }
 
 // untilReachable waits for a machine that is on its way up, and refuses one that is not.
-func (c *command) untilReachable(ctx context.Context, s *session, vm *computev1.VM) (*computev1.VM, error) {
-	switch phase := vm.GetStatus().GetPhase(); {
-	case isUp(phase):
-		return vm, nil
-	case isComing(phase):
-		return c.waitVM(ctx, s, vm, waitDefault, isRunning)
+func (c *command) untilReachable(ctx context.Context, s *session, v vm.VM) (vm.VM, error) {
+	switch phase := v.Status.Phase; {
+	case phase.On():
+		return v, nil
+	case phase.Coming():
+		return c.waitVM(ctx, s, v, waitDefault, isRunning)
 	default:
-		return nil, notUp(vm)
+		return vm.VM{}, notUp(v)
 	}
 }
 
 // notUp says of a machine that is neither up nor on its way what it is instead.
-func notUp(vm *computev1.VM) error {
-	name := vm.GetSpec().GetName()
-	if vm.GetStatus().GetPhase() == computev1.Phase_PHASE_STOPPED {
+func notUp(v vm.VM) error {
+	name := v.Spec.Name
+	if v.Status.Phase == vm.Stopped {
 		return withHint(fmt.Errorf("%s is stopped", name), "start it: 'hippius vm start %s --wait'", name)
 	}
-	return fmt.Errorf("%s is %s", name, phaseText(viewVM(vm)))
+	return fmt.Errorf("%s is %s", name, phaseText(viewVM(v)))
 }
 
 // sshArgs are ssh's arguments up to and with the destination.
-func (c *command) sshArgs(f sshFlags, vm *computev1.VM) ([]string, error) {
-	addr, err := meshAddr(vm.GetSpec())
+func (c *command) sshArgs(f sshFlags, v vm.VM) ([]string, error) {
+	addr, err := meshAddr(v.Spec)
 	if err != nil {
 		return nil, err
 	}
-	options, err := c.sshOptions(vm)
+	options, err := c.sshOptions(v)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +134,8 @@ type sshOption struct{ key, value string }
 
 // sshOptions lead ssh to a machine and let it believe nobody else. The file that
 // tells it whom to believe is written.
-func (c *command) sshOptions(vm *computev1.VM) ([]sshOption, error) {
-	known, err := c.writeKnownHosts(vm)
+func (c *command) sshOptions(v vm.VM) ([]sshOption, error) {
+	known, err := c.writeKnownHosts(v)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +146,7 @@ func (c *command) sshOptions(vm *computev1.VM) ([]sshOption, error) {
 		{"ProxyCommand", shellQuote(c.env.Self) + " ssh-proxy --home " + shellQuote(c.env.Home) + " %h %p"},
 		{"UserKnownHostsFile", quoteOption(known)},
 		{"GlobalKnownHostsFile", "/dev/null"},
-		{"HostKeyAlias", vm.GetId()},
+		{"HostKeyAlias", string(v.ID)},
 		{"StrictHostKeyChecking", "yes"},
 		{"UpdateHostKeys", "no"},
 		{"HostKeyAlgorithms", "ssh-ed25519-cert-v01@openssh.com"},
@@ -160,11 +159,11 @@ func (c *command) sshOptions(vm *computev1.VM) ([]sshOption, error) {
 }
 
 // writeKnownHosts writes down which CA the chain says certifies the machine's hosts.
-func (c *command) writeKnownHosts(vm *computev1.VM) (string, error) {
-	if _, err := corevm.ParseID(vm.GetId()); err != nil { // it names a file, and the host for ssh
+func (c *command) writeKnownHosts(v vm.VM) (string, error) {
+	if _, err := vm.ParseID(string(v.ID)); err != nil { // it names a file, and the host for ssh
 		return "", fmt.Errorf("the chain node's answer is not used: %w", err)
 	}
-	line, err := hostkey.KnownHosts(vm.GetId(), vm.GetSpec().GetHostCa())
+	line, err := hostkey.KnownHosts(string(v.ID), v.Spec.HostCA)
 	if err != nil {
 		return "", err
 	}
@@ -174,7 +173,7 @@ func (c *command) writeKnownHosts(vm *computev1.VM) (string, error) {
 	if err := os.MkdirAll(c.path("known_hosts.d"), 0o700); err != nil {
 		return "", fmt.Errorf("write known hosts: %w", err)
 	}
-	name := filepath.Join("known_hosts.d", vm.GetId())
+	name := filepath.Join("known_hosts.d", string(v.ID))
 	return c.path(name), c.writeFile(name, []byte(line))
 }
 
@@ -272,10 +271,10 @@ func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) 
 func (s *session) down(ctx context.Context, addr netip.Addr) error {
 	vms, _ := s.chain.VMs(ctx, s.address, false) // without an answer nothing is known
 	for _, v := range vms {
-		if at, err := meshAddr(v.GetSpec()); err != nil || at != addr {
+		if at, err := meshAddr(v.Spec); err != nil || at != addr {
 			continue
 		}
-		if phase := v.GetStatus().GetPhase(); isUp(phase) || isComing(phase) {
+		if phase := v.Status.Phase; phase.On() || phase.Coming() {
 			return nil
 		}
 		return notUp(v)

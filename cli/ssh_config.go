@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/privatefile"
 )
 
@@ -130,13 +130,13 @@ func (c *command) runSSHConfig(ctx context.Context, f sshConfigFlags, refs []str
 }
 
 // machines are those named, or all that are not terminated, by name.
-func (s *session) machines(ctx context.Context, refs []string) ([]*computev1.VM, error) {
+func (s *session) machines(ctx context.Context, refs []string) ([]vm.VM, error) {
 	if len(refs) == 0 {
 		vms, err := s.chain.VMs(ctx, s.address, false)
-		slices.SortFunc(vms, func(a, b *computev1.VM) int { return cmp.Compare(a.GetSpec().GetName(), b.GetSpec().GetName()) })
+		slices.SortFunc(vms, func(a, b vm.VM) int { return cmp.Compare(a.Spec.Name, b.Spec.Name) })
 		return vms, err
 	}
-	var vms []*computev1.VM
+	var vms []vm.VM
 	for _, ref := range refs {
 		v, err := s.findVM(ctx, ref)
 		if err != nil {
@@ -148,7 +148,7 @@ func (s *session) machines(ctx context.Context, refs []string) ([]*computev1.VM,
 }
 
 // sshConfigText is the configuration for some machines and the names it gives them.
-func (c *command) sshConfigText(f sshConfigFlags, vms []*computev1.VM) (text []byte, hosts []string, err error) {
+func (c *command) sshConfigText(f sshConfigFlags, vms []vm.VM) (text []byte, hosts []string, err error) {
 	user := f.user
 	if user == "" {
 		user = defaultUser
@@ -162,21 +162,21 @@ func (c *command) sshConfigText(f sshConfigFlags, vms []*computev1.VM) (text []b
 	}
 	var b bytes.Buffer
 	b.WriteString("# Written by 'hippius ssh-config', which overwrites it. What you add belongs into ~/.ssh/config.\n")
-	for _, vm := range vms {
-		addr, err := meshAddr(vm.GetSpec())
+	for _, v := range vms {
+		addr, err := meshAddr(v.Spec)
 		if err != nil {
 			return nil, nil, err
 		}
-		options, err := c.sshOptions(vm)
+		options, err := c.sshOptions(v)
 		if err != nil {
 			return nil, nil, err
 		}
 		if strings.ContainsAny(c.env.Self+c.env.Home+identity, "\r\n") {
 			return nil, nil, fmt.Errorf("ssh's configuration has no way to write a path of several lines: %q", c.env.Home)
 		}
-		name := vm.GetSpec().GetName() + hostSuffix
+		name := v.Spec.Name + hostSuffix
 		hosts = append(hosts, name)
-		fmt.Fprintf(&b, "\nHost %s %s\n", name, vm.GetId())
+		fmt.Fprintf(&b, "\nHost %s %s\n", name, v.ID)
 		all := append([]sshOption{{"HostName", addr.String()}, {"User", user}}, options...)
 		if identity != "" {
 			all = append(all, sshOption{"IdentityFile", quoteOption(identity)}, sshOption{"IdentitiesOnly", "yes"})

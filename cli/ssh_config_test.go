@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/vm"
 )
 
 // understood is what ssh makes of a configuration for a host.
@@ -32,7 +32,7 @@ func understood(t *testing.T, config, host string) map[string]string {
 // configured writes the configuration of one machine into the home folder, and gives one that includes it.
 func configured(t *testing.T, d *desk, f sshConfigFlags) (own string) {
 	t.Helper()
-	text, hosts, err := d.sshConfigText(f, []*computev1.VM{sshVM(t, newMaker(t, testVM))})
+	text, hosts, err := d.sshConfigText(f, []vm.VM{sshVM(t, newMaker(t, testVM))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestSSHConfigStartsTheProxy(t *testing.T) {
 
 func TestSSHConfigRefuses(t *testing.T) {
 	d := newDesk(t)
-	vms := []*computev1.VM{sshVM(t, newMaker(t, testVM))}
+	vms := []vm.VM{sshVM(t, newMaker(t, testVM))}
 	public := d.file(t, "id.pub", "ssh-ed25519 AAAA")
 	for _, c := range []struct {
 		f    sshConfigFlags

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/vm"
 )
 
 // oddFolders are names that shells and ssh's own parser would take apart.
@@ -21,11 +22,11 @@ func oddFolders() []string {
 	return []string{"plain", "with space", "it's", `double"quote`, "per%cent%h", "dollar$HOME", "~tilde", "back`tick`", `back\slash`, "semi;colon&#", "tab\there", "ümläut"}
 }
 
-func sshVM(t *testing.T, m maker) *computev1.VM {
+func sshVM(t *testing.T, m maker) vm.VM {
 	t.Helper()
-	return &computev1.VM{
-		Id:   testVM,
-		Spec: &computev1.VMSpec{Name: "web-1", MeshAddress: mustAddr(t, 7, 2).String(), HostCa: m.host.Public()},
+	return vm.VM{
+		ID:   testVM,
+		Spec: vm.Spec{Name: "web-1", MeshAddress: mustAddr(t, 7, 2).String(), HostCA: m.host.Public()},
 	}
 }
 
@@ -166,7 +167,7 @@ func TestKnownHostsFile(t *testing.T) {
 	if check(testVM+":22", at, cert.Key) == nil {
 		t.Error("a bare key is believed")
 	}
-	stranger, _, err := newMaker(t, strings.Repeat("1", 32)).bundle(1)
+	stranger, _, err := newMaker(t, vm.ID(strings.Repeat("1", 32))).bundle(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestKnownHostsFile(t *testing.T) {
 		t.Errorf("written twice it is %q, %v", again, err)
 	}
 	bad := sshVM(t, m)
-	bad.Spec.HostCa = []byte("short")
+	bad.Spec.HostCA = []byte("short")
 	if _, err := d.writeKnownHosts(bad); err == nil {
 		t.Error("a CA of 5 bytes was written")
 	}
@@ -198,20 +199,20 @@ func TestKnownHostsFile(t *testing.T) {
 func TestSSHBelievesNoLyingNode(t *testing.T) {
 	d := newDesk(t)
 	m := newMaker(t, testVM)
-	for what, lie := range map[string]func(*computev1.VM){
-		"a path as id":           func(v *computev1.VM) { v.Id = "../../authorized_keys" },
-		"a line as id":           func(v *computev1.VM) { v.Id = testVM[:31] + "\n" },
-		"two hosts as id":        func(v *computev1.VM) { v.Id = testVM[:30] + ",*" },
-		"no id":                  func(v *computev1.VM) { v.Id = "" },
-		"a command as address":   func(v *computev1.VM) { v.Spec.MeshAddress = "$(touch x)" },
-		"a command in a zone":    func(v *computev1.VM) { v.Spec.MeshAddress = "fe80::1%$(touch x)" },
-		"an option as address":   func(v *computev1.VM) { v.Spec.MeshAddress = "-oProxyCommand=x" },
-		"no address":             func(v *computev1.VM) { v.Spec.MeshAddress = "" },
-		"a host CA of two lines": func(v *computev1.VM) { v.Spec.HostCa = append(v.Spec.HostCa, '\n') },
+	for what, lie := range map[string]func(*vm.VM){
+		"a path as id":           func(v *vm.VM) { v.ID = "../../authorized_keys" },
+		"a line as id":           func(v *vm.VM) { v.ID = vm.ID(testVM[:31] + "\n") },
+		"two hosts as id":        func(v *vm.VM) { v.ID = vm.ID(testVM[:30] + ",*") },
+		"no id":                  func(v *vm.VM) { v.ID = "" },
+		"a command as address":   func(v *vm.VM) { v.Spec.MeshAddress = "$(touch x)" },
+		"a command in a zone":    func(v *vm.VM) { v.Spec.MeshAddress = "fe80::1%$(touch x)" },
+		"an option as address":   func(v *vm.VM) { v.Spec.MeshAddress = "-oProxyCommand=x" },
+		"no address":             func(v *vm.VM) { v.Spec.MeshAddress = "" },
+		"a host CA of two lines": func(v *vm.VM) { v.Spec.HostCA = append(v.Spec.HostCA, '\n') },
 	} {
-		vm := sshVM(t, m)
-		lie(vm)
-		if args, err := d.sshArgs(sshFlags{}, vm); err == nil {
+		v := sshVM(t, m)
+		lie(&v)
+		if args, err := d.sshArgs(sshFlags{}, v); err == nil {
 			t.Errorf("%s: %q", what, args)
 		}
 	}
@@ -222,21 +223,21 @@ func TestSSHBelievesNoLyingNode(t *testing.T) {
 
 func TestUntilReachable(t *testing.T) {
 	d := newDesk(t)
-	for phase, words := range map[computev1.Phase]string{
-		computev1.Phase_PHASE_STOPPED: "web-1 is stopped", computev1.Phase_PHASE_STOPPING: "web-1 is stopping",
-		computev1.Phase_PHASE_FAILED: "web-1 is failed (no space)", computev1.Phase_PHASE_TERMINATED: "web-1 is terminated",
+	for phase, words := range map[vm.Phase]string{
+		vm.Stopped: "web-1 is stopped", vm.Stopping: "web-1 is stopping",
+		vm.Failed: "web-1 is failed (no space)", vm.Terminated: "web-1 is terminated",
 	} {
-		vm := &computev1.VM{Spec: &computev1.VMSpec{Name: "web-1"}, Status: &computev1.VMStatus{Phase: phase}}
-		if phase == computev1.Phase_PHASE_FAILED {
-			vm.Status.Reason = "no_space"
+		v := vm.VM{Spec: vm.Spec{Name: "web-1"}, Status: vm.Status{Phase: phase}}
+		if phase == vm.Failed {
+			v.Status.Reason = "no_space"
 		}
-		if _, err := d.untilReachable(t.Context(), nil, vm); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := d.untilReachable(t.Context(), nil, v); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v", phase, err)
 		}
 	}
-	for _, phase := range []computev1.Phase{computev1.Phase_PHASE_RUNNING, computev1.Phase_PHASE_REBOOTING} {
-		vm := &computev1.VM{Status: &computev1.VMStatus{Phase: phase}}
-		if got, err := d.untilReachable(t.Context(), nil, vm); got != vm || err != nil {
+	for _, phase := range []vm.Phase{vm.Running, vm.Rebooting} {
+		v := vm.VM{Status: vm.Status{Phase: phase}}
+		if got, err := d.untilReachable(t.Context(), nil, v); !reflect.DeepEqual(got, v) || err != nil {
 			t.Errorf("%s: %v", phase, err)
 		}
 	}

@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"strings"
-
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 )
 
 // vmView is a VM as it is printed; its field names are a promise to scripts.
@@ -58,54 +56,37 @@ type resizeView struct {
 	Restart     bool   `json:"restart"`
 }
 
-func viewVM(vm *computev1.VM) vmView {
-	spec, status := vm.GetSpec(), vm.GetStatus()
-	v := vmView{
-		ID: vm.GetId(), Name: spec.GetName(), Plan: spec.GetPlan(), Image: spec.GetImage(), Apps: spec.GetApps(),
-		Phase: phaseName(status.GetPhase()), Reason: status.GetReason(), Message: status.GetMessage(),
-		QueuePlace: status.GetQueuePlace(), MeshAddress: spec.GetMeshAddress(), Miner: status.GetMiner(),
-		Region: spec.GetRegion(), Instance: status.GetInstanceSeq(), SSHKeys: spec.GetSshKeys(),
-		CreatedAt: vm.GetCreatedAt(), ReadyAt: status.GetReadyAt(),
-		RunningSeconds: status.GetAttestation().GetRunningSeconds(),
-		StoppedSeconds: status.GetAttestation().GetStoppedSeconds(),
-		RunningRate:    vm.GetRunningRate(), StoppedRate: vm.GetStoppedRate(),
-		ChargedUnits: status.GetAttestation().GetChargedUnits(),
-		VCPUs:        vm.GetSize().GetVcpus(), MemoryMiB: vm.GetSize().GetMemoryMib(), DiskGiB: vm.GetSize().GetDiskGib(),
+func viewVM(v vm.VM) vmView {
+	spec, status := v.Spec, v.Status
+	out := vmView{
+		ID: string(v.ID), Name: spec.Name, Plan: spec.Plan, Image: spec.Image, Apps: spec.Apps,
+		Phase: status.Phase.String(), Reason: status.Reason, Message: status.Message,
+		QueuePlace: status.QueuePlace, MeshAddress: spec.MeshAddress, Miner: status.Miner,
+		Region: spec.Region, Instance: status.InstanceSeq, SSHKeys: spec.SSHKeys,
+		CreatedAt: v.CreatedAt, ReadyAt: status.ReadyAt,
+		RunningSeconds: status.Attestation.RunningSeconds,
+		StoppedSeconds: status.Attestation.StoppedSeconds,
+		RunningRate:    v.Rates.Running, StoppedRate: v.Rates.Stopped,
+		ChargedUnits: status.Attestation.ChargedUnits,
+		VCPUs:        v.Size.VCPUs, MemoryMiB: v.Size.MemoryMiB, DiskGiB: v.Size.DiskGiB,
 	}
-	for _, k := range vm.GetRemovedKeys() {
-		v.RemovedKeys = append(v.RemovedKeys, removedKeyView{Name: k.GetName(), Fingerprint: k.GetFingerprint(), RemovedAt: k.GetRemovedAt()})
+	for _, k := range v.RemovedKeys {
+		out.RemovedKeys = append(out.RemovedKeys, removedKeyView{Name: k.Name, Fingerprint: k.Fingerprint, RemovedAt: k.RemovedAt})
 	}
-	if r := vm.GetResize(); r != nil {
-		v.Resize = &resizeView{
-			VCPUs: r.GetSize().GetVcpus(), MemoryMiB: r.GetSize().GetMemoryMib(), DiskGiB: r.GetSize().GetDiskGib(),
-			RunningRate: r.GetRunningRate(), StoppedRate: r.GetStoppedRate(), Restart: r.GetRestart(),
+	if r := v.Resize; r != nil {
+		out.Resize = &resizeView{
+			VCPUs: r.Size.VCPUs, MemoryMiB: r.Size.MemoryMiB, DiskGiB: r.Size.DiskGiB,
+			RunningRate: r.Rates.Running, StoppedRate: r.Rates.Stopped, Restart: r.Restart,
 		}
 	}
-	switch phase := status.GetPhase(); {
-	case isUp(phase):
-		v.UcreditPerHour = vm.GetRunningRate()
-	case phase == computev1.Phase_PHASE_STOPPED:
-		v.UcreditPerHour = vm.GetStoppedRate()
+	switch phase := status.Phase; {
+	case phase.On():
+		out.UcreditPerHour = v.Rates.Running
+	case phase == vm.Stopped:
+		out.UcreditPerHour = v.Rates.Stopped
 	}
-	return v
+	return out
 }
-
-// isUp says that a machine runs or is only just rebooting.
-func isUp(p computev1.Phase) bool {
-	return p == computev1.Phase_PHASE_RUNNING || p == computev1.Phase_PHASE_REBOOTING
-}
-
-// isComing says that a machine is on its way to its first start.
-func isComing(p computev1.Phase) bool {
-	return p == computev1.Phase_PHASE_PENDING || p == computev1.Phase_PHASE_ASSIGNED || p == computev1.Phase_PHASE_PROVISIONING
-}
-
-// enumName turns a protobuf enum's name into the word people see.
-func enumName(name, prefix string) string {
-	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, prefix), "_", " "))
-}
-
-func phaseName(p computev1.Phase) string { return enumName(p.String(), "PHASE_") }
 
 // minerView is a miner as it is printed.
 type minerView struct {
@@ -129,15 +110,15 @@ type minerView struct {
 	Version      string `json:"version,omitempty"`
 }
 
-func viewMiner(m *registryv1.Miner) minerView {
-	c, u := m.GetCapacity(), m.GetUsage()
+func viewMiner(m node.Miner) minerView {
+	c, u := m.Capacity, m.Usage
 	return minerView{
-		Operator: m.GetOperator(), Name: m.GetName(), Region: m.GetRegion(),
-		Status: enumName(m.GetStatus().String(), "MINER_STATUS_"),
-		Cores:  c.GetCores(), MemoryMiB: c.GetMemoryMib(), DiskGiB: c.GetDiskGib(),
-		Acceleration: c.GetAcceleration(), CPUModel: c.GetCpuModel(),
-		VMs: u.GetVms(), UsedVCPUs: u.GetVcpus(), UsedMemory: u.GetMemoryMib(), UsedDisk: u.GetDiskGib(),
-		BondUhip: m.GetBondUhip(), Endpoint: m.GetEndpoint(),
-		RegisteredAt: m.GetRegisteredAt(), LastSeen: m.GetLastSeen(), Version: m.GetVersion(),
+		Operator: m.Operator, Name: m.Name, Region: m.Region,
+		Status: m.Status.String(),
+		Cores:  c.Cores, MemoryMiB: c.MemoryMiB, DiskGiB: c.DiskGiB,
+		Acceleration: m.Hardware.Acceleration, CPUModel: m.Hardware.CPUModel,
+		VMs: u.VMs, UsedVCPUs: u.VCPUs, UsedMemory: u.MemoryMiB, UsedDisk: u.DiskGiB,
+		BondUhip: m.BondUhip, Endpoint: m.Endpoint,
+		RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen, Version: m.Version,
 	}
 }

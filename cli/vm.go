@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
 func (c *command) vm() *cobra.Command {
@@ -31,8 +31,8 @@ func (c *command) completeVM(cmd *cobra.Command, args []string, _ string) ([]str
 	}
 	return c.completions(func(s *session) (names []string) {
 		vms, _ := s.chain.VMs(cmd.Context(), s.address, false) // no completions without a chain
-		for _, vm := range vms {
-			names = append(names, vm.GetSpec().GetName())
+		for _, v := range vms {
+			names = append(names, v.Spec.Name)
 		}
 		return names
 	})
@@ -41,8 +41,8 @@ func (c *command) completeVM(cmd *cobra.Command, args []string, _ string) ([]str
 // action is a change of one machine: what is sent, what is waited for, and what is said.
 type action struct {
 	use, short, long, example string
-	send                      func(ctx context.Context, s *client.Sender, id string) error
-	done                      func(vm *computev1.VM) bool
+	send                      func(ctx context.Context, s *client.Sender, id vm.ID) error
+	done                      func(v vm.VM) bool
 	said                      string
 }
 
@@ -56,7 +56,7 @@ func (c *command) actionCommand(a action) *cobra.Command {
 			if err := w.check(); err != nil {
 				return err
 			}
-			vm, err := c.lookUp(ctx, args[0])
+			v, err := c.lookUp(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -65,10 +65,10 @@ func (c *command) actionCommand(a action) *cobra.Command {
 				return err
 			}
 			defer s.close()
-			if err := a.send(ctx, s.sender, vm.GetId()); err != nil {
+			if err := a.send(ctx, s.sender, v.ID); err != nil {
 				return err
 			}
-			return c.afterChange(ctx, s, vm, w, a.done, a.said)
+			return c.afterChange(ctx, s, v, w, a.done, a.said)
 		},
 	}
 	w.register(cmd)
@@ -76,18 +76,18 @@ func (c *command) actionCommand(a action) *cobra.Command {
 }
 
 // lookUp finds a machine without asking for a passphrase.
-func (c *command) lookUp(ctx context.Context, ref string) (*computev1.VM, error) {
+func (c *command) lookUp(ctx context.Context, ref string) (vm.VM, error) {
 	s, err := c.open()
 	if err != nil {
-		return nil, err
+		return vm.VM{}, err
 	}
 	defer s.close()
 	return s.findVM(ctx, ref)
 }
 
 // afterChange deals further instances if few are left, waits if asked to and prints the machine.
-func (c *command) afterChange(ctx context.Context, s *signing, old *computev1.VM, w waitFlags, done func(*computev1.VM) bool, said string) error {
-	id, name := old.GetId(), old.GetSpec().GetName()
+func (c *command) afterChange(ctx context.Context, s *signing, old vm.VM, w waitFlags, done func(vm.VM) bool, said string) error {
+	id, name := old.ID, old.Spec.Name
 	now, err := s.chain.VM(ctx, id)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (c *command) afterChange(ctx context.Context, s *signing, old *computev1.VM
 func (c *command) vmStart() *cobra.Command {
 	return c.actionCommand(action{
 		use: "start", short: "Start a stopped machine", example: "  hippius vm start web-1 --wait",
-		send: func(ctx context.Context, s *client.Sender, id string) error { return s.StartVM(ctx, id) },
+		send: func(ctx context.Context, s *client.Sender, id vm.ID) error { return s.StartVM(ctx, id) },
 		done: isRunning, said: "starts",
 	})
 }
@@ -115,28 +115,28 @@ func (c *command) vmStop() *cobra.Command {
 		use: "stop", short: "Shut a machine down; its disk is kept",
 		long:    "Shut a machine down cleanly. Its disk and address are kept, and only the disk is charged.",
 		example: "  hippius vm stop web-1 --wait",
-		send:    func(ctx context.Context, s *client.Sender, id string) error { return s.StopVM(ctx, id) },
-		done:    isPhase(computev1.Phase_PHASE_STOPPED), said: "stops",
+		send:    func(ctx context.Context, s *client.Sender, id vm.ID) error { return s.StopVM(ctx, id) },
+		done:    isPhase(vm.Stopped), said: "stops",
 	})
 }
 
 func (c *command) vmReboot() *cobra.Command {
 	return c.actionCommand(action{
 		use: "reboot", short: "Reboot a machine", example: "  hippius vm reboot web-1 --wait",
-		send: func(ctx context.Context, s *client.Sender, id string) error { return s.RebootVM(ctx, id) },
-		done: func(vm *computev1.VM) bool {
-			return isRunning(vm) && vm.GetStatus().GetObservedRebootSeq() >= vm.GetSpec().GetRebootSeq()
+		send: func(ctx context.Context, s *client.Sender, id vm.ID) error { return s.RebootVM(ctx, id) },
+		done: func(v vm.VM) bool {
+			return isRunning(v) && v.Status.ObservedRebootSeq >= v.Spec.RebootSeq
 		},
 		said: "reboots",
 	})
 }
 
-func isRunning(vm *computev1.VM) bool {
-	return vm.GetStatus().GetPhase() == computev1.Phase_PHASE_RUNNING && vm.GetStatus().GetReadyAt() != 0
+func isRunning(v vm.VM) bool {
+	return v.Status.Phase == vm.Running && v.Status.ReadyAt != 0
 }
 
-func isPhase(p computev1.Phase) func(*computev1.VM) bool {
-	return func(vm *computev1.VM) bool { return vm.GetStatus().GetPhase() == p }
+func isPhase(p vm.Phase) func(vm.VM) bool {
+	return func(v vm.VM) bool { return v.Status.Phase == p }
 }
 
 func (c *command) vmRename() *cobra.Command {
@@ -149,7 +149,7 @@ func (c *command) vmRename() *cobra.Command {
 			if err := text.ValidName("machine name", args[1]); err != nil {
 				return usageError{err}
 			}
-			vm, err := c.lookUp(ctx, args[0])
+			v, err := c.lookUp(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -158,10 +158,10 @@ func (c *command) vmRename() *cobra.Command {
 				return err
 			}
 			defer s.close()
-			if err := s.sender.RenameVM(ctx, vm.GetId(), args[1]); err != nil {
+			if err := s.sender.RenameVM(ctx, v.ID, args[1]); err != nil {
 				return err
 			}
-			return c.afterChange(ctx, s, vm, waitFlags{}, nil, "is now called "+args[1])
+			return c.afterChange(ctx, s, v, waitFlags{}, nil, "is now called "+args[1])
 		},
 	}
 }
@@ -178,8 +178,8 @@ func (c *command) vmRm() *cobra.Command {
 			if err := w.check(); err != nil {
 				return err
 			}
-			found, err := c.confirmRm(ctx, args[0], yes)
-			if err != nil || found == nil {
+			found, ok, err := c.confirmRm(ctx, args[0], yes)
+			if err != nil || !ok {
 				return err
 			}
 			s, err := c.openSigning(ctx)
@@ -187,10 +187,10 @@ func (c *command) vmRm() *cobra.Command {
 				return err
 			}
 			defer s.close()
-			if err := s.sender.TerminateVM(ctx, found.GetId()); err != nil {
+			if err := s.sender.TerminateVM(ctx, found.ID); err != nil {
 				return err
 			}
-			return c.afterChange(ctx, s, found, w, isPhase(computev1.Phase_PHASE_TERMINATED), "terminates")
+			return c.afterChange(ctx, s, found, w, isPhase(vm.Terminated), "terminates")
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -198,19 +198,15 @@ func (c *command) vmRm() *cobra.Command {
 	return cmd
 }
 
-// confirmRm finds the machine and asks whether it is meant; nil without an error is a no.
-func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (*computev1.VM, error) {
-	vm, err := c.lookUp(ctx, ref)
-	if err != nil {
-		return nil, err
+// confirmRm finds the machine and asks whether it is meant.
+func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (v vm.VM, ok bool, err error) {
+	if v, err = c.lookUp(ctx, ref); err != nil {
+		return v, false, err
 	}
-	name := vm.GetSpec().GetName()
-	ok, err := c.wants(ctx, yes, fmt.Sprintf("terminating gives up the disk of %s", name),
-		fmt.Sprintf("Terminate %s (%s) and give up its disk?", name, vm.GetSpec().GetMeshAddress()))
-	if err != nil || !ok {
-		return nil, err
-	}
-	return vm, nil
+	name := v.Spec.Name
+	ok, err = c.wants(ctx, yes, fmt.Sprintf("terminating gives up the disk of %s", name),
+		fmt.Sprintf("Terminate %s (%s) and give up its disk?", name, v.Spec.MeshAddress))
+	return v, ok, err
 }
 
 // wants asks whether something grave is meant, unless yes was said ahead; where

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/text"
 )
 
@@ -49,37 +49,37 @@ func (s *session) checkOrder(ctx context.Context, name string, f createFlags) er
 }
 
 // choosePlan finds the plan, or says which there are.
-func (s *session) choosePlan(ctx context.Context, name string) (*marketplacev1.Plan, error) {
+func (s *session) choosePlan(ctx context.Context, name string) (plan.Plan, error) {
 	plans, err := s.chain.Plans(ctx)
 	if err != nil {
-		return nil, err
+		return plan.Plan{}, err
 	}
 	names := make([]string, len(plans))
 	for i, p := range plans {
-		if names[i] = p.GetPlan().GetName(); names[i] == name {
-			return p.GetPlan(), nil
+		if names[i] = p.Plan.Name; names[i] == name {
+			return p.Plan, nil
 		}
 	}
-	return nil, unknown("plan", name, names)
+	return plan.Plan{}, unknown("plan", name, names)
 }
 
 // checkImage wants the image and the applications to be there, to go together, and to fit on the plan's disk.
-func (s *session) checkImage(ctx context.Context, plan *marketplacev1.Plan, name string, apps []string) error {
+func (s *session) checkImage(ctx context.Context, plan plan.Plan, name string, apps []string) error {
 	images, err := s.chain.Images(ctx)
 	if err != nil {
 		return err
 	}
 	names := make([]string, len(images))
 	for i, im := range images {
-		names[i] = im.GetName()
+		names[i] = im.Name
 	}
 	at := slices.Index(names, name)
 	if at < 0 {
 		return unknown("image", name, names)
 	}
-	if need := (images[at].GetVirtualSizeBytes() + gib - 1) / gib; need > plan.GetDiskGib() {
+	if need := (images[at].VirtualSizeBytes + gib - 1) / gib; need > plan.DiskGiB {
 		return withHint(fmt.Errorf("image %q needs a disk of %d GiB; plan %q has %d GiB: choose a larger plan",
-			name, need, plan.GetName(), plan.GetDiskGib()), "see 'hippius plan ls'")
+			name, need, plan.Name, plan.DiskGiB), "see 'hippius plan ls'")
 	}
 	if len(apps) == 0 {
 		return nil
@@ -91,17 +91,17 @@ func (s *session) checkImage(ctx context.Context, plan *marketplacev1.Plan, name
 	return checkApps(offered, apps, name)
 }
 
-func checkApps(offered []*marketplacev1.App, wanted []string, image string) error {
+func checkApps(offered []plan.App, wanted []string, image string) error {
 	names := make([]string, len(offered))
 	for i, a := range offered {
-		names[i] = a.GetName()
+		names[i] = a.Name
 	}
 	for _, name := range wanted {
 		at := slices.Index(names, name)
 		if at < 0 {
 			return unknown("app", name, names)
 		}
-		if on := offered[at].GetImages(); len(on) > 0 && !slices.Contains(on, image) {
+		if on := offered[at].Images; len(on) > 0 && !slices.Contains(on, image) {
 			return withHint(fmt.Errorf("application %q does not work on image %q; it works on %s", name, image, strings.Join(on, ", ")),
 				"see 'hippius app ls'")
 		}
@@ -133,8 +133,8 @@ func (s *session) checkRegion(ctx context.Context, region string) error {
 	}
 	var there []string
 	for _, m := range miners {
-		if m.GetStatus() == registryv1.MinerStatus_MINER_STATUS_ACTIVE {
-			there = append(there, m.GetRegion())
+		if m.Status == node.Active {
+			there = append(there, m.Region)
 		}
 	}
 	if slices.Contains(there, region) {

@@ -25,7 +25,7 @@ func (c *command) completeFlags(cmd *cobra.Command) {
 func planNames(ctx context.Context, s *session) (names []string) {
 	plans, _ := s.chain.Plans(ctx)
 	for _, p := range plans {
-		names = append(names, p.GetPlan().GetName())
+		names = append(names, p.Plan.Name)
 	}
 	return names
 }
@@ -33,7 +33,7 @@ func planNames(ctx context.Context, s *session) (names []string) {
 func imageNames(ctx context.Context, s *session) (names []string) {
 	images, _ := s.chain.Images(ctx)
 	for _, i := range images {
-		names = append(names, i.GetName())
+		names = append(names, i.Name)
 	}
 	return names
 }
@@ -41,7 +41,7 @@ func imageNames(ctx context.Context, s *session) (names []string) {
 func appNames(ctx context.Context, s *session) (names []string) {
 	apps, _ := s.chain.Apps(ctx)
 	for _, a := range apps {
-		names = append(names, a.GetName())
+		names = append(names, a.Name)
 	}
 	return names
 }
@@ -49,7 +49,7 @@ func appNames(ctx context.Context, s *session) (names []string) {
 func keyNames(ctx context.Context, s *session) (names []string) {
 	keys, _ := s.chain.SSHKeys(ctx, s.address)
 	for _, k := range keys {
-		names = append(names, k.GetName())
+		names = append(names, k.Name)
 	}
 	return names
 }
@@ -57,7 +57,7 @@ func keyNames(ctx context.Context, s *session) (names []string) {
 func minerNames(ctx context.Context, s *session) (names []string) {
 	miners, _ := s.chain.Miners(ctx)
 	for _, m := range miners {
-		names = append(names, m.GetName())
+		names = append(names, m.Name)
 	}
 	return names
 }

@@ -16,12 +16,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/peer"
 )
 
@@ -55,7 +55,7 @@ func (c *command) vmLogs() *cobra.Command {
 		Example: "  hippius vm logs web-1\n  hippius vm logs web-1 --follow", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.atMiner(cmd.Context(), args[0], func(ctx context.Context, m *atMiner) error {
-				stream, err := m.client.Logs(ctx, &minerv1.LogsRequest{Grant: m.grant, VmId: m.vmID, Follow: follow})
+				stream, err := m.client.Logs(ctx, &minerv1.LogsRequest{Grant: m.grant, VmId: string(m.vmID), Follow: follow})
 				if err != nil {
 					return hostError(ctx, "read log", err)
 				}
@@ -82,7 +82,7 @@ func (c *command) vmLogs() *cobra.Command {
 type atMiner struct {
 	client minerv1.MinerClient
 	grant  *grantv1.Grant
-	vmID   string
+	vmID   vm.ID
 }
 
 // atMiner connects to the host that holds the machine, which must prove the
@@ -93,23 +93,23 @@ func (c *command) atMiner(ctx context.Context, ref string, use func(context.Cont
 		return err
 	}
 	defer s.close()
-	vm, err := s.findVM(ctx, ref)
+	v, err := s.findVM(ctx, ref)
 	if err != nil {
 		return err
 	}
-	conn, identity, key, err := s.dialHost(ctx, vm)
+	conn, identity, key, err := s.dialHost(ctx, v)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	g, err := grants.Sign(s.wallet, grant.Grant{
-		Purpose: grant.Console, ChainID: s.chain.ChainID(), VMID: vm.GetId(), Audience: identity,
+		Purpose: grant.Console, ChainID: s.chain.ChainID(), VMID: v.ID, Audience: identity,
 		ClientKey: key.Public().(ed25519.PublicKey), ExpiresAt: c.env.Now().Add(grantLife).Unix(),
 	})
 	if err != nil {
 		return err
 	}
-	return use(ctx, &atMiner{client: minerv1.NewMinerClient(conn), grant: g, vmID: vm.GetId()})
+	return use(ctx, &atMiner{client: minerv1.NewMinerClient(conn), grant: g, vmID: v.ID})
 }
 
 // hostError is a host's refusal in its own words.
@@ -120,10 +120,10 @@ func hostError(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%s: %s", what, text.Clean(status.Convert(err).Message(), maxRefusal))
 }
 
-func (s *signing) dialHost(ctx context.Context, vm *computev1.VM) (*grpc.ClientConn, ed25519.PublicKey, ed25519.PrivateKey, error) {
-	host := vm.GetStatus().GetMiner()
+func (s *signing) dialHost(ctx context.Context, v vm.VM) (*grpc.ClientConn, ed25519.PublicKey, ed25519.PrivateKey, error) {
+	host := v.Status.Miner
 	if host == "" {
-		return nil, nil, nil, fmt.Errorf("%s has no host yet: it is %s", vm.GetSpec().GetName(), phaseText(viewVM(vm)))
+		return nil, nil, nil, fmt.Errorf("%s has no host yet: it is %s", v.Spec.Name, phaseText(viewVM(v)))
 	}
 	m, err := s.chain.Miner(ctx, host)
 	if err != nil {
@@ -133,11 +133,11 @@ func (s *signing) dialHost(ctx context.Context, vm *computev1.VM) (*grpc.ClientC
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("make client key: %w", err)
 	}
-	conn, err := peer.Dial(ctx, m.GetEndpoint(), key, m.GetIdentity())
+	conn, err := peer.Dial(ctx, m.Endpoint, key, m.Identity)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("reach host %s at %s: %w", m.GetName(), m.GetEndpoint(), err)
+		return nil, nil, nil, fmt.Errorf("reach host %s at %s: %w", m.Name, m.Endpoint, err)
 	}
-	return conn, m.GetIdentity(), key, nil
+	return conn, m.Identity, key, nil
 }
 
 // console joins this terminal to the stream until Ctrl-] or the end of either.
@@ -148,7 +148,7 @@ func (c *command) console(ctx context.Context, m *atMiner) error {
 	if err != nil {
 		return hostError(ctx, "open console", err)
 	}
-	open := &minerv1.ConsoleOpen{Grant: m.grant, VmId: m.vmID}
+	open := &minerv1.ConsoleOpen{Grant: m.grant, VmId: string(m.vmID)}
 	// Of a refusal, Recv tells why.
 	if err := stream.Send(&minerv1.ConsoleRequest{Message: &minerv1.ConsoleRequest_Open{Open: open}}); err != nil && !errors.Is(err, io.EOF) {
 		return hostError(ctx, "open console", err)

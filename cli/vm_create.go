@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 )
 
 type createFlags struct {
@@ -78,16 +78,16 @@ func (c *command) runCreate(ctx context.Context, name string, f createFlags) err
 	if err != nil {
 		return err
 	}
-	vm, err := c.createVM(ctx, s, spec, userData)
+	v, err := c.createVM(ctx, s, spec, userData)
 	if err != nil {
 		return err
 	}
 	if f.wait {
-		if vm, err = c.waitVM(ctx, s.session, vm, f.timeout, isRunning); err != nil {
+		if v, err = c.waitVM(ctx, s.session, v, f.timeout, isRunning); err != nil {
 			return err
 		}
 	}
-	if err := c.printVM(s.withMiner(ctx, viewVM(vm))); err != nil {
+	if err := c.printVM(s.withMiner(ctx, viewVM(v))); err != nil {
 		return err
 	}
 	if !f.wait && c.env.Interactive && c.format == formatTable {
@@ -130,21 +130,21 @@ func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (d
 		}
 		return true, c.printQuote(f.plan, q, hosts)
 	}
-	if q.GetMissingUcredit() > 0 {
+	if q.Missing > 0 {
 		return false, withHint(fmt.Errorf("creating a machine needs a balance of %s credits; %s are missing",
-			credit.Format(q.GetMinCreateUcredit()), credit.Format(q.GetMissingUcredit())),
-			"hippius billing buy %s", credit.Format(roundUp(q.GetMissingUcredit(), credit.PerCredit)))
+			credit.Format(q.MinCreate), credit.Format(q.Missing)),
+			"hippius billing buy %s", credit.Format(roundUp(q.Missing, credit.PerCredit)))
 	}
 	return false, nil
 }
 
 func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }
 
-func (c *command) printQuote(plan string, q *marketplacev1.QueryQuoteResponse, hosts int) error {
+func (c *command) printQuote(plan string, q plan.Quote, hosts int) error {
 	v := quoteView{
-		Plan: plan, RunningRate: q.GetRunningUcreditPerHour(), StoppedRate: q.GetStoppedUcreditPerHour(),
-		Holdback: q.GetHoldbackUcredit(), MinBalance: q.GetMinCreateUcredit(), Missing: q.GetMissingUcredit(),
-		RunwaySeconds: q.GetRunwaySeconds(), Miners: hosts,
+		Plan: plan, RunningRate: q.Rates.Running, StoppedRate: q.Rates.Stopped,
+		Holdback: q.Holdback, MinBalance: q.MinCreate, Missing: q.Missing,
+		RunwaySeconds: q.RunwaySeconds, Miners: hosts,
 	}
 	return c.print(v, func(w *tableWriter) {
 		w.field("Running", credit.Format(v.RunningRate)+" credits an hour, charged by the second")
@@ -179,33 +179,33 @@ func readUserData(path string) ([]byte, error) {
 }
 
 // specFrom fills in what the tenant left to us: all keys.
-func (s *signing) specFrom(ctx context.Context, name string, f createFlags) (*computev1.VMSpec, error) {
+func (s *signing) specFrom(ctx context.Context, name string, f createFlags) (vm.Spec, error) {
 	keys := f.keys
 	if len(keys) == 0 {
 		all, err := s.chain.SSHKeys(ctx, s.address)
 		if err != nil {
-			return nil, err
+			return vm.Spec{}, err
 		}
 		for _, k := range all {
-			keys = append(keys, k.GetName())
+			keys = append(keys, k.Name)
 		}
 	}
 	if len(keys) == 0 {
-		return nil, withHint(errors.New("the account has no SSH key, so nobody could log in"),
+		return vm.Spec{}, withHint(errors.New("the account has no SSH key, so nobody could log in"),
 			"hippius key add laptop ~/.ssh/id_ed25519.pub")
 	}
 	miners, err := s.operators(ctx, f.miners)
 	if err != nil {
-		return nil, err
+		return vm.Spec{}, err
 	}
-	agent := computev1.AgentMode_AGENT_MODE_GUEST
+	agent := vm.AgentGuest
 	if f.noAgent {
-		agent = computev1.AgentMode_AGENT_MODE_NONE
+		agent = vm.AgentNone
 	}
-	return &computev1.VMSpec{
-		Name: name, Plan: f.plan, Image: f.image, Apps: f.apps, SshKeys: keys, Agent: agent,
+	return vm.Spec{
+		Name: name, Plan: f.plan, Image: f.image, Apps: f.apps, SSHKeys: keys, Agent: agent,
 		Region: f.region, SpreadGroup: f.spread, Miners: miners, Priority: f.priority,
-		Power: computev1.Power_POWER_ON,
+		On: true,
 	}, nil
 }
 

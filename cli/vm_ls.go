@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/core/credit"
-	core "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 )
 
 func (c *command) vmLs() *cobra.Command {
@@ -29,8 +29,8 @@ func (c *command) vmLs() *cobra.Command {
 				return err
 			}
 			views := make([]vmView, 0, len(vms))
-			for _, vm := range vms {
-				views = append(views, viewVM(vm))
+			for _, v := range vms {
+				views = append(views, viewVM(v))
 			}
 			slices.SortFunc(views, func(a, b vmView) int {
 				return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
@@ -49,7 +49,7 @@ func (c *command) vmLs() *cobra.Command {
 
 // phaseText is the phase with its reason, unless that is that the tenant asked for it.
 func phaseText(v vmView) string {
-	if v.Reason == "" || v.Reason == core.ReasonTenant {
+	if v.Reason == "" || v.Reason == vm.ReasonTenant {
 		return v.Phase
 	}
 	return v.Phase + " (" + strings.ReplaceAll(v.Reason, "_", " ") + ")"
@@ -68,11 +68,11 @@ charged_units is that sum, 3600 units to a millionth of a credit.`,
 				return err
 			}
 			defer s.close()
-			vm, err := s.findVM(cmd.Context(), args[0])
+			v, err := s.findVM(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return c.printVM(s.withMiner(cmd.Context(), viewVM(vm)))
+			return c.printVM(s.withMiner(cmd.Context(), viewVM(v)))
 		},
 	}
 }
@@ -113,7 +113,7 @@ func (s *session) withMiner(ctx context.Context, v vmView) vmView {
 		return v
 	}
 	if m, err := s.chain.Miner(ctx, v.Miner); err == nil {
-		v.MinerName = m.GetName()
+		v.MinerName = m.Name
 	}
 	return v
 }

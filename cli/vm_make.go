@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/cli/deal"
 	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/vm"
@@ -15,25 +14,25 @@ import (
 // createVM gives the machine its address and identity, hands its secrets to the
 // keepers and orders it on chain. Until the last step nothing is ordered and
 // nothing costs: keepers drop what is not on chain in ten minutes.
-func (c *command) createVM(ctx context.Context, s *signing, spec *computev1.VMSpec, userData []byte) (*computev1.VM, error) {
+func (c *command) createVM(ctx context.Context, s *signing, spec vm.Spec, userData []byte) (vm.VM, error) {
 	nonce := newNonce()
-	id, err := vm.ID(s.address, nonce)
+	id, err := vm.NewID(s.address, nonce)
 	if err != nil {
-		return nil, err
+		return vm.VM{}, err
 	}
 	instances, err := c.prepareVM(ctx, s, id, nonce, spec, userData)
 	if err != nil {
-		return nil, ifInterrupted(ctx, err, "nothing was ordered, and nothing costs")
+		return vm.VM{}, ifInterrupted(ctx, err, "nothing was ordered, and nothing costs")
 	}
 	if _, err := s.sender.CreateVM(ctx, nonce, spec, instances); err != nil {
-		return nil, ifInterrupted(ctx, err, "the order may have reached the chain: 'hippius vm ls' tells")
+		return vm.VM{}, ifInterrupted(ctx, err, "the order may have reached the chain: 'hippius vm ls' tells")
 	}
 	made, err := s.chain.VM(ctx, id)
-	return made, ifInterrupted(ctx, err, spec.GetName()+" is ordered: 'hippius vm show "+spec.GetName()+"' tells how it goes")
+	return made, ifInterrupted(ctx, err, spec.Name+" is ordered: 'hippius vm show "+spec.Name+"' tells how it goes")
 }
 
 // prepareVM fills in the spec and deals the first instances.
-func (c *command) prepareVM(ctx context.Context, s *signing, id string, nonce []byte, spec *computev1.VMSpec, userData []byte) ([]*computev1.Instance, error) {
+func (c *command) prepareVM(ctx context.Context, s *signing, id vm.ID, nonce []byte, spec vm.Spec, userData []byte) ([]vm.Instance, error) {
 	tenant, authority, err := s.ensureTenant(ctx, c.env.Now())
 	if err != nil {
 		return nil, err
@@ -51,7 +50,7 @@ func (c *command) prepareVM(ctx context.Context, s *signing, id string, nonce []
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.wallet.UserDataKey(id)
+	key, err := s.wallet.UserDataKey(string(id))
 	if err != nil {
 		return nil, err
 	}
@@ -59,17 +58,17 @@ func (c *command) prepareVM(ctx context.Context, s *signing, id string, nonce []
 	if err != nil {
 		return nil, err
 	}
-	spec.HostCa, spec.UserDataHash = m.host.Public(), sealed.Hash()
+	spec.HostCA, spec.UserDataHash = m.host.Public(), sealed.Hash()
 	return c.deal(ctx, s, m, deal.Order{Nonce: nonce, First: 1, Count: deal.FirstDeal, UserData: sealed})
 }
 
 // maker makes the bundles of a machine of this spec.
-func (c *command) maker(s *signing, id string, spec *computev1.VMSpec, authority *ca.Authority) (maker, error) {
+func (c *command) maker(s *signing, id vm.ID, spec vm.Spec, authority *ca.Authority) (maker, error) {
 	addr, err := meshAddr(spec)
 	if err != nil {
 		return maker{}, err
 	}
-	seed, err := s.wallet.HostCASeed(id)
+	seed, err := s.wallet.HostCASeed(string(id))
 	if err != nil {
 		return maker{}, err
 	}
@@ -77,11 +76,11 @@ func (c *command) maker(s *signing, id string, spec *computev1.VMSpec, authority
 	if err != nil {
 		return maker{}, err
 	}
-	return maker{vmID: id, name: spec.GetName(), addr: addr, mesh: authority, host: host, now: c.env.Now()}, nil
+	return maker{id: id, name: spec.Name, addr: addr, mesh: authority, host: host, now: c.env.Now()}, nil
 }
 
 // deal hands the secrets of the order's instances to the present committee.
-func (c *command) deal(ctx context.Context, s *signing, m maker, o deal.Order) ([]*computev1.Instance, error) {
+func (c *command) deal(ctx context.Context, s *signing, m maker, o deal.Order) ([]vm.Instance, error) {
 	var err error
 	if o.Committee, err = s.chain.Committee(ctx); err != nil {
 		return nil, err
@@ -104,49 +103,41 @@ func (c *command) deal(ctx context.Context, s *signing, m maker, o deal.Order) (
 // topUp deals further instances of a machine that has few left: it needs one
 // each time it is moved. Whether it can is no condition of what was asked for,
 // so that a failure is only told.
-func (c *command) topUp(ctx context.Context, s *signing, v *computev1.VM) {
+func (c *command) topUp(ctx context.Context, s *signing, v vm.VM) {
 	first, count := missingInstances(v)
 	if count == 0 {
 		return
 	}
 	if err := c.dealMore(ctx, s, v, first, count); err != nil && ctx.Err() == nil {
 		c.warn("%s can be moved only %d more times, for no further secrets could be dealt: %v",
-			v.GetSpec().GetName(), first-1-min(first-1, v.GetStatus().GetInstanceSeq()), err)
+			v.Spec.Name, first-1-min(first-1, v.Status.InstanceSeq), err)
 	}
 }
 
 // missingInstances says which instances are to be dealt now; none if enough are ahead.
-func missingInstances(v *computev1.VM) (first uint32, count int) {
-	if phase := v.GetStatus().GetPhase(); phase == computev1.Phase_PHASE_TERMINATING || phase == computev1.Phase_PHASE_TERMINATED {
+func missingInstances(v vm.VM) (first uint32, count int) {
+	if v.Ended() {
 		return 0, 0
 	}
-	last := lastInstance(v)
-	if last >= v.GetStatus().GetInstanceSeq()+deal.TopUpBelow {
+	last := v.LastInstance()
+	if last >= v.Status.InstanceSeq+deal.TopUpBelow {
 		return 0, 0
 	}
 	return last + 1, deal.FirstDeal
 }
 
-// lastInstance that was dealt.
-func lastInstance(v *computev1.VM) (last uint32) {
-	for _, i := range v.GetInstances() {
-		last = max(last, i.GetSeq())
-	}
-	return last
-}
-
-func (c *command) dealMore(ctx context.Context, s *signing, v *computev1.VM, first uint32, count int) error {
+func (c *command) dealMore(ctx context.Context, s *signing, v vm.VM, first uint32, count int) error {
 	_, authority, err := s.ensureTenant(ctx, c.env.Now())
 	if err != nil {
 		return err
 	}
-	m, err := c.maker(s, v.GetId(), v.GetSpec(), authority)
+	m, err := c.maker(s, v.ID, v.Spec, authority)
 	if err != nil {
 		return err
 	}
-	o := deal.Order{Nonce: v.GetNonce(), First: first, Count: count}
-	if len(v.GetSpec().GetUserDataHash()) > 0 {
-		if o.UserData.Key, err = s.wallet.UserDataKey(v.GetId()); err != nil {
+	o := deal.Order{Nonce: v.Nonce, First: first, Count: count}
+	if len(v.Spec.UserDataHash) > 0 {
+		if o.UserData.Key, err = s.wallet.UserDataKey(string(v.ID)); err != nil {
 			return err
 		}
 	}
@@ -154,18 +145,18 @@ func (c *command) dealMore(ctx context.Context, s *signing, v *computev1.VM, fir
 	if err != nil {
 		return err
 	}
-	return s.sender.DealInstances(ctx, v.GetId(), more)
+	return s.sender.DealInstances(ctx, v.ID, more)
 }
 
 // meshAddr is a machine's address in the mesh.
-func meshAddr(spec *computev1.VMSpec) (netip.Addr, error) {
-	addr, err := netip.ParseAddr(spec.GetMeshAddress())
+func meshAddr(spec vm.Spec) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(spec.MeshAddress)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("mesh address on chain: %w", err)
 	}
 	// A zone is any text, and ssh hands the address to a shell.
 	if addr.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("mesh address on chain: %.64q has a zone", spec.GetMeshAddress())
+		return netip.Addr{}, fmt.Errorf("mesh address on chain: %.64q has a zone", spec.MeshAddress)
 	}
 	return addr, nil
 }

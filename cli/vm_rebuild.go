@@ -6,10 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	"github.com/hippius/compute/cli/deal"
-	core "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 )
 
 func (c *command) vmRebuild() *cobra.Command {
@@ -34,17 +33,17 @@ SSH keys that were removed from the account since are not installed again, and
 			if err := w.check(); err != nil {
 				return err
 			}
-			vm, err := c.checkRebuild(ctx, args[0], image, keys)
+			v, err := c.checkRebuild(ctx, args[0], image, keys)
 			if err != nil {
 				return err
 			}
-			name := vm.GetSpec().GetName()
+			name := v.Spec.Name
 			ok, err := c.wants(ctx, yes, fmt.Sprintf("rebuilding gives up everything on the disk of %s", name),
-				fmt.Sprintf("Rebuild %s (%s) from %s and give up everything on its disk?", name, vm.GetSpec().GetMeshAddress(), image))
+				fmt.Sprintf("Rebuild %s (%s) from %s and give up everything on its disk?", name, v.Spec.MeshAddress, image))
 			if err != nil || !ok {
 				return err
 			}
-			return c.runRebuild(ctx, vm, image, keys, w)
+			return c.runRebuild(ctx, v, image, keys, w)
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "start from this `IMAGE`, see 'hippius image ls'")
@@ -57,48 +56,48 @@ SSH keys that were removed from the account since are not installed again, and
 
 // checkRebuild does what needs no passphrase: it finds the machine and looks
 // whether the image fits it and somebody could log in.
-func (c *command) checkRebuild(ctx context.Context, ref, image string, keys []string) (*computev1.VM, error) {
+func (c *command) checkRebuild(ctx context.Context, ref, image string, keys []string) (vm.VM, error) {
 	s, err := c.open()
 	if err != nil {
-		return nil, err
+		return vm.VM{}, err
 	}
 	defer s.close()
-	vm, err := s.findVM(ctx, ref)
+	v, err := s.findVM(ctx, ref)
 	if err != nil {
-		return nil, err
+		return vm.VM{}, err
 	}
-	if len(keys) == 0 && len(vm.GetSpec().GetSshKeys()) == 0 {
-		return nil, withHint(fmt.Errorf("every SSH key of %s was removed from the account, and a rebuild does not install removed keys", vm.GetSpec().GetName()),
+	if len(keys) == 0 && len(v.Spec.SSHKeys) == 0 {
+		return vm.VM{}, withHint(fmt.Errorf("every SSH key of %s was removed from the account, and a rebuild does not install removed keys", v.Spec.Name),
 			"name keys of the account to rebuild it with: --ssh-key KEY, see 'hippius key ls'")
 	}
 	for _, name := range keys {
 		if _, err := s.sshKey(ctx, name); err != nil {
-			return nil, err
+			return vm.VM{}, err
 		}
 	}
-	disk := &marketplacev1.Plan{Name: vm.GetSpec().GetPlan(), DiskGib: wantedSize(vm).GetDiskGib()}
-	if err := s.checkImage(ctx, disk, image, vm.GetSpec().GetApps()); err != nil {
-		return nil, err
+	disk := plan.Plan{Name: v.Spec.Plan, Size: v.WantedSize()}
+	if err := s.checkImage(ctx, disk, image, v.Spec.Apps); err != nil {
+		return vm.VM{}, err
 	}
-	return vm, allowed(vm, core.Rebuild)
+	return v, allowed(v, vm.Rebuild)
 }
 
 // runRebuild deals the next instance if there is none, and orders the rebuild.
-func (c *command) runRebuild(ctx context.Context, vm *computev1.VM, image string, keys []string, w waitFlags) error {
+func (c *command) runRebuild(ctx context.Context, v vm.VM, image string, keys []string, w waitFlags) error {
 	s, err := c.openSigning(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if last := lastInstance(vm); last <= vm.GetStatus().GetInstanceSeq() {
-		if err := c.dealMore(ctx, s, vm, last+1, deal.FirstDeal); err != nil {
+	if last := v.LastInstance(); last <= v.Status.InstanceSeq {
+		if err := c.dealMore(ctx, s, v, last+1, deal.FirstDeal); err != nil {
 			return ifInterrupted(ctx, err, "nothing was rebuilt")
 		}
 	}
-	seq, err := s.sender.RebuildVM(ctx, vm.GetId(), image, keys)
+	seq, err := s.sender.RebuildVM(ctx, v.ID, image, keys)
 	if err != nil {
 		return err
 	}
-	done := func(vm *computev1.VM) bool { return isRunning(vm) && vm.GetStatus().GetInstanceSeq() >= seq }
-	return c.afterChange(ctx, s, vm, w, done, "is rebuilt from "+image)
+	done := func(v vm.VM) bool { return isRunning(v) && v.Status.InstanceSeq >= seq }
+	return c.afterChange(ctx, s, v, w, done, "is rebuilt from "+image)
 }

@@ -6,11 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/plan"
-	core "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 )
 
 type resizeFlags struct {
@@ -64,28 +62,28 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 		return err
 	}
 	defer s.close()
-	restart, err := s.sender.ResizeVM(ctx, r.vm.GetId(), f.plan)
+	restart, err := s.sender.ResizeVM(ctx, r.vm.ID, f.plan)
 	if err != nil {
 		return err
 	}
-	said, done := "takes its new size with its next start", isPhase(computev1.Phase_PHASE_STOPPED)
+	said, done := "takes its new size with its next start", isPhase(vm.Stopped)
 	switch {
 	case restart:
 		said, done = "is restarted into its new size", hasSize
-	case isUp(r.vm.GetStatus().GetPhase()):
+	case r.vm.Status.Phase.On():
 		said, done = "gets its larger disk", hasSize
 	}
 	return c.afterChange(ctx, s, r.vm, f.waitFlags, done, said)
 }
 
 // hasSize says that a machine runs in the size that was ordered last.
-func hasSize(vm *computev1.VM) bool { return isRunning(vm) && vm.GetResize() == nil }
+func hasSize(v vm.VM) bool { return isRunning(v) && v.Resize == nil }
 
 // resize is what a machine would become.
 type resize struct {
-	vm      *computev1.VM
+	vm      vm.VM
 	plan    string
-	to      plan.Plan
+	to      plan.Size
 	rates   plan.Rates
 	restart bool
 	// fits on its host, as it is now; looked at for a dry run alone, for the chain has the last word.
@@ -100,7 +98,7 @@ func (c *command) planResize(ctx context.Context, ref string, f resizeFlags) (re
 		return resize{}, err
 	}
 	defer s.close()
-	vm, err := s.findVM(ctx, ref)
+	v, err := s.findVM(ctx, ref)
 	if err != nil {
 		return resize{}, err
 	}
@@ -108,74 +106,43 @@ func (c *command) planResize(ctx context.Context, ref string, f resizeFlags) (re
 	if err != nil {
 		return resize{}, err
 	}
-	if err := allowed(vm, core.Resize); err != nil {
+	if err := allowed(v, vm.Resize); err != nil {
 		return resize{}, err
 	}
 	p, err := s.chain.Params(ctx)
 	if err != nil {
 		return resize{}, err
 	}
-	r := resize{vm: vm, plan: f.plan, to: planOf(chosen).Keeping(wantedSize(vm).GetDiskGib())}
-	if r.rates, err = pricesOf(p.Marketplace).Quote(r.to); err != nil {
+	r := resize{vm: v, plan: f.plan, to: chosen.Keeping(v.WantedSize().DiskGiB)}
+	if r.rates, err = p.Prices.Quote(r.to); err != nil {
 		return resize{}, fmt.Errorf("price of plan %q: %w", f.plan, err)
 	}
-	now := sizePlan(vm.GetSize())
-	if vm.GetResize() == nil && plan.SameSize(now, r.to) && r.rates == (plan.Rates{Running: vm.GetRunningRate(), Stopped: vm.GetStoppedRate()}) {
-		return resize{}, withHint(fmt.Errorf("%s has the size of plan %q already", vm.GetSpec().GetName(), f.plan), "see 'hippius plan ls'")
+	now := v.Size
+	if v.Resize == nil && now == r.to && r.rates == v.Rates {
+		return resize{}, withHint(fmt.Errorf("%s has the size of plan %q already", v.Spec.Name, f.plan), "see 'hippius plan ls'")
 	}
 	if f.dryRun {
-		if r.fits, err = s.fits(ctx, vm, r.to, p.Registry.GetCpuOvercommit()); err != nil {
+		if r.fits, err = s.fits(ctx, v, r.to, p.CPUOvercommit); err != nil {
 			return resize{}, err
 		}
 	}
-	r.restart = isUp(vm.GetStatus().GetPhase()) && plan.NeedsRestart(now, r.to)
+	r.restart = v.Status.Phase.On() && plan.NeedsRestart(now, r.to)
 	return r, nil
 }
 
 // allowed says in the chain's words why a machine cannot be asked for something as it is.
-func allowed(vm *computev1.VM, ev core.Event) error {
-	s := vm.GetStatus()
-	_, err := core.Next(core.State{
-		Phase: core.Phase(s.GetPhase()), Held: s.GetMiner() != "", HasData: s.GetHasData(),
-		On: vm.GetSpec().GetPower() == computev1.Power_POWER_ON,
-	}, ev, core.Tenant)
-	if err != nil {
-		return withHint(err, "see 'hippius vm show %s'", vm.GetSpec().GetName())
+func allowed(v vm.VM, ev vm.Event) error {
+	if _, err := vm.Next(v.State(), ev, vm.Tenant); err != nil {
+		return withHint(err, "see 'hippius vm show %s'", v.Spec.Name)
 	}
 	return nil
 }
 
-// wantedSize of a machine, once what was ordered is in effect.
-func wantedSize(vm *computev1.VM) *computev1.Size {
-	if r := vm.GetResize(); r != nil {
-		return r.GetSize()
-	}
-	return vm.GetSize()
-}
-
-func planOf(p *marketplacev1.Plan) plan.Plan {
-	return plan.Plan{
-		Name: p.GetName(), VCPUs: p.GetVcpus(), MemoryMiB: p.GetMemoryMib(), DiskGiB: p.GetDiskGib(), IOPS: p.GetIops(),
-		DiskBytesPerSecond: p.GetDiskBytesPerSecond(), NetworkBitsPerSecond: p.GetNetworkBitsPerSecond(), Order: p.GetOrder(),
-	}
-}
-
-func sizePlan(s *computev1.Size) plan.Plan {
-	return plan.Plan{
-		VCPUs: s.GetVcpus(), MemoryMiB: s.GetMemoryMib(), DiskGiB: s.GetDiskGib(), IOPS: s.GetIops(),
-		DiskBytesPerSecond: s.GetDiskBytesPerSecond(), NetworkBitsPerSecond: s.GetNetworkBitsPerSecond(),
-	}
-}
-
-func pricesOf(p *marketplacev1.Params) plan.Prices {
-	return plan.Prices{VCPU: p.GetVcpuHourUcredit(), MemoryGiB: p.GetMemoryGibHourUcredit(), DiskGiB: p.GetDiskGibHourUcredit()}
-}
-
 func (r resize) grave() string {
 	if r.restart {
-		return "resizing restarts " + r.vm.GetSpec().GetName()
+		return "resizing restarts " + r.vm.Spec.Name
 	}
-	return "resizing changes what " + r.vm.GetSpec().GetName() + " costs, and a disk that has grown stays so"
+	return "resizing changes what " + r.vm.Spec.Name + " costs, and a disk that has grown stays so"
 }
 
 func (r resize) question() string {
@@ -183,8 +150,8 @@ func (r resize) question() string {
 	if r.restart {
 		verb = "Restart"
 	}
-	return fmt.Sprintf("%s %s (%s) into %s, for %s credits an hour instead of %s?", verb, r.vm.GetSpec().GetName(), r.vm.GetSpec().GetMeshAddress(),
-		sizeText(r.to.VCPUs, r.to.MemoryMiB, r.to.DiskGiB), credit.Format(r.rates.Running), credit.Format(r.vm.GetRunningRate()))
+	return fmt.Sprintf("%s %s (%s) into %s, for %s credits an hour instead of %s?", verb, r.vm.Spec.Name, r.vm.Spec.MeshAddress,
+		sizeText(r.to.VCPUs, r.to.MemoryMiB, r.to.DiskGiB), credit.Format(r.rates.Running), credit.Format(r.vm.Rates.Running))
 }
 
 func sizeText(vcpus uint32, memoryMiB, diskGiB uint64) string {
@@ -202,9 +169,9 @@ func resizeText(v vmView) string {
 	}
 	when := "with its next start"
 	switch {
-	case r.Restart && v.Phase == phaseName(computev1.Phase_PHASE_REBOOTING):
+	case r.Restart && v.Phase == vm.Rebooting.String():
 		when = "after this restart"
-	case v.Phase == phaseName(computev1.Phase_PHASE_RUNNING):
+	case v.Phase == vm.Running.String():
 		when = "in a moment"
 	}
 	return fmt.Sprintf("to %s, %s", sizeText(r.VCPUs, r.MemoryMiB, r.DiskGiB), when)
@@ -221,12 +188,12 @@ type quotedResize struct {
 }
 
 func (c *command) printResize(r resize) error {
-	now := r.vm.GetSize()
+	now := r.vm.Size
 	q := quotedResize{
 		Plan: r.plan, Restart: r.restart, Room: r.fits,
 		From: resizeView{
-			VCPUs: now.GetVcpus(), MemoryMiB: now.GetMemoryMib(), DiskGiB: now.GetDiskGib(),
-			RunningRate: r.vm.GetRunningRate(), StoppedRate: r.vm.GetStoppedRate(),
+			VCPUs: now.VCPUs, MemoryMiB: now.MemoryMiB, DiskGiB: now.DiskGiB,
+			RunningRate: r.vm.Rates.Running, StoppedRate: r.vm.Rates.Stopped,
 		},
 		To: resizeView{
 			VCPUs: r.to.VCPUs, MemoryMiB: r.to.MemoryMiB, DiskGiB: r.to.DiskGiB,
@@ -241,7 +208,7 @@ func (c *command) printResize(r resize) error {
 		switch {
 		case r.restart:
 			w.field("Restart", "yes, at once")
-		case isUp(r.vm.GetStatus().GetPhase()):
+		case r.vm.Status.Phase.On():
 			w.field("Restart", "no")
 		default:
 			w.field("Restart", "no; it takes its new size with its next start")

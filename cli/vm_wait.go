@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/vm"
 )
 
 const (
@@ -41,55 +41,55 @@ func (w *waitFlags) check() error {
 }
 
 // waitVM follows a machine until done, showing each phase with its seconds.
-func (c *command) waitVM(ctx context.Context, s *session, vm *computev1.VM, timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
-	get := func(ctx context.Context) (*computev1.VM, error) { return s.chain.VM(ctx, vm.GetId()) }
-	return c.follow(ctx, vm.GetSpec().GetName(), get, timeout, done)
+func (c *command) waitVM(ctx context.Context, s *session, v vm.VM, timeout time.Duration, done func(vm.VM) bool) (vm.VM, error) {
+	get := func(ctx context.Context) (vm.VM, error) { return s.chain.VM(ctx, v.ID) }
+	return c.follow(ctx, v.Spec.Name, get, timeout, done)
 }
 
 // follow asks again and again until done. It ends early when the machine fails.
 // Nodes that do not answer are waited for. Interrupting it only ends the waiting.
-func (c *command) follow(ctx context.Context, name string, get func(context.Context) (*computev1.VM, error), timeout time.Duration, done func(*computev1.VM) bool) (*computev1.VM, error) {
+func (c *command) follow(ctx context.Context, name string, get func(context.Context) (vm.VM, error), timeout time.Duration, done func(vm.VM) bool) (vm.VM, error) {
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	p := newProgress(c)
 	defer p.end()
-	var last *computev1.VM
+	var last *vm.VM
 	var away error
 	for {
-		vm, err := get(waiting)
+		v, err := get(waiting)
 		switch {
 		case err == nil:
-			last = vm
-			p.show(vm)
-			if done(vm) {
-				return vm, nil
+			last = &v
+			p.show(v)
+			if done(v) {
+				return v, nil
 			}
-			if err := hopeless(vm); err != nil {
-				return nil, err
+			if err := hopeless(v); err != nil {
+				return vm.VM{}, err
 			}
 		case waiting.Err() != nil: // the wait is over
 		case errors.Is(err, client.ErrUnavailable):
 			away = err
 		default:
-			return nil, err
+			return vm.VM{}, err
 		}
 		select {
 		case <-waiting.Done():
-			return nil, waitEnded(ctx, name, last, timeout, away)
+			return vm.VM{}, waitEnded(ctx, name, last, timeout, away)
 		case <-time.After(waitPoll):
 		}
 	}
 }
 
 // waitEnded says how far the machine has come when the waiting ends before it is done.
-func waitEnded(ctx context.Context, name string, last *computev1.VM, timeout time.Duration, cause error) error {
+func waitEnded(ctx context.Context, name string, last *vm.VM, timeout time.Duration, cause error) error {
 	if last == nil {
 		if ctx.Err() != nil {
 			return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s goes on by itself: 'hippius vm show %s'", name, name))
 		}
 		return fmt.Errorf("not done after %s: %w", timeout, cmp.Or(cause, context.DeadlineExceeded))
 	}
-	v := viewVM(last)
+	v := viewVM(*last)
 	if ctx.Err() != nil {
 		return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s is %s and goes on by itself: 'hippius vm show %s'", v.Name, phaseText(v), v.Name))
 	}
@@ -98,16 +98,16 @@ func waitEnded(ctx context.Context, name string, last *computev1.VM, timeout tim
 }
 
 // hopeless says that a machine will not get where it is wanted by itself.
-func hopeless(vm *computev1.VM) error {
-	if vm.GetStatus().GetPhase() != computev1.Phase_PHASE_FAILED {
+func hopeless(v vm.VM) error {
+	if v.Status.Phase != vm.Failed {
 		return nil
 	}
-	v := viewVM(vm)
-	err := fmt.Errorf("%s failed: %s", v.Name, clean(v.Reason))
-	if v.Message != "" {
-		err = fmt.Errorf("%w: %s", err, clean(v.Message))
+	name := v.Spec.Name
+	err := fmt.Errorf("%s failed: %s", name, clean(v.Status.Reason))
+	if v.Status.Message != "" {
+		err = fmt.Errorf("%w: %s", err, clean(v.Status.Message))
 	}
-	return withHint(err, "try again with 'hippius vm start %s', or give it up with 'hippius vm rm %s'", v.Name, v.Name)
+	return withHint(err, "try again with 'hippius vm start %s', or give it up with 'hippius vm rm %s'", name, name)
 }
 
 // progress tells people each phase or reason that is new, with the seconds
@@ -130,11 +130,11 @@ func newProgress(c *command) *progress {
 	return p
 }
 
-func (p *progress) show(vm *computev1.VM) {
+func (p *progress) show(v vm.VM) {
 	if p.c.format != formatTable {
 		return
 	}
-	text := progressText(viewVM(vm))
+	text := progressText(viewVM(v))
 	fresh := text != p.last
 	if !fresh && !p.live {
 		return

@@ -8,21 +8,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/vm"
 )
 
 // life is a machine that goes through its phases as time passes.
 type life []struct {
 	at     time.Duration
-	status *computev1.VMStatus
+	status vm.Status
 	err    error
 }
 
-func (l life) get(start time.Time) func(context.Context) (*computev1.VM, error) {
-	return func(ctx context.Context) (*computev1.VM, error) {
+func (l life) get(start time.Time) func(context.Context) (vm.VM, error) {
+	return func(ctx context.Context) (vm.VM, error) {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return vm.VM{}, ctx.Err()
 		}
 		now := l[0]
 		for _, step := range l {
@@ -30,19 +30,19 @@ func (l life) get(start time.Time) func(context.Context) (*computev1.VM, error) 
 				now = step
 			}
 		}
-		return &computev1.VM{Spec: &computev1.VMSpec{Name: "web-1"}, Status: now.status}, now.err
+		return vm.VM{Spec: vm.Spec{Name: "web-1"}, Status: now.status}, now.err
 	}
 }
 
-func phaseStatus(phase computev1.Phase, reason string) *computev1.VMStatus {
-	return &computev1.VMStatus{Phase: phase, Reason: reason}
+func phaseStatus(phase vm.Phase, reason string) vm.Status {
+	return vm.Status{Phase: phase, Reason: reason}
 }
 
 var (
-	pending      = &computev1.VMStatus{Phase: computev1.Phase_PHASE_PENDING, QueuePlace: 2}
-	provisioning = phaseStatus(computev1.Phase_PHASE_PROVISIONING, "image_fetching")
-	running      = &computev1.VMStatus{Phase: computev1.Phase_PHASE_RUNNING, ReadyAt: 1}
-	failed       = &computev1.VMStatus{Phase: computev1.Phase_PHASE_FAILED, Reason: "no_space", Message: "disk \x1b[31mfull"}
+	pending      = vm.Status{Phase: vm.Pending, QueuePlace: 2}
+	provisioning = phaseStatus(vm.Provisioning, "image_fetching")
+	running      = vm.Status{Phase: vm.Running, ReadyAt: 1}
+	failed       = vm.Status{Phase: vm.Failed, Reason: "no_space", Message: "disk \x1b[31mfull"}
 )
 
 // waiting runs a wait on a clock that jumps, and gives what was said.
@@ -60,7 +60,7 @@ func TestWaitShowsEachPhaseOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := life{
 			{0, pending, nil},
-			{2 * time.Second, nil, client.ErrUnavailable}, // a node that is away is waited for
+			{2 * time.Second, vm.Status{}, client.ErrUnavailable}, // a node that is away is waited for
 			{3 * time.Second, provisioning, nil},
 			{9500 * time.Millisecond, running, nil},
 		}
@@ -92,7 +92,7 @@ func TestWaitEndsWithAFailure(t *testing.T) {
 		if err == nil || err.Error() != "web-1 failed: no_space: disk [31mfull" || !strings.Contains(hint(err), "hippius vm start web-1") {
 			t.Errorf("%v, hint %q", err, hint(err))
 		}
-		_, err = waiting(t, life{{0, pending, nil}, {time.Second, nil, client.ErrNotFound}}, time.Minute, nil)
+		_, err = waiting(t, life{{0, pending, nil}, {time.Second, vm.Status{}, client.ErrNotFound}}, time.Minute, nil)
 		if !errors.Is(err, client.ErrNotFound) {
 			t.Errorf("got %v", err)
 		}
@@ -109,7 +109,7 @@ func TestWaitEndsInTime(t *testing.T) {
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("it took %s", took)
 		}
-		_, err = waiting(t, life{{0, nil, client.ErrUnavailable}}, time.Second, nil)
+		_, err = waiting(t, life{{0, vm.Status{}, client.ErrUnavailable}}, time.Second, nil)
 		if !errors.Is(err, client.ErrUnavailable) {
 			t.Errorf("nobody answers: %v", err)
 		}
@@ -132,7 +132,7 @@ func TestWaitInterrupted(t *testing.T) {
 		}
 
 		// Before it was looked at even once.
-		_, err = d.follow(ctx, "web-1", func(ctx context.Context) (*computev1.VM, error) { return nil, ctx.Err() }, time.Minute, isRunning)
+		_, err = d.follow(ctx, "web-1", func(ctx context.Context) (vm.VM, error) { return vm.VM{}, ctx.Err() }, time.Minute, isRunning)
 		d.err.Reset()
 		exitCode(ctx, &d.err, err)
 		if want := "interrupted; web-1 goes on by itself: 'hippius vm show web-1'\n"; d.err.String() != want {

@@ -17,12 +17,12 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/secretshare"
 	"github.com/hippius/compute/miner/secrets"
 )
@@ -34,9 +34,9 @@ type replaying struct {
 	bad map[string]bool // by keeper's name
 }
 
-func (r replaying) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+func (r replaying) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
 	c, release, err := r.Dialer.Keeper(k)
-	if err == nil && r.bad[k.GetName()] {
+	if err == nil && r.bad[k.Name] {
 		c = replayer{c}
 	}
 	return c, release, err
@@ -45,7 +45,7 @@ func (r replaying) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), 
 type replayer struct{ keeperv1.KeeperClient }
 
 func (r replayer) Release(ctx context.Context, in *keeperv1.ReleaseRequest, opts ...grpc.CallOption) (*keeperv1.ReleaseResponse, error) {
-	return r.KeeperClient.Release(ctx, &keeperv1.ReleaseRequest{VmId: in.GetVmId(), Seq: 1}, opts...)
+	return r.KeeperClient.Release(ctx, &keeperv1.ReleaseRequest{VmId: in.VmId, Seq: 1}, opts...)
 }
 
 // held is a VM of three keepers, two of whom open it, at its second instance.
@@ -53,7 +53,7 @@ func held(t *testing.T) (n *network, a *tenant, miner ed25519.PrivateKey) {
 	t.Helper()
 	miner = newKey(t)
 	n = newNetwork(t, 3, miner)
-	require.Equal(t, uint32(2), n.committee.GetThreshold())
+	require.Equal(t, uint32(2), n.committee.Threshold)
 	peers, err := NewPeers()
 	require.NoError(t, err)
 	a = newTenant(t, peers)
@@ -63,12 +63,12 @@ func held(t *testing.T) (n *network, a *tenant, miner ed25519.PrivateKey) {
 	return n, a, miner
 }
 
-func release(t *testing.T, n *network, key ed25519.PrivateKey, keeper int, vmID string, seq uint32) (*keeperv1.ReleaseResponse, error) {
+func release(t *testing.T, n *network, key ed25519.PrivateKey, keeper int, vmID vm.ID, seq uint32) (*keeperv1.ReleaseResponse, error) {
 	t.Helper()
-	client, done, err := secrets.NewPeers(key).Keeper(n.committee.GetKeepers()[keeper])
+	client, done, err := secrets.NewPeers(key).Keeper(n.committee.Keepers[keeper])
 	require.NoError(t, err)
 	defer done()
-	return client.Release(t.Context(), &keeperv1.ReleaseRequest{VmId: vmID, Seq: seq})
+	return client.Release(t.Context(), &keeperv1.ReleaseRequest{VmId: string(vmID), Seq: seq})
 }
 
 // A VM starts with one of three keepers down, and not with two.
@@ -92,15 +92,15 @@ func TestOneShareOpensNothing(t *testing.T) {
 	other, err := release(t, n, miner, 1, a.vmID, 2)
 	require.NoError(t, err)
 	var commitment secretshare.Commitment
-	require.NoError(t, commitment.UnmarshalBinary(r.GetCommitment()))
+	require.NoError(t, commitment.UnmarshalBinary(r.Commitment))
 	share := func(raw []byte) (s secretshare.Share) {
 		require.NoError(t, s.UnmarshalBinary(raw))
 		return s
 	}
-	renamed := bytes.Clone(r.GetShare())
-	renamed[0] = other.GetShare()[0] // the same value as if it were another keeper's
+	renamed := bytes.Clone(r.Share)
+	renamed[0] = other.Share[0] // the same value as if it were another keeper's
 	for what, shares := range map[string][]secretshare.Share{
-		"alone": {share(r.GetShare())}, "twice": {share(r.GetShare()), share(r.GetShare())}, "as another's": {share(r.GetShare()), share(renamed)}, "none": nil,
+		"alone": {share(r.Share)}, "twice": {share(r.Share), share(r.Share)}, "as another's": {share(r.Share), share(renamed)}, "none": nil,
 	} {
 		for _, threshold := range []int{0, 1, 2} {
 			_, _, err := secretshare.Recover(threshold, shares, commitment)
@@ -108,27 +108,27 @@ func TestOneShareOpensNothing(t *testing.T) {
 		}
 	}
 	aad := instance.BundleAAD(chainID, a.wallet.Address(), a.vmID, 2)
-	sum := sha256.Sum256(r.GetShare())
+	sum := sha256.Sum256(r.Share)
 	for what, key := range map[string][]byte{
-		"the share": r.GetShare()[1:], "its hash": sum[:], "the commitment": r.GetCommitment()[:32], "nothing": make([]byte, 32),
+		"the share": r.Share[1:], "its hash": sum[:], "the commitment": r.Commitment[:32], "nothing": make([]byte, 32),
 	} {
-		_, err := instance.Open(key, instance.LabelBundle, aad, r.GetSealedBundle())
+		_, err := instance.Open(key, instance.LabelBundle, aad, r.SealedBundle)
 		require.Error(t, err, what)
 	}
 	for _, secret := range [][]byte{a.made.made[2].DiskKey, a.made.made[2].ProofKey, []byte(a.made.made[2].SSHHostKey)} {
-		for _, b := range [][]byte{r.GetShare(), r.GetCommitment(), r.GetSealedBundle()} {
+		for _, b := range [][]byte{r.Share, r.Commitment, r.SealedBundle} {
 			require.False(t, bytes.Contains(b, secret), "a secret lies open in what one keeper gives")
 		}
 	}
 	// It is the second share that is missing, and nothing else.
-	secret, _, err := secretshare.Recover(2, []secretshare.Share{share(r.GetShare()), share(other.GetShare())}, commitment)
+	secret, _, err := secretshare.Recover(2, []secretshare.Share{share(r.Share), share(other.Share)}, commitment)
 	require.NoError(t, err)
-	_, err = instance.Open(secret[:], instance.LabelBundle, aad, r.GetSealedBundle())
+	_, err = instance.Open(secret[:], instance.LabelBundle, aad, r.SealedBundle)
 	require.NoError(t, err)
 	// And the secret of one instance opens no other.
 	first, err := release(t, n, miner, 0, a.vmID, 1)
 	require.NoError(t, err)
-	_, err = instance.Open(secret[:], instance.LabelBundle, instance.BundleAAD(chainID, a.wallet.Address(), a.vmID, 1), first.GetSealedBundle())
+	_, err = instance.Open(secret[:], instance.LabelBundle, instance.BundleAAD(chainID, a.wallet.Address(), a.vmID, 1), first.SealedBundle)
 	require.Error(t, err)
 }
 
@@ -163,9 +163,9 @@ func TestShareOfAnEarlierInstance(t *testing.T) {
 	two, err := release(t, n, miner, 1, a.vmID, 2)
 	require.NoError(t, err)
 	var old, now secretshare.Share
-	require.NoError(t, old.UnmarshalBinary(one.GetShare()))
-	require.NoError(t, now.UnmarshalBinary(two.GetShare()))
-	for _, raw := range [][]byte{one.GetCommitment(), two.GetCommitment()} {
+	require.NoError(t, old.UnmarshalBinary(one.Share))
+	require.NoError(t, now.UnmarshalBinary(two.Share))
+	for _, raw := range [][]byte{one.Commitment, two.Commitment} {
 		var c secretshare.Commitment
 		require.NoError(t, c.UnmarshalBinary(raw))
 		_, _, err := secretshare.Recover(2, []secretshare.Share{old, now}, c)
@@ -180,9 +180,9 @@ type recording struct {
 	sent map[string]*keeperv1.DealRequest // by keeper's name
 }
 
-func (r recording) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+func (r recording) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
 	c, release, err := r.Peers.Keeper(k)
-	return recorder{c, r, k.GetName()}, release, err
+	return recorder{c, r, k.Name}, release, err
 }
 
 type recorder struct {
@@ -216,14 +216,14 @@ func TestReplayUnderAnotherName(t *testing.T) {
 	thiefPeers, err := NewPeers()
 	require.NoError(t, err)
 	thief := newTenant(t, thiefPeers)
-	for i, k := range n.committee.GetKeepers() {
-		r := proto.CloneOf(seen.sent[k.GetName()])
+	for i, k := range n.committee.Keepers {
+		r := proto.CloneOf(seen.sent[k.Name])
 		require.NotNil(t, r)
 		client, done, err := thiefPeers.Keeper(k)
 		require.NoError(t, err)
-		deal := func(r *keeperv1.DealRequest, vmID string) error {
+		deal := func(r *keeperv1.DealRequest, vmID vm.ID) error {
 			g, err := grants.Sign(thief.wallet, grant.Grant{
-				Purpose: grant.Deal, ChainID: chainID, VMID: vmID, Audience: k.GetIdentity(), ClientKey: thiefPeers.Key(),
+				Purpose: grant.Deal, ChainID: chainID, VMID: vmID, Audience: k.Identity, ClientKey: thiefPeers.Key(),
 				ExpiresAt: time.Now().Add(time.Minute).Unix(),
 			})
 			require.NoError(t, err)
@@ -243,7 +243,7 @@ func TestReplayUnderAnotherName(t *testing.T) {
 		require.Equal(t, codes.InvalidArgument, status.Code(err), "%v", err)
 		require.ErrorContains(t, err, "not sealed to this keeper for this VM")
 		// To another keeper.
-		other, otherDone, err := thiefPeers.Keeper(n.committee.GetKeepers()[(i+1)%3])
+		other, otherDone, err := thiefPeers.Keeper(n.committee.Keepers[(i+1)%3])
 		require.NoError(t, err)
 		_, err = other.Deal(t.Context(), mine)
 		require.Error(t, err)
@@ -253,22 +253,22 @@ func TestReplayUnderAnotherName(t *testing.T) {
 
 	// The thief's VM, which the thief's miner holds, names the stolen deal on chain.
 	n.mu.Lock()
-	n.vms[thief.vmID] = &computev1.VM{
-		Id: thief.vmID, Owner: thief.wallet.Address(), Spec: &computev1.VMSpec{}, Instances: d.Instances,
-		Status: &computev1.VMStatus{Phase: computev1.Phase_PHASE_RUNNING, Miner: "miner-1", InstanceSeq: 1},
+	n.vms[thief.vmID] = &vm.VM{
+		ID: thief.vmID, Owner: thief.wallet.Address(), Spec: vm.Spec{}, Instances: d.Instances,
+		Status: vm.Status{Phase: vm.Running, Miner: "miner-1", InstanceSeq: 1},
 	}
 	n.mu.Unlock()
-	for i := range n.committee.GetKeepers() {
+	for i := range n.committee.Keepers {
 		_, err := release(t, n, minerKey, i, thief.vmID, 1)
 		require.Equal(t, codes.NotFound, status.Code(err), "%v", err)
 		_, err = release(t, n, minerKey, i, a.vmID, 1)
 		require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
-		_, err = release(t, n, minerKey, i, fmt.Sprintf("%032x", 7), 1)
+		_, err = release(t, n, minerKey, i, vm.ID(fmt.Sprintf("%032x", 7)), 1)
 		require.Equal(t, codes.NotFound, status.Code(err), "%v", err)
 	}
 	// The holder, too, has no more than the instance the VM is at.
 	v.Status.Miner = "miner-1"
-	for i := range n.committee.GetKeepers() {
+	for i := range n.committee.Keepers {
 		_, err := release(t, n, minerKey, i, a.vmID, 2)
 		require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
 		_, err = release(t, n, minerKey, i, a.vmID, 1)

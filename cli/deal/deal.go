@@ -12,10 +12,9 @@ import (
 	"fmt"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/sealbox"
 	"github.com/hippius/compute/internal/secretshare"
@@ -37,7 +36,7 @@ type Wallet interface {
 
 // Dialer reaches keepers. It returns without connecting; release ends the connection.
 type Dialer interface {
-	Keeper(k *registryv1.Keeper) (client keeperv1.KeeperClient, release func(), err error)
+	Keeper(k node.Keeper) (client keeperv1.KeeperClient, release func(), err error)
 	// Key is the public key the connections prove, 32 bytes.
 	Key() ed25519.PublicKey
 }
@@ -73,7 +72,7 @@ type Order struct {
 	First uint32
 	Count int
 	// Committee to deal to, as the chain has it now.
-	Committee *registryv1.Committee
+	Committee node.Committee
 	// Bundle makes the secrets of one instance.
 	Bundle func(seq uint32) (instance.Bundle, Public, error)
 	// UserData sealed by SealUserData; the zero value for none.
@@ -82,8 +81,8 @@ type Order struct {
 
 // Dealt is what goes on chain.
 type Dealt struct {
-	VMID      string
-	Instances []*computev1.Instance
+	VMID      vm.ID
+	Instances []vm.Instance
 	// Missing names the keepers that did not take their shares, and why. With every one of them the VM has one keeper
 	// less to lose: it can be opened as long as Threshold of those with receipts are there.
 	Missing []*KeeperError
@@ -122,14 +121,14 @@ func (u UserData) Hash() []byte {
 }
 
 // SealUserData seals user data, at most 32 KiB, for one VM under its key of 32 bytes; empty data gives the zero value.
-func SealUserData(chainID, owner, vmID string, key, data []byte) (UserData, error) {
+func SealUserData(chainID, owner string, id vm.ID, key, data []byte) (UserData, error) {
 	switch {
 	case len(data) == 0:
 		return UserData{}, nil
 	case len(data) > instance.MaxUserData:
 		return UserData{}, fmt.Errorf("user data has %d bytes; at most %d are accepted", len(data), instance.MaxUserData)
 	}
-	sealed, err := instance.Seal(rand.Reader, key, instance.LabelUserData, instance.UserDataAAD(chainID, owner, vmID), data)
+	sealed, err := instance.Seal(rand.Reader, key, instance.LabelUserData, instance.UserDataAAD(chainID, owner, id), data)
 	if err != nil {
 		return UserData{}, err
 	}
@@ -139,18 +138,18 @@ func SealUserData(chainID, owner, vmID string, key, data []byte) (UserData, erro
 // Deal makes the secrets and gives every keeper its shares. It blocks until all have answered or failed, and succeeds
 // when at least the committee's threshold of them gave a receipt for every instance. Nothing secret outlives it here.
 func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
-	id, err := vm.ID(d.wallet.Address(), o.Nonce)
+	id, err := vm.NewID(d.wallet.Address(), o.Nonce)
 	if err != nil {
 		return Dealt{}, err
 	}
 	if err := o.check(); err != nil {
 		return Dealt{}, err
 	}
-	out := Dealt{VMID: id, Threshold: int(o.Committee.GetThreshold())}
-	parts := make([]*keeperv1.DealRequest, len(o.Committee.GetKeepers()))
+	out := Dealt{VMID: id, Threshold: int(o.Committee.Threshold)}
+	parts := make([]*keeperv1.DealRequest, len(o.Committee.Keepers))
 	for i := range parts {
 		parts[i] = &keeperv1.DealRequest{
-			Owner: d.wallet.Address(), Nonce: o.Nonce, CommitteeEpoch: o.Committee.GetEpoch(), SealedUserData: o.UserData.Sealed,
+			Owner: d.wallet.Address(), Nonce: o.Nonce, CommitteeEpoch: o.Committee.Epoch, SealedUserData: o.UserData.Sealed,
 		}
 	}
 	for i := range o.Count {
@@ -174,7 +173,7 @@ func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
 		took++
 		for i, sig := range r.signatures {
 			out.Instances[i].Receipts = append(out.Instances[i].Receipts,
-				&computev1.KeeperReceipt{Keeper: o.Committee.GetKeepers()[k].GetIdentity(), Signature: sig})
+				vm.Receipt{Keeper: o.Committee.Keepers[k].Identity, Signature: sig})
 		}
 	}
 	if took < out.Threshold {
@@ -188,7 +187,7 @@ func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
 }
 
 func (o Order) check() error {
-	n, t := len(o.Committee.GetKeepers()), int(o.Committee.GetThreshold())
+	n, t := len(o.Committee.Keepers), int(o.Committee.Threshold)
 	switch {
 	case o.First == 0:
 		return errors.New("deal: the first instance is 1")
@@ -203,43 +202,43 @@ func (o Order) check() error {
 }
 
 // instance makes one instance's secret, seals its bundle under it and each share to its keeper.
-func (d *Dealer) instance(vmID string, seq uint32, o Order) (*computev1.Instance, []*keeperv1.DealtInstance, error) {
-	owner, epoch := d.wallet.Address(), o.Committee.GetEpoch()
+func (d *Dealer) instance(id vm.ID, seq uint32, o Order) (vm.Instance, []*keeperv1.DealtInstance, error) {
+	owner, epoch := d.wallet.Address(), o.Committee.Epoch
 	bundle, public, err := o.Bundle(seq)
 	if err != nil {
-		return nil, nil, err
+		return vm.Instance{}, nil, err
 	}
-	bundle.VMID, bundle.Seq, bundle.UserDataKey = vmID, seq, o.UserData.Key
+	bundle.VMID, bundle.Seq, bundle.UserDataKey = id, seq, o.UserData.Key
 	plain, err := instance.EncodeBundle(bundle)
 	if err != nil {
-		return nil, nil, err
+		return vm.Instance{}, nil, err
 	}
-	secret, shares, commitment, err := secretshare.Deal(int(o.Committee.GetThreshold()), len(o.Committee.GetKeepers()))
+	secret, shares, commitment, err := secretshare.Deal(int(o.Committee.Threshold), len(o.Committee.Keepers))
 	if err != nil {
-		return nil, nil, err
+		return vm.Instance{}, nil, err
 	}
-	sealed, err := instance.Seal(rand.Reader, secret[:], instance.LabelBundle, instance.BundleAAD(d.chainID, owner, vmID, seq), plain)
+	sealed, err := instance.Seal(rand.Reader, secret[:], instance.LabelBundle, instance.BundleAAD(d.chainID, owner, id, seq), plain)
 	if err != nil {
-		return nil, nil, err
+		return vm.Instance{}, nil, err
 	}
 	rawCommitment, err := commitment.MarshalBinary()
 	if err != nil {
-		return nil, nil, err
+		return vm.Instance{}, nil, err
 	}
 	dealt := make([]*keeperv1.DealtInstance, len(shares))
-	for i, k := range o.Committee.GetKeepers() {
+	for i, k := range o.Committee.Keepers {
 		raw, err := shares[i].MarshalBinary()
 		if err != nil {
-			return nil, nil, err
+			return vm.Instance{}, nil, err
 		}
-		box, err := sealbox.Seal(k.GetHpkeKey(), instance.ShareInfo, instance.ShareAAD(d.chainID, owner, vmID, seq, k.GetIdentity(), epoch), raw)
+		box, err := sealbox.Seal(k.HPKEKey, instance.ShareInfo, instance.ShareAAD(d.chainID, owner, id, seq, k.Identity, epoch), raw)
 		if err != nil {
-			return nil, nil, fmt.Errorf("seal to keeper %s: %w", k.GetName(), err)
+			return vm.Instance{}, nil, fmt.Errorf("seal to keeper %s: %w", k.Name, err)
 		}
 		dealt[i] = &keeperv1.DealtInstance{Seq: seq, SealedShare: box, Commitment: rawCommitment, SealedBundle: sealed}
 	}
 	commitmentHash, bundleHash := commitment.Hash(), sha256.Sum256(sealed)
-	return &computev1.Instance{
+	return vm.Instance{
 		Seq: seq, CommitmentHash: commitmentHash[:], BundleHash: bundleHash[:],
 		GuestKey: public.GuestKey, MeshCertFingerprint: public.MeshFingerprint, CommitteeEpoch: epoch,
 	}, dealt, nil

@@ -19,10 +19,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/internal/sealbox"
@@ -37,13 +36,13 @@ const chainID = "test-1"
 // network is a committee of real keepers on loopback, and the chain they and a miner look at.
 type network struct {
 	mu        sync.Mutex
-	vms       map[string]*computev1.VM
-	miner     *registryv1.Miner
-	committee *registryv1.Committee
+	vms       map[vm.ID]*vm.VM
+	miner     node.Miner
+	committee node.Committee
 	stops     []func()
 }
 
-func (n *network) find(id string) *computev1.VM {
+func (n *network) find(id vm.ID) *vm.VM {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.vms[id]
@@ -52,16 +51,18 @@ func (n *network) find(id string) *computev1.VM {
 // keeperView is the network as keepers see it, minerView as a miner does.
 type keeperView struct{ *network }
 
-func (n keeperView) VM(_ context.Context, id string) (*computev1.VM, bool, error) {
-	v := n.find(id)
-	return v, v != nil, nil
+func (n keeperView) VM(_ context.Context, id vm.ID) (vm.VM, bool, error) {
+	if v := n.find(id); v != nil {
+		return *v, true, nil
+	}
+	return vm.VM{}, false, nil
 }
 
-func (n keeperView) Miner(context.Context, string) (*registryv1.Miner, error) { return n.miner, nil }
+func (n keeperView) Miner(context.Context, string) (node.Miner, error) { return n.miner, nil }
 
 func (n keeperView) MayCreate(context.Context, string) (bool, error) { return true, nil }
 
-func (n keeperView) Committee(context.Context) (*registryv1.Committee, error) {
+func (n keeperView) Committee(context.Context) (node.Committee, error) {
 	return n.committee, nil
 }
 
@@ -69,21 +70,21 @@ func (n keeperView) Time(context.Context) (time.Time, error) { return time.Now()
 
 type minerView struct{ *network }
 
-func (n minerView) VM(_ context.Context, id string) (*computev1.VM, error) {
+func (n minerView) VM(_ context.Context, id vm.ID) (vm.VM, error) {
 	if v := n.find(id); v != nil {
-		return v, nil
+		return *v, nil
 	}
-	return nil, errors.New("no such VM")
+	return vm.VM{}, errors.New("no such VM")
 }
 
-func (n minerView) Committee(context.Context) (*registryv1.Committee, error) { return n.committee, nil }
+func (n minerView) Committee(context.Context) (node.Committee, error) { return n.committee, nil }
 
 // newNetwork starts n keepers, two thirds of which open a secret.
 func newNetwork(t *testing.T, n int, minerKey ed25519.PrivateKey) *network {
 	t.Helper()
 	w := &network{
-		vms: map[string]*computev1.VM{}, committee: &registryv1.Committee{Epoch: 7, Threshold: uint32((2*n + 2) / 3)},
-		miner: &registryv1.Miner{Operator: "miner-1", Identity: pub(minerKey)},
+		vms: map[vm.ID]*vm.VM{}, committee: node.Committee{Epoch: 7, Threshold: uint32((2*n + 2) / 3)},
+		miner: node.Miner{Operator: "miner-1", Offer: node.Offer{Identity: pub(minerKey)}},
 	}
 	for i := range n {
 		id := newKey(t)
@@ -107,8 +108,8 @@ func newNetwork(t *testing.T, n int, minerKey ed25519.PrivateKey) *network {
 		})
 		t.Cleanup(stop)
 		w.stops = append(w.stops, stop)
-		w.committee.Keepers = append(w.committee.Keepers, &registryv1.Keeper{
-			Operator: fmt.Sprint("operator-", i), Name: fmt.Sprint("keeper-", i), Identity: pub(id), HpkeKey: sealing.Public(), Endpoint: l.Addr().String(),
+		w.committee.Keepers = append(w.committee.Keepers, node.Keeper{
+			Operator: fmt.Sprint("operator-", i), Name: fmt.Sprint("keeper-", i), Identity: pub(id), HPKEKey: sealing.Public(), Endpoint: l.Addr().String(),
 		})
 	}
 	return w
@@ -118,9 +119,9 @@ func newNetwork(t *testing.T, n int, minerKey ed25519.PrivateKey) *network {
 func (n *network) order(w *wallet.Wallet, d Dealt, u UserData, seq uint32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.vms[d.VMID] = &computev1.VM{
-		Id: d.VMID, Owner: w.Address(), Spec: &computev1.VMSpec{UserDataHash: u.Hash()}, Instances: d.Instances,
-		Status: &computev1.VMStatus{Phase: computev1.Phase_PHASE_PROVISIONING, Miner: "miner-1", InstanceSeq: seq},
+	n.vms[d.VMID] = &vm.VM{
+		ID: d.VMID, Owner: w.Address(), Spec: vm.Spec{UserDataHash: u.Hash()}, Instances: d.Instances,
+		Status: vm.Status{Phase: vm.Provisioning, Miner: "miner-1", InstanceSeq: seq},
 	}
 }
 
@@ -133,7 +134,7 @@ func (n *network) collector(key ed25519.PrivateKey) *secrets.Collector {
 
 // bundles makes bundles and remembers them.
 type bundles struct {
-	vmID string
+	vmID vm.ID
 	made map[uint32]instance.Bundle
 }
 
@@ -150,7 +151,7 @@ type tenant struct {
 	wallet *wallet.Wallet
 	dealer *Dealer
 	nonce  []byte
-	vmID   string
+	vmID   vm.ID
 	made   *bundles
 }
 
@@ -160,7 +161,7 @@ func newTenant(t *testing.T, dial Dialer) *tenant {
 	require.NoError(t, err)
 	out := &tenant{wallet: w, dealer: New(chainID, w, dial, time.Now), nonce: random(16)}
 	out.dealer.pause = time.Millisecond
-	out.vmID, err = vm.ID(w.Address(), out.nonce)
+	out.vmID, err = vm.NewID(w.Address(), out.nonce)
 	require.NoError(t, err)
 	out.made = &bundles{vmID: out.vmID, made: map[uint32]instance.Bundle{}}
 	return out
@@ -187,11 +188,11 @@ func TestDealAndCollect(t *testing.T) {
 			require.Empty(t, d.Missing)
 			require.Len(t, d.Instances, FirstDeal)
 			for _, i := range d.Instances {
-				require.Len(t, i.GetReceipts(), keepers)
+				require.Len(t, i.Receipts, keepers)
 			}
 
 			n.order(a.wallet, d, u, 2)
-			for range keepers - int(n.committee.GetThreshold()) {
+			for range keepers - int(n.committee.Threshold) {
 				n.stops[0]()
 				n.stops = n.stops[1:]
 			}
@@ -228,13 +229,13 @@ func TestCollectWaitsForTheChain(t *testing.T) {
 	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 1, UserData{}))
 	require.NoError(t, err)
 	n.order(a.wallet, d, UserData{}, 1)
-	n.vms[a.vmID].Status.Phase = computev1.Phase_PHASE_ASSIGNED
+	n.vms[a.vmID].Status.Phase = vm.Assigned
 	time.AfterFunc(200*time.Millisecond, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.vms[a.vmID] = &computev1.VM{
-			Id: a.vmID, Owner: a.wallet.Address(), Spec: &computev1.VMSpec{}, Instances: d.Instances,
-			Status: &computev1.VMStatus{Phase: computev1.Phase_PHASE_PROVISIONING, Miner: "miner-1", InstanceSeq: 1},
+		n.vms[a.vmID] = &vm.VM{
+			ID: a.vmID, Owner: a.wallet.Address(), Spec: vm.Spec{}, Instances: d.Instances,
+			Status: vm.Status{Phase: vm.Provisioning, Miner: "miner-1", InstanceSeq: 1},
 		}
 	})
 	_, _, err = n.collector(miner).Collect(t.Context(), a.vmID, 1)
@@ -255,7 +256,7 @@ func TestTopUp(t *testing.T) {
 	// The key alone is enough: keepers have the user data.
 	more, err := a.dealer.Deal(t.Context(), a.order(n, 3, 4, UserData{Key: u.Key}))
 	require.NoError(t, err)
-	require.Equal(t, uint32(3), more.Instances[0].GetSeq())
+	require.Equal(t, uint32(3), more.Instances[0].Seq)
 	n.mu.Lock()
 	n.vms[a.vmID].Instances = append(n.vms[a.vmID].Instances, more.Instances...)
 	n.mu.Unlock()
@@ -275,7 +276,7 @@ func TestDealWithKeepersMissing(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, d.Missing, 1)
 	require.Equal(t, "keeper-2", d.Missing[0].Name)
-	require.Len(t, d.Instances[0].GetReceipts(), 3)
+	require.Len(t, d.Instances[0].Receipts, 3)
 	n.stops[0]()
 	_, err = a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
 	require.ErrorIs(t, err, ErrTooFewKeepers)
@@ -312,7 +313,7 @@ type lyingDialer struct {
 	lie liar
 }
 
-func (l lyingDialer) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+func (l lyingDialer) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
 	c, release, err := l.Peers.Keeper(k)
 	return lying{c, l.lie}, release, err
 }
@@ -349,14 +350,14 @@ func TestDealRefuses(t *testing.T) {
 	a := newTenant(t, peers)
 	sealing, err := sealbox.NewKey()
 	require.NoError(t, err)
-	n := &network{committee: &registryv1.Committee{Threshold: 1, Keepers: []*registryv1.Keeper{{HpkeKey: sealing.Public(), Identity: random(32)}}}}
+	n := &network{committee: node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: sealing.Public(), Identity: random(32)}}}}
 	for want, alter := range map[string]func(*Order){
 		"nonce":               func(o *Order) { o.Nonce = nil },
 		"first instance is 1": func(o *Order) { o.First = 0 },
 		"1 to 16":             func(o *Order) { o.Count = 17 },
 		"0 instances":         func(o *Order) { o.Count = 0 },
-		"threshold of 2":      func(o *Order) { o.Committee = &registryv1.Committee{Threshold: 2, Keepers: n.committee.GetKeepers()} },
-		"0 keepers":           func(o *Order) { o.Committee = &registryv1.Committee{Threshold: 1} },
+		"threshold of 2":      func(o *Order) { o.Committee = node.Committee{Threshold: 2, Keepers: n.committee.Keepers} },
+		"0 keepers":           func(o *Order) { o.Committee = node.Committee{Threshold: 1} },
 		"sealed user data":    func(o *Order) { o.UserData.Sealed = make([]byte, instance.MaxSealedUserData+1) },
 		"instance 1: no bundle": func(o *Order) {
 			o.Bundle = func(uint32) (instance.Bundle, Public, error) {
@@ -364,7 +365,7 @@ func TestDealRefuses(t *testing.T) {
 			}
 		},
 		"seal to keeper": func(o *Order) {
-			o.Committee = &registryv1.Committee{Threshold: 1, Keepers: []*registryv1.Keeper{{HpkeKey: []byte{1}}}}
+			o.Committee = node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: []byte{1}}}}
 		},
 	} {
 		o := a.order(n, 1, 1, UserData{})

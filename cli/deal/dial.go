@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/internal/peer"
 )
 
@@ -27,11 +27,11 @@ func NewPeers() (*Peers, error) {
 func (p *Peers) Key() ed25519.PublicKey { return ed25519.PublicKey(p.key[ed25519.SeedSize:]) }
 
 // Keeper prepares the connection to one keeper.
-func (p *Peers) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
-	if len(k.GetIdentity()) != ed25519.PublicKeySize {
+func (p *Peers) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
+	if len(k.Identity) != ed25519.PublicKeySize {
 		return nil, nil, errors.New("its identity on chain is no Ed25519 key")
 	}
-	conn, err := peer.NewClient(k.GetEndpoint(), p.key, k.GetIdentity())
+	conn, err := peer.NewClient(k.Endpoint, p.key, k.Identity)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,13 +11,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
 const (
@@ -37,14 +37,14 @@ type receipts struct {
 }
 
 // handOut gives all keepers their parts at once.
-func (d *Dealer) handOut(ctx context.Context, vmID string, c *registryv1.Committee, parts []*keeperv1.DealRequest, want []*computev1.Instance) []receipts {
+func (d *Dealer) handOut(ctx context.Context, id vm.ID, c node.Committee, parts []*keeperv1.DealRequest, want []vm.Instance) []receipts {
 	out := make([]receipts, len(parts))
 	var wg sync.WaitGroup
-	for i, k := range c.GetKeepers() {
+	for i, k := range c.Keepers {
 		wg.Go(func() {
-			sigs, err := d.give(ctx, vmID, k, parts[i], want)
+			sigs, err := d.give(ctx, id, k, parts[i], want)
 			if err != nil {
-				out[i].err = &KeeperError{Name: k.GetName(), Err: err}
+				out[i].err = &KeeperError{Name: k.Name, Err: err}
 				return
 			}
 			out[i].signatures = sigs
@@ -54,9 +54,9 @@ func (d *Dealer) handOut(ctx context.Context, vmID string, c *registryv1.Committ
 	return out
 }
 
-func (d *Dealer) give(ctx context.Context, vmID string, k *registryv1.Keeper, part *keeperv1.DealRequest, want []*computev1.Instance) ([][]byte, error) {
+func (d *Dealer) give(ctx context.Context, id vm.ID, k node.Keeper, part *keeperv1.DealRequest, want []vm.Instance) ([][]byte, error) {
 	g, err := grants.Sign(d.wallet, grant.Grant{
-		Purpose: grant.Deal, ChainID: d.chainID, VMID: vmID, Audience: k.GetIdentity(), ClientKey: d.dial.Key(),
+		Purpose: grant.Deal, ChainID: d.chainID, VMID: id, Audience: k.Identity, ClientKey: d.dial.Key(),
 		ExpiresAt: d.now().Add(grantLife).Unix(),
 	})
 	if err != nil {
@@ -71,7 +71,7 @@ func (d *Dealer) give(ctx context.Context, vmID string, k *registryv1.Keeper, pa
 	for attempt := 1; ; attempt++ {
 		resp, err := call(ctx, client, part)
 		if err == nil {
-			return d.checkReceipts(vmID, k, resp.GetReceipts(), want)
+			return d.checkReceipts(id, k, resp.Receipts, want)
 		}
 		// The same deal twice is one deal to a keeper.
 		if attempt == keeperAttempts || status.Code(err) != codes.Unavailable {
@@ -92,20 +92,20 @@ func call(ctx context.Context, client keeperv1.KeeperClient, part *keeperv1.Deal
 }
 
 // checkReceipts verifies the keeper's signature for every instance: a keeper that signs nonsense holds nothing.
-func (d *Dealer) checkReceipts(vmID string, k *registryv1.Keeper, got []*keeperv1.Receipt, want []*computev1.Instance) ([][]byte, error) {
+func (d *Dealer) checkReceipts(id vm.ID, k node.Keeper, got []*keeperv1.Receipt, want []vm.Instance) ([][]byte, error) {
 	bySeq := make(map[uint32][]byte, len(want))
 	for _, r := range got {
-		bySeq[r.GetSeq()] = r.GetSignature()
+		bySeq[r.Seq] = r.Signature
 	}
-	if len(k.GetIdentity()) != ed25519.PublicKeySize {
+	if len(k.Identity) != ed25519.PublicKeySize {
 		return nil, errors.New("its identity on chain is no Ed25519 key")
 	}
 	sigs := make([][]byte, len(want))
 	for i, w := range want {
-		digest := instance.ReceiptDigest(d.chainID, d.wallet.Address(), vmID, w.GetSeq(), w.GetCommitteeEpoch(), w.GetCommitmentHash(), w.GetBundleHash())
-		sigs[i] = bySeq[w.GetSeq()]
-		if !ed25519.Verify(k.GetIdentity(), digest, sigs[i]) {
-			return nil, fmt.Errorf("its receipt for instance %d is not valid", w.GetSeq())
+		digest := instance.ReceiptDigest(d.chainID, d.wallet.Address(), id, w.Seq, w.CommitteeEpoch, w.CommitmentHash, w.BundleHash)
+		sigs[i] = bySeq[w.Seq]
+		if !ed25519.Verify(k.Identity, digest, sigs[i]) {
+			return nil, fmt.Errorf("its receipt for instance %d is not valid", w.Seq)
 		}
 	}
 	return sigs, nil

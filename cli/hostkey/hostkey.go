@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // CA signs the host certificates of one VM.
@@ -47,12 +49,12 @@ type Host struct {
 }
 
 // Issue makes a host key and certifies it for the principals from notBefore to notAfter.
-func (c *CA) Issue(rand io.Reader, vmID string, seq uint32, principals []string, notBefore, notAfter time.Time) (Host, error) {
+func (c *CA) Issue(rand io.Reader, id vm.ID, seq uint32, principals []string, notBefore, notAfter time.Time) (Host, error) {
 	pub, key, err := ed25519.GenerateKey(rand)
 	if err != nil {
 		return Host{}, fmt.Errorf("make host key: %w", err)
 	}
-	block, err := ssh.MarshalPrivateKey(key, vmID)
+	block, err := ssh.MarshalPrivateKey(key, string(id))
 	if err != nil {
 		return Host{}, fmt.Errorf("encode host key: %w", err)
 	}
@@ -64,7 +66,7 @@ func (c *CA) Issue(rand io.Reader, vmID string, seq uint32, principals []string,
 		Key:             sshPub,
 		Serial:          uint64(seq),
 		CertType:        ssh.HostCert,
-		KeyId:           fmt.Sprintf("%s/%d", vmID, seq),
+		KeyId:           fmt.Sprintf("%s/%d", id, seq),
 		ValidPrincipals: principals,
 		ValidAfter:      uint64(notBefore.Unix()),
 		ValidBefore:     uint64(notAfter.Unix()),

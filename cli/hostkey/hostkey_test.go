@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 func issue(t *testing.T, seed byte, alias string, from, to time.Time) (*CA, Host) {
@@ -19,7 +21,7 @@ func issue(t *testing.T, seed byte, alias string, from, to time.Time) (*CA, Host
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := ca.Issue(rand.Reader, alias, 3, []string{alias, "web-1"}, from, to)
+	h, err := ca.Issue(rand.Reader, vm.ID(alias), 3, []string{alias, "web-1"}, from, to)
 	if err != nil {
 		t.Fatal(err)
 	}

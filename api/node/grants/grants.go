@@ -9,6 +9,7 @@ import (
 
 	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
 )
 
@@ -33,7 +34,7 @@ func Sign(w Signer, g grant.Grant) (*grantv1.Grant, error) {
 		WalletKey: w.PublicKey(),
 		Purpose:   string(g.Purpose),
 		ChainId:   g.ChainID,
-		VmId:      g.VMID,
+		VmId:      string(g.VMID),
 		Audience:  g.Audience,
 		ClientKey: g.ClientKey,
 		ExpiresAt: g.ExpiresAt,
@@ -46,7 +47,7 @@ func Verify(pb *grantv1.Grant, want grant.Want) (owner string, err error) {
 	g := grant.Grant{
 		Purpose:   grant.Purpose(pb.GetPurpose()),
 		ChainID:   pb.GetChainId(),
-		VMID:      pb.GetVmId(),
+		VMID:      vm.ID(pb.GetVmId()),
 		Audience:  pb.GetAudience(),
 		ClientKey: pb.GetClientKey(),
 		ExpiresAt: pb.GetExpiresAt(),
