@@ -8,7 +8,7 @@ BIN      := build/bin
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     := go tool -modfile=tools/go.mod
 # What browsers are to load: the same list as in arch_test.go, which says what it must not link.
-LIGHT    := ./mesh/cert ./mesh/ca ./mesh/admit
+LIGHT    := ./mesh/cert ./mesh/ca ./mesh/admit ./tenant
 
 # The same for programs, tests and lint, or the chain's framework is compiled once for each: minutes.
 export CGO_ENABLED := 0

@@ -15,20 +15,21 @@ import (
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/tenant"
 )
 
 // What the tenant or the chain revoked is refused by the tenant's devices.
 func TestDeviceRefusesTheRevoked(t *testing.T) {
 	gone := make([]byte, 32)
 	gone[0] = 0xab
-	c := memberConfig(deviceIdentity{CA: "ca", Cert: "cert", Key: "key"}, nil, mesh.Tenant{Revoked: [][]byte{gone}})
+	c := memberConfig(tenant.Device{CA: "ca", Cert: "cert", Key: "key"}, nil, mesh.Tenant{Revoked: [][]byte{gone}})
 	if want := []string{"ab" + strings.Repeat("00", 31)}; !slices.Equal(c.Blocklist, want) {
 		t.Errorf("blocklist %v, want %v", c.Blocklist, want)
 	}
 	if len(c.Firewall.Inbound) != 0 || len(c.Firewall.Outbound) != 1 {
 		t.Errorf("firewall %+v; want nothing in, all out", c.Firewall)
 	}
-	if c = memberConfig(deviceIdentity{}, nil, mesh.Tenant{}); c.Blocklist != nil {
+	if c = memberConfig(tenant.Device{}, nil, mesh.Tenant{}); c.Blocklist != nil {
 		t.Errorf("of nobody: %v", c.Blocklist)
 	}
 }

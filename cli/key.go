@@ -168,7 +168,7 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 		return err
 	}
 	defer s.close()
-	key, err := s.sshKey(ctx, name)
+	key, err := s.tenant.SSHKey(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -194,20 +194,6 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 		w.row("  hippius vm rebuild " + v.Opens[0] + ", which gives up the disk and does not install the key")
 		w.row("  hippius vm rm " + v.Opens[0])
 	})
-}
-
-// sshKey of the account by its name.
-func (s *session) sshKey(ctx context.Context, name string) (vm.SSHKey, error) {
-	keys, err := s.chain.SSHKeys(ctx, s.address)
-	if err != nil {
-		return vm.SSHKey{}, err
-	}
-	for _, k := range keys {
-		if k.Name == name {
-			return k, nil
-		}
-	}
-	return vm.SSHKey{}, withHint(fmt.Errorf("the account has no SSH key %q", name), "see 'hippius key ls'")
 }
 
 // unused refuses the key of a machine, and says which and what that means.

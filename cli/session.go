@@ -10,14 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/cli/account"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/tenant"
 )
 
 // session is the logged-in account on its network.
 type session struct {
 	chain   *client.Client
 	address string
+	tenant  *tenant.Reader
 }
 
 // open connects lazily to the network chosen at login; it needs no passphrase.
@@ -37,7 +40,7 @@ func (c *command) open() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{chain: cl, address: address}, nil
+	return &session{chain: cl, address: address, tenant: account.NewReader(cl, address, c.env.Now)}, nil
 }
 
 func (s *session) close() { _ = s.chain.Close() }
@@ -47,6 +50,8 @@ type signing struct {
 	*session
 	wallet *wallet.Wallet
 	sender *client.Sender
+	// tenant, unlike the session's, can sign.
+	tenant *tenant.Client
 }
 
 // openSigning asks for the passphrase too.
@@ -60,7 +65,13 @@ func (c *command) openSigning(ctx context.Context) (*signing, error) {
 		s.close()
 		return nil, err
 	}
-	return &signing{session: s, wallet: w, sender: s.chain.NewSender(w)}, nil
+	keepers, err := account.NewKeepers()
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	sender := s.chain.NewSender(w)
+	return &signing{session: s, wallet: w, sender: sender, tenant: tenant.New(account.Config(s.chain, sender, w, keepers, c.env.Now))}, nil
 }
 
 // findVM looks a machine up by name, else by id or the unambiguous start of one.

@@ -16,9 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/mesh/device"
+	"github.com/hippius/compute/tenant"
 )
 
 const (
@@ -104,7 +104,7 @@ func notUp(v vm.VM) error {
 
 // sshArgs are ssh's arguments up to and with the destination.
 func (c *command) sshArgs(f sshFlags, v vm.VM) ([]string, error) {
-	addr, err := meshAddr(v.Spec)
+	addr, err := tenant.Address(v.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (c *command) writeKnownHosts(v vm.VM) (string, error) {
 	if _, err := vm.ParseID(string(v.ID)); err != nil { // it names a file, and the host for ssh
 		return "", fmt.Errorf("the chain node's answer is not used: %w", err)
 	}
-	line, err := hostkey.KnownHosts(string(v.ID), v.Spec.HostCA)
+	line, err := tenant.KnownHosts(string(v.ID), v.Spec.HostCA)
 	if err != nil {
 		return "", err
 	}
@@ -271,7 +271,7 @@ func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) 
 func (s *session) down(ctx context.Context, addr netip.Addr) error {
 	vms, _ := s.chain.VMs(ctx, s.address, false) // without an answer nothing is known
 	for _, v := range vms {
-		if at, err := meshAddr(v.Spec); err != nil || at != addr {
+		if at, err := tenant.Address(v.Spec); err != nil || at != addr {
 			continue
 		}
 		if phase := v.Status.Phase; phase.On() || phase.Coming() {

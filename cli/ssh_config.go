@@ -16,6 +16,7 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/privatefile"
+	"github.com/hippius/compute/tenant"
 )
 
 const (
@@ -163,7 +164,7 @@ func (c *command) sshConfigText(f sshConfigFlags, vms []vm.VM) (text []byte, hos
 	var b bytes.Buffer
 	b.WriteString("# Written by 'hippius ssh-config', which overwrites it. What you add belongs into ~/.ssh/config.\n")
 	for _, v := range vms {
-		addr, err := meshAddr(v.Spec)
+		addr, err := tenant.Address(v.Spec)
 		if err != nil {
 			return nil, nil, err
 		}

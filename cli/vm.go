@@ -102,6 +102,18 @@ func (c *command) afterChange(ctx context.Context, s *signing, old vm.VM, w wait
 	return c.print(viewVM(now), func(t *tableWriter) { t.row(fmt.Sprintf("%s %s", name, said)) })
 }
 
+// topUp deals further instances of a VM that has few ahead. Whether it can is
+// no condition of what was asked for, so that a failure is only told.
+func (c *command) topUp(ctx context.Context, s *signing, v vm.VM) {
+	missing, err := s.tenant.TopUp(ctx, v)
+	c.warnMissing(v.Spec.Name, missing)
+	if err != nil && ctx.Err() == nil {
+		last := v.LastInstance()
+		c.warn("%s can be moved only %d more times, for no further secrets could be dealt: %v",
+			v.Spec.Name, last-min(last, v.Status.InstanceSeq), err)
+	}
+}
+
 func (c *command) vmStart() *cobra.Command {
 	return c.actionCommand(action{
 		use: "start", short: "Start a stopped machine", example: "  hippius vm start web-1 --wait",

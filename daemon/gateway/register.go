@@ -10,6 +10,7 @@ import (
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/cert"
@@ -44,7 +45,7 @@ func (g *gateway) register(ctx context.Context) (identity, error) {
 }
 
 func (g *gateway) registerOnce(ctx context.Context) (identity, error) {
-	seed, err := g.wallet.MeshCASeed()
+	seed, err := g.wallet.Seed(mesh.AuthorityLabel)
 	if err != nil {
 		return identity{}, fmt.Errorf("operator's wallet: %w", err)
 	}
