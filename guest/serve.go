@@ -211,7 +211,7 @@ func (s *session) greet(conn io.Writer) error {
 // hello is what the agent says of itself now.
 func (s *session) hello() wire.ToHost {
 	spoken := wire.Spoken()
-	h := &wire.Hello{AgentVersion: s.opts.Version, VMID: s.cfg.VMID, Seq: s.cfg.Seq, Protocol: &spoken}
+	h := &wire.Hello{AgentVersion: s.opts.Version, VMID: string(s.cfg.VMID), Seq: s.cfg.Seq, Protocol: &spoken}
 	if s.opts.Status != nil {
 		st := s.opts.Status()
 		h.MeshUp, h.Error = st.MeshUp, clip(st.Problem)

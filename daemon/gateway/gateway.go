@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/gateway/lighthouse"
 	"github.com/hippius/compute/internal/observe"
 	"github.com/hippius/compute/internal/run"
@@ -148,22 +149,7 @@ func admitTenant(ca []byte, networks []netip.Prefix) error {
 type directory struct{ chain *client.Client }
 
 // Tenants changed after a height.
-func (d directory) Tenants(ctx context.Context, after int64) ([]lighthouse.Tenant, int64, error) {
+func (d directory) Tenants(ctx context.Context, after int64) ([]mesh.Tenant, int64, error) {
 	changes, err := d.chain.Tenants(ctx, after)
-	if err != nil {
-		return nil, 0, err
-	}
-	out := make([]lighthouse.Tenant, 0, len(changes.Tenants))
-	for _, t := range changes.Tenants {
-		l := lighthouse.Tenant{Owner: t.GetOwner(), CA: t.GetCaCertificate(), Revoked: t.GetRevoked()}
-		for _, n := range t.GetNetworks() {
-			p, err := netip.ParsePrefix(n)
-			if err != nil {
-				return nil, 0, fmt.Errorf("network of tenant %s: %w", t.GetOwner(), err)
-			}
-			l.Networks = append(l.Networks, p)
-		}
-		out = append(out, l)
-	}
-	return out, changes.Height, nil
+	return changes.Tenants, changes.Height, err
 }

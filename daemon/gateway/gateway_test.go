@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/gateway/lighthouse"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
@@ -119,21 +119,21 @@ func TestAuthorityIsKept(t *testing.T) {
 
 func TestSameSeesEveryDifference(t *testing.T) {
 	t.Parallel()
-	on := &meshv1.Lighthouse{Name: "gw", Relay: true, CaCertificate: []byte{1}, Endpoints: []string{"198.51.100.1:4242"}}
-	want := func() *meshv1.MsgRegisterLighthouse {
-		return &meshv1.MsgRegisterLighthouse{Name: "gw", Relay: true, CaCertificate: []byte{1}, Endpoints: []string{"198.51.100.1:4242"}}
+	on := mesh.Lighthouse{Name: "gw", Relay: true, CACertificate: []byte{1}, Endpoints: []string{"198.51.100.1:4242"}}
+	want := func() mesh.Lighthouse {
+		return mesh.Lighthouse{Name: "gw", Relay: true, CACertificate: []byte{1}, Endpoints: []string{"198.51.100.1:4242"}}
 	}
 	if !same(on, want()) {
 		t.Error("the same is sent again")
 	}
-	for name, change := range map[string]func(*meshv1.MsgRegisterLighthouse){
-		"name":      func(m *meshv1.MsgRegisterLighthouse) { m.Name = "gw2" },
-		"relay":     func(m *meshv1.MsgRegisterLighthouse) { m.Relay = false },
-		"authority": func(m *meshv1.MsgRegisterLighthouse) { m.CaCertificate = []byte{2} },
-		"endpoints": func(m *meshv1.MsgRegisterLighthouse) { m.Endpoints = append(m.Endpoints, "[2001:db8::1]:4242") },
+	for name, change := range map[string]func(*mesh.Lighthouse){
+		"name":      func(m *mesh.Lighthouse) { m.Name = "gw2" },
+		"relay":     func(m *mesh.Lighthouse) { m.Relay = false },
+		"authority": func(m *mesh.Lighthouse) { m.CACertificate = []byte{2} },
+		"endpoints": func(m *mesh.Lighthouse) { m.Endpoints = append(m.Endpoints, "[2001:db8::1]:4242") },
 	} {
 		m := want()
-		change(m)
+		change(&m)
 		if same(on, m) {
 			t.Errorf("another %s is not seen", name)
 		}
@@ -222,9 +222,9 @@ func (r *recorder) Reload(c nebula.Config) error {
 }
 
 // list is a directory of tenants that does not change.
-type list []lighthouse.Tenant
+type list []mesh.Tenant
 
-func (l list) Tenants(context.Context, int64) ([]lighthouse.Tenant, int64, error) { return l, 1, nil }
+func (l list) Tenants(context.Context, int64) ([]mesh.Tenant, int64, error) { return l, 1, nil }
 
 // Tenants register what they please. One after the other is left out; the honest one is trusted all the same, and
 // what the others would have signed for is nobody's.
@@ -254,20 +254,20 @@ func TestHostileTenantsAreLeftOut(t *testing.T) {
 	}
 	honest := sign(1, func(*cert.Template) {})
 	all := list{
-		{Owner: "honest", Networks: block(1), CA: honest},
-		{Owner: "unconstrained", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = nil })},
-		{Owner: "all of the mesh", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.Space4()} })},
-		{Owner: "the neighbour's too", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = append(block(1), block(2)...) })},
-		{Owner: "the neighbour's", Networks: block(2), CA: honest},
-		{Owner: "the lighthouses'", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.LighthouseSpace()} })},
-		{Owner: "forwards for all", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.UnsafeNetworks = nil })},
-		{Owner: "as a lighthouse", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.Groups = []string{admit.LighthouseGroup} })},
-		{Owner: "expired", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.NotAfter = now.Add(-time.Minute) })},
-		{Owner: "to come", Networks: block(2), CA: sign(2, func(c *cert.Template) { c.NotBefore = now.Add(time.Minute) })},
-		{Owner: "another curve", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CA: file("p256.pem")},
-		{Owner: "an old version", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CA: file("version1.pem")},
-		{Owner: "no certificate", Networks: block(2), CA: []byte("rubbish")},
-		{Owner: "a mebibyte", Networks: block(2), CA: make([]byte, 1<<20)},
+		{Owner: "honest", Networks: block(1), CACertificate: honest},
+		{Owner: "unconstrained", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.Networks = nil })},
+		{Owner: "all of the mesh", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.Space4()} })},
+		{Owner: "the neighbour's too", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.Networks = append(block(1), block(2)...) })},
+		{Owner: "the neighbour's", Networks: block(2), CACertificate: honest},
+		{Owner: "the lighthouses'", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.Networks = []netip.Prefix{admit.LighthouseSpace()} })},
+		{Owner: "forwards for all", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.UnsafeNetworks = nil })},
+		{Owner: "as a lighthouse", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.Groups = []string{admit.LighthouseGroup} })},
+		{Owner: "expired", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.NotAfter = now.Add(-time.Minute) })},
+		{Owner: "to come", Networks: block(2), CACertificate: sign(2, func(c *cert.Template) { c.NotBefore = now.Add(time.Minute) })},
+		{Owner: "another curve", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CACertificate: file("p256.pem")},
+		{Owner: "an old version", Networks: []netip.Prefix{netip.MustParsePrefix("100.64.1.64/26")}, CACertificate: file("version1.pem")},
+		{Owner: "no certificate", Networks: block(2), CACertificate: []byte("rubbish")},
+		{Owner: "a mebibyte", Networks: block(2), CACertificate: make([]byte, 1<<20)},
 	}
 	node := &recorder{}
 	f := lighthouse.New(all, admitTenant, &trustingNode{node: node}, time.Second, slog.New(slog.DiscardHandler))

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
@@ -50,51 +50,44 @@ func (g *gateway) registerOnce(ctx context.Context) (identity, error) {
 		return identity{}, fmt.Errorf("operator's wallet: %w", err)
 	}
 	sender := g.chain.NewSender(g.wallet)
-	want := &meshv1.MsgRegisterLighthouse{Name: g.set.Name, Relay: g.set.Relay}
+	want := mesh.Lighthouse{Name: g.set.Name, Relay: g.set.Relay}
 	for _, p := range g.set.Public {
 		want.Endpoints = append(want.Endpoints, p.String())
 	}
-	mine, err := g.mine(ctx)
+	mine, found, err := g.mine(ctx)
 	if err != nil {
 		return identity{}, err
 	}
-	if mine == nil {
-		address, err := sender.RegisterLighthouse(ctx, want)
-		if err != nil {
+	if !found {
+		if mine.Address, err = sender.RegisterLighthouse(ctx, want); err != nil {
 			return identity{}, fmt.Errorf("register lighthouse: %w", err)
 		}
-		mine = &meshv1.Lighthouse{Address: address}
-	}
-	addr, err := netip.ParseAddr(mine.GetAddress())
-	if err != nil {
-		return identity{}, fmt.Errorf("lighthouse address on chain: %w", err)
 	}
 	now := time.Now()
-	authority, err := openAuthority(seed, mine.GetCaCertificate(), addr, g.set.Name, now)
+	authority, err := openAuthority(seed, mine.CACertificate, mine.Address, g.set.Name, now)
 	if err != nil {
 		return identity{}, err
 	}
-	want.CaCertificate = authority.Certificate().Raw()
+	want.CACertificate = authority.Certificate().Raw()
 	if !same(mine, want) {
 		if _, err := sender.RegisterLighthouse(ctx, want); err != nil {
 			return identity{}, fmt.Errorf("publish lighthouse: %w", err)
 		}
 	}
-	return issue(authority, addr, g.set.Name, now)
+	return issue(authority, mine.Address, g.set.Name, now)
 }
 
-// mine is what the chain has of this operator's lighthouse; nil if nothing.
-func (g *gateway) mine(ctx context.Context) (*meshv1.Lighthouse, error) {
+// mine is what the chain has of this operator's lighthouse.
+func (g *gateway) mine(ctx context.Context) (l mesh.Lighthouse, found bool, err error) {
 	all, err := g.chain.Lighthouses(ctx)
 	if err != nil {
-		return nil, err
+		return l, false, err
 	}
-	for _, l := range all {
-		if l.GetOperator() == g.wallet.Address() {
-			return l, nil
-		}
+	i := slices.IndexFunc(all, func(l mesh.Lighthouse) bool { return l.Operator == g.wallet.Address() })
+	if i < 0 {
+		return l, false, nil
 	}
-	return nil, nil //nolint:nilnil // not registered is no failure
+	return all[i], true, nil
 }
 
 // openAuthority takes the authority on chain, or makes a new one if that is none of ours, unfit or old.
@@ -115,10 +108,9 @@ func openAuthority(seed, onChain []byte, addr netip.Addr, name string, now time.
 	return a, nil
 }
 
-func same(on *meshv1.Lighthouse, want *meshv1.MsgRegisterLighthouse) bool {
-	return on.GetName() == want.GetName() && on.GetRelay() == want.GetRelay() &&
-		string(on.GetCaCertificate()) == string(want.GetCaCertificate()) &&
-		slices.Equal(on.GetEndpoints(), want.GetEndpoints())
+func same(on, want mesh.Lighthouse) bool {
+	return on.Name == want.Name && on.Relay == want.Relay && bytes.Equal(on.CACertificate, want.CACertificate) &&
+		slices.Equal(on.Endpoints, want.Endpoints)
 }
 
 func issue(a *ca.Authority, addr netip.Addr, name string, now time.Time) (identity, error) {

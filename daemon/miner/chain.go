@@ -3,8 +3,8 @@ package miner
 import (
 	"context"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 )
 
@@ -24,11 +24,11 @@ func (c chain) Changes(ctx context.Context, after int64) (agent.Changes, error) 
 }
 
 // Everywhere implements agent.Chain. A VM unknown to a node is no word to act upon.
-func (c chain) Everywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
+func (c chain) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 	return c.VMEverywhere(ctx, id)
 }
 
 // Report implements agent.Chain.
-func (c chain) Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+func (c chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
 	return c.sender.ReportVM(ctx, reports)
 }

@@ -15,13 +15,12 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/miner/agent"
-	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // The sample says what the defaults are, all of them.
@@ -114,7 +113,7 @@ func TestFakeNetwork(t *testing.T) {
 	t.Parallel()
 	n := fakeNetwork{pool: netip.MustParsePrefix("10.90.0.0/16")}
 	seen := map[netip.Addr]bool{}
-	for _, id := range []hypervisor.ID{"00000000000000000000000000000000", "00000001000000000000000000000000", "ffffffff000000000000000000000000"} {
+	for _, id := range []vm.ID{"00000000000000000000000000000000", "00000001000000000000000000000000", "ffffffff000000000000000000000000"} {
 		nic, err := n.Attach(t.Context(), agent.Port{ID: id})
 		if err != nil {
 			t.Fatal(err)
@@ -140,19 +139,19 @@ func TestLighthousesTranslated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := &meshv1.Lighthouse{
-		Name: "good", Address: "100.127.0.1", CaCertificate: a.Certificate().Raw(), Relay: true,
+	good := mesh.Lighthouse{
+		Name: "good", Address: netip.MustParseAddr("100.127.0.1"), CACertificate: a.Certificate().Raw(), Relay: true,
 		Endpoints: []string{"192.0.2.2:4242", "192.0.2.1:4242", "192.0.2.1:4242", "[::1]:4242", "192.0.2.3", "0.0.0.0:1", "192.0.2.4:0"},
 	}
 	d := &directory{log: slog.New(slog.DiscardHandler)}
 	var opened []netip.AddrPort
 	d.open = func(ends []netip.AddrPort) error { opened = ends; return nil }
-	d.houses = d.believable([]*meshv1.Lighthouse{
-		{Name: "without a CA", Address: "100.127.0.2", Endpoints: good.GetEndpoints()},
-		{Name: "broken CA", Address: "100.127.0.3", CaCertificate: []byte("x"), Endpoints: good.GetEndpoints()},
-		{Name: "another's", Address: "100.127.0.2", CaCertificate: good.GetCaCertificate(), Endpoints: good.GetEndpoints()},
-		{Name: "nowhere", Address: "100.127.0.1", CaCertificate: good.GetCaCertificate()},
-		{Name: "no lighthouse's address", Address: "100.64.0.1", CaCertificate: good.GetCaCertificate(), Endpoints: good.GetEndpoints()},
+	d.houses = d.believable([]mesh.Lighthouse{
+		{Name: "without a CA", Address: netip.MustParseAddr("100.127.0.2"), Endpoints: good.Endpoints},
+		{Name: "broken CA", Address: netip.MustParseAddr("100.127.0.3"), CACertificate: []byte("x"), Endpoints: good.Endpoints},
+		{Name: "another's", Address: netip.MustParseAddr("100.127.0.2"), CACertificate: good.CACertificate, Endpoints: good.Endpoints},
+		{Name: "nowhere", Address: netip.MustParseAddr("100.127.0.1"), CACertificate: good.CACertificate},
+		{Name: "no lighthouse's address", Address: netip.MustParseAddr("100.64.0.1"), CACertificate: good.CACertificate, Endpoints: good.Endpoints},
 		good,
 	}, now)
 	houses, err := d.keptTo(t.Context(), "hip1tenant")

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/guest"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
@@ -57,4 +58,4 @@ func (n fakeNetwork) Attach(_ context.Context, p agent.Port) (agent.NIC, error) 
 }
 
 // Detach implements agent.Network.
-func (fakeNetwork) Detach(context.Context, hypervisor.ID) error { return nil }
+func (fakeNetwork) Detach(context.Context, vm.ID) error { return nil }

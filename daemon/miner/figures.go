@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/observe"
 	"github.com/hippius/compute/miner/agent"
 )
@@ -56,7 +56,7 @@ func (m *miner) count() agent.Figures {
 func (m *miner) phases() map[string]float64 {
 	counted := m.count().Phases
 	out := map[string]float64{}
-	for _, p := range corevm.Phases() {
+	for _, p := range vm.Phases() {
 		out[p.String()] = float64(counted[p])
 	}
 	return out

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
-	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/network"
@@ -118,6 +118,6 @@ func (t taps) Attach(ctx context.Context, p agent.Port) (agent.NIC, error) {
 }
 
 // Detach implements agent.Network.
-func (t taps) Detach(ctx context.Context, id hypervisor.ID) error {
+func (t taps) Detach(ctx context.Context, id vm.ID) error {
 	return t.network.Remove(ctx, string(id))
 }

@@ -11,9 +11,9 @@ import (
 	"sync"
 	"time"
 
-	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	"github.com/hippius/compute/chain/client"
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/admit"
 )
 
@@ -64,11 +64,10 @@ func (d *directory) refresh(ctx context.Context) error {
 
 // believable are the lighthouses that can speak for their address alone; what
 // is unfit is left out, and judged by the guest again.
-func (d *directory) believable(listed []*meshv1.Lighthouse, now time.Time) []admit.Admitted {
+func (d *directory) believable(listed []mesh.Lighthouse, now time.Time) []admit.Admitted {
 	all := make([]admit.Candidate, len(listed))
 	for i, l := range listed {
-		addr, _ := netip.ParseAddr(l.GetAddress()) // refused if it is none
-		all[i] = admit.Candidate{Addr: addr, CA: l.GetCaCertificate(), Endpoints: l.GetEndpoints(), Relay: l.GetRelay()}
+		all[i] = admit.Candidate{Addr: l.Address, CA: l.CACertificate, Endpoints: l.Endpoints, Relay: l.Relay}
 	}
 	out, refused := admit.Lighthouses(all, now)
 	for _, err := range refused {
@@ -124,7 +123,7 @@ func (d *directory) View(ctx context.Context, owner string) (wire.Mesh, error) {
 		return wire.Mesh{}, fmt.Errorf("open the way to the lighthouses: %w", err)
 	}
 	m := wire.Mesh{Lighthouses: houses}
-	for _, f := range t.GetRevoked() {
+	for _, f := range t.Revoked {
 		m.Blocklist = append(m.Blocklist, hex.EncodeToString(f))
 	}
 	return m, nil

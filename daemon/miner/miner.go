@@ -79,7 +79,7 @@ type miner struct {
 	public     net.Listener
 	registered atomic.Pointer[error]
 	offer      atomic.Pointer[node.Capacity] // as it stands on chain; nil before
-	status     atomic.Int32                  // registryv1.MinerStatus, as it was last heard
+	status     atomic.Int32                  // node.MinerStatus, as it was last heard
 }
 
 // open reads what is on disk; the identity is made here at the first start.
@@ -114,7 +114,7 @@ func open(c Config, log *slog.Logger) (*miner, error) {
 }
 
 func (m *miner) openState(context.Context) (err error) {
-	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile), agent.Migrations()...)
+	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile), agent.Migrations(client.DecodeStoredVM)...)
 	return err
 }
 

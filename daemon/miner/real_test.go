@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -14,7 +14,7 @@ func TestRealMachine(t *testing.T) {
 	s := newStage(t, "tiny")
 	before := s.state()
 	id := s.create()
-	s.phase(id, corevm.Running)
+	s.phase(id, vm.Running)
 	s.reach("first SSH over the mesh")
 	if s.chain.Proven(id) == 0 {
 		t.Error("it runs without a proof")
@@ -38,7 +38,7 @@ func TestRealMachine(t *testing.T) {
 
 	// The disk grows under it, and the agent inside lets the filesystem follow.
 	check(t, s.chain.Resize(id, size(5), false))
-	s.until("a larger disk in effect", time.Minute, func() bool { return s.chain.Get(id).GetResize() == nil })
+	s.until("a larger disk in effect", time.Minute, func() bool { return s.chain.Get(id).Resize == nil })
 	s.run("cat /sys/class/block/vda/size", "10485760")
 	s.until("the root follows", time.Minute, func() bool {
 		out, err := s.ssh("df -m / | awk 'END { print $2 }'")
@@ -49,42 +49,42 @@ func TestRealMachine(t *testing.T) {
 		t.Errorf("process %d became %d", pid, got)
 	}
 
-	s.order(id, corevm.Reboot)
+	s.order(id, vm.Reboot)
 	s.until("rebooted", 2*time.Minute, func() bool {
-		return s.chain.Get(id).GetStatus().GetObservedRebootSeq() == 1 && s.chain.Phase(id) == corevm.Running
+		return s.chain.Get(id).Status.ObservedRebootSeq == 1 && s.chain.Phase(id) == vm.Running
 	})
 	s.reach("SSH after the reboot")
 
-	s.order(id, corevm.Stop)
-	s.phase(id, corevm.Stopped)
+	s.order(id, vm.Stop)
+	s.phase(id, vm.Stopped)
 	if info := s.inspect(id); info.StopReason != hypervisor.StopGuest {
 		t.Errorf("stopped by %s, want a clean shutdown", info.StopReason)
 	}
 	if seeds, err := s.seeds.List(); err != nil || len(seeds) != 0 {
 		t.Errorf("a stopped machine keeps its seed: %v, %v", seeds, err)
 	}
-	s.order(id, corevm.Start)
-	s.phase(id, corevm.Running)
+	s.order(id, vm.Start)
+	s.phase(id, vm.Running)
 	s.reach("SSH after stop and start")
 	s.run("sudo cat /root/file", "kept")
 
 	// The process dies: it is started again, and the chain is told.
 	check(t, s.host.Command(t.Context(), "kill", "-KILL", strconv.Itoa(s.inspect(id).PID)).Run())
-	s.until("told of the death", 30*time.Second, func() bool { return s.chain.Saw(id, "provisioning "+corevm.ReasonHostProcessDied) })
-	s.phase(id, corevm.Running)
+	s.until("told of the death", 30*time.Second, func() bool { return s.chain.Saw(id, "provisioning "+vm.ReasonHostProcessDied) })
+	s.phase(id, vm.Running)
 	s.reach("SSH after the death of the process")
 
 	// The guest shuts itself down: that is a wish.
 	if _, err := s.ssh("sudo sh -c 'sleep 1; kill -USR2 1' >/dev/null 2>&1 &"); err != nil {
 		t.Error(err)
 	}
-	s.phase(id, corevm.Stopped)
-	if r := s.chain.Get(id).GetStatus().GetReason(); r != corevm.ReasonGuestShutdown {
-		t.Errorf("reason %q, want %q", r, corevm.ReasonGuestShutdown)
+	s.phase(id, vm.Stopped)
+	if r := s.chain.Get(id).Status.Reason; r != vm.ReasonGuestShutdown {
+		t.Errorf("reason %q, want %q", r, vm.ReasonGuestShutdown)
 	}
 
-	s.order(id, corevm.Terminate)
-	s.phase(id, corevm.Terminated)
+	s.order(id, vm.Terminate)
+	s.phase(id, vm.Terminated)
 	if after := strip(s.state()); after != strip(before) {
 		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}

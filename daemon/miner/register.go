@@ -1,25 +1,22 @@
 package miner
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"syscall"
 	"time"
 
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/miner/hostinfo"
 )
 
 const (
-	role = "compute"
 	// Registration is tried again after this long, doubling up to the second.
 	registerPause, maxRegisterPause = time.Second, time.Minute
 	gib                             = 1 << 30
@@ -66,12 +63,12 @@ func untilSettled(ctx context.Context, try func() error) {
 }
 
 // leaving is the error for a miner whose operator has asked for the bond.
-func leaving(have *registryv1.Miner) error {
-	if have.GetStatus() != registryv1.MinerStatus_MINER_STATUS_UNBONDING {
+func leaving(have node.Miner) error {
+	if have.Status != node.Unbonding {
 		return nil
 	}
 	return fmt.Errorf("%w: its bond comes back after %s; to come again, start it after that", errLeaving,
-		time.Unix(have.GetUnbondingUntil(), 0).UTC().Format(time.RFC1123))
+		time.Unix(have.UnbondingUntil, 0).UTC().Format(time.RFC1123))
 }
 
 func (m *miner) isRegistered() error {
@@ -82,7 +79,7 @@ func (m *miner) isRegistered() error {
 }
 
 func (m *miner) registerOnce(ctx context.Context) error {
-	capacity, err := m.measure(ctx)
+	want, err := m.measure(ctx)
 	if err != nil {
 		return err
 	}
@@ -90,11 +87,9 @@ func (m *miner) registerOnce(ctx context.Context) error {
 	if !ok {
 		return errors.New("the identity key is not Ed25519")
 	}
-	want := &registryv1.MsgRegisterMiner{
-		Name: m.set.Name, Identity: identity, Roles: []string{role}, Endpoint: m.set.Public, Region: m.set.Region, Capacity: capacity,
-		Version: m.set.Version,
-	}
-	if err := node.ValidVersion(want.GetVersion()); err != nil { // of a build by hand
+	want.Name, want.Identity, want.Roles = m.set.Name, identity, []string{node.RoleCompute}
+	want.Endpoint, want.Region, want.Version = m.set.Public, m.set.Region, m.set.Version
+	if err := node.ValidVersion(want.Version); err != nil { // of a build by hand
 		m.log.Warn("the chain is told no version", "error", err)
 		want.Version = ""
 	}
@@ -105,19 +100,18 @@ func (m *miner) registerOnce(ctx context.Context) error {
 	if err := leaving(have); err != nil {
 		return err
 	}
-	want.BondUhip = m.set.BondUhip - min(m.set.BondUhip, have.GetBondUhip())
-	offer := node.Capacity{Cores: capacity.GetCores(), MemoryMiB: capacity.GetMemoryMib(), DiskGiB: capacity.GetDiskGib()}
-	if want.BondUhip == 0 && says(have, want) {
-		m.offer.Store(&offer)
+	bond := m.set.BondUhip - min(m.set.BondUhip, have.BondUhip)
+	if bond == 0 && says(have, want) {
+		m.offer.Store(&want.Capacity)
 		m.log.Info("miner is registered as it is", "name", m.set.Name)
 		return nil
 	}
-	if err := m.sender.RegisterMiner(ctx, want); err != nil {
+	if err := m.sender.RegisterMiner(ctx, want, bond); err != nil {
 		return err
 	}
-	m.offer.Store(&offer)
-	m.log.Info("miner registered", "name", m.set.Name, "cores", capacity.GetCores(), "memory_mib", capacity.GetMemoryMib(),
-		"disk_gib", capacity.GetDiskGib(), "acceleration", capacity.GetAcceleration())
+	m.offer.Store(&want.Capacity)
+	m.log.Info("miner registered", "name", m.set.Name, "cores", want.Capacity.Cores, "memory_mib", want.Capacity.MemoryMiB,
+		"disk_gib", want.Capacity.DiskGiB, "acceleration", want.Hardware.Acceleration)
 	return nil
 }
 
@@ -132,29 +126,25 @@ func (m *miner) offered() (node.Capacity, bool) {
 // says tells whether the chain has what is wanted already. Measured speed
 // differs each time, so it alone is no news. Whether a miner drains is its
 // operator's word and not changed by a registration.
-func says(have *registryv1.Miner, want *registryv1.MsgRegisterMiner) bool {
-	a, b := have.GetCapacity(), want.GetCapacity()
-	stays := have.GetStatus() == registryv1.MinerStatus_MINER_STATUS_ACTIVE || have.GetStatus() == registryv1.MinerStatus_MINER_STATUS_DRAINING
-	return stays && have.GetName() == want.GetName() && have.GetVersion() == want.GetVersion() &&
-		bytes.Equal(have.GetIdentity(), want.GetIdentity()) && slices.Equal(have.GetRoles(), want.GetRoles()) &&
-		have.GetEndpoint() == want.GetEndpoint() && have.GetRegion() == want.GetRegion() &&
-		a.GetCores() == b.GetCores() && a.GetMemoryMib() == b.GetMemoryMib() && a.GetDiskGib() == b.GetDiskGib() &&
-		a.GetArch() == b.GetArch() && a.GetAcceleration() == b.GetAcceleration() && a.GetCpuModel() == b.GetCpuModel()
+func says(have node.Miner, want node.Offer) bool {
+	has := have.Offer
+	has.Hardware.DiskWriteBytesPerSecond = want.Hardware.DiskWriteBytesPerSecond
+	return (have.Status == node.Active || have.Status == node.Draining) && reflect.DeepEqual(has, want)
 }
 
-// measure gives what this machine offers, or why it cannot offer what is set.
-func (m *miner) measure(ctx context.Context) (*registryv1.Capacity, error) {
+// measure gives what this host offers, or why it cannot offer what is set.
+func (m *miner) measure(ctx context.Context) (node.Offer, error) {
 	info, err := hostinfo.Measure(ctx, hostinfo.Config{Root: "/", DiskDir: m.set.Data})
 	if err != nil {
-		return nil, err
+		return node.Offer{}, err
 	}
 	host, err := m.driver.Host(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look at the hypervisor: %w", err)
+		return node.Offer{}, fmt.Errorf("look at the hypervisor: %w", err)
 	}
 	used, err := diskUsed(m.set.Data)
 	if err != nil {
-		return nil, fmt.Errorf("measure what VMs take: %w", err)
+		return node.Offer{}, fmt.Errorf("measure what VMs take: %w", err)
 	}
 	o := m.set.Offer
 	if m.set.Driver == Fake && o.Cores > 0 && o.MemoryMiB > 0 && o.DiskGiB > 0 {
@@ -166,13 +156,16 @@ func (m *miner) measure(ctx context.Context) (*registryv1.Capacity, error) {
 		Cores: o.Cores, MemoryMiB: o.MemoryMiB, DiskGiB: o.DiskGiB, ReserveMiB: o.ReserveMemoryMiB, ReserveGiB: o.ReserveDiskGiB,
 	}, used/gib)
 	if err != nil {
-		return nil, err
+		return node.Offer{}, err
 	}
 	m.log.Info("machine measured", "cores", info.Cores, "memory_mib", info.MemoryMiB, "disk_free_gib", info.DiskFreeGiB,
 		"disk_write_bytes_per_second", info.DiskWriteBytesPerSecond, "acceleration", string(host.Acceleration), "evidence", host.Evidence)
-	return &registryv1.Capacity{
-		Cores: offer.Cores, MemoryMib: offer.MemoryMiB, DiskGib: offer.DiskGiB, Arch: info.Arch,
-		Acceleration: string(host.Acceleration), CpuModel: info.CPUModel, DiskWriteBytesPerSecond: info.DiskWriteBytesPerSecond,
+	return node.Offer{
+		Capacity: node.Capacity{Cores: offer.Cores, MemoryMiB: offer.MemoryMiB, DiskGiB: offer.DiskGiB},
+		Hardware: node.Hardware{
+			Arch: info.Arch, Acceleration: string(host.Acceleration), CPUModel: info.CPUModel,
+			DiskWriteBytesPerSecond: info.DiskWriteBytesPerSecond,
+		},
 	}, nil
 }
 

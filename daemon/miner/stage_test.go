@@ -19,10 +19,10 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/guest/install"
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/internal/store"
@@ -120,8 +120,8 @@ func newStage(t *testing.T, picture string) *stage {
 }
 
 // size of a machine with a disk of so many GiB.
-func size(diskGiB uint64) *computev1.Size {
-	return &computev1.Size{Vcpus: 1, MemoryMib: 512, DiskGib: diskGiB, Iops: 5000, DiskBytesPerSecond: 500e6, NetworkBitsPerSecond: 100e6}
+func size(diskGiB uint64) plan.Size {
+	return plan.Size{VCPUs: 1, MemoryMiB: 512, DiskGiB: diskGiB, IOPS: 5000, DiskBytesPerSecond: 500e6, NetworkBitsPerSecond: 100e6}
 }
 
 func (s *stage) labs() {
@@ -300,7 +300,7 @@ func (n inLab) Attach(ctx context.Context, p agent.Port) (nic agent.NIC, err err
 	return nic, err
 }
 
-func (n inLab) Detach(ctx context.Context, id hypervisor.ID) error {
+func (n inLab) Detach(ctx context.Context, id vm.ID) error {
 	return n.lab.Do(func() error { return n.taps.Detach(ctx, id) })
 }
 
@@ -315,24 +315,24 @@ func buildAgent(t *testing.T) string {
 	return path
 }
 
-type catalogue struct{ image *marketplacev1.Image }
+type catalogue struct{ image plan.Image }
 
 func newCatalogue(t *testing.T, base string) catalogue {
 	t.Helper()
 	data, err := os.ReadFile(base)
 	check(t, err)
 	sum := sha256.Sum256(data)
-	return catalogue{&marketplacev1.Image{
-		Name: "test", Urls: []string{"file://" + base}, Sha256: sum[:], SizeBytes: uint64(len(data)), Format: "qcow2",
+	return catalogue{plan.Image{
+		Name: "test", URLs: []string{"file://" + base}, SHA256: sum[:], SizeBytes: uint64(len(data)), Format: "qcow2",
 	}}
 }
 
-func (c catalogue) Images(context.Context) ([]*marketplacev1.Image, error) {
-	return []*marketplacev1.Image{c.image}, nil
+func (c catalogue) Images(context.Context) ([]plan.Image, error) {
+	return []plan.Image{c.image}, nil
 }
 
-func (catalogue) Apps(context.Context) ([]*marketplacev1.App, error) {
-	return []*marketplacev1.App{{Name: "marker", Recipe: "runcmd:\n  - [touch, /var/lib/marker-app]\n"}}, nil
+func (catalogue) Apps(context.Context) ([]plan.App, error) {
+	return []plan.App{{Name: "marker", Recipe: "runcmd:\n  - [touch, /var/lib/marker-app]\n"}}, nil
 }
 
 // View is what the chain would say of the mesh.
@@ -341,7 +341,7 @@ func (s *stage) View(context.Context, string) (wire.Mesh, error) {
 }
 
 // Collect is what the keepers would give.
-func (s *stage) Collect(_ context.Context, _ string, seq uint32) (instance.Bundle, []byte, error) {
+func (s *stage) Collect(_ context.Context, _ vm.ID, seq uint32) (instance.Bundle, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, ok := s.bundles[seq]

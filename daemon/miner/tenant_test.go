@@ -18,17 +18,16 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // create orders a VM as a tenant's client would.
-func (s *stage) create() string {
+func (s *stage) create() vm.ID {
 	s.t.Helper()
-	id := hex.EncodeToString(random(16))
+	id := vm.ID(hex.EncodeToString(random(16)))
 	_, proofKey, err := ed25519.GenerateKey(rand.Reader)
 	check(s.t, err)
 	cert, key := s.issue(s.tenant, vmAddr, "web-1")
@@ -41,14 +40,14 @@ func (s *stage) create() string {
 	if !ok {
 		s.t.Fatal("not an ed25519 key")
 	}
-	s.chain.Create(id, "hip1tenant", &computev1.VMSpec{
-		Name: "web-1", Plan: "spark", Image: "test", Apps: []string{"marker"}, Power: computev1.Power_POWER_ON, MeshAddress: vmAddr,
+	s.chain.Create(id, "hip1tenant", vm.Spec{
+		Name: "web-1", Plan: "spark", Image: "test", Apps: []string{"marker"}, On: true, MeshAddress: vmAddr,
 	}, []string{strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.login.PublicKey()))) + " laptop"}, pub)
 	return id
 }
 
 // hostKey makes the SSH host key of an instance and its certificate.
-func (s *stage) hostKey(id string) (key, cert string) {
+func (s *stage) hostKey(id vm.ID) (key, cert string) {
 	s.t.Helper()
 	pub, private, err := ed25519.GenerateKey(rand.Reader)
 	check(s.t, err)
@@ -57,7 +56,7 @@ func (s *stage) hostKey(id string) (key, cert string) {
 	public, err := ssh.NewPublicKey(pub)
 	check(s.t, err)
 	c := &ssh.Certificate{
-		Key: public, Serial: 1, CertType: ssh.HostCert, KeyId: id, ValidPrincipals: []string{vmAddr},
+		Key: public, Serial: 1, CertType: ssh.HostCert, KeyId: string(id), ValidPrincipals: []string{vmAddr},
 		ValidAfter: uint64(time.Now().Add(-time.Hour).Unix()), ValidBefore: uint64(time.Now().Add(time.Hour).Unix()), //nolint:gosec // now is positive
 	}
 	check(s.t, c.SignCert(rand.Reader, s.hostCA))
@@ -143,19 +142,19 @@ func (s *stage) run(command, want string) {
 	}
 }
 
-func (s *stage) order(id string, ev corevm.Event) {
+func (s *stage) order(id vm.ID, ev vm.Event) {
 	s.t.Helper()
 	check(s.t, s.chain.Order(id, ev))
 }
 
-func (s *stage) phase(id string, p corevm.Phase) {
+func (s *stage) phase(id vm.ID, p vm.Phase) {
 	s.t.Helper()
 	s.until("phase "+p.String(), 2*time.Minute, func() bool { return s.chain.Phase(id) == p })
 }
 
-func (s *stage) inspect(id string) hypervisor.Info {
+func (s *stage) inspect(id vm.ID) hypervisor.Info {
 	s.t.Helper()
-	info, err := s.driver.Inspect(s.t.Context(), hypervisor.ID(id))
+	info, err := s.driver.Inspect(s.t.Context(), id)
 	check(s.t, err)
 	return info
 }

@@ -6,13 +6,14 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
 )
 
@@ -37,10 +38,10 @@ type view struct {
 func newView(c *client.Client, now func() time.Time) *view { return &view{Client: c, now: now} }
 
 // VM by id, and whether there is one.
-func (v *view) VM(ctx context.Context, id string) (*computev1.VM, bool, error) {
+func (v *view) VM(ctx context.Context, id vm.ID) (vm.VM, bool, error) {
 	got, err := v.Client.VM(ctx, id)
 	if errors.Is(err, client.ErrNotFound) {
-		return nil, false, nil
+		return vm.VM{}, false, nil
 	}
 	return got, err == nil, err
 }
@@ -55,7 +56,7 @@ func (v *view) MayCreate(ctx context.Context, owner string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return b.GetUcredit()+b.GetFeesSincePurchase() >= least, nil
+	return b.Ucredit+b.FeesSincePurchase >= least, nil
 }
 
 func (v *view) least(ctx context.Context) (uint64, error) {
@@ -66,7 +67,7 @@ func (v *view) least(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		v.minCreate, v.readAt = p.Marketplace.GetMinCreateUcredit(), now
+		v.minCreate, v.readAt = p.MinCreateUcredit, now
 	}
 	return v.minCreate, nil
 }
@@ -78,7 +79,7 @@ func (v *view) Time(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	v.heard.Store(v.now().Unix())
-	return time.Unix(h.GetTime(), 0), nil
+	return time.Unix(h.Time, 0), nil
 }
 
 func (v *view) ready() error {
@@ -98,14 +99,14 @@ func (s *sentinel) registerOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	want := &registryv1.MsgRegisterKeeper{
-		Identity: s.identity[ed25519.SeedSize:], HpkeKey: s.sealing.Public(), Endpoint: s.set.Public, Name: s.set.Name,
+	me := node.Keeper{
+		Operator: w.Address(), Name: s.set.Name, Identity: s.identity[ed25519.SeedSize:], HPKEKey: s.sealing.Public(), Endpoint: s.set.Public,
 	}
-	for _, k := range c.GetKeepers() {
-		if k.GetOperator() == w.Address() && bytes.Equal(k.GetIdentity(), want.GetIdentity()) && bytes.Equal(k.GetHpkeKey(), want.GetHpkeKey()) &&
-			k.GetEndpoint() == want.GetEndpoint() && k.GetName() == want.GetName() {
-			return nil
-		}
+	if slices.ContainsFunc(c.Keepers, func(k node.Keeper) bool {
+		return k.Operator == me.Operator && k.Name == me.Name && k.Endpoint == me.Endpoint &&
+			bytes.Equal(k.Identity, me.Identity) && bytes.Equal(k.HPKEKey, me.HPKEKey)
+	}) {
+		return nil
 	}
-	return s.chain.NewSender(w).RegisterKeeper(ctx, want)
+	return s.chain.NewSender(w).RegisterKeeper(ctx, me)
 }

@@ -38,22 +38,22 @@ import (
 
 // The services of a chain node that a keeper asks, over one small state.
 type (
-	node struct {
+	chainNode struct {
 		mu      sync.Mutex
 		balance uint64
 		asked   int
 	}
 	computeQueries struct {
 		computev1.UnimplementedQueryServer
-		*node
+		*chainNode
 	}
 	creditQueries struct {
 		creditsv1.UnimplementedQueryServer
-		*node
+		*chainNode
 	}
 	marketQueries struct {
 		marketplacev1.UnimplementedQueryServer
-		*node
+		*chainNode
 	}
 	registryQueries struct {
 		registryv1.UnimplementedQueryServer
@@ -64,7 +64,7 @@ type (
 )
 
 func (computeQueries) Head(context.Context, *computev1.QueryHeadRequest) (*computev1.QueryHeadResponse, error) {
-	return &computev1.QueryHeadResponse{Head: &computev1.Head{Height: 5, Time: time.Now().Unix()}}, nil
+	return &computev1.QueryHeadResponse{Head: &computev1.Head{Height: 5, Hash: make([]byte, 32), Time: time.Now().Unix()}}, nil
 }
 
 func (computeQueries) VM(_ context.Context, r *computev1.QueryVMRequest) (*computev1.QueryVMResponse, error) {
@@ -82,14 +82,16 @@ func (q creditQueries) Balance(context.Context, *creditsv1.QueryBalanceRequest) 
 }
 
 func (creditQueries) Params(context.Context, *creditsv1.QueryParamsRequest) (*creditsv1.QueryParamsResponse, error) {
-	return &creditsv1.QueryParamsResponse{}, nil
+	return &creditsv1.QueryParamsResponse{Params: &creditsv1.Params{UhipPerCredit: 1}}, nil
 }
 
 func (q marketQueries) Params(context.Context, *marketplacev1.QueryParamsRequest) (*marketplacev1.QueryParamsResponse, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.asked++
-	return &marketplacev1.QueryParamsResponse{Params: &marketplacev1.Params{MinCreateUcredit: 100}}, nil
+	return &marketplacev1.QueryParamsResponse{Params: &marketplacev1.Params{
+		VcpuHourUcredit: 4000, MemoryGibHourUcredit: 2000, DiskGibHourUcredit: 50, MinCreateUcredit: 100,
+	}}, nil
 }
 
 func (registryQueries) Params(context.Context, *registryv1.QueryParamsRequest) (*registryv1.QueryParamsResponse, error) {
@@ -101,12 +103,12 @@ func (meshQueries) Params(context.Context, *meshv1.QueryParamsRequest) (*meshv1.
 }
 
 // serve offers the node on loopback and gives a network of it.
-func serve(t *testing.T, n *node) client.Network {
+func serve(t *testing.T, n *chainNode) client.Network {
 	t.Helper()
 	s := grpc.NewServer()
-	computev1.RegisterQueryServer(s, computeQueries{node: n})
-	creditsv1.RegisterQueryServer(s, creditQueries{node: n})
-	marketplacev1.RegisterQueryServer(s, marketQueries{node: n})
+	computev1.RegisterQueryServer(s, computeQueries{chainNode: n})
+	creditsv1.RegisterQueryServer(s, creditQueries{chainNode: n})
+	marketplacev1.RegisterQueryServer(s, marketQueries{chainNode: n})
 	registryv1.RegisterQueryServer(s, registryQueries{})
 	meshv1.RegisterQueryServer(s, meshQueries{})
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's listener
@@ -118,7 +120,7 @@ func serve(t *testing.T, n *node) client.Network {
 }
 
 func TestView(t *testing.T) {
-	n := &node{balance: 90}
+	n := &chainNode{balance: 90}
 	c, err := client.New(client.Config{Network: serve(t, n)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
@@ -168,7 +170,7 @@ func (l *lines) find(pattern string) string {
 }
 
 func TestRun(t *testing.T) {
-	network, err := serve(t, &node{}).Encode()
+	network, err := serve(t, &chainNode{}).Encode()
 	require.NoError(t, err)
 	dir := t.TempDir()
 	profile := filepath.Join(dir, "network.json")

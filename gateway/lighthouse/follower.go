@@ -11,22 +11,14 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-)
 
-// Tenant is one entry of the chain's directory. One without networks was released.
-type Tenant struct {
-	Owner    string
-	Networks []netip.Prefix
-	// CA is the tenant's certificate; empty until the tenant has set it.
-	CA []byte
-	// Revoked certificate fingerprints, 32 bytes each.
-	Revoked [][]byte
-}
+	"github.com/hippius/compute/core/mesh"
+)
 
 // Directory is the chain's list of tenants, followed by height.
 type Directory interface {
-	// Tenants changed after the height, and the height to ask from next. It blocks for one query.
-	Tenants(ctx context.Context, after int64) (changed []Tenant, next int64, err error)
+	// Tenants changed after the height, and the height to ask from next. One without networks was released. It blocks for one query.
+	Tenants(ctx context.Context, after int64) (changed []mesh.Tenant, next int64, err error)
 }
 
 // Admission is the rule that decides whether a CA may be trusted for an allocation.
@@ -54,7 +46,7 @@ type Follower struct {
 	every  time.Duration
 	log    *slog.Logger
 	cursor int64
-	known  map[string]Tenant
+	known  map[string]mesh.Tenant
 
 	trusted, refused atomic.Int64
 	synced           atomic.Bool
@@ -63,7 +55,7 @@ type Follower struct {
 
 // New follows dir every interval.
 func New(dir Directory, admit Admission, node Node, every time.Duration, log *slog.Logger) *Follower {
-	return &Follower{dir: dir, admit: admit, node: node, every: every, log: log, known: map[string]Tenant{}}
+	return &Follower{dir: dir, admit: admit, node: node, every: every, log: log, known: map[string]mesh.Tenant{}}
 }
 
 // Synced says that the directory was applied at least once.
@@ -127,18 +119,18 @@ func (f *Follower) Step(ctx context.Context) error {
 }
 
 // admitted gives the tenants whose CA the rule admits, in a stable order.
-func (f *Follower) admitted(known map[string]Tenant) (all []Trusted, refused int) {
+func (f *Follower) admitted(known map[string]mesh.Tenant) (all []Trusted, refused int) {
 	for _, owner := range slices.Sorted(maps.Keys(known)) {
 		t := known[owner]
-		if len(t.CA) == 0 {
+		if len(t.CACertificate) == 0 {
 			continue
 		}
-		if err := f.admit(t.CA, t.Networks); err != nil {
+		if err := f.admit(t.CACertificate, t.Networks); err != nil {
 			refused++
 			f.log.Warn("tenant's CA refused", "owner", owner, "error", err)
 			continue
 		}
-		all = append(all, Trusted{CA: t.CA, Revoked: t.Revoked})
+		all = append(all, Trusted{CA: t.CACertificate, Revoked: t.Revoked})
 	}
 	return all, refused
 }

@@ -9,26 +9,28 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/hippius/compute/core/mesh"
 )
 
 // directory is a working list of tenants by height.
 type directory struct {
 	at  map[string]int64
-	all map[string]Tenant
+	all map[string]mesh.Tenant
 	h   int64
 	err error
 }
 
-func (d *directory) set(t Tenant) {
+func (d *directory) set(t mesh.Tenant) {
 	d.h++
 	d.at[t.Owner], d.all[t.Owner] = d.h, t
 }
 
-func (d *directory) Tenants(_ context.Context, after int64) ([]Tenant, int64, error) {
+func (d *directory) Tenants(_ context.Context, after int64) ([]mesh.Tenant, int64, error) {
 	if d.err != nil {
 		return nil, 0, d.err
 	}
-	var out []Tenant
+	var out []mesh.Tenant
 	for owner, h := range d.at {
 		if h > after {
 			out = append(out, d.all[owner])
@@ -59,27 +61,27 @@ func admit(ca []byte, networks []netip.Prefix) error {
 	return nil
 }
 
-func tenant(owner, network string) Tenant {
-	return Tenant{Owner: owner, Networks: []netip.Prefix{netip.MustParsePrefix(network)}, CA: []byte("ca of " + network)}
+func tenant(owner, network string) mesh.Tenant {
+	return mesh.Tenant{Owner: owner, Networks: []netip.Prefix{netip.MustParsePrefix(network)}, CACertificate: []byte("ca of " + network)}
 }
 
 func TestFollowerTrustsWhatTheRuleAdmits(t *testing.T) {
-	d := &directory{at: map[string]int64{}, all: map[string]Tenant{}}
+	d := &directory{at: map[string]int64{}, all: map[string]mesh.Tenant{}}
 	n := &node{}
 	f := New(d, admit, n, time.Second, slog.New(slog.DiscardHandler))
 	a, b, thief := tenant("a", "100.64.0.0/26"), tenant("b", "100.64.0.64/26"), tenant("thief", "100.64.0.128/26")
-	thief.CA = a.CA // claims another tenant's networks
+	thief.CACertificate = a.CACertificate // claims another tenant's networks
 	a.Revoked = [][]byte{{2}, {1}}
 	b.Revoked = [][]byte{{1}}
 	none := tenant("none", "100.64.0.192/26")
-	none.CA = nil
-	for _, e := range []Tenant{a, b, thief, none} {
+	none.CACertificate = nil
+	for _, e := range []mesh.Tenant{a, b, thief, none} {
 		d.set(e)
 	}
 	if err := f.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(n.trusts) != 2 || string(n.trusts[0].CA) != string(a.CA) || string(n.trusts[1].CA) != string(b.CA) {
+	if len(n.trusts) != 2 || string(n.trusts[0].CA) != string(a.CACertificate) || string(n.trusts[1].CA) != string(b.CACertificate) {
 		t.Fatalf("trusted %q; want those of a and b", n.trusts)
 	}
 	if trusted, refused := f.Counts(); trusted != 2 || refused != 1 {
@@ -91,14 +93,14 @@ func TestFollowerTrustsWhatTheRuleAdmits(t *testing.T) {
 	if err := f.Step(t.Context()); err != nil || n.reloads != 1 {
 		t.Fatalf("a step without changes: err %v, %d reloads; want none more than 1", err, n.reloads)
 	}
-	d.set(Tenant{Owner: "b"}) // released
+	d.set(mesh.Tenant{Owner: "b"}) // released
 	if err := f.Step(t.Context()); err != nil || len(n.trusts) != 1 {
 		t.Fatalf("after release: err %v, %d CAs; want 1", err, len(n.trusts))
 	}
 }
 
 func TestFollowerForgetsNothingWhenAReloadFails(t *testing.T) {
-	d := &directory{at: map[string]int64{}, all: map[string]Tenant{}}
+	d := &directory{at: map[string]int64{}, all: map[string]mesh.Tenant{}}
 	n := &node{err: errors.New("no")}
 	f := New(d, admit, n, time.Second, slog.New(slog.DiscardHandler))
 	d.set(tenant("a", "100.64.0.0/26"))

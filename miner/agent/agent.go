@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/reconcile"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -98,18 +98,18 @@ type Agent struct {
 	Parts
 
 	c        Config
-	loop     *reconcile.Loop[string]
+	loop     *reconcile.Loop[vm.ID]
 	reporter *reporter
 	follow   chan struct{} // looks at the chain sooner
-	head     atomic.Pointer[computev1.Head]
+	head     atomic.Pointer[vm.Head]
 	followed atomic.Int64 // unix nanoseconds of the last answer
 
 	mu       sync.Mutex
-	units    map[string]*unit
+	units    map[vm.ID]*unit
 	meshes   map[string]*wire.Mesh // by owner
-	working  map[string]work
-	admitted map[string]node.Demand // what new VMs take, until a disk says so
-	puzzling map[string]bool        // machines that are left alone, already told of
+	working  map[vm.ID]work
+	admitted map[vm.ID]node.Demand // what new VMs take, until a disk says so
+	puzzling map[vm.ID]bool        // machines that are left alone, already told of
 }
 
 // New makes an agent; Run starts it.
@@ -120,11 +120,11 @@ func New(c Config, p Parts) (*Agent, error) {
 	}
 	a := &Agent{
 		Parts: p, c: c, follow: make(chan struct{}, 1),
-		units: map[string]*unit{}, meshes: map[string]*wire.Mesh{}, working: map[string]work{}, puzzling: map[string]bool{},
-		admitted: map[string]node.Demand{},
+		units: map[vm.ID]*unit{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, puzzling: map[vm.ID]bool{},
+		admitted: map[vm.ID]node.Demand{},
 	}
 	a.reporter = newReporter(p.Chain, c.ReportEvery, c.Gather, a.answered, p.Log)
-	a.loop = reconcile.New(a.reconcile, reconcile.Options[string]{
+	a.loop = reconcile.New(a.reconcile, reconcile.Options[vm.ID]{
 		List: a.list, Resync: c.Resync, Workers: c.Workers, MinBackoff: c.Retry, MaxBackoff: 30 * c.Retry, Log: p.Log,
 	})
 	return a, nil
@@ -148,7 +148,7 @@ func (a *Agent) Run(ctx context.Context) error {
 				a.pokeAll(ctx)
 				continue
 			}
-			a.loop.Poke(string(id))
+			a.loop.Poke(id)
 		}
 		return nil
 	})
@@ -170,7 +170,7 @@ func (a *Agent) opening() time.Duration {
 func (a *Agent) dropLinks() {
 	a.mu.Lock()
 	units := a.units
-	a.units = map[string]*unit{}
+	a.units = map[vm.ID]*unit{}
 	a.mu.Unlock()
 	for _, u := range units {
 		u.dropLink()
@@ -188,14 +188,14 @@ func (a *Agent) awaitChain(ctx context.Context) {
 	}
 }
 
-func (a *Agent) list(context.Context) ([]string, error) {
+func (a *Agent) list(context.Context) ([]vm.ID, error) {
 	records, err := a.State.all()
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(records))
+	ids := make([]vm.ID, len(records))
 	for i, r := range records {
-		ids[i] = r.vm.GetId()
+		ids[i] = r.vm.ID
 	}
 	return ids, nil
 }
@@ -213,7 +213,7 @@ func (a *Agent) pokeAll(ctx context.Context) {
 
 // answered is told what the chain said of a report: either way there may be
 // something new to see there.
-func (a *Agent) answered(string, bool) {
+func (a *Agent) answered(vm.ID, bool) {
 	select {
 	case a.follow <- struct{}{}:
 	default:
@@ -235,19 +235,19 @@ func (a *Agent) Ready() error {
 }
 
 // Owner gives the account that a VM belongs to, if this miner holds it.
-func (a *Agent) Owner(id string) (owner string, ok bool, err error) {
+func (a *Agent) Owner(id vm.ID) (owner string, ok bool, err error) {
 	r, ok, err := a.State.get(id)
 	if err != nil || !ok || r.released {
 		return "", false, err
 	}
-	return r.vm.GetOwner(), true, nil
+	return r.vm.Owner, true, nil
 }
 
 // Guests tells what the guests here said of themselves, by VM.
-func (a *Agent) Guests() map[string]GuestInfo {
+func (a *Agent) Guests() map[vm.ID]GuestInfo {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make(map[string]GuestInfo, len(a.units))
+	out := make(map[vm.ID]GuestInfo, len(a.units))
 	for id, u := range a.units {
 		if l := u.getLink(); l != nil {
 			out[id] = l.guest()

@@ -87,7 +87,7 @@ func outage(t *testing.T, length, block, late time.Duration, killed, billed bool
 		t.Fatalf("no proofs after the outage: %v", times)
 	}
 	gap := times[next] - times[next-1]
-	got := w.chain.Get(id).GetStatus().GetAttestation().GetRunningSeconds()
+	got := w.chain.Get(id).Status.Attestation.RunningSeconds
 	total := uint64(times[len(times)-1] - times[0])
 	t.Logf("blocks of %s, %s into the pause between batches: proofs %d s apart over an outage of %s", block, late, gap, length)
 	if billed {

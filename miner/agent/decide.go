@@ -1,13 +1,13 @@
 package agent
 
 import (
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // want is what the chain says should be.
 type want struct {
-	phase corevm.Phase
+	phase vm.Phase
 	// on is the tenant's wish, which decides for a VM that was lost.
 	on bool
 	// proofs tells whether the guest is to prove itself before it counts as up.
@@ -104,30 +104,30 @@ func decide(w want, a is) step {
 	if a.made > w.seq && w.aim() == aimUp {
 		return leave
 	}
-	if a.made != 0 && a.made < w.rebuilt && w.phase != corevm.Assigned && w.aim() == aimUp {
+	if a.made != 0 && a.made < w.rebuilt && w.phase != vm.Assigned && w.aim() == aimUp {
 		return rebuild
 	}
 	switch w.phase {
-	case corevm.Pending, corevm.Archived:
+	case vm.Pending, vm.Archived:
 		return leave
-	case corevm.Assigned:
+	case vm.Assigned:
 		return announce
-	case corevm.Provisioning:
+	case vm.Provisioning:
 		return decideUp(w, a)
-	case corevm.Running:
+	case vm.Running:
 		return decideRunning(w, a)
-	case corevm.Rebooting:
+	case vm.Rebooting:
 		return decideRebooting(w, a)
-	case corevm.Stopping, corevm.Stopped:
+	case vm.Stopping, vm.Stopped:
 		return decideDown(a, sayStopped)
-	case corevm.Failed:
+	case vm.Failed:
 		return decideDown(a, rest)
-	case corevm.Lost:
+	case vm.Lost:
 		if w.on {
 			return decideRunning(w, a)
 		}
 		return decideDown(a, sayStopped)
-	case corevm.Terminating, corevm.Terminated:
+	case vm.Terminating, vm.Terminated:
 		return destroy
 	default:
 		return leave

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 )
@@ -17,7 +17,7 @@ import (
 func everything(visit func(w want, a is)) {
 	states := []hypervisor.State{hypervisor.StateAbsent, hypervisor.StateStopped, hypervisor.StateRunning, hypervisor.StatePaused, hypervisor.StateCrashed}
 	stops := []hypervisor.StopReason{hypervisor.StopNone, hypervisor.StopGuest, hypervisor.StopForced, hypervisor.StopProcessDied, hypervisor.StopStartFailed, hypervisor.StopUnknown}
-	for _, phase := range append(corevm.Phases(), 0, 99) {
+	for _, phase := range append(vm.Phases(), 0, 99) {
 		for _, state := range states {
 			for _, stop := range stops {
 				if state.Alive() && stop != hypervisor.StopNone {
@@ -62,7 +62,7 @@ func TestDecideNever(t *testing.T) {
 	everything(func(w want, a is) {
 		s := decide(w, a)
 		behind := a.state.Alive() && a.generation > w.generation && !w.released
-		over := !behind && (w.released || w.phase == corevm.Terminating || w.phase == corevm.Terminated)
+		over := !behind && (w.released || w.phase == vm.Terminating || w.phase == vm.Terminated)
 		bad := ""
 		switch {
 		case (s == destroy) != over:
@@ -77,11 +77,11 @@ func TestDecideNever(t *testing.T) {
 			bad = "say stopped only of what does not run"
 		case slices.Contains([]step{bringUp, revive}, s) && (a.state.Alive() || w.aim() != aimUp):
 			bad = "bring up only what is off and should be on"
-		case s == reboot && (w.phase != corevm.Rebooting || a.rebooted >= w.rebootSeq):
+		case s == reboot && (w.phase != vm.Rebooting || a.rebooted >= w.rebootSeq):
 			bad = "reboot once for each request"
 		case s == restart && (!a.state.Alive() || !w.restartDue(a) || w.aim() != aimUp):
 			bad = "restart what runs and is to have another size"
-		case s == grow && (w.phase != corevm.Running && w.phase != corevm.Lost || !a.state.Alive() || !w.resizeDue(a) || w.restart):
+		case s == grow && (w.phase != vm.Running && w.phase != vm.Lost || !a.state.Alive() || !w.resizeDue(a) || w.restart):
 			bad = "grow what runs and needs no restart"
 		case s == sayRunning && w.restartDue(a):
 			bad = "say running of the size before"
@@ -112,40 +112,40 @@ func TestDecide(t *testing.T) {
 	again := left
 	again.started = 4
 	for _, c := range []struct {
-		phase corevm.Phase
+		phase vm.Phase
 		a     is
 		want  step
 	}{
-		{corevm.Assigned, is{state: hypervisor.StateAbsent}, announce},
-		{corevm.Provisioning, is{state: hypervisor.StateAbsent}, bringUp},
-		{corevm.Provisioning, off, bringUp},
-		{corevm.Provisioning, died, bringUp},
-		{corevm.Provisioning, mute, await},
-		{corevm.Provisioning, up, sayRunning},
-		{corevm.Provisioning, left, sayGuestStopped},
-		{corevm.Provisioning, again, bringUp},
-		{corevm.Provisioning, is{state: hypervisor.StatePaused, seq: 2}, resume},
-		{corevm.Provisioning, is{state: hypervisor.StateRunning, seq: 1}, replace},
-		{corevm.Running, up, sayRunning},
-		{corevm.Running, mute, await},
-		{corevm.Running, died, revive},
-		{corevm.Running, off, revive},
-		{corevm.Running, left, sayGuestStopped},
-		{corevm.Rebooting, up, reboot},
-		{corevm.Rebooting, died, bringUp},
-		{corevm.Rebooting, is{state: hypervisor.StateRunning, seq: 2, rebooted: 1}, await},
-		{corevm.Rebooting, is{state: hypervisor.StateRunning, seq: 2, rebooted: 1, proven: true}, sayRunning},
-		{corevm.Stopping, up, shutDown},
-		{corevm.Stopping, off, sayStopped},
-		{corevm.Stopped, off, sayStopped},
-		{corevm.Stopped, up, shutDown},
-		{corevm.Failed, off, rest},
-		{corevm.Failed, up, shutDown},
-		{corevm.Lost, up, sayRunning},
-		{corevm.Terminating, up, destroy},
-		{corevm.Terminated, is{state: hypervisor.StateAbsent}, destroy},
-		{corevm.Pending, up, leave},
-		{corevm.Archived, off, leave},
+		{vm.Assigned, is{state: hypervisor.StateAbsent}, announce},
+		{vm.Provisioning, is{state: hypervisor.StateAbsent}, bringUp},
+		{vm.Provisioning, off, bringUp},
+		{vm.Provisioning, died, bringUp},
+		{vm.Provisioning, mute, await},
+		{vm.Provisioning, up, sayRunning},
+		{vm.Provisioning, left, sayGuestStopped},
+		{vm.Provisioning, again, bringUp},
+		{vm.Provisioning, is{state: hypervisor.StatePaused, seq: 2}, resume},
+		{vm.Provisioning, is{state: hypervisor.StateRunning, seq: 1}, replace},
+		{vm.Running, up, sayRunning},
+		{vm.Running, mute, await},
+		{vm.Running, died, revive},
+		{vm.Running, off, revive},
+		{vm.Running, left, sayGuestStopped},
+		{vm.Rebooting, up, reboot},
+		{vm.Rebooting, died, bringUp},
+		{vm.Rebooting, is{state: hypervisor.StateRunning, seq: 2, rebooted: 1}, await},
+		{vm.Rebooting, is{state: hypervisor.StateRunning, seq: 2, rebooted: 1, proven: true}, sayRunning},
+		{vm.Stopping, up, shutDown},
+		{vm.Stopping, off, sayStopped},
+		{vm.Stopped, off, sayStopped},
+		{vm.Stopped, up, shutDown},
+		{vm.Failed, off, rest},
+		{vm.Failed, up, shutDown},
+		{vm.Lost, up, sayRunning},
+		{vm.Terminating, up, destroy},
+		{vm.Terminated, is{state: hypervisor.StateAbsent}, destroy},
+		{vm.Pending, up, leave},
+		{vm.Archived, off, leave},
 	} {
 		w := want{phase: c.phase, on: true, proofs: true, seq: 2, generation: 5, rebootSeq: 1}
 		if got := decide(w, c.a); got != c.want {
@@ -170,34 +170,34 @@ func TestDecideResizeAndRebuild(t *testing.T) {
 	rest := is{state: hypervisor.StateAbsent, made: 1}
 	for _, c := range []struct {
 		w     want
-		phase corevm.Phase
+		phase vm.Phase
 		a     is
 		want  step
 	}{
-		{disk, corevm.Running, up, grow},
-		{disk, corevm.Running, mute, await},
-		{disk, corevm.Running, resized, sayRunning},
-		{disk, corevm.Running, left, sayGuestStopped},
-		{disk, corevm.Rebooting, up, sayRunning},
-		{disk, corevm.Stopped, left, sayStopped},
-		{larger, corevm.Rebooting, up, restart},
-		{larger, corevm.Rebooting, mute, restart},
-		{larger, corevm.Rebooting, left, bringUp},
-		{larger, corevm.Rebooting, resized, sayRunning},
-		{larger, corevm.Running, up, restart},
-		{larger, corevm.Running, left, bringUp},
-		{larger, corevm.Provisioning, up, restart},
-		{larger, corevm.Provisioning, left, bringUp},
-		{larger, corevm.Stopping, up, shutDown},
-		{blank, corevm.Provisioning, old, rebuild},
-		{blank, corevm.Provisioning, rest, rebuild},
-		{blank, corevm.Provisioning, is{state: hypervisor.StateAbsent}, bringUp},
-		{blank, corevm.Provisioning, up, sayRunning},
-		{blank, corevm.Running, old, rebuild},
-		{blank, corevm.Assigned, rest, announce},
-		{blank, corevm.Stopping, old, shutDown},
-		{blank, corevm.Terminating, old, destroy},
-		{blank, corevm.Running, is{state: hypervisor.StateRunning, seq: 3, made: 3}, leave},
+		{disk, vm.Running, up, grow},
+		{disk, vm.Running, mute, await},
+		{disk, vm.Running, resized, sayRunning},
+		{disk, vm.Running, left, sayGuestStopped},
+		{disk, vm.Rebooting, up, sayRunning},
+		{disk, vm.Stopped, left, sayStopped},
+		{larger, vm.Rebooting, up, restart},
+		{larger, vm.Rebooting, mute, restart},
+		{larger, vm.Rebooting, left, bringUp},
+		{larger, vm.Rebooting, resized, sayRunning},
+		{larger, vm.Running, up, restart},
+		{larger, vm.Running, left, bringUp},
+		{larger, vm.Provisioning, up, restart},
+		{larger, vm.Provisioning, left, bringUp},
+		{larger, vm.Stopping, up, shutDown},
+		{blank, vm.Provisioning, old, rebuild},
+		{blank, vm.Provisioning, rest, rebuild},
+		{blank, vm.Provisioning, is{state: hypervisor.StateAbsent}, bringUp},
+		{blank, vm.Provisioning, up, sayRunning},
+		{blank, vm.Running, old, rebuild},
+		{blank, vm.Assigned, rest, announce},
+		{blank, vm.Stopping, old, shutDown},
+		{blank, vm.Terminating, old, destroy},
+		{blank, vm.Running, is{state: hypervisor.StateRunning, seq: 3, made: 3}, leave},
 	} {
 		c.w.phase = c.phase
 		if got := decide(c.w, c.a); got != c.want {
@@ -210,7 +210,7 @@ func TestSentence(t *testing.T) {
 	t.Parallel()
 	long := fmt.Errorf("a\nb\x00\x7f %s", strings.Repeat("é", 300))
 	got := sentence(long)
-	if len(got) > corevm.MaxMessageLen || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\x00\x7f") {
+	if len(got) > vm.MaxMessageLen || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\x00\x7f") {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 	sum := &image.ChecksumError{Name: strings.Repeat("n", 63), Want: strings.Repeat("a", 64), Got: strings.Repeat("b", 64)}

@@ -3,14 +3,14 @@ package agent
 import (
 	"time"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/reconcile"
 )
 
 // Figures of an agent, for its operator.
 type Figures struct {
 	// Phases of the VMs here, as the chain last told, and how many are in each.
-	Phases map[corevm.Phase]int
+	Phases map[vm.Phase]int
 	// Released VMs have something left here that is being removed.
 	Released int
 	// Steps of the reconciler.
@@ -24,7 +24,7 @@ type Figures struct {
 // Figures counts. It reads the state; the error says that this failed.
 func (a *Agent) Figures() (Figures, error) {
 	f := Figures{
-		Phases: map[corevm.Phase]int{}, Steps: a.loop.Stats(),
+		Phases: map[vm.Phase]int{}, Steps: a.loop.Stats(),
 		Taken: a.reporter.taken.Load(), Refused: a.reporter.refused.Load(), Failed: a.reporter.failed.Load(),
 		Followed: moment(a.followed.Load()), Reported: moment(a.reporter.heard.Load()),
 	}
@@ -37,7 +37,7 @@ func (a *Agent) Figures() (Figures, error) {
 			f.Released++
 			continue
 		}
-		f.Phases[corevm.Phase(r.vm.GetStatus().GetPhase())]++
+		f.Phases[r.vm.Status.Phase]++
 	}
 	return f, nil
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 )
 
@@ -84,12 +84,12 @@ func (a *Agent) catchUp(ctx context.Context, f *follower) error {
 // in paths and in the names of machines.
 func (c Changes) check() error {
 	for _, v := range c.VMs {
-		if _, err := corevm.ParseID(v.GetId()); err != nil {
+		if _, err := vm.ParseID(string(v.ID)); err != nil {
 			return fmt.Errorf("the chain node's answer is not used: %w", err)
 		}
 	}
 	for _, id := range c.Released {
-		if _, err := corevm.ParseID(id); err != nil {
+		if _, err := vm.ParseID(string(id)); err != nil {
 			return fmt.Errorf("the chain node's answer is not used: %w", err)
 		}
 	}
@@ -105,8 +105,8 @@ func (a *Agent) take(c Changes, stored int64) (int64, error) {
 	if err := c.check(); err != nil {
 		return stored, err
 	}
-	if h := c.Head; h.GetHeight() > a.head.Load().GetHeight() || c.Full && h != nil {
-		a.head.Store(h)
+	if h := c.Head; h.Height > a.headHeight() || c.Full && h.Height > 0 {
+		a.head.Store(&h)
 	}
 	if len(c.VMs) == 0 && len(c.Released) == 0 && !c.Full && c.Height < stored+blocksUnstored {
 		a.followed.Store(time.Now().UnixNano())
@@ -144,18 +144,18 @@ func (w want) aim() aim {
 		return aimGone
 	}
 	switch w.phase {
-	case corevm.Assigned, corevm.Provisioning, corevm.Running, corevm.Rebooting:
+	case vm.Assigned, vm.Provisioning, vm.Running, vm.Rebooting:
 		return aimUp
-	case corevm.Stopping, corevm.Stopped, corevm.Failed:
+	case vm.Stopping, vm.Stopped, vm.Failed:
 		return aimDown
-	case corevm.Terminating, corevm.Terminated:
+	case vm.Terminating, vm.Terminated:
 		return aimGone
-	case corevm.Lost:
+	case vm.Lost:
 		if w.on {
 			return aimUp
 		}
 		return aimDown
-	case corevm.Pending, corevm.Archived:
+	case vm.Pending, vm.Archived:
 		return aimNone
 	default:
 		return aimNone
@@ -172,7 +172,7 @@ type work struct {
 // changed looks at a VM anew, and ends a step that leads elsewhere: nobody
 // waits for a download or a shutdown that is not wanted any more, or for the
 // guest of an earlier instance.
-func (a *Agent) changed(id string) {
+func (a *Agent) changed(id vm.ID) {
 	r, ok, err := a.State.get(id)
 	if err != nil {
 		a.Log.Error("read VM", "vm_id", id, "error", err)
@@ -189,11 +189,21 @@ func (a *Agent) changed(id string) {
 }
 
 func (r record) want() want {
-	v, s := r.vm, r.vm.GetStatus()
-	return want{
-		phase: corevm.Phase(s.GetPhase()), on: v.GetSpec().GetPower() == powerOn,
-		proofs: v.GetSpec().GetAgent() != agentNone, seq: s.GetInstanceSeq(),
-		generation: v.GetGeneration(), rebootSeq: v.GetSpec().GetRebootSeq(), released: r.released,
-		resize: v.GetResize().GetGeneration(), restart: v.GetResize().GetRestart(), rebuilt: s.GetRebuildInstance(),
+	v, s := r.vm, r.vm.Status
+	w := want{
+		phase: s.Phase, on: v.Spec.On, proofs: v.Spec.Agent != vm.AgentNone, seq: s.InstanceSeq,
+		generation: v.Generation, rebootSeq: v.Spec.RebootSeq, released: r.released, rebuilt: s.RebuildInstance,
 	}
+	if v.Resize != nil {
+		w.resize, w.restart = v.Resize.Generation, v.Resize.Restart
+	}
+	return w
+}
+
+// headHeight is that of the newest block heard of; 0 for none.
+func (a *Agent) headHeight() int64 {
+	if h := a.head.Load(); h != nil {
+		return h.Height
+	}
+	return 0
 }

@@ -13,11 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
-	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -103,9 +101,9 @@ func TestDiskFullInADownload(t *testing.T) {
 	}))
 	defer s.Close()
 	sum := sha256.Sum256(big)
-	w.catalogue.add(&marketplacev1.Image{Name: "big", Urls: []string{s.URL}, Sha256: sum[:], SizeBytes: uint64(len(big)), Format: "raw"})
+	w.catalogue.add(plan.Image{Name: "big", URLs: []string{s.URL}, SHA256: sum[:], SizeBytes: uint64(len(big)), Format: "raw"})
 	id := w.newVM()
-	w.chain.Change(id, func(v *computev1.VM) { v.Spec.Image = "big" })
+	w.chain.Change(id, func(v *vm.VM) { v.Spec.Image = "big" })
 	<-begun
 	free := fill(t, dir)
 	close(full)
@@ -147,13 +145,13 @@ func TestDiskFullUnderTheState(t *testing.T) {
 	// It was given back for want of space, to be placed elsewhere, or was not even noted, and comes up now.
 	back := func() bool { return w.chain.Saw(fresh, "failed "+agent.ReasonNoSpace) }
 	w.until("the new one runs here, or not at all", func() bool { return back() || w.runs(fresh) })
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || !has {
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || !has {
 		t.Errorf("its disk is gone: %v", err)
 	}
-	w.order(id, corevm.Terminate)
-	w.untilPhase(id, corevm.Terminated)
+	w.order(id, vm.Terminate)
+	w.untilPhase(id, vm.Terminated)
 	w.until("nothing is left", func() bool { return len(w.machineAndDisk(id)) == 0 && (!back() || len(w.leftovers(fresh)) == 0) })
 }
 

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
 // FuzzSentence: whatever words of keepers, servers or programs an error holds,
@@ -16,7 +16,7 @@ func FuzzSentence(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, words string) {
 		s := sentence(errors.New(words))
-		if len(s) > corevm.MaxMessageLen || strings.ContainsFunc(s, func(c rune) bool { return !text.Printable(c) }) {
+		if len(s) > vm.MaxMessageLen || strings.ContainsFunc(s, func(c rune) bool { return !text.Printable(c) }) {
 			t.Errorf("%q would be refused by the chain", s)
 		}
 	})

@@ -18,8 +18,7 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
@@ -28,16 +27,16 @@ import (
 )
 
 // process tells a machine's process apart from any other.
-func (w *world) process(id string) string {
+func (w *world) process(id vm.ID) string {
 	info := w.inspect(id)
 	return fmt.Sprintf("%s process %d of instance %d", info.State, info.PID, info.InstanceSeq)
 }
 
 // boots counts how often a disk was booted.
-func (w *world) boots(id string) (n int) {
+func (w *world) boots(id vm.ID) (n int) {
 	w.t.Helper()
 	var disk struct{ Boots int }
-	text, err := os.ReadFile(filepath.Join(w.dir, "vms", "disks", id))
+	text, err := os.ReadFile(filepath.Join(w.dir, "vms", "disks", string(id)))
 	if err == nil {
 		err = json.Unmarshal(text, &disk)
 	}
@@ -48,7 +47,7 @@ func (w *world) boots(id string) (n int) {
 }
 
 // provesOn waits until a VM's guest has proved itself some more.
-func (w *world) provesOn(id string) {
+func (w *world) provesOn(id vm.ID) {
 	w.t.Helper()
 	proofs := w.chain.Proven(id)
 	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+2 })
@@ -61,7 +60,7 @@ type movedClock struct {
 	by atomic.Int64
 }
 
-func (d *movedClock) Inspect(ctx context.Context, id hypervisor.ID) (hypervisor.Info, error) {
+func (d *movedClock) Inspect(ctx context.Context, id vm.ID) (hypervisor.Info, error) {
 	info, err := d.Driver.Inspect(ctx, id)
 	if !info.Since.IsZero() {
 		info.Since = info.Since.Add(-time.Duration(d.by.Load()))
@@ -90,8 +89,8 @@ func TestClockMoved(t *testing.T) {
 			// A disk that was trashed just now.
 			gone := w.newVM()
 			w.until("running", func() bool { return w.runs(gone) })
-			w.order(gone, corevm.Terminate)
-			w.untilPhase(gone, corevm.Terminated)
+			w.order(gone, vm.Terminate)
+			w.untilPhase(gone, vm.Terminated)
 
 			before := w.process(old)
 			fresh := w.newVM()
@@ -110,7 +109,7 @@ func TestClockMoved(t *testing.T) {
 			if n := w.boots(fresh); n != 1 {
 				t.Errorf("the new one was booted %d times", n)
 			}
-			if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(gone)); err != nil {
+			if err := w.driver.RestoreDisk(t.Context(), vm.ID(gone)); err != nil {
 				t.Errorf("the disk trashed today is gone: %v", err)
 			}
 			// And an agent that starts under the new clock.
@@ -130,9 +129,9 @@ func TestClockMoved(t *testing.T) {
 }
 
 // agedTrash gives a VM's trashed disk the moment it would have by a clock that was set since.
-func agedTrash(t *testing.T, w *world, id string, by time.Duration) {
+func agedTrash(t *testing.T, w *world, id vm.ID, by time.Duration) {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(w.dir, "vms", "trash", id+".*"))
+	found, err := filepath.Glob(filepath.Join(w.dir, "vms", "trash", string(id)+".*"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("trash of %s: %v, %v", id, found, err)
 	}
@@ -166,8 +165,8 @@ type restored struct {
 	agent.Chain
 	mu     sync.Mutex
 	past   *agent.Changes
-	others []*computev1.VM // that other miners held then
-	full   int             // listings asked for since
+	others []vm.VM // that other miners held then
+	full   int     // listings asked for since
 }
 
 func (c *restored) then() *agent.Changes {
@@ -190,17 +189,17 @@ func (c *restored) Changes(ctx context.Context, after int64) (agent.Changes, err
 	return agent.Changes{Height: past.Height, Head: past.Head}, nil
 }
 
-func (c *restored) Everywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
+func (c *restored) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 	past := c.then()
 	if past == nil {
 		return c.Chain.Everywhere(ctx, id)
 	}
 	for _, v := range slices.Concat(past.VMs, c.others) {
-		if v.GetId() == id {
-			return []*computev1.VM{v}, nil
+		if v.ID == id {
+			return []vm.VM{v}, nil
 		}
 	}
-	return []*computev1.VM{nil}, nil
+	return []vm.VM{{}}, nil
 }
 
 // The only node is restored from a copy: it has not heard of one VM, holds one for stopped and one for another miner's.
@@ -213,8 +212,8 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	w.startAgent()
 	stopped, moved, left := w.newVM(), w.newVM(), w.newVM()
 	w.until("all running", func() bool { return w.runs(stopped) && w.runs(moved) && w.runs(left) })
-	w.order(stopped, corevm.Stop)
-	w.untilPhase(stopped, corevm.Stopped)
+	w.order(stopped, vm.Stop)
+	w.untilPhase(stopped, vm.Stopped)
 	w.chain.Move(moved) // away, and soon back
 	w.until("let go", func() bool { return w.inspect(moved).State == hypervisor.StateAbsent })
 
@@ -222,23 +221,23 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	others := []*computev1.VM{w.chain.Get(moved)}
+	others := []vm.VM{w.chain.Get(moved)}
 	for _, v := range past.VMs {
-		if v.GetId() == left { // it had never run
-			v.Status.Phase, v.Status.HasData = computev1.Phase_PHASE_PROVISIONING, false
+		if v.ID == left { // it had never run
+			v.Status.Phase, v.Status.HasData = vm.Provisioning, false
 		}
 	}
 
 	w.chain.Move(left) // for good: another miner runs it now
 	w.until("let go", func() bool { return w.inspect(left).State == hypervisor.StateAbsent })
-	w.order(stopped, corevm.Start)
-	w.chain.Change(moved, func(v *computev1.VM) {
-		v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = agenttest.Miner, 3, computev1.Phase_PHASE_ASSIGNED
+	w.order(stopped, vm.Start)
+	w.chain.Change(moved, func(v *vm.VM) {
+		v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = agenttest.Miner, 3, vm.Assigned
 		v.Status.HasData = false // its disk went with it
 	})
 	unheard := w.newVM()
-	all := []string{stopped, moved, unheard}
-	before := map[string]string{}
+	all := []vm.ID{stopped, moved, unheard}
+	before := map[vm.ID]string{}
 	for _, id := range all {
 		w.until("running", func() bool { return w.runs(id) })
 		before[id] = w.process(id)
@@ -266,7 +265,7 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	node.mu.Unlock()
 	for _, id := range all {
 		w.provesOn(id)
-		if got := w.process(id); got != before[id] || w.chain.Phase(id) != corevm.Running {
+		if got := w.process(id); got != before[id] || w.chain.Phase(id) != vm.Running {
 			t.Errorf("%s became %s, %s", before[id], got, w.chain.Phase(id))
 		}
 	}
@@ -298,7 +297,7 @@ func (w *world) copyState() (restore func()) {
 func (w *world) openState() {
 	w.t.Helper()
 	var err error
-	if w.db, err = store.Open(filepath.Join(w.stateDir, "state.db")); err != nil {
+	if w.db, err = store.Open(filepath.Join(w.stateDir, "state.db"), migrations()...); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -311,19 +310,19 @@ func TestOlderDatabase(t *testing.T) {
 	w.startAgent()
 	started, ended, moved := w.newVM(), w.newVM(), w.newVM()
 	w.until("all running", func() bool { return w.runs(started) && w.runs(ended) && w.runs(moved) })
-	w.order(started, corevm.Stop)
-	w.untilPhase(started, corevm.Stopped)
+	w.order(started, vm.Stop)
+	w.untilPhase(started, vm.Stopped)
 	w.stopAgent()
 	restore := w.copyState()
 	w.startAgent()
-	w.order(started, corevm.Start)
-	w.order(ended, corevm.Terminate)
+	w.order(started, vm.Start)
+	w.order(ended, vm.Terminate)
 	unheard := w.newVM()
 	w.until("running", func() bool { return w.runs(started) && w.runs(unheard) })
-	w.untilPhase(ended, corevm.Terminated)
+	w.untilPhase(ended, vm.Terminated)
 	w.stopAgent()
 	w.chain.Move(moved)
-	before := map[string]string{started: w.process(started), unheard: w.process(unheard)}
+	before := map[vm.ID]string{started: w.process(started), unheard: w.process(unheard)}
 
 	restore()
 	w.startAgent()
@@ -336,20 +335,20 @@ func TestOlderDatabase(t *testing.T) {
 	w.until("the moved one is let go", func() bool { return len(w.machineAndDisk(moved)) == 0 })
 	// And they are as much its own as before.
 	for id := range before {
-		w.order(id, corevm.Terminate)
-		w.untilPhase(id, corevm.Terminated)
+		w.order(id, vm.Terminate)
+		w.untilPhase(id, vm.Terminated)
 		w.until("gone", func() bool { return len(w.machineAndDisk(id)) == 0 })
 	}
 	w.until("nothing is left", func() bool { return len(w.leftovers(ended)) == 0 })
 }
 
 // machineAndDisk names what is left of one VM among others.
-func (w *world) machineAndDisk(id string) (left []string) {
+func (w *world) machineAndDisk(id vm.ID) (left []string) {
 	w.t.Helper()
 	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
 		left = append(left, "machine "+string(s))
 	}
-	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.ID(id)); err != nil || has {
+	if has, err := w.driver.HasDisk(w.t.Context(), id); err != nil || has {
 		left = append(left, "disk")
 	}
 	return left
@@ -375,7 +374,7 @@ func TestLostDatabase(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	before, others := w.process(id), w.process(string(stranger.ID))
+	before, others := w.process(id), w.process(stranger.ID)
 	if err := errors.Join(w.db.Close(), os.Remove(filepath.Join(w.stateDir, "state.db"))); err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +400,7 @@ func TestLostDatabase(t *testing.T) {
 	if got := w.process(id); got != before {
 		t.Errorf("%s became %s", before, got)
 	}
-	if got := w.process(string(stranger.ID)); got != others {
+	if got := w.process(stranger.ID); got != others {
 		t.Errorf("a machine the chain knows nothing of: %s became %s", others, got)
 	}
 	if _, err := os.Stat(files[0]); err != nil {
@@ -409,9 +408,9 @@ func TestLostDatabase(t *testing.T) {
 	}
 	// The VM's life goes on, on its disk.
 	w.deafMute.Store(false)
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	w.order(id, corevm.Start)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	w.order(id, vm.Start)
 	w.until("running again", func() bool { return w.runs(id) })
 	if n := w.boots(id); n != 2 {
 		t.Errorf("its disk was booted %d times, want the one it had", n)
@@ -423,13 +422,13 @@ func TestDownloadBrokenOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	data := bytes.Repeat([]byte("image "), 100_000)
-	im := w.catalogue.images[0]
-	path := strings.TrimPrefix(im.GetUrls()[0], "file://")
+	im := &w.catalogue.images[0]
+	path := strings.TrimPrefix(im.URLs[0], "file://")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(data)
-	im.Sha256, im.SizeBytes = sum[:], uint64(len(data))
+	im.SHA256, im.SizeBytes = sum[:], uint64(len(data))
 	var resumed atomic.Int64
 	broken := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		from := 0
@@ -458,7 +457,7 @@ func TestDownloadBrokenOff(t *testing.T) {
 		http.ServeContent(rw, r, "image", time.Time{}, bytes.NewReader(wrong))
 	}))
 	defer lying.Close()
-	im.Urls = []string{broken.URL + "/image", broken.URL + "/image"}
+	im.URLs = []string{broken.URL + "/image", broken.URL + "/image"}
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
@@ -482,7 +481,7 @@ func TestDownloadBrokenOff(t *testing.T) {
 	if err := os.Truncate(strings.TrimSuffix(files[0], ".img")+".img.part", 250_000); err != nil {
 		t.Fatal(err)
 	}
-	im.Urls = []string{lying.URL + "/image", "file://" + path}
+	im.URLs = []string{lying.URL + "/image", "file://" + path}
 	w.startAgent()
 	other := w.newVM()
 	w.until("running", func() bool { return w.runs(other) })

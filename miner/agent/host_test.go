@@ -14,10 +14,10 @@ import (
 	"sync"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -108,7 +108,7 @@ func (h *host) serve(conn net.Conn) {
 			}
 		}
 	case "channel":
-		machine, err := h.w.driver.DialChannel(h.ctx, hypervisor.ID(id))
+		machine, err := h.w.driver.DialChannel(h.ctx, vm.ID(id))
 		if err != nil {
 			_, _ = fmt.Fprintln(conn, err)
 			return
@@ -133,18 +133,18 @@ type domains struct{ h *host }
 type done = bool
 
 type BringDown struct {
-	ID       hypervisor.ID
+	ID       vm.ID
 	Deadline time.Duration
 }
 
 type GrowCall struct {
-	ID    hypervisor.ID
+	ID    vm.ID
 	Bytes uint64
 	Key   []byte
 }
 
 type StartCall struct {
-	ID  hypervisor.ID
+	ID  vm.ID
 	Key []byte
 }
 
@@ -180,13 +180,13 @@ func (s *domains) Reboot(r BringDown, m *hypervisor.Manner) (err error) {
 	return err
 }
 
-func (s *domains) Resume(id hypervisor.ID, _ *done) error { return s.h.w.driver.Resume(s.h.ctx, id) }
+func (s *domains) Resume(id vm.ID, _ *done) error { return s.h.w.driver.Resume(s.h.ctx, id) }
 
-func (s *domains) Destroy(id hypervisor.ID, _ *done) error {
+func (s *domains) Destroy(id vm.ID, _ *done) error {
 	return s.h.w.driver.Destroy(s.h.ctx, id)
 }
 
-func (s *domains) Inspect(id hypervisor.ID, i *hypervisor.Info) (err error) {
+func (s *domains) Inspect(id vm.ID, i *hypervisor.Info) (err error) {
 	*i, err = s.h.w.driver.Inspect(s.h.ctx, id)
 	return err
 }
@@ -214,7 +214,7 @@ func (s *domains) CreateDisk(m hypervisor.Machine, _ *done) error {
 	return nil
 }
 
-func (s *domains) HasDisk(id hypervisor.ID, has *bool) (err error) {
+func (s *domains) HasDisk(id vm.ID, has *bool) (err error) {
 	*has, err = s.h.w.driver.HasDisk(s.h.ctx, id)
 	return err
 }
@@ -237,7 +237,7 @@ func (s *domains) BaseImages(_ done, list *[]string) (err error) {
 type surroundings struct{ h *host }
 
 type AskCall struct {
-	ID  string
+	ID  vm.ID
 	Seq uint32
 }
 
@@ -251,28 +251,22 @@ func (s *surroundings) Changes(after int64, c *agent.Changes) (err error) {
 	return err
 }
 
-// everywhere carries what endpoints say: one that does not know a VM says an empty one.
-func (s *surroundings) Everywhere(id string, all *[]*computev1.VM) (err error) {
+func (s *surroundings) Everywhere(id vm.ID, all *[]vm.VM) (err error) {
 	*all, err = s.h.w.chain.Everywhere(s.h.ctx, id)
-	for i, v := range *all {
-		if v == nil {
-			(*all)[i] = &computev1.VM{}
-		}
-	}
 	return err
 }
 
-func (s *surroundings) Report(r []*computev1.VMReport, out *[]*computev1.ReportResult) (err error) {
+func (s *surroundings) Report(r []vm.Report, out *[]vm.ReportResult) (err error) {
 	*out, err = s.h.w.chain.Report(s.h.ctx, r)
 	return err
 }
 
-func (s *surroundings) Images(_ done, out *[]*marketplacev1.Image) (err error) {
+func (s *surroundings) Images(_ done, out *[]plan.Image) (err error) {
 	*out, err = s.h.w.catalogue.Images(s.h.ctx)
 	return err
 }
 
-func (s *surroundings) Apps(_ done, out *[]*marketplacev1.App) (err error) {
+func (s *surroundings) Apps(_ done, out *[]plan.App) (err error) {
 	*out, err = s.h.w.catalogue.Apps(s.h.ctx)
 	return err
 }
@@ -292,7 +286,7 @@ func (s *surroundings) Attach(p agent.Port, nic *agent.NIC) (err error) {
 	return err
 }
 
-func (s *surroundings) Detach(id hypervisor.ID, _ *done) error {
+func (s *surroundings) Detach(id vm.ID, _ *done) error {
 	return s.h.w.network.Detach(s.h.ctx, id)
 }
 
@@ -360,30 +354,30 @@ func (d farDriver) Define(ctx context.Context, m hypervisor.Machine) error {
 	return err
 }
 
-func (d farDriver) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
+func (d farDriver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Start", StartCall{id, key})
 	return err
 }
 
-func (d farDriver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+func (d farDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	return asked[hypervisor.Manner](ctx, d.f, "Hypervisor.Shutdown", BringDown{id, deadline})
 }
 
-func (d farDriver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+func (d farDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	return asked[hypervisor.Manner](ctx, d.f, "Hypervisor.Reboot", BringDown{id, deadline})
 }
 
-func (d farDriver) Resume(ctx context.Context, id hypervisor.ID) error {
+func (d farDriver) Resume(ctx context.Context, id vm.ID) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Resume", id)
 	return err
 }
 
-func (d farDriver) Destroy(ctx context.Context, id hypervisor.ID) error {
+func (d farDriver) Destroy(ctx context.Context, id vm.ID) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Destroy", id)
 	return err
 }
 
-func (d farDriver) Inspect(ctx context.Context, id hypervisor.ID) (hypervisor.Info, error) {
+func (d farDriver) Inspect(ctx context.Context, id vm.ID) (hypervisor.Info, error) {
 	return asked[hypervisor.Info](ctx, d.f, "Hypervisor.Inspect", id)
 }
 
@@ -396,11 +390,11 @@ func (d farDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
 	return err
 }
 
-func (d farDriver) HasDisk(ctx context.Context, id hypervisor.ID) (bool, error) {
+func (d farDriver) HasDisk(ctx context.Context, id vm.ID) (bool, error) {
 	return asked[bool](ctx, d.f, "Hypervisor.HasDisk", id)
 }
 
-func (d farDriver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, key hypervisor.DiskKey) error {
+func (d farDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.ResizeDisk", GrowCall{id, size, key})
 	return err
 }
@@ -413,7 +407,7 @@ func (d farDriver) BaseImages(ctx context.Context) ([]string, error) {
 	return asked[[]string](ctx, d.f, "Hypervisor.BaseImages", true)
 }
 
-func (d farDriver) DialChannel(_ context.Context, id hypervisor.ID) (net.Conn, error) {
+func (d farDriver) DialChannel(_ context.Context, id vm.ID) (net.Conn, error) {
 	conn, in, err := d.f.dial("channel", string(id))
 	if err != nil {
 		return nil, err
@@ -436,8 +430,8 @@ type buffered struct {
 
 func (c buffered) Read(p []byte) (int, error) { return c.in.Read(p) }
 
-func (d farDriver) Pokes(ctx context.Context) <-chan hypervisor.ID {
-	out := make(chan hypervisor.ID)
+func (d farDriver) Pokes(ctx context.Context) <-chan vm.ID {
+	out := make(chan vm.ID)
 	go func() {
 		defer close(out)
 		conn, in, err := d.f.dial("pokes", "")
@@ -451,7 +445,7 @@ func (d farDriver) Pokes(ctx context.Context) <-chan hypervisor.ID {
 			if err != nil {
 				return
 			}
-			out <- hypervisor.ID(strings.TrimSpace(line))
+			out <- vm.ID(strings.TrimSpace(line))
 		}
 	}()
 	return out
@@ -464,29 +458,23 @@ func (f farSurroundings) Changes(ctx context.Context, after int64) (agent.Change
 	return asked[agent.Changes](ctx, f.far, "Host.Changes", after)
 }
 
-func (f farSurroundings) Everywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
-	all, err := asked[[]*computev1.VM](ctx, f.far, "Host.Everywhere", id)
-	for i, v := range all {
-		if v.GetId() == "" {
-			all[i] = nil
-		}
-	}
-	return all, err
+func (f farSurroundings) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
+	return asked[[]vm.VM](ctx, f.far, "Host.Everywhere", id)
 }
 
-func (f farSurroundings) Report(ctx context.Context, r []*computev1.VMReport) ([]*computev1.ReportResult, error) {
-	return asked[[]*computev1.ReportResult](ctx, f.far, "Host.Report", r)
+func (f farSurroundings) Report(ctx context.Context, r []vm.Report) ([]vm.ReportResult, error) {
+	return asked[[]vm.ReportResult](ctx, f.far, "Host.Report", r)
 }
 
-func (f farSurroundings) Images(ctx context.Context) ([]*marketplacev1.Image, error) {
-	return asked[[]*marketplacev1.Image](ctx, f.far, "Host.Images", true)
+func (f farSurroundings) Images(ctx context.Context) ([]plan.Image, error) {
+	return asked[[]plan.Image](ctx, f.far, "Host.Images", true)
 }
 
-func (f farSurroundings) Apps(ctx context.Context) ([]*marketplacev1.App, error) {
-	return asked[[]*marketplacev1.App](ctx, f.far, "Host.Apps", true)
+func (f farSurroundings) Apps(ctx context.Context) ([]plan.App, error) {
+	return asked[[]plan.App](ctx, f.far, "Host.Apps", true)
 }
 
-func (f farSurroundings) Collect(ctx context.Context, id string, seq uint32) (instance.Bundle, []byte, error) {
+func (f farSurroundings) Collect(ctx context.Context, id vm.ID, seq uint32) (instance.Bundle, []byte, error) {
 	g, err := asked[Gift](ctx, f.far, "Host.Collect", AskCall{id, seq})
 	return g.Bundle, g.UserData, err
 }
@@ -499,7 +487,7 @@ func (f farSurroundings) Attach(ctx context.Context, p agent.Port) (agent.NIC, e
 	return asked[agent.NIC](ctx, f.far, "Host.Attach", p)
 }
 
-func (f farSurroundings) Detach(ctx context.Context, id hypervisor.ID) error {
+func (f farSurroundings) Detach(ctx context.Context, id vm.ID) error {
 	_, err := asked[done](ctx, f.far, "Host.Detach", id)
 	return err
 }

@@ -14,8 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -26,7 +25,7 @@ func TestGuestFloods(t *testing.T) {
 	w := newWorld(t)
 	var mad sync.Map // of VM ids
 	w.rogue = func(m hypervisor.Machine) func(context.Context, net.Conn) {
-		if _, is := mad.Load(string(m.ID)); !is {
+		if _, is := mad.Load(m.ID); !is {
 			return nil
 		}
 		return func(ctx context.Context, conn net.Conn) {
@@ -48,12 +47,12 @@ func TestGuestFloods(t *testing.T) {
 	w.until("up", func() bool { return w.runs(quiet) })
 	from := w.chain.Proven(quiet)
 	w.until("proven on", func() bool { return w.chain.Proven(quiet) > from+3 })
-	w.order(quiet, corevm.Stop)
-	w.untilPhase(quiet, corevm.Stopped)
+	w.order(quiet, vm.Stop)
+	w.untilPhase(quiet, vm.Stopped)
 	if p := w.chain.Proven(shouter); p != 0 {
 		t.Errorf("the shouter was proven at %d", p)
 	}
-	w.order(shouter, corevm.Terminate)
+	w.order(shouter, vm.Terminate)
 	w.until("the shouter is gone", func() bool { return w.inspect(shouter).State == hypervisor.StateAbsent })
 }
 
@@ -100,7 +99,7 @@ func TestSecretsStayInMemory(t *testing.T) {
 		t.Error("nothing was logged at all")
 	}
 	// And then it is gone.
-	w.order(id, corevm.Stop)
+	w.order(id, vm.Stop)
 	w.until("the seed is removed", func() bool { return len(w.runtime(id)) == 0 })
 	for _, found := range search(t, w.dir, secrets) {
 		t.Errorf("after the stop: %s", found)
@@ -150,10 +149,10 @@ func (l *lockedBuffer) bytes() []byte {
 type lyingChain struct {
 	agent.Chain
 	mu sync.Mutex
-	id string
+	id vm.ID
 }
 
-func (c *lyingChain) lie(id string) {
+func (c *lyingChain) lie(id vm.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.id = id
@@ -164,7 +163,7 @@ func (c *lyingChain) Changes(ctx context.Context, after int64) (agent.Changes, e
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.id != "" {
-		out.VMs = append(out.VMs, &computev1.VM{Id: c.id, Status: &computev1.VMStatus{Phase: computev1.Phase_PHASE_TERMINATED, Miner: "m"}})
+		out.VMs = append(out.VMs, vm.VM{ID: c.id, Status: vm.Status{Phase: vm.Terminated, Miner: "m"}})
 		out.Released = append(out.Released, c.id)
 	}
 	return out, err
@@ -187,7 +186,7 @@ func TestLyingNode(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("up", func() bool { return w.runs(id) })
-	for _, lie := range []string{"../victim", "", "..", "a\nb", "x'; DROP", strings.Repeat("f", 33)} {
+	for _, lie := range []vm.ID{"../victim", "", "..", "a\nb", "x'; DROP", vm.ID(strings.Repeat("f", 33))} {
 		said.mu.Lock()
 		said.b.Reset()
 		said.mu.Unlock()
@@ -201,8 +200,8 @@ func TestLyingNode(t *testing.T) {
 		}
 	}
 	liar.lie("")
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
 	if _, err := os.Stat(victim); err != nil {
 		t.Error("a file outside the seeds' folder was removed")
 	}

@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/core/instance"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
@@ -69,12 +68,12 @@ type injectedChain struct {
 	i *injector
 }
 
-func (c *injectedChain) Everywhere(ctx context.Context, id string) (v []*computev1.VM, err error) {
+func (c *injectedChain) Everywhere(ctx context.Context, id vm.ID) (v []vm.VM, err error) {
 	err = c.i.do("everywhere", func() (err error) { v, err = c.Chain.Everywhere(ctx, id); return err })
 	return v, err
 }
 
-func (c *injectedChain) Report(ctx context.Context, r []*computev1.VMReport) (out []*computev1.ReportResult, err error) {
+func (c *injectedChain) Report(ctx context.Context, r []vm.Report) (out []vm.ReportResult, err error) {
 	if len(r) == 0 {
 		return c.Chain.Report(ctx, r)
 	}
@@ -87,7 +86,7 @@ type injectedSecrets struct {
 	i *injector
 }
 
-func (s *injectedSecrets) Collect(ctx context.Context, id string, seq uint32) (b instance.Bundle, u []byte, err error) {
+func (s *injectedSecrets) Collect(ctx context.Context, id vm.ID, seq uint32) (b instance.Bundle, u []byte, err error) {
 	err = s.i.do("collect", func() (err error) { b, u, err = s.Secrets.Collect(ctx, id, seq); return err })
 	return b, u, err
 }
@@ -112,7 +111,7 @@ func (n *injectedNetwork) Attach(ctx context.Context, p agent.Port) (nic agent.N
 	return nic, err
 }
 
-func (n *injectedNetwork) Detach(ctx context.Context, id hypervisor.ID) error {
+func (n *injectedNetwork) Detach(ctx context.Context, id vm.ID) error {
 	return n.i.do("detach", func() error { return n.Network.Detach(ctx, id) })
 }
 
@@ -126,7 +125,7 @@ func (s *injectedSeeds) Put(v seed.Seed) (path string, err error) {
 	return path, err
 }
 
-func (s *injectedSeeds) Remove(id string) error {
+func (s *injectedSeeds) Remove(id vm.ID) error {
 	return s.i.do("remove seed", func() error { return s.Seeds.Remove(id) })
 }
 
@@ -139,25 +138,25 @@ func (d *injectedDriver) Define(ctx context.Context, m hypervisor.Machine) error
 	return d.i.do("define", func() error { return d.Driver.Define(ctx, m) })
 }
 
-func (d *injectedDriver) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
+func (d *injectedDriver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	return d.i.do("start", func() error { return d.Driver.Start(ctx, id, key) })
 }
 
-func (d *injectedDriver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
+func (d *injectedDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.i.do("shutdown", func() (err error) { m, err = d.Driver.Shutdown(ctx, id, deadline); return err })
 	return m, err
 }
 
-func (d *injectedDriver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
+func (d *injectedDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.i.do("reboot", func() (err error) { m, err = d.Driver.Reboot(ctx, id, deadline); return err })
 	return m, err
 }
 
-func (d *injectedDriver) Destroy(ctx context.Context, id hypervisor.ID) error {
+func (d *injectedDriver) Destroy(ctx context.Context, id vm.ID) error {
 	return d.i.do("destroy", func() error { return d.Driver.Destroy(ctx, id) })
 }
 
-func (d *injectedDriver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, key hypervisor.DiskKey) error {
+func (d *injectedDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
 	return d.i.do("resize disk", func() error { return d.Driver.ResizeDisk(ctx, id, size, key) })
 }
 
@@ -170,17 +169,17 @@ func live(w *world) {
 	w.t.Helper()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.order(id, corevm.Reboot)
+	w.order(id, vm.Reboot)
 	w.until("rebooted", func() bool {
-		return w.chain.Get(id).GetStatus().GetObservedRebootSeq() == 1 && w.chain.Phase(id) == corevm.Running
+		return w.chain.Get(id).Status.ObservedRebootSeq == 1 && w.chain.Phase(id) == vm.Running
 	})
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
 	w.until("nothing runs", func() bool { return len(w.runtime(id)) == 0 })
-	w.order(id, corevm.Start)
+	w.order(id, vm.Start)
 	w.until("running again", func() bool { return w.runs(id) })
-	w.order(id, corevm.Terminate)
-	w.untilPhase(id, corevm.Terminated)
+	w.order(id, vm.Terminate)
+	w.untilPhase(id, vm.Terminated)
 	w.until("nothing is left", func() bool { return len(w.leftovers(id)) == 0 })
 }
 

@@ -12,8 +12,7 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
@@ -36,7 +35,7 @@ type crash struct {
 	host  *host
 	agent *process
 	point string
-	id    string
+	id    vm.ID
 	hit   map[string]bool // works in which the point was reached
 	// As it was when the present work was ordered.
 	pid, proofs int
@@ -51,14 +50,14 @@ func works() []work {
 		{"provision", func(c *crash) { c.id = c.newVM() }, running},
 		{"reboot", func(c *crash) {
 			c.pid = c.inspect(c.id).PID
-			c.order(c.id, corevm.Reboot)
+			c.order(c.id, vm.Reboot)
 		}, func(c *crash) bool {
-			return running(c) && c.chain.Get(c.id).GetStatus().GetObservedRebootSeq() == 1 && c.inspect(c.id).PID == c.pid
+			return running(c) && c.chain.Get(c.id).Status.ObservedRebootSeq == 1 && c.inspect(c.id).PID == c.pid
 		}},
-		{"stop", func(c *crash) { c.order(c.id, corevm.Stop) }, func(c *crash) bool {
-			return c.chain.Phase(c.id) == corevm.Stopped && len(c.runtime(c.id)) == 0 && c.inspect(c.id).State == hypervisor.StateStopped
+		{"stop", func(c *crash) { c.order(c.id, vm.Stop) }, func(c *crash) bool {
+			return c.chain.Phase(c.id) == vm.Stopped && len(c.runtime(c.id)) == 0 && c.inspect(c.id).State == hypervisor.StateStopped
 		}},
-		{"start", func(c *crash) { c.order(c.id, corevm.Start) }, running},
+		{"start", func(c *crash) { c.order(c.id, vm.Start) }, running},
 		{"grow the disk", func(c *crash) {
 			c.pid = c.inspect(c.id).PID
 			c.resize(c.id, c.size(1, 2048, 30), false)
@@ -70,33 +69,33 @@ func works() []work {
 		}},
 		{"start fails once", func(c *crash) {
 			// As after a start, but from a machine that died, and whose next start fails.
-			if err := c.driver.KillProcess(hypervisor.ID(c.id)); err != nil {
+			if err := c.driver.KillProcess(vm.ID(c.id)); err != nil {
 				c.t.Fatal(err)
 			}
-			c.driver.FailStarts(hypervisor.ID(c.id), 1)
+			c.driver.FailStarts(vm.ID(c.id), 1)
 			c.forgetStarts()
 		}, func(c *crash) bool {
-			return running(c) && c.chain.Saw(c.id, "provisioning "+corevm.ReasonHostProcessDied)
+			return running(c) && c.chain.Saw(c.id, "provisioning "+vm.ReasonHostProcessDied)
 		}},
 		{"paused by a full disk", func(c *crash) {
-			if err := c.driver.PauseForSpace(hypervisor.ID(c.id)); err != nil {
+			if err := c.driver.PauseForSpace(vm.ID(c.id)); err != nil {
 				c.t.Fatal(err)
 			}
 		}, running},
 		{"next instance", func(c *crash) {
 			c.forgetStarts()
-			c.chain.Change(c.id, func(v *computev1.VM) {
-				v.Status.InstanceSeq, v.Status.Phase = 2, computev1.Phase_PHASE_ASSIGNED
+			c.chain.Change(c.id, func(v *vm.VM) {
+				v.Status.InstanceSeq, v.Status.Phase = 2, vm.Assigned
 			})
 		}, func(c *crash) bool { return c.runs(c.id) && c.inspect(c.id).InstanceSeq == 2 }},
 		{"rebuild", func(c *crash) {
-			c.order(c.id, corevm.Rebuild)
+			c.order(c.id, vm.Rebuild)
 			c.host.mu.Lock()
 			defer c.host.mu.Unlock()
 			c.host.disks = 0
 		}, func(c *crash) bool { return c.has(c.id, c.size(2, 4096, 40)) && c.inspect(c.id).InstanceSeq == 3 }},
-		{"terminate", func(c *crash) { c.order(c.id, corevm.Terminate) }, func(c *crash) bool {
-			return c.chain.Phase(c.id) == corevm.Terminated && c.nothingLeft(c.id)
+		{"terminate", func(c *crash) { c.order(c.id, vm.Terminate) }, func(c *crash) bool {
+			return c.chain.Phase(c.id) == vm.Terminated && c.nothingLeft(c.id)
 		}},
 		{"leftovers of a lost database", leftovers, func(c *crash) bool { return c.nothingLeft(c.id) && c.imageCount() == 0 }},
 	}
@@ -113,7 +112,7 @@ func leftovers(c *crash) {
 		c.t.Fatal(err)
 	}
 	m := hypervisor.Machine{
-		ID: hypervisor.ID(c.id), InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
+		ID: vm.ID(c.id), InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
 	if err := errors.Join(c.driver.Define(c.t.Context(), m), c.driver.CreateDisk(c.t.Context(), m)); err != nil {
@@ -149,7 +148,7 @@ func (c *crash) forgetStarts() {
 }
 
 // nothingLeft of a VM, on this machine or in the agent's memory.
-func (c *crash) nothingLeft(id string) bool {
+func (c *crash) nothingLeft(id vm.ID) bool {
 	return len(c.leftovers(id)) == 0 && c.records() == 0
 }
 
@@ -164,7 +163,7 @@ func (c *crash) records() int {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		c.t.Fatal(err)
 	}
-	db, err := store.Open(path)
+	db, err := store.Open(path, migrations()...)
 	if err != nil {
 		return unknown // copied while it was written
 	}
@@ -225,7 +224,7 @@ func (c *crash) once(name string) {
 	if machines, err := c.driver.List(c.t.Context()); err != nil || len(machines) > 1 {
 		c.t.Errorf("%s: machines %v, %v", name, machines, err)
 	}
-	if c.chain.Phase(c.id) == corevm.Failed {
+	if c.chain.Phase(c.id) == vm.Failed {
 		c.t.Errorf("%s: the VM failed: %s", name, c.chain.Account())
 	}
 }
@@ -272,7 +271,7 @@ func (c *crash) files(parts ...string) (names []string) {
 func (c *crash) wantDisks() {
 	c.t.Helper()
 	trash := c.files("vms", "trash")
-	if len(trash) != 2 || !strings.HasPrefix(trash[0], c.id) {
+	if len(trash) != 2 || !strings.HasPrefix(trash[0], string(c.id)) {
 		c.t.Fatalf("in the trash: %v", trash)
 	}
 	var disk struct{ Boots int }

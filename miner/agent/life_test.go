@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -24,27 +23,27 @@ func TestLife(t *testing.T) {
 	proofs := w.chain.Proven(id)
 	w.until("further proofs", func() bool { return w.chain.Proven(id) >= proofs+3 })
 
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
 	if s := w.inspect(id); s.State != hypervisor.StateStopped || s.StopReason != hypervisor.StopGuest {
 		t.Errorf("machine is %s (%s), want a clean stop", s.State, s.StopReason)
 	}
 	w.wantNone("stopped", w.runtime(id))
 
-	w.order(id, corevm.Start)
+	w.order(id, vm.Start)
 	w.until("running again", func() bool { return w.runs(id) })
 	pid := w.inspect(id).PID
-	w.order(id, corevm.Reboot)
+	w.order(id, vm.Reboot)
 	w.until("rebooted", func() bool {
-		s := w.chain.Get(id).GetStatus()
-		return s.GetObservedRebootSeq() == 1 && corevm.Phase(s.GetPhase()) == corevm.Running
+		s := w.chain.Get(id).Status
+		return s.ObservedRebootSeq == 1 && s.Phase == vm.Running
 	})
 	if got := w.inspect(id).PID; got != pid {
 		t.Errorf("process %d became %d: that was no reboot", pid, got)
 	}
 
-	w.order(id, corevm.Terminate)
-	w.untilPhase(id, corevm.Terminated)
+	w.order(id, vm.Terminate)
+	w.untilPhase(id, vm.Terminated)
 	w.wantNone("terminated", w.leftovers(id))
 }
 
@@ -73,9 +72,9 @@ func TestAdoption(t *testing.T) {
 		t.Error("adopting a running machine took its secrets again")
 	}
 	// What needs secrets fetches them again: they were in memory only.
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	w.order(id, corevm.Start)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	w.order(id, vm.Start)
 	w.until("running", func() bool { return w.runs(id) })
 	if w.keepers.asked == asked {
 		t.Error("secrets outlived the agent")
@@ -90,7 +89,7 @@ func TestProcessDied(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 	pid := w.inspect(id).PID
 	w.stopAgent() // it dies while nobody looks, and secrets are gone
-	if err := w.driver.KillProcess(hypervisor.ID(id)); err != nil {
+	if err := w.driver.KillProcess(id); err != nil {
 		t.Fatal(err)
 	}
 	w.startAgent()
@@ -98,7 +97,7 @@ func TestProcessDied(t *testing.T) {
 	w.until("running again", func() bool { return w.runs(id) && w.inspect(id).PID != pid })
 
 	pid = w.inspect(id).PID
-	if err := w.driver.KillProcess(hypervisor.ID(id)); err != nil {
+	if err := w.driver.KillProcess(id); err != nil {
 		t.Fatal(err)
 	}
 	w.until("running again", func() bool { return w.runs(id) && w.inspect(id).PID != pid })
@@ -110,19 +109,19 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	if err := w.driver.PowerOff(hypervisor.ID(id)); err != nil {
+	if err := w.driver.PowerOff(id); err != nil {
 		t.Fatal(err)
 	}
-	w.untilPhase(id, corevm.Stopped)
-	if s := w.chain.Get(id).GetStatus(); s.GetReason() != corevm.ReasonGuestShutdown {
-		t.Errorf("reason %q, want %q", s.GetReason(), corevm.ReasonGuestShutdown)
+	w.untilPhase(id, vm.Stopped)
+	if s := w.chain.Get(id).Status; s.Reason != vm.ReasonGuestShutdown {
+		t.Errorf("reason %q, want %q", s.Reason, vm.ReasonGuestShutdown)
 	}
 	w.wantNone("shut down from inside", w.runtime(id))
 	time.Sleep(300 * time.Millisecond)
 	if s := w.inspect(id).State; s != hypervisor.StateStopped {
 		t.Errorf("it was started against its own wish: %s", s)
 	}
-	w.order(id, corevm.Start)
+	w.order(id, vm.Start)
 	w.until("running", func() bool { return w.runs(id) })
 }
 
@@ -133,21 +132,21 @@ func TestDeafGuest(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.driver.SetIgnoreACPI(hypervisor.ID(id), true)
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	s := w.chain.Get(id).GetStatus()
-	if s.GetReason() != corevm.ReasonForced || s.GetMessage() == "" {
-		t.Errorf("reason %q: %q, want %q", s.GetReason(), s.GetMessage(), corevm.ReasonForced)
+	w.driver.SetIgnoreACPI(id, true)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	s := w.chain.Get(id).Status
+	if s.Reason != vm.ReasonForced || s.Message == "" {
+		t.Errorf("reason %q: %q, want %q", s.Reason, s.Message, vm.ReasonForced)
 	}
 	// The next stop is a clean one, and the tenant's again.
-	w.driver.SetIgnoreACPI(hypervisor.ID(id), false)
-	w.order(id, corevm.Start)
+	w.driver.SetIgnoreACPI(id, false)
+	w.order(id, vm.Start)
 	w.until("running", func() bool { return w.runs(id) })
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	if s := w.chain.Get(id).GetStatus(); s.GetReason() == corevm.ReasonForced {
-		t.Errorf("reason %q after a clean stop", s.GetReason())
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	if s := w.chain.Get(id).Status; s.Reason == vm.ReasonForced {
+		t.Errorf("reason %q after a clean stop", s.Reason)
 	}
 }
 
@@ -166,7 +165,7 @@ func TestMovedAway(t *testing.T) {
 	}
 	w.chain.Agree(id)
 	w.until("let go", func() bool { return len(w.leftovers(id)) == 0 })
-	if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(id)); err != nil {
+	if err := w.driver.RestoreDisk(t.Context(), id); err != nil {
 		t.Errorf("its disk is not in the trash: %v", err)
 	}
 }
@@ -191,8 +190,8 @@ func TestGap(t *testing.T) {
 func TestUnknownMachines(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stranger, ended := hypervisor.ID("00112233445566778899aabbccddeeff"), w.newVM()
-	for _, id := range []hypervisor.ID{stranger, hypervisor.ID(ended)} {
+	stranger, ended := vm.ID("00112233445566778899aabbccddeeff"), w.newVM()
+	for _, id := range []vm.ID{stranger, vm.ID(ended)} {
 		m := hypervisor.Machine{
 			ID: id, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 			DiskKey: make([]byte, hypervisor.DiskKeyBytes),
@@ -202,13 +201,13 @@ func TestUnknownMachines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.chain.Change(ended, func(v *computev1.VM) { // ended by a miner that forgot it
-		v.Status.Miner, v.Status.Phase = "", computev1.Phase_PHASE_TERMINATED
+	w.chain.Change(ended, func(v *vm.VM) { // ended by a miner that forgot it
+		v.Status.Miner, v.Status.Phase = "", vm.Terminated
 	})
 	w.startAgent()
 	w.until("the ended one is removed", func() bool { return len(w.leftovers(ended)) == 0 })
 	time.Sleep(200 * time.Millisecond)
-	if s := w.inspect(string(stranger)).State; s != hypervisor.StateRunning {
+	if s := w.inspect(stranger).State; s != hypervisor.StateRunning {
 		t.Errorf("a machine the chain knows nothing of became %s", s)
 	}
 }
@@ -221,11 +220,11 @@ func TestTerminateDuringShutdown(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.driver.SetIgnoreACPI(hypervisor.ID(id), true)
-	w.order(id, corevm.Stop)
+	w.driver.SetIgnoreACPI(id, true)
+	w.order(id, vm.Stop)
 	time.Sleep(100 * time.Millisecond)
-	w.order(id, corevm.Terminate)
-	w.untilPhase(id, corevm.Terminated)
+	w.order(id, vm.Terminate)
+	w.untilPhase(id, vm.Terminated)
 	w.wantNone("terminated", w.leftovers(id))
 }
 
@@ -280,8 +279,8 @@ func TestAttachedOnceStarted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var running atomic.Int32
-	w.network.before = func(id hypervisor.ID) {
-		if w.inspect(string(id)).State == hypervisor.StateRunning {
+	w.network.before = func(id vm.ID) {
+		if w.inspect(id).State == hypervisor.StateRunning {
 			running.Add(1)
 		}
 	}
@@ -291,9 +290,9 @@ func TestAttachedOnceStarted(t *testing.T) {
 	if n := running.Load(); n != 1 {
 		t.Errorf("attached %d times while it ran; want once", n)
 	}
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	w.order(id, corevm.Start)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	w.order(id, vm.Start)
 	w.until("up again", func() bool { return w.runs(id) })
 	if n := running.Load(); n != 2 {
 		t.Errorf("attached %d times while it ran, after two starts; want twice", n)

@@ -14,9 +14,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 )
 
 // A guest is hostile: it may say anything, at any speed, or nothing. What a
@@ -40,7 +39,7 @@ const (
 // identity is whose proofs a link accepts.
 type identity struct {
 	chainID  string
-	vmID     string
+	vmID     vm.ID
 	seq      uint32
 	guestKey ed25519.PublicKey
 }
@@ -70,7 +69,7 @@ type GuestInfo struct {
 type link struct {
 	who   identity
 	dial  func(ctx context.Context) (net.Conn, error)
-	head  func() *computev1.Head
+	head  func() *vm.Head
 	mesh  func() *wire.Mesh
 	every time.Duration
 	log   *slog.Logger
@@ -265,15 +264,15 @@ func (c *conversation) ask() error {
 	if h == nil {
 		return nil
 	}
-	if _, open := c.asked[h.GetHeight()]; !open {
-		c.asked[h.GetHeight()] = h.GetHash()
-		c.order = append(c.order, h.GetHeight())
+	if _, open := c.asked[h.Height]; !open {
+		c.asked[h.Height] = h.Hash
+		c.order = append(c.order, h.Height)
 		if len(c.order) > openChallenges {
 			delete(c.asked, c.order[0])
 			c.order = c.order[1:]
 		}
 	}
-	return c.send(wire.ToGuest{Challenge: &wire.Challenge{Height: h.GetHeight(), Hash: h.GetHash()}})
+	return c.send(wire.ToGuest{Challenge: &wire.Challenge{Height: h.Height, Hash: h.Hash}})
 }
 
 func (c *conversation) send(m wire.ToGuest) error {
@@ -342,7 +341,7 @@ func bounded(h wire.Hello) wire.Hello {
 func (c *conversation) check(p wire.Proof) {
 	l := c.link
 	hash, asked := c.asked[p.Height]
-	if !asked || !corevm.VerifyProof(l.who.guestKey, l.who.chainID, l.who.vmID, l.who.seq, p.Height, hash, p.Signature) {
+	if !asked || !vm.VerifyProof(l.who.guestKey, l.who.chainID, l.who.vmID, l.who.seq, p.Height, hash, p.Signature) {
 		return
 	}
 	l.mu.Lock()

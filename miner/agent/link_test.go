@@ -16,9 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 )
 
 const linkVM = "00112233445566778899aabbccddeeff"
@@ -45,9 +44,9 @@ func listen(t *testing.T, every time.Duration) (*link, chan net.Conn) {
 				return nil, errors.New("nobody takes it")
 			}
 		},
-		head: func() *computev1.Head {
+		head: func() *vm.Head {
 			h := height.Add(1)
-			return &computev1.Head{Height: h, Hash: bytes.Repeat([]byte{byte(h)}, 32)}
+			return &vm.Head{Height: h, Hash: bytes.Repeat([]byte{byte(h)}, 32)}
 		},
 		mesh: func() *wire.Mesh { return nil }, every: every,
 		log: slog.New(slog.DiscardHandler), proven: func(bool) {},
@@ -80,7 +79,7 @@ func challenges(conn net.Conn) <-chan wire.Challenge {
 }
 
 func answer(c wire.Challenge, key ed25519.PrivateKey, seq uint32) wire.ToHost {
-	return wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: corevm.SignProof(key, "c", linkVM, seq, c.Height, c.Hash)}}
+	return wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: vm.SignProof(key, "c", linkVM, seq, c.Height, c.Hash)}}
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -234,7 +233,7 @@ func FuzzLink(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l := &link{
 			who:  identity{chainID: "c", vmID: linkVM, seq: 2},
-			head: func() *computev1.Head { return &computev1.Head{Height: 1, Hash: []byte("h")} },
+			head: func() *vm.Head { return &vm.Head{Height: 1, Hash: []byte("h")} },
 			mesh: func() *wire.Mesh { return nil }, every: time.Hour, log: slog.New(slog.DiscardHandler),
 			proven: func(bool) { t.Error("proven without a key") },
 		}

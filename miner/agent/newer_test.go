@@ -6,14 +6,13 @@ import (
 	"testing"
 
 	"github.com/hippius/compute/internal/store"
-	"github.com/hippius/compute/miner/agent"
 )
 
 // What the next version of the miner would do to its database: it notes on each VM of which version the note is.
 func nextMigrations(t *testing.T) []store.Migration {
 	t.Helper()
 	local := store.NewBucket[map[string]any]("agent_local")
-	return append(agent.Migrations(), func(tx *store.Tx) error {
+	return append(migrations(), func(tx *store.Tx) error {
 		return local.Each(tx, "", func(id string, note map[string]any) error {
 			note["noted_by"] = "next"
 			return local.Put(tx, id, note)
@@ -60,11 +59,11 @@ func TestNewerVersionAdopts(t *testing.T) {
 	if err := w.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if db, err := store.Open(path, agent.Migrations()...); !errors.Is(err, store.ErrNewer) {
+	if db, err := store.Open(path, migrations()...); !errors.Is(err, store.ErrNewer) {
 		t.Fatalf("the older version opens a newer one's database: %v, %v", db, err)
 	}
 	if w.db, err = store.Open(path, nextMigrations(t)...); err != nil {
 		t.Fatal(err)
 	}
-	takeOver(path+".schema1", agent.Migrations()...)
+	takeOver(path+".schema2", migrations()...)
 }

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
+	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
@@ -38,46 +37,38 @@ const gib = 1 << 30
 // plan gives what to build a VM from, its image fetched.
 func (a *Agent) plan(ctx context.Context, r record) (built, error) {
 	if r.local.Built != nil && !r.outdated() {
-		has, err := a.Driver.HasDisk(ctx, hypervisor.ID(r.vm.GetId()))
+		has, err := a.Driver.HasDisk(ctx, r.vm.ID)
 		if err != nil {
 			return built{}, err
 		}
 		if has {
-			return r.local.Built.sized(wantedSize(r.vm)), nil
+			return r.local.Built.sized(r.vm.WantedSize()), nil
 		}
 	}
-	spec := r.vm.GetSpec()
+	spec := r.vm.Spec
 	images, err := a.Catalogue.Images(ctx)
 	if err != nil {
 		return built{}, stage(errCatalogue, err)
 	}
-	j := slices.IndexFunc(images, func(m *marketplacev1.Image) bool { return m.GetName() == spec.GetImage() })
+	j := slices.IndexFunc(images, func(m plan.Image) bool { return m.Name == spec.Image })
 	if j < 0 {
-		return built{}, fmt.Errorf("image %q: %w", spec.GetImage(), errUnlisted)
+		return built{}, fmt.Errorf("image %q: %w", spec.Image, errUnlisted)
 	}
 	im := images[j]
-	path, err := a.Images.Get(ctx, image.Image{Name: im.GetName(), URLs: im.GetUrls(), SHA256: im.GetSha256(), Size: im.GetSizeBytes()})
+	path, err := a.Images.Get(ctx, image.Image{Name: im.Name, URLs: im.URLs, SHA256: im.SHA256, Size: im.SizeBytes})
 	if err != nil {
 		return built{}, err
 	}
-	b := built{Image: hex.EncodeToString(im.GetSha256()), Base: path, Format: im.GetFormat()}
-	return b.sized(wantedSize(r.vm)), nil
-}
-
-// wantedSize is what a VM is to be from its next start on.
-func wantedSize(v *computev1.VM) *computev1.Size {
-	if r := v.GetResize(); r != nil {
-		return r.GetSize()
-	}
-	return v.GetSize()
+	b := built{Image: hex.EncodeToString(im.SHA256), Base: path, Format: im.Format}
+	return b.sized(r.vm.WantedSize()), nil
 }
 
 // sized gives the same machine in another size. A disk is never shrunk.
-func (b built) sized(s *computev1.Size) built {
-	b.VCPUs, b.MemoryMiB, b.DiskBytes = s.GetVcpus(), s.GetMemoryMib(), max(b.DiskBytes, s.GetDiskGib()*gib)
+func (b built) sized(s plan.Size) built {
+	b.VCPUs, b.MemoryMiB, b.DiskBytes = s.VCPUs, s.MemoryMiB, max(b.DiskBytes, s.DiskGiB*gib)
 	b.Limits = hypervisor.Limits{
-		CPUPercent: 100, IOPS: uint64(s.GetIops()), DiskBytesPerSec: s.GetDiskBytesPerSecond(),
-		NetworkBitsPerSec: s.GetNetworkBitsPerSecond(),
+		CPUPercent: 100, IOPS: uint64(s.IOPS), DiskBytesPerSec: s.DiskBytesPerSecond,
+		NetworkBitsPerSec: s.NetworkBitsPerSecond,
 	}
 	return b
 }
@@ -85,7 +76,7 @@ func (b built) sized(s *computev1.Size) built {
 // apps gives the recipes of a VM's applications. On a disk that was set up with
 // one that has left the catalogue since, it is not missed.
 func (a *Agent) apps(ctx context.Context, r record) ([]seed.App, error) {
-	wanted := r.vm.GetSpec().GetApps()
+	wanted := r.vm.Spec.Apps
 	if len(wanted) == 0 {
 		return nil, nil
 	}
@@ -95,10 +86,10 @@ func (a *Agent) apps(ctx context.Context, r record) ([]seed.App, error) {
 	}
 	var out []seed.App
 	for _, name := range wanted {
-		i := slices.IndexFunc(listed, func(p *marketplacev1.App) bool { return p.GetName() == name })
+		i := slices.IndexFunc(listed, func(p plan.App) bool { return p.Name == name })
 		switch {
 		case i >= 0:
-			out = append(out, seed.App{Name: name, Recipe: listed[i].GetRecipe()})
+			out = append(out, seed.App{Name: name, Recipe: listed[i].Recipe})
 		case !r.hasData():
 			return nil, fmt.Errorf("application %q: %w", name, errUnlisted)
 		}

@@ -5,11 +5,10 @@ import (
 	"net/netip"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
-	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -17,15 +16,15 @@ import (
 // Changes is what changed for this miner after a height.
 type Changes struct {
 	// VMs it holds or must still let go of.
-	VMs []*computev1.VM
+	VMs []vm.VM
 	// Released are ids it held and holds no more.
-	Released []string
+	Released []vm.ID
 	// Full says that VMs is everything there is.
 	Full bool
 	// Height is the next cursor.
 	Height int64
-	// Head is the newest block a guest may sign.
-	Head *computev1.Head
+	// Head is the newest block a guest may sign; the zero value for none.
+	Head vm.Head
 }
 
 // Chain is what the agent asks of the chain, as this miner.
@@ -33,24 +32,21 @@ type Chain interface {
 	// Changes after a cursor; everything for 0 or one too old to be known.
 	Changes(ctx context.Context, after int64) (Changes, error)
 	// Everywhere asks each endpoint for a VM and fails unless all answer. An
-	// endpoint that does not know the VM answers nil.
-	Everywhere(ctx context.Context, id string) ([]*computev1.VM, error)
-	// Report sends a batch, at most MaxBatch, and returns when it is in a block.
-	Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error)
+	// endpoint that does not know the VM answers the zero value.
+	Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error)
+	// Report sends a batch, at most vm.MaxReports, and returns when it is in a block.
+	Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error)
 }
-
-// MaxBatch of reports in one message.
-const MaxBatch = 256
 
 // Catalogue is what can be rented.
 type Catalogue interface {
-	Images(ctx context.Context) ([]*marketplacev1.Image, error)
-	Apps(ctx context.Context) ([]*marketplacev1.App, error)
+	Images(ctx context.Context) ([]plan.Image, error)
+	Apps(ctx context.Context) ([]plan.App, error)
 }
 
 // Secrets come from the keepers. Its error says which of them failed.
 type Secrets interface {
-	Collect(ctx context.Context, vmID string, seq uint32) (instance.Bundle, []byte, error)
+	Collect(ctx context.Context, id vm.ID, seq uint32) (instance.Bundle, []byte, error)
 }
 
 // Images are the cached base images.
@@ -63,7 +59,7 @@ type Images interface {
 
 // Port is what a VM needs of the network.
 type Port struct {
-	ID hypervisor.ID
+	ID vm.ID
 	// Tenant that owns the VM: neighbours of one tenant may meet.
 	Tenant string
 	// BitsPerSecond each way.
@@ -85,14 +81,14 @@ type NIC struct {
 type Network interface {
 	Attach(ctx context.Context, p Port) (NIC, error)
 	// Detach removes all that Attach made. What is not there is no error.
-	Detach(ctx context.Context, id hypervisor.ID) error
+	Detach(ctx context.Context, id vm.ID) error
 }
 
 // Seeds keep VMs' CDs where the hypervisor finds them.
 type Seeds interface {
 	Put(s seed.Seed) (path string, err error)
-	Remove(vmID string) error
-	List() ([]string, error)
+	Remove(id vm.ID) error
+	List() ([]vm.ID, error)
 }
 
 // Mesh is what the chain says of the mesh around a tenant.

@@ -47,7 +47,7 @@ func runAgent(dir string) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(filepath.Join(dir, stateName))
+	db, err := store.Open(filepath.Join(dir, stateName), migrations()...)
 	if err != nil {
 		return err
 	}

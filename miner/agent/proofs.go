@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/store"
 )
@@ -12,7 +13,7 @@ import (
 // keepProofs notes the guests' newest proofs. Batches go out only now and then: what an agent that was killed had heard
 // since its last one is told by the next, so that the gap in a VM's charge begins when its agent ended and not before.
 func (a *Agent) keepProofs(ctx context.Context) error {
-	kept := map[string]int64{} // heights, by VM
+	kept := map[vm.ID]int64{} // heights, by VM
 	for sleep(ctx, a.c.ProofEvery) {
 		if err := a.State.keepProofs(a.freshProofs(kept)); err != nil {
 			a.Log.Warn("note proofs", "error", err)
@@ -26,10 +27,10 @@ func (a *Agent) keepProofs(ctx context.Context) error {
 }
 
 // freshProofs are those of VMs that proved themselves since the heights in kept, which it brings up to date.
-func (a *Agent) freshProofs(kept map[string]int64) map[string]noted {
+func (a *Agent) freshProofs(kept map[vm.ID]int64) map[vm.ID]noted {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fresh := map[string]noted{}
+	fresh := map[vm.ID]noted{}
 	for id, u := range a.units {
 		if p := u.proof(); p != nil && p.height > kept[id] {
 			kept[id] = p.height
@@ -46,7 +47,7 @@ func (a *Agent) freshProofs(kept map[string]int64) map[string]noted {
 
 // remember gives a unit the last proof of the agent before this one. Its age is by this host's clock; the chain judges
 // it again by its own.
-func (a *Agent) remember(u *unit, id string) {
+func (a *Agent) remember(u *unit, id vm.ID) {
 	n, ok, err := a.State.lastProof(id)
 	if err != nil {
 		a.Log.Warn("read noted proof", "vm_id", id, "error", err)
@@ -60,16 +61,18 @@ func (a *Agent) remember(u *unit, id string) {
 }
 
 // keepProofs of VMs that are known.
-func (s *State) keepProofs(fresh map[string]noted) error {
+func (s *State) keepProofs(fresh map[vm.ID]noted) error {
 	if len(fresh) == 0 {
 		return nil
 	}
 	err := s.db.Update(func(tx *store.Tx) error {
 		for id, n := range fresh {
-			if s.vms.Get(tx, id) == nil {
+			if _, known, err := s.vms.Get(tx, string(id)); err != nil {
+				return err
+			} else if !known {
 				continue // forgotten meanwhile
 			}
-			if err := s.proofs.Put(tx, id, n); err != nil {
+			if err := s.proofs.Put(tx, string(id), n); err != nil {
 				return err
 			}
 		}
@@ -81,9 +84,9 @@ func (s *State) keepProofs(fresh map[string]noted) error {
 	return nil
 }
 
-func (s *State) lastProof(id string) (n noted, ok bool, err error) {
+func (s *State) lastProof(id vm.ID) (n noted, ok bool, err error) {
 	err = s.db.View(func(tx *store.Tx) (err error) {
-		n, ok, err = s.proofs.Get(tx, id)
+		n, ok, err = s.proofs.Get(tx, string(id))
 		return err
 	})
 	if err != nil {

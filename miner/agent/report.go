@@ -11,8 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 )
 
@@ -20,7 +19,7 @@ import (
 type statement struct {
 	seq        uint32
 	generation uint64
-	phase      corevm.Phase
+	phase      vm.Phase
 	reason     string
 	message    string
 	rebootSeq  uint64
@@ -50,13 +49,13 @@ type reporter struct {
 	every, gather time.Duration
 	// answered is called with a VM's id when the chain took its news or
 	// refused it: the state to act upon may have changed.
-	answered func(id string, taken bool)
+	answered func(id vm.ID, taken bool)
 
 	poke  chan struct{}
 	limit *rate.Limiter
 
 	mu    sync.Mutex
-	words map[string]*word
+	words map[vm.ID]*word
 
 	taken, refused, failed atomic.Uint64
 	heard                  atomic.Int64 // unix nanoseconds of the last batch in a block
@@ -75,16 +74,16 @@ const (
 	firstWait = 2 * time.Second
 )
 
-func newReporter(chain Chain, every, gather time.Duration, answered func(string, bool), log *slog.Logger) *reporter {
+func newReporter(chain Chain, every, gather time.Duration, answered func(vm.ID, bool), log *slog.Logger) *reporter {
 	return &reporter{
 		chain: chain, log: log, every: every, gather: gather, answered: answered,
-		poke: make(chan struct{}, 1), words: map[string]*word{},
+		poke: make(chan struct{}, 1), words: map[vm.ID]*word{},
 		limit: rate.NewLimiter(rate.Every(time.Minute/messagesPerMinute), messageBurst),
 	}
 }
 
 // say states what is true of a VM now. Saying it again costs nothing.
-func (r *reporter) say(id string, s statement, proof func(after int64) *proof) {
+func (r *reporter) say(id vm.ID, s statement, proof func(after int64) *proof) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.words[id]
@@ -102,7 +101,7 @@ func (r *reporter) say(id string, s statement, proof func(after int64) *proof) {
 // outdated takes back what was said of a VM before it came to this generation:
 // sent again, it would undo what the tenant has asked for since. What is true
 // now is to be said anew.
-func (r *reporter) outdated(id string, generation uint64) {
+func (r *reporter) outdated(id vm.ID, generation uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if w := r.words[id]; w != nil && w.generation != generation {
@@ -111,7 +110,7 @@ func (r *reporter) outdated(id string, generation uint64) {
 }
 
 // renew has a VM's statement go out again at once, with the newest proof.
-func (r *reporter) renew(id string) {
+func (r *reporter) renew(id vm.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if w := r.words[id]; w != nil && w.proof != nil {
@@ -122,7 +121,7 @@ func (r *reporter) renew(id string) {
 }
 
 // said gives what was last said of a VM and still holds.
-func (r *reporter) said(id string) (statement, bool) {
+func (r *reporter) said(id vm.ID) (statement, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if w := r.words[id]; w != nil && !w.hushed {
@@ -132,7 +131,7 @@ func (r *reporter) said(id string) (statement, bool) {
 }
 
 // forget a VM: nothing more is said of it.
-func (r *reporter) forget(id string) {
+func (r *reporter) forget(id vm.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.words, id)
@@ -206,7 +205,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // sent is a statement as it went out.
 type sent struct {
-	id string
+	id vm.ID
 	statement
 	provenTo int64
 	renewed  uint
@@ -221,7 +220,7 @@ func (r *reporter) send(ctx context.Context, all bool) (bool, error) {
 		return false, nil
 	}
 	for first := true; first || len(reports) > 0; first = false {
-		n := min(len(reports), MaxBatch)
+		n := min(len(reports), vm.MaxReports)
 		if err := r.limit.Wait(ctx); err != nil {
 			return true, err
 		}
@@ -241,7 +240,7 @@ func (r *reporter) send(ctx context.Context, all bool) (bool, error) {
 	return true, nil
 }
 
-func (r *reporter) report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+func (r *reporter) report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
 	if err := fault.Point("agent.reporting"); err != nil {
 		return nil, err
 	}
@@ -253,10 +252,10 @@ func (r *reporter) report(ctx context.Context, reports []*computev1.VMReport) ([
 }
 
 // batch makes the reports to send.
-func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
+func (r *reporter) batch(all bool) ([]vm.Report, []sent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var reports []*computev1.VMReport
+	var reports []vm.Report
 	var out []sent
 	for _, id := range slices.Sorted(maps.Keys(r.words)) {
 		w := r.words[id]
@@ -264,13 +263,13 @@ func (r *reporter) batch(all bool) ([]*computev1.VMReport, []sent) {
 			continue
 		}
 		s := sent{id: id, statement: w.statement, provenTo: w.provenTo, renewed: w.renewed}
-		report := &computev1.VMReport{
-			VmId: id, InstanceSeq: w.seq, ObservedGeneration: w.generation, Phase: computev1.Phase(w.phase),
+		report := vm.Report{
+			ID: id, InstanceSeq: w.seq, ObservedGeneration: w.generation, Phase: w.phase,
 			Reason: w.reason, Message: w.message, ObservedRebootSeq: w.rebootSeq,
 			SizeGeneration: w.sized,
 		}
 		if p := w.next(); p != nil {
-			report.Proof = &computev1.ProofReport{Height: p.height, Signature: p.signature}
+			report.Proof = &vm.Proof{Height: p.height, Signature: p.signature}
 			s.provenTo, s.more = p.height, p.remembered
 		}
 		reports, out = append(reports, report), append(out, s)
@@ -296,16 +295,16 @@ func (w *word) next() *proof {
 }
 
 // settle notes the chain's answers.
-func (r *reporter) settle(out []sent, results []*computev1.ReportResult) {
+func (r *reporter) settle(out []sent, results []vm.ReportResult) {
 	for i, s := range out {
-		taken := i < len(results) && results[i].GetCode() == 0
+		taken := i < len(results) && results[i].Code == 0
 		if taken {
 			r.taken.Add(1)
 		} else {
 			r.refused.Add(1)
 			message := "no answer"
 			if i < len(results) {
-				message = results[i].GetMessage()
+				message = results[i].Message
 			}
 			r.log.Info("report not taken", "vm_id", s.id, "phase", s.phase.String(), "instance_seq", s.seq, "message", message)
 		}

@@ -12,8 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 )
 
 // ledger takes reports down.
@@ -21,14 +20,14 @@ type ledger struct {
 	Chain
 
 	mu      sync.Mutex
-	batches [][]*computev1.VMReport
+	batches [][]vm.Report
 	at      []time.Time
 	fail    int // how many next batches fail
 	block   time.Duration
-	refuse  map[string]bool
+	refuse  map[vm.ID]bool
 }
 
-func (l *ledger) Report(_ context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+func (l *ledger) Report(_ context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
 	time.Sleep(l.block)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,10 +36,10 @@ func (l *ledger) Report(_ context.Context, reports []*computev1.VMReport) ([]*co
 		return nil, errors.New("no node answers")
 	}
 	l.batches, l.at = append(l.batches, reports), append(l.at, time.Now())
-	out := make([]*computev1.ReportResult, len(reports))
+	out := make([]vm.ReportResult, len(reports))
 	for i, r := range reports {
-		out[i] = &computev1.ReportResult{VmId: r.GetVmId()}
-		if l.refuse[r.GetVmId()] {
+		out[i] = vm.ReportResult{ID: r.ID}
+		if l.refuse[r.ID] {
 			out[i].Code = 7
 		}
 	}
@@ -57,14 +56,14 @@ func (l *ledger) sizes() (out []int) {
 }
 
 // seen gives what came so far, and when.
-func (l *ledger) seen() ([][]*computev1.VMReport, []time.Time) {
+func (l *ledger) seen() ([][]vm.Report, []time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.batches), slices.Clone(l.at)
 }
 
 // report runs a reporter in a bubble until the test ends.
-func report(t *testing.T, l *ledger, answered func(string, bool)) *reporter {
+func report(t *testing.T, l *ledger, answered func(vm.ID, bool)) *reporter {
 	t.Helper()
 	r := newReporter(l, 30*time.Second, 150*time.Millisecond, answered, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -80,16 +79,16 @@ func report(t *testing.T, l *ledger, answered func(string, bool)) *reporter {
 	return r
 }
 
-func silent(string, bool) {}
+func silent(vm.ID, bool) {}
 
-func running(seq uint32) statement { return statement{seq: seq, phase: corevm.Running} }
+func running(seq uint32) statement { return statement{seq: seq, phase: vm.Running} }
 
 func TestReporterGathersAndSplits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
 		r := report(t, l, silent)
 		for i := range 300 {
-			r.say(fmt.Sprint(i), running(1), nil)
+			r.say(vm.ID(fmt.Sprint(i)), running(1), nil)
 		}
 		time.Sleep(time.Second)
 		if got := fmt.Sprint(l.sizes()); got != "[0 256 44]" {
@@ -122,20 +121,20 @@ func TestReporterSaysOnce(t *testing.T) {
 			t.Errorf("batches %s", got)
 		}
 		b, _ := l.seen()
-		if b[1][0].GetProof().GetHeight() != 5 || b[2][0].GetProof() != nil {
+		if b[1][0].Proof.Height != 5 || b[2][0].Proof != nil {
 			t.Error("one proof is sent once")
 		}
 		// Newer, but made long ago: the chain would refuse it, and the report with it.
 		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(-50 * time.Second)})
 		time.Sleep(30 * time.Second)
 		b, _ = l.seen()
-		if b[3][0].GetProof() != nil {
+		if b[3][0].Proof != nil {
 			t.Error("a stale proof was sent")
 		}
 		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(29 * time.Second)})
 		time.Sleep(30 * time.Second)
 		b, _ = l.seen()
-		if b[4][0].GetProof().GetHeight() != 6 {
+		if b[4][0].Proof.Height != 6 {
 			t.Error("a new proof was not sent")
 		}
 	})
@@ -156,7 +155,7 @@ func TestReporterRenewsWhileOneIsOnItsWay(t *testing.T) {
 		if got := fmt.Sprint(l.sizes()); got != "[0 1 1]" {
 			t.Fatalf("batches %s", got)
 		}
-		if b, _ := l.seen(); b[1][0].GetProof() != nil || b[2][0].GetProof().GetHeight() != 5 {
+		if b, _ := l.seen(); b[1][0].Proof != nil || b[2][0].Proof.Height != 5 {
 			t.Errorf("told were %v and %v", b[1], b[2])
 		}
 	})
@@ -184,10 +183,10 @@ func TestReporterTriesAgain(t *testing.T) {
 
 func TestReporterAndRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &ledger{refuse: map[string]bool{"bad": true}}
+		l := &ledger{refuse: map[vm.ID]bool{"bad": true}}
 		var mu sync.Mutex
-		heard := map[string]bool{}
-		r := report(t, l, func(id string, taken bool) {
+		heard := map[vm.ID]bool{}
+		r := report(t, l, func(id vm.ID, taken bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard[id] = taken

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -18,14 +18,14 @@ func (a *Agent) refit(ctx context.Context, r record, b built, key hypervisor.Dis
 		return nil
 	}
 	if b.DiskBytes > old.DiskBytes {
-		if err := a.Driver.ResizeDisk(ctx, hypervisor.ID(r.vm.GetId()), b.DiskBytes, key); err != nil {
+		if err := a.Driver.ResizeDisk(ctx, r.vm.ID, b.DiskBytes, key); err != nil {
 			return err
 		}
 		if err := fault.Point("agent.grown"); err != nil {
 			return err
 		}
 	}
-	if err := a.State.note(r.vm.GetId(), func(l *local) { l.Built, l.DiskSeq = &b, r.diskSeq() }); err != nil {
+	if err := a.State.note(r.vm.ID, func(l *local) { l.Built, l.DiskSeq = &b, r.diskSeq() }); err != nil {
 		return err
 	}
 	return fault.Point("agent.refitted")
@@ -37,21 +37,21 @@ func (a *Agent) grow(ctx context.Context, u *unit, r record) error {
 	if r.local.Built == nil {
 		return fmt.Errorf("%w: it is not known what the machine was made from", errDisk)
 	}
-	b := r.local.Built.sized(wantedSize(r.vm))
+	b := r.local.Built.sized(r.vm.WantedSize())
 	if err := a.refit(ctx, r, b, nil); err != nil {
 		return err
 	}
 	generation := r.want().generation
-	if err := a.State.note(r.vm.GetId(), func(l *local) { l.Sized = generation }); err != nil {
+	if err := a.State.note(r.vm.ID, func(l *local) { l.Sized = generation }); err != nil {
 		return err
 	}
 	if err := fault.Point("agent.growth_noted"); err != nil {
 		return err
 	}
 	u.sized = generation
-	u.grew(a.head.Load().GetHeight())
-	a.Log.Info("disk has grown", "vm_id", r.vm.GetId(), "bytes", b.DiskBytes, "generation", generation)
-	a.say(u, r, corevm.Running, "", "")
+	u.grew(a.headHeight())
+	a.Log.Info("disk has grown", "vm_id", r.vm.ID, "bytes", b.DiskBytes, "generation", generation)
+	a.say(u, r, vm.Running, "", "")
 	return nil
 }
 
@@ -62,7 +62,7 @@ var errRebuild = errors.New("not every endpoint of the chain says that the VM is
 // says so; its disk stays in the trash for a while. What follows is a start
 // like the first one.
 func (a *Agent) rebuild(ctx context.Context, u *unit, r record) error {
-	id := r.vm.GetId()
+	id := r.vm.ID
 	all, err := a.Chain.Everywhere(ctx, id)
 	if err != nil {
 		return fmt.Errorf("rebuild VM %s: %w", id, err)
@@ -71,13 +71,13 @@ func (a *Agent) rebuild(ctx context.Context, u *unit, r record) error {
 		return fmt.Errorf("rebuild VM %s: %w", id, errRebuild)
 	}
 	for _, v := range all {
-		if v == nil || v.GetStatus().GetRebuildInstance() < r.want().rebuilt {
+		if v.ID == "" || v.Status.RebuildInstance < r.want().rebuilt {
 			return fmt.Errorf("rebuild VM %s: %w", id, errRebuild)
 		}
 	}
 	if err := fault.Point("agent.rebuilding"); err != nil {
 		return err
 	}
-	a.Log.Info("VM is rebuilt", "vm_id", id, "image", r.vm.GetSpec().GetImage(), "instance_seq", r.want().seq)
+	a.Log.Info("VM is rebuilt", "vm_id", id, "image", r.vm.Spec.Image, "instance_seq", r.want().seq)
 	return a.dismantle(ctx, u, id)
 }

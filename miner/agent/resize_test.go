@@ -10,27 +10,22 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // sizes that a VM is given after its first.
-func (w *world) size(vcpus uint32, memoryMiB, diskGiB uint64) *computev1.Size {
+func (w *world) size(vcpus uint32, memoryMiB, diskGiB uint64) plan.Size {
 	w.t.Helper()
-	s, ok := proto.Clone(w.chain.Size).(*computev1.Size)
-	if !ok {
-		w.t.Fatal("clone changed the type")
-	}
-	s.Vcpus, s.MemoryMib, s.DiskGib = vcpus, memoryMiB, diskGiB
+	s := w.chain.Size
+	s.VCPUs, s.MemoryMiB, s.DiskGiB = vcpus, memoryMiB, diskGiB
 	return s
 }
 
-func (w *world) resize(id string, to *computev1.Size, restart bool) {
+func (w *world) resize(id vm.ID, to plan.Size, restart bool) {
 	w.t.Helper()
 	if err := w.chain.Resize(id, to, restart); err != nil {
 		w.t.Fatal(err)
@@ -38,18 +33,18 @@ func (w *world) resize(id string, to *computev1.Size, restart bool) {
 }
 
 // has tells whether the machine runs in a size, and the chain has taken that.
-func (w *world) has(id string, s *computev1.Size) bool {
+func (w *world) has(id vm.ID, s plan.Size) bool {
 	w.t.Helper()
 	v := w.chain.Get(id)
-	if !w.runs(id) || v.GetResize() != nil || !proto.Equal(v.GetSize(), s) {
+	if !w.runs(id) || v.Resize != nil || v.Size != s {
 		return false
 	}
-	disk, err := w.driver.DiskBytes(hypervisor.ID(id))
+	disk, err := w.driver.DiskBytes(id)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	stats, err := w.driver.Stats(w.t.Context(), hypervisor.ID(id))
-	return err == nil && disk == s.GetDiskGib()<<30 && stats.MemoryBytes == s.GetMemoryMib()<<20
+	stats, err := w.driver.Stats(w.t.Context(), id)
+	return err == nil && disk == s.DiskGiB<<30 && stats.MemoryBytes == s.MemoryMiB<<20
 }
 
 func TestResize(t *testing.T) {
@@ -76,7 +71,7 @@ func TestResize(t *testing.T) {
 	if got := w.inspect(id).PID; got == pid {
 		t.Error("more memory without a restart")
 	}
-	if w.chain.Saw(id, "provisioning "+corevm.ReasonHostProcessDied) || w.chain.Saw(id, "stopped "+corevm.ReasonGuestShutdown) {
+	if w.chain.Saw(id, "provisioning "+vm.ReasonHostProcessDied) || w.chain.Saw(id, "stopped "+vm.ReasonGuestShutdown) {
 		t.Error("the restart was taken for something else")
 	}
 	pid = w.inspect(id).PID
@@ -87,15 +82,15 @@ func TestResize(t *testing.T) {
 	}
 
 	// What is off takes its size with its next start.
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
 	smaller := w.size(1, 1024, 50)
 	w.resize(id, smaller, false)
 	time.Sleep(100 * time.Millisecond)
-	if s := w.inspect(id).State; s.Alive() || w.chain.Get(id).GetResize() == nil {
+	if s := w.inspect(id).State; s.Alive() || w.chain.Get(id).Resize == nil {
 		t.Errorf("a stopped machine is %s", s)
 	}
-	w.order(id, corevm.Start)
+	w.order(id, vm.Start)
 	w.until("a smaller machine", func() bool { return w.has(id, smaller) })
 }
 
@@ -130,7 +125,7 @@ type counted struct {
 	n, wrong int
 }
 
-func (c *counted) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
+func (c *counted) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	if err := c.Driver.Start(ctx, id, key); err != nil {
 		return err
 	}
@@ -162,32 +157,32 @@ func TestRebuild(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.order(id, corevm.Rebuild)
+	w.order(id, vm.Rebuild)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
 	// The old disk is in the trash, and the new one opens with the new instance's key.
-	if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(id)); err == nil {
+	if err := w.driver.RestoreDisk(t.Context(), id); err == nil {
 		t.Error("there is no new disk")
 	}
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 1 {
 		t.Errorf("%d disks in the trash, %v", n, err)
 	}
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	w.order(id, corevm.Start)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	w.order(id, vm.Start)
 	w.until("running again", func() bool { return w.runs(id) })
 
 	// A guest that hangs is not waited for, and what is off is rebuilt too.
-	w.driver.SetIgnoreACPI(hypervisor.ID(id), true)
-	w.order(id, corevm.Reboot)
-	w.order(id, corevm.Rebuild)
+	w.driver.SetIgnoreACPI(id, true)
+	w.order(id, vm.Reboot)
+	w.order(id, vm.Rebuild)
 	w.until("running as the third", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 3 })
-	w.driver.SetIgnoreACPI(hypervisor.ID(id), false)
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	w.order(id, corevm.Rebuild)
+	w.driver.SetIgnoreACPI(id, false)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	w.order(id, vm.Rebuild)
 	w.until("running as the fourth", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 4 })
-	w.order(id, corevm.Terminate)
-	w.untilPhase(id, corevm.Terminated)
+	w.order(id, vm.Terminate)
+	w.untilPhase(id, vm.Terminated)
 	w.wantNone("terminated", w.leftovers(id))
 }
 
@@ -199,7 +194,7 @@ func TestRebuildNeedsEveryEndpoint(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	w.chain.Dissent(id)
-	w.order(id, corevm.Rebuild)
+	w.order(id, vm.Rebuild)
 	time.Sleep(300 * time.Millisecond)
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).InstanceSeq != 1 {
 		t.Fatalf("given up on the word of one endpoint: %d disks in the trash, %+v, %v", n, w.inspect(id), err)
@@ -222,7 +217,7 @@ func TestOldStoreAfterRebuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.startAgent()
-	w.order(id, corevm.Rebuild)
+	w.order(id, vm.Rebuild)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
 	if _, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -232,7 +227,7 @@ func TestOldStoreAfterRebuild(t *testing.T) {
 	if err := errors.Join(w.db.Close(), os.WriteFile(path, old, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if w.db, err = store.Open(path); err != nil {
+	if w.db, err = store.Open(path, migrations()...); err != nil {
 		t.Fatal(err)
 	}
 	w.startAgent()
@@ -242,9 +237,9 @@ func TestOldStoreAfterRebuild(t *testing.T) {
 		t.Fatalf("%d disks in the trash, %+v, %v", n, w.inspect(id), err)
 	}
 	// It opens with the key of the instance that made it.
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	w.order(id, corevm.Start)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	w.order(id, vm.Start)
 	w.until("running again", func() bool { return w.runs(id) })
 }
 
@@ -258,10 +253,10 @@ func reshape(w *world) {
 	w.until("a larger disk", func() bool { return w.has(id, disk) })
 	w.resize(id, larger, true)
 	w.until("a larger machine", func() bool { return w.has(id, larger) })
-	w.order(id, corevm.Rebuild)
+	w.order(id, vm.Rebuild)
 	w.until("rebuilt", func() bool { return w.has(id, larger) && w.inspect(id).InstanceSeq == 2 })
-	w.order(id, corevm.Terminate)
-	w.untilPhase(id, corevm.Terminated)
+	w.order(id, vm.Terminate)
+	w.untilPhase(id, vm.Terminated)
 	w.until("nothing is left", func() bool { return len(w.leftovers(id)) == 0 })
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 )
 
 // errNoRoom: this miner was given more VMs than it registered room for.
@@ -26,16 +27,16 @@ func (a *Agent) admit(r record, b built) error {
 	if err != nil {
 		return err
 	}
-	id, wanted := r.vm.GetId(), b.demand()
+	id, wanted := r.vm.ID, b.demand()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var taken node.Usage
 	for _, other := range records {
-		demand, held := a.admitted[other.vm.GetId()]
+		demand, held := a.admitted[other.vm.ID]
 		if other.local.Built != nil {
 			demand, held = other.local.Built.demand(), true
 		}
-		if !held || other.vm.GetId() == id {
+		if !held || other.vm.ID == id {
 			continue
 		}
 		if taken, err = taken.Add(demand); err != nil {
@@ -53,7 +54,7 @@ func (a *Agent) admit(r record, b built) error {
 }
 
 // discharge gives back what admit held; a disk holds it by itself.
-func (a *Agent) discharge(id string) {
+func (a *Agent) discharge(id vm.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.admitted, id)

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/hippius/compute/core/node"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 )
 
@@ -19,8 +19,8 @@ func TestNoRoom(t *testing.T) {
 	offer.Store(&node.Capacity{Cores: 4, MemoryMiB: 5 << 10, DiskGiB: 100}) // a spark takes 2 GiB
 	w.config.Offer = func() (node.Capacity, bool) { return *offer.Load(), true }
 	w.startAgent()
-	ids := []string{w.newVM(), w.newVM(), w.newVM()}
-	count := func(ok func(id string) bool) (n int) {
+	ids := []vm.ID{w.newVM(), w.newVM(), w.newVM()}
+	count := func(ok func(id vm.ID) bool) (n int) {
 		for _, id := range ids {
 			if ok(id) {
 				n++
@@ -28,15 +28,15 @@ func TestNoRoom(t *testing.T) {
 		}
 		return n
 	}
-	refused := func(id string) bool { return w.chain.Saw(id, "failed "+agent.ReasonNoRoom) }
+	refused := func(id vm.ID) bool { return w.chain.Saw(id, "failed "+agent.ReasonNoRoom) }
 	w.until("two run and one is refused", func() bool { return count(w.runs) == 2 && count(refused) == 1 })
-	var stays string
+	var stays vm.ID
 	for _, id := range ids {
 		if !refused(id) {
 			stays = id
 			continue
 		}
-		if said := w.chain.Get(id).GetStatus().GetMessage(); !strings.Contains(said, "1024 MiB") {
+		if said := w.chain.Get(id).Status.Message; !strings.Contains(said, "1024 MiB") {
 			t.Errorf("the refusal does not say what is left: %q", said)
 		}
 		w.until("nothing of it here", func() bool { return w.inspect(id).State == "absent" })
@@ -44,15 +44,15 @@ func TestNoRoom(t *testing.T) {
 
 	// Less on offer turns out nobody who is here, not even through a stop.
 	offer.Store(&node.Capacity{Cores: 4, MemoryMiB: 1 << 10, DiskGiB: 100})
-	w.order(stays, corevm.Stop)
-	w.untilPhase(stays, corevm.Stopped)
-	w.order(stays, corevm.Start)
+	w.order(stays, vm.Stop)
+	w.untilPhase(stays, vm.Stopped)
+	w.order(stays, vm.Start)
 	w.until("it runs again", func() bool { return w.runs(stays) })
 
 	// What goes makes room.
 	offer.Store(&node.Capacity{Cores: 4, MemoryMiB: 5 << 10, DiskGiB: 100})
-	w.order(stays, corevm.Terminate)
-	w.untilPhase(stays, corevm.Terminated)
+	w.order(stays, vm.Terminate)
+	w.untilPhase(stays, vm.Terminated)
 	next := w.newVM()
 	w.until("the next one runs", func() bool { return w.runs(next) })
 }

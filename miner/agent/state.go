@@ -1,12 +1,13 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 )
 
@@ -14,7 +15,7 @@ import (
 // with the height up to which it was told, and what this machine did for them.
 type State struct {
 	db       *store.DB
-	vms      store.Blobs
+	vms      store.Bucket[vm.VM]
 	released store.Bucket[bool]
 	cursor   store.Bucket[int64]
 	local    store.Bucket[local]
@@ -47,7 +48,7 @@ type local struct {
 
 // record is a VM with all that is known of it.
 type record struct {
-	vm       *computev1.VM
+	vm       vm.VM
 	released bool
 	local    local
 }
@@ -56,23 +57,23 @@ const cursorKey = "height"
 
 // hasData tells whether the VM was ever up, as far as the chain or this machine
 // knows: its disk is never given up for a trouble.
-func (r record) hasData() bool { return r.vm.GetStatus().GetHasData() || r.local.Ran }
+func (r record) hasData() bool { return r.vm.Status.HasData || r.local.Ran }
 
 // outdated tells whether what is remembered of the disk is from before a
 // rebuild: this store is an older copy, if the machine itself is not older.
 func (r record) outdated() bool {
-	return r.local.DiskSeq < r.vm.GetStatus().GetRebuildInstance()
+	return r.local.DiskSeq < r.vm.Status.RebuildInstance
 }
 
 // diskSeq is the instance whose key opens the disk, which is there.
 func (r record) diskSeq() uint32 {
-	return max(r.local.DiskSeq, r.vm.GetStatus().GetRebuildInstance())
+	return max(r.local.DiskSeq, r.vm.Status.RebuildInstance)
 }
 
 // NewState keeps the agent's state in db, in buckets of its own.
 func NewState(db *store.DB) *State {
 	return &State{
-		db: db, vms: store.NewBlobs("agent_vms"), released: store.NewBucket[bool]("agent_released"),
+		db: db, vms: store.NewBucket[vm.VM]("agent_vms"), released: store.NewBucket[bool]("agent_released"),
 		cursor: store.NewBucket[int64]("agent_cursor"), local: store.NewBucket[local]("agent_local"),
 		proofs: store.NewBucket[noted]("agent_proofs"),
 	}
@@ -92,29 +93,24 @@ func (s *State) Cursor() (int64, error) {
 }
 
 // apply stores changes and cursor together and returns the ids concerned.
-func (s *State) apply(c Changes) ([]string, error) {
-	touched := map[string]bool{}
+func (s *State) apply(c Changes) ([]vm.ID, error) {
+	touched := map[vm.ID]bool{}
 	err := s.db.Update(func(tx *store.Tx) error {
 		for _, id := range c.Released {
-			if s.vms.Get(tx, id) == nil {
+			if _, known, err := s.vms.Get(tx, string(id)); err != nil {
+				return err
+			} else if !known {
 				continue // long gone
 			}
 			touched[id] = true
-			if err := s.released.Put(tx, id, true); err != nil {
+			if err := s.released.Put(tx, string(id), true); err != nil {
 				return err
 			}
 		}
-		listed := map[string]bool{}
+		listed := map[vm.ID]bool{}
 		for _, v := range c.VMs {
-			raw, err := proto.Marshal(v)
-			if err != nil {
-				return fmt.Errorf("encode VM %s: %w", v.GetId(), err)
-			}
-			listed[v.GetId()], touched[v.GetId()] = true, true
-			if err := s.vms.Put(tx, v.GetId(), raw); err != nil {
-				return err
-			}
-			if err := s.released.Delete(tx, v.GetId()); err != nil {
+			listed[v.ID], touched[v.ID] = true, true
+			if err := errors.Join(s.vms.Put(tx, string(v.ID), v), s.released.Delete(tx, string(v.ID))); err != nil {
 				return err
 			}
 		}
@@ -128,41 +124,27 @@ func (s *State) apply(c Changes) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store changes up to height %d: %w", c.Height, err)
 	}
-	ids := make([]string, 0, len(touched))
-	for id := range touched {
-		ids = append(ids, id)
-	}
-	return ids, nil
+	return slices.Collect(maps.Keys(touched)), nil
 }
 
 // releaseOthers marks what a full listing does not name.
-func (s *State) releaseOthers(tx *store.Tx, listed, touched map[string]bool) error {
-	return s.vms.Each(tx, "", func(id string, _ []byte) error {
-		if listed[id] {
+func (s *State) releaseOthers(tx *store.Tx, listed, touched map[vm.ID]bool) error {
+	return s.vms.Each(tx, "", func(id string, _ vm.VM) error {
+		if listed[vm.ID(id)] {
 			return nil
 		}
-		touched[id] = true
+		touched[vm.ID(id)] = true
 		return s.released.Put(tx, id, true)
 	})
 }
 
 // get reads one VM; ok is false for one the chain never gave to this miner.
-func (s *State) get(id string) (r record, ok bool, err error) {
-	err = s.db.View(func(tx *store.Tx) error {
-		raw := s.vms.Get(tx, id)
-		if raw == nil {
-			return nil
-		}
-		r, ok = record{vm: &computev1.VM{}}, true
-		if err := proto.Unmarshal(raw, r.vm); err != nil {
+func (s *State) get(id vm.ID) (r record, ok bool, err error) {
+	err = s.db.View(func(tx *store.Tx) (err error) {
+		if r.vm, ok, err = s.vms.Get(tx, string(id)); err != nil || !ok {
 			return err
 		}
-		var err error
-		if r.released, _, err = s.released.Get(tx, id); err != nil {
-			return err
-		}
-		r.local, _, err = s.local.Get(tx, id)
-		return err
+		return s.complete(tx, &r)
 	})
 	if err != nil {
 		return record{}, false, fmt.Errorf("read VM %s: %w", id, err)
@@ -170,35 +152,35 @@ func (s *State) get(id string) (r record, ok bool, err error) {
 	return r, ok, nil
 }
 
+// complete a record of which the VM is known.
+func (s *State) complete(tx *store.Tx, r *record) (err error) {
+	if r.released, _, err = s.released.Get(tx, string(r.vm.ID)); err != nil {
+		return err
+	}
+	r.local, _, err = s.local.Get(tx, string(r.vm.ID))
+	return err
+}
+
 // all reads every VM.
-func (s *State) all() ([]record, error) {
-	var ids []string
-	err := s.db.View(func(tx *store.Tx) error {
-		return s.vms.Each(tx, "", func(id string, _ []byte) error {
-			ids = append(ids, id)
-			return nil
+func (s *State) all() (records []record, err error) {
+	err = s.db.View(func(tx *store.Tx) error {
+		return s.vms.Each(tx, "", func(_ string, v vm.VM) error {
+			r := record{vm: v}
+			err := s.complete(tx, &r)
+			records = append(records, r)
+			return err
 		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list VMs: %w", err)
 	}
-	records := make([]record, 0, len(ids))
-	for _, id := range ids {
-		r, ok, err := s.get(id)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			records = append(records, r)
-		}
-	}
 	return records, nil
 }
 
 // note changes what is remembered of this machine's doings for a VM.
-func (s *State) note(id string, change func(l *local)) error {
+func (s *State) note(id vm.ID, change func(l *local)) error {
 	err := s.db.Update(func(tx *store.Tx) error {
-		l, known, err := s.local.Get(tx, id)
+		l, known, err := s.local.Get(tx, string(id))
 		if err != nil {
 			return err
 		}
@@ -206,7 +188,7 @@ func (s *State) note(id string, change func(l *local)) error {
 		if !known && l == (local{}) {
 			return nil // nothing to remember of a VM that may be unknown
 		}
-		return s.local.Put(tx, id, l)
+		return s.local.Put(tx, string(id), l)
 	})
 	if err != nil {
 		return fmt.Errorf("note on VM %s: %w", id, err)
@@ -215,18 +197,10 @@ func (s *State) note(id string, change func(l *local)) error {
 }
 
 // forget a VM of which nothing is left here.
-func (s *State) forget(id string) error {
+func (s *State) forget(id vm.ID) error {
+	key := string(id)
 	err := s.db.Update(func(tx *store.Tx) error {
-		if err := s.vms.Delete(tx, id); err != nil {
-			return err
-		}
-		if err := s.released.Delete(tx, id); err != nil {
-			return err
-		}
-		if err := s.proofs.Delete(tx, id); err != nil {
-			return err
-		}
-		return s.local.Delete(tx, id)
+		return errors.Join(s.vms.Delete(tx, key), s.released.Delete(tx, key), s.proofs.Delete(tx, key), s.local.Delete(tx, key))
 	})
 	if err != nil {
 		return fmt.Errorf("forget VM %s: %w", id, err)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -16,7 +16,7 @@ import (
 const awaitPoll = 5 * time.Second
 
 // reconcile takes the next step for one VM.
-func (a *Agent) reconcile(ctx context.Context, id string) (time.Duration, error) {
+func (a *Agent) reconcile(ctx context.Context, id vm.ID) (time.Duration, error) {
 	r, ok, err := a.State.get(id)
 	if err != nil || !ok {
 		return 0, err // a machine the chain never gave us is left alone
@@ -40,13 +40,13 @@ func (a *Agent) reconcile(ctx context.Context, id string) (time.Duration, error)
 }
 
 func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
-	id := r.vm.GetId()
+	id := r.vm.ID
 	u := a.unit(id)
-	info, err := a.Driver.Inspect(ctx, hypervisor.ID(id))
+	info, err := a.Driver.Inspect(ctx, id)
 	if err != nil {
 		return 0, a.hinder(ctx, u, r, err)
 	}
-	if info.State.Alive() && info.InstanceSeq == r.vm.GetStatus().GetInstanceSeq() && r.want().aim() == aimUp {
+	if info.State.Alive() && info.InstanceSeq == r.vm.Status.InstanceSeq && r.want().aim() == aimUp {
 		a.adopt(ctx, u, r, info)
 	}
 	if !info.State.Alive() {
@@ -101,7 +101,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info hypervi
 	case reboot:
 		return time.Millisecond, a.reboot(ctx, u, r)
 	case restart:
-		a.Log.Info("machine is restarted into another size", "vm_id", r.vm.GetId(), "generation", r.vm.GetResize().GetGeneration())
+		a.Log.Info("machine is restarted into another size", "vm_id", r.vm.ID, "generation", r.vm.Resize.Generation)
 		return time.Millisecond, a.shutDown(ctx, u, r)
 	case grow:
 		return 0, a.grow(ctx, u, r)
@@ -113,7 +113,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info hypervi
 		reason, message := a.howDown(r, info)
 		return 0, a.stopped(ctx, u, r, reason, message)
 	case sayGuestStopped:
-		return 0, a.stopped(ctx, u, r, corevm.ReasonGuestShutdown, "the guest shut itself down")
+		return 0, a.stopped(ctx, u, r, vm.ReasonGuestShutdown, "the guest shut itself down")
 	case rest:
 		return 0, a.rest(ctx, u, r)
 	case destroy:
@@ -127,7 +127,7 @@ func (a *Agent) act(ctx context.Context, s step, u *unit, r record, info hypervi
 // is noted here before the chain can say so.
 func (a *Agent) up(u *unit, r record) error {
 	if !r.hasData() {
-		if err := a.State.note(r.vm.GetId(), func(l *local) { l.Ran = true }); err != nil {
+		if err := a.State.note(r.vm.ID, func(l *local) { l.Ran = true }); err != nil {
 			return err
 		}
 		if err := fault.Point("agent.run_noted"); err != nil {
@@ -135,27 +135,27 @@ func (a *Agent) up(u *unit, r record) error {
 		}
 	}
 	u.troubleSince = time.Time{}
-	a.say(u, r, corevm.Running, "", "")
+	a.say(u, r, vm.Running, "", "")
 	return nil
 }
 
 // say states a VM's phase to the chain, with proofs if it is up.
-func (a *Agent) say(u *unit, r record, phase corevm.Phase, reason, message string) {
+func (a *Agent) say(u *unit, r record, phase vm.Phase, reason, message string) {
 	w := r.want()
 	s := statement{
 		seq: w.seq, generation: w.generation, phase: phase, reason: reason, message: message,
-		rebootSeq: min(max(r.local.Rebooted, r.vm.GetStatus().GetObservedRebootSeq()), w.rebootSeq),
+		rebootSeq: min(max(r.local.Rebooted, r.vm.Status.ObservedRebootSeq), w.rebootSeq),
 		sized:     min(u.sized, w.generation),
 	}
 	var proofs func(after int64) *proof
-	if phase == corevm.Running {
-		proofs = func(after int64) *proof { return u.nextProof(r.vm.GetStatus(), after) }
-		if size := r.vm.GetResize(); size != nil && s.sized >= size.GetGeneration() {
+	if phase == vm.Running {
+		proofs = func(after int64) *proof { return u.nextProof(r.vm.Status, after) }
+		if size := r.vm.Resize; size != nil && s.sized >= size.Generation {
 			// Its price is charged from this proof on: none from before will do.
 			proofs = func(int64) *proof { return u.sizeProof() }
 		}
 	}
-	a.reporter.say(r.vm.GetId(), s, proofs)
+	a.reporter.say(r.vm.ID, s, proofs)
 }
 
 // hinder is what becomes of an error: it is reported with the phase the VM is
@@ -178,12 +178,12 @@ func (a *Agent) hinder(ctx context.Context, u *unit, r record, err error) error 
 		}
 		a.say(u, r, a.phaseNow(r), t.reason, t.message)
 	case aimDown:
-		if w.phase == corevm.Stopping {
-			a.say(u, r, corevm.Stopping, t.reason, t.message)
+		if w.phase == vm.Stopping {
+			a.say(u, r, vm.Stopping, t.reason, t.message)
 		}
 	case aimGone:
-		if w.phase == corevm.Terminating && !w.released {
-			a.say(u, r, corevm.Failed, t.reason, t.message) // it stays Terminating, and says why
+		if w.phase == vm.Terminating && !w.released {
+			a.say(u, r, vm.Failed, t.reason, t.message) // it stays Terminating, and says why
 		}
 	case aimNone:
 	}
@@ -192,11 +192,11 @@ func (a *Agent) hinder(ctx context.Context, u *unit, r record, err error) error 
 
 // phaseNow is the phase that a trouble is told with: what was last said, as the
 // chain may not have answered yet, and a trouble alone is no step back.
-func (a *Agent) phaseNow(r record) corevm.Phase {
+func (a *Agent) phaseNow(r record) vm.Phase {
 	w := r.want()
-	if last, ok := a.reporter.said(r.vm.GetId()); ok && last.seq == w.seq && last.generation == w.generation {
+	if last, ok := a.reporter.said(r.vm.ID); ok && last.seq == w.seq && last.generation == w.generation {
 		switch last.phase { //nolint:exhaustive // the others lead elsewhere
-		case corevm.Provisioning, corevm.Running, corevm.Rebooting:
+		case vm.Provisioning, vm.Running, vm.Rebooting:
 			return last.phase
 		}
 	}
@@ -204,23 +204,23 @@ func (a *Agent) phaseNow(r record) corevm.Phase {
 }
 
 // upPhase is the phase to report with a trouble on the way up.
-func upPhase(p corevm.Phase) corevm.Phase {
-	if p == corevm.Assigned {
-		return corevm.Provisioning
+func upPhase(p vm.Phase) vm.Phase {
+	if p == vm.Assigned {
+		return vm.Provisioning
 	}
-	if p == corevm.Lost {
-		return corevm.Running
+	if p == vm.Lost {
+		return vm.Running
 	}
 	return p
 }
 
 // fail gives a VM without data back: all of it is removed here, then said.
 func (a *Agent) fail(ctx context.Context, u *unit, r record, t trouble) error {
-	if err := a.dismantle(ctx, u, r.vm.GetId()); err != nil {
+	if err := a.dismantle(ctx, u, r.vm.ID); err != nil {
 		return errors.Join(errors.New(t.message), err)
 	}
-	a.Log.Warn("VM failed here", "vm_id", r.vm.GetId(), "reason", t.reason, "message", t.message)
-	a.say(u, r, corevm.Failed, t.reason, t.message)
+	a.Log.Warn("VM failed here", "vm_id", r.vm.ID, "reason", t.reason, "message", t.message)
+	a.say(u, r, vm.Failed, t.reason, t.message)
 	u.given = attempt{r.want().seq, r.want().generation}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
@@ -32,9 +33,9 @@ func (a *Agent) tidy(ctx context.Context) {
 		a.Log.Error("tidy", "error", err)
 		return
 	}
-	known, images := map[string]bool{}, map[string]bool{}
+	known, images := map[vm.ID]bool{}, map[string]bool{}
 	for _, r := range records {
-		known[r.vm.GetId()] = true
+		known[r.vm.ID] = true
 		if r.local.Built != nil {
 			images[r.local.Built.Image] = true
 		}
@@ -65,22 +66,22 @@ func (a *Agent) tidy(ctx context.Context) {
 // moment is now, for what is to be kept for a while: the chain's time if this host's clock is ahead of it.
 func (a *Agent) moment() time.Time {
 	now := time.Now()
-	if at := a.head.Load().GetTime(); at > 0 && now.Unix() > at {
-		return time.Unix(at, 0)
+	if h := a.head.Load(); h != nil && h.Time > 0 && now.Unix() > h.Time {
+		return time.Unix(h.Time, 0)
 	}
 	return now
 }
 
 // tidyMachines removes machines which are not in the store and which every
 // endpoint of the chain says are not ours. Others it leaves alone.
-func (a *Agent) tidyMachines(ctx context.Context, known map[string]bool) {
+func (a *Agent) tidyMachines(ctx context.Context, known map[vm.ID]bool) {
 	machines, err := a.Driver.List(ctx)
 	if err != nil {
 		a.Log.Warn("list machines", "error", err)
 		return
 	}
 	for _, m := range machines {
-		id := string(m.ID)
+		id := m.ID
 		if known[id] {
 			continue
 		}
@@ -104,7 +105,7 @@ func (a *Agent) tidyMachines(ctx context.Context, known map[string]bool) {
 }
 
 // tidySeeds removes seeds of VMs nobody knows: they hold secrets.
-func (a *Agent) tidySeeds(ctx context.Context, known map[string]bool) {
+func (a *Agent) tidySeeds(ctx context.Context, known map[vm.ID]bool) {
 	seeds, err := a.Seeds.List()
 	if err != nil {
 		a.Log.Warn("list seeds", "error", err)
@@ -115,7 +116,7 @@ func (a *Agent) tidySeeds(ctx context.Context, known map[string]bool) {
 			continue
 		}
 		// A machine that is left alone keeps its seed.
-		if info, err := a.Driver.Inspect(ctx, hypervisor.ID(id)); err != nil || info.State != hypervisor.StateAbsent {
+		if info, err := a.Driver.Inspect(ctx, id); err != nil || info.State != hypervisor.StateAbsent {
 			continue
 		}
 		if err := a.Seeds.Remove(id); err != nil {
@@ -138,7 +139,7 @@ func (a *Agent) keepMeshes(ctx context.Context) error {
 		owners := map[string]bool{}
 		for _, r := range records {
 			if r.want().aim() == aimUp {
-				owners[r.vm.GetOwner()] = true
+				owners[r.vm.Owner] = true
 			}
 		}
 		a.lookAtMeshes(ctx, owners)

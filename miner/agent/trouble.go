@@ -6,8 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	corevm "github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/secrets"
@@ -109,7 +109,7 @@ func sentence(err error) string {
 			return r
 		}
 	}, err.Error())
-	for len(s) > corevm.MaxMessageLen {
+	for len(s) > vm.MaxMessageLen {
 		_, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]
 	}

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/secrets"
@@ -26,13 +25,13 @@ func TestGivenBack(t *testing.T) {
 		says   string
 	}{
 		"wrong image": {func(w *world) {
-			path := strings.TrimPrefix(w.catalogue.images[0].GetUrls()[0], "file://")
+			path := strings.TrimPrefix(w.catalogue.images[0].URLs[0], "file://")
 			if err := os.WriteFile(path, []byte("another image"), 0o600); err != nil {
 				w.t.Fatal(err)
 			}
 		}, agent.ReasonImageChecksum, "want "},
 		"no image": {func(w *world) {
-			w.catalogue.images[0].Urls = []string{"file:///nowhere"}
+			w.catalogue.images[0].URLs = []string{"file:///nowhere"}
 			w.config.GiveUp = 100 * time.Millisecond
 		}, agent.ReasonImageUnavailable, "nowhere"},
 		"no space for the disk":  {func(w *world) { w.driver.SetNoSpace(true) }, agent.ReasonNoSpace, "space"},
@@ -59,8 +58,8 @@ func TestGivenBack(t *testing.T) {
 			w.startAgent()
 			id := w.newVM()
 			w.until("failed", func() bool { return w.chain.Saw(id, "failed "+c.reason) })
-			if s := w.chain.Get(id).GetStatus(); !strings.Contains(s.GetMessage(), c.says) {
-				t.Errorf("message %q does not say %q", s.GetMessage(), c.says)
+			if s := w.chain.Get(id).Status; !strings.Contains(s.Message, c.says) {
+				t.Errorf("message %q does not say %q", s.Message, c.says)
 			}
 			w.until("forgotten", func() bool {
 				known, err := agent.NewState(w.db).Cursor()
@@ -76,41 +75,41 @@ func TestGivenBack(t *testing.T) {
 func TestWaitedOut(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		spoil, mend func(w *world, id hypervisor.ID)
+		spoil, mend func(w *world, id vm.ID)
 		reason      string
 	}{
 		"keepers away": {
-			func(w *world, _ hypervisor.ID) { w.keepers.set(errors.New("keeper val-1: connection refused")) },
-			func(w *world, _ hypervisor.ID) { w.keepers.set(nil) }, agent.ReasonSecrets,
+			func(w *world, _ vm.ID) { w.keepers.set(errors.New("keeper val-1: connection refused")) },
+			func(w *world, _ vm.ID) { w.keepers.set(nil) }, agent.ReasonSecrets,
 		},
 		"hypervisor down": {
-			func(w *world, _ hypervisor.ID) { w.driver.SetHypervisorDown(true) },
-			func(w *world, _ hypervisor.ID) { w.driver.SetHypervisorDown(false) }, agent.ReasonHypervisorDown,
+			func(w *world, _ vm.ID) { w.driver.SetHypervisorDown(true) },
+			func(w *world, _ vm.ID) { w.driver.SetHypervisorDown(false) }, agent.ReasonHypervisorDown,
 		},
 		"catalogue away": {
-			func(w *world, _ hypervisor.ID) { w.catalogue.set(errors.New("no node answers")) },
-			func(w *world, _ hypervisor.ID) { w.catalogue.set(nil) }, agent.ReasonCatalogue,
+			func(w *world, _ vm.ID) { w.catalogue.set(errors.New("no node answers")) },
+			func(w *world, _ vm.ID) { w.catalogue.set(nil) }, agent.ReasonCatalogue,
 		},
 		"start fails": {
-			func(w *world, id hypervisor.ID) { w.driver.FailStarts(id, 1000) },
-			func(w *world, id hypervisor.ID) { w.driver.FailStarts(id, 0) }, agent.ReasonStartFailed,
+			func(w *world, id vm.ID) { w.driver.FailStarts(id, 1000) },
+			func(w *world, id vm.ID) { w.driver.FailStarts(id, 0) }, agent.ReasonStartFailed,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			id := w.newVM()
-			c.spoil(w, hypervisor.ID(id))
+			c.spoil(w, id)
 			w.startAgent()
 			w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+c.reason) })
 			time.Sleep(100 * time.Millisecond)
-			if p := w.chain.Phase(id); p != corevm.Provisioning {
+			if p := w.chain.Phase(id); p != vm.Provisioning {
 				t.Errorf("phase %s was lost to it", p)
 			}
 			w.until("nothing is left lying meanwhile", func() bool { return len(w.runtime(id)) == 0 })
-			c.mend(w, hypervisor.ID(id))
+			c.mend(w, id)
 			w.until("running", func() bool { return w.runs(id) })
-			w.until("told that it is over", func() bool { return w.chain.Get(id).GetStatus().GetReason() == "" })
+			w.until("told that it is over", func() bool { return w.chain.Get(id).Status.Reason == "" })
 		})
 	}
 }
@@ -123,13 +122,13 @@ func TestDataStays(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
 	w.driver.SetNoSpace(true)
-	w.order(id, corevm.Start)
+	w.order(id, vm.Start)
 	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonNoSpace) })
 	time.Sleep(200 * time.Millisecond)
-	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || !has {
 		t.Fatal("its disk is gone")
 	}
 	w.deafMute.Store(true)
@@ -147,17 +146,17 @@ func TestNeverBlank(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.order(id, corevm.Stop)
-	w.untilPhase(id, corevm.Stopped)
-	if err := w.driver.TrashDisk(t.Context(), hypervisor.ID(id)); err != nil {
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	if err := w.driver.TrashDisk(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	w.order(id, corevm.Start)
+	w.order(id, vm.Start)
 	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonDiskMissing) })
-	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || has {
+	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || has {
 		t.Errorf("it has a disk again: %v, %v", has, err)
 	}
-	if err := w.driver.RestoreDisk(t.Context(), hypervisor.ID(id)); err != nil {
+	if err := w.driver.RestoreDisk(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	w.until("running", func() bool { return w.runs(id) })
@@ -173,10 +172,10 @@ func TestHypervisorDownWhileRunning(t *testing.T) {
 	w.until("told", func() bool { return w.chain.Saw(id, "running "+agent.ReasonHypervisorDown) })
 	proofs := w.chain.Proven(id)
 	w.until("the guest still proves itself", func() bool { return w.chain.Proven(id) > proofs+2 })
-	w.order(id, corevm.Stop)
+	w.order(id, vm.Stop)
 	w.until("told", func() bool { return w.chain.Saw(id, "stopping "+agent.ReasonHypervisorDown) })
 	w.driver.SetHypervisorDown(false)
-	w.untilPhase(id, corevm.Stopped)
+	w.untilPhase(id, vm.Stopped)
 }
 
 // hardOfHearing never takes the news that a VM runs.
@@ -185,9 +184,9 @@ type hardOfHearing struct {
 	told chan struct{}
 }
 
-func (c hardOfHearing) Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+func (c hardOfHearing) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
 	for _, r := range reports {
-		if r.GetPhase() == computev1.Phase_PHASE_RUNNING {
+		if r.Phase == vm.Running {
 			select {
 			case c.told <- struct{}{}:
 			default:
@@ -209,16 +208,16 @@ func TestDataStaysBeforeTheChainKnows(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	<-told
-	if err := w.driver.PauseForSpace(hypervisor.ID(id)); err != nil {
+	if err := w.driver.PauseForSpace(id); err != nil {
 		t.Fatal(err)
 	}
 	w.until("it runs", func() bool { return w.inspect(id).State == hypervisor.StateRunning })
 	w.driver.SetNoSpace(true)
-	if err := w.driver.KillProcess(hypervisor.ID(id)); err != nil {
+	if err := w.driver.KillProcess(id); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)
-	if has, err := w.driver.HasDisk(t.Context(), hypervisor.ID(id)); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || !has {
 		t.Error("its disk is gone")
 	}
 }
@@ -231,7 +230,7 @@ func TestPausedForSpace(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	pid := w.inspect(id).PID
-	if err := w.driver.PauseForSpace(hypervisor.ID(id)); err != nil {
+	if err := w.driver.PauseForSpace(id); err != nil {
 		t.Fatal(err)
 	}
 	w.until("it runs", func() bool { return w.inspect(id).State == hypervisor.StateRunning })
@@ -247,9 +246,9 @@ func TestNoAgentInGuest(t *testing.T) {
 	w := newWorld(t)
 	w.deafMute.Store(true)
 	id := w.newVM()
-	w.chain.Change(id, func(v *computev1.VM) { v.Spec.Agent = computev1.AgentMode_AGENT_MODE_NONE })
+	w.chain.Change(id, func(v *vm.VM) { v.Spec.Agent = vm.AgentNone })
 	w.startAgent()
-	w.untilPhase(id, corevm.Running)
+	w.untilPhase(id, vm.Running)
 }
 
 // An earlier instance's machine is not passed off as the present one.
@@ -259,8 +258,8 @@ func TestNextInstanceOnTheSameHost(t *testing.T) {
 	w.startAgent()
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
-	w.chain.Change(id, func(v *computev1.VM) {
-		v.Status.InstanceSeq, v.Status.Phase = 2, computev1.Phase_PHASE_ASSIGNED
+	w.chain.Change(id, func(v *vm.VM) {
+		v.Status.InstanceSeq, v.Status.Phase = 2, vm.Assigned
 	})
 	w.until("running as instance 2", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
 	proofs := w.chain.Proven(id)

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"time"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // Turns takes an agent's doings one at a time, for whoever decides when each
@@ -29,11 +31,11 @@ func (a *Agent) Turns() (*Turns, error) {
 func (t *Turns) Follow(ctx context.Context) error { return t.a.catchUp(ctx, t.f) }
 
 // VMs there are to reconcile.
-func (t *Turns) VMs(ctx context.Context) ([]string, error) { return t.a.list(ctx) }
+func (t *Turns) VMs(ctx context.Context) ([]vm.ID, error) { return t.a.list(ctx) }
 
 // Reconcile takes the next step for one VM, and says when the next is due at
 // the latest; zero for whenever.
-func (t *Turns) Reconcile(ctx context.Context, id string) (time.Duration, error) {
+func (t *Turns) Reconcile(ctx context.Context, id vm.ID) (time.Duration, error) {
 	return t.a.reconcile(ctx, id)
 }
 

@@ -7,15 +7,10 @@ import (
 	"sync"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
-)
-
-const (
-	powerOn   = computev1.Power_POWER_ON
-	agentNone = computev1.AgentMode_AGENT_MODE_NONE
 )
 
 // unit is what is known of a VM in memory only: it is made anew after a
@@ -51,7 +46,7 @@ type opened struct {
 	userData []byte
 }
 
-func (a *Agent) unit(id string) *unit {
+func (a *Agent) unit(id vm.ID) *unit {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	u := a.units[id]
@@ -62,7 +57,7 @@ func (a *Agent) unit(id string) *unit {
 	return u
 }
 
-func (a *Agent) dropUnit(id string) {
+func (a *Agent) dropUnit(id vm.ID) {
 	a.mu.Lock()
 	u := a.units[id]
 	delete(a.units, id)
@@ -98,11 +93,11 @@ func (u *unit) proof() *proof {
 
 // nextProof is the one to report after a height: that of an earlier agent, if the chain has not taken it, and then the
 // newest.
-func (u *unit) nextProof(s *computev1.VMStatus, after int64) *proof {
+func (u *unit) nextProof(s vm.Status, after int64) *proof {
 	u.mu.Lock()
 	p := u.remembered
 	u.mu.Unlock()
-	if p != nil && p.seq == s.GetInstanceSeq() && p.height > max(after, s.GetAttestation().GetProofHeight()) {
+	if p != nil && p.seq == s.InstanceSeq && p.height > max(after, s.Attestation.ProofHeight) {
 		return p
 	}
 	return u.proof()
@@ -147,7 +142,7 @@ func (u *unit) linkedAt() time.Time {
 // keepLink has a link to the guest of a running machine: one for each process
 // and instance.
 func (a *Agent) keepLink(u *unit, r record, info hypervisor.Info) {
-	id, seq := r.vm.GetId(), r.vm.GetStatus().GetInstanceSeq()
+	id, seq := r.vm.ID, r.vm.Status.InstanceSeq
 	if l := u.getLink(); l != nil {
 		u.mu.Lock()
 		same := l.who.seq == seq && (u.pid == info.PID || info.PID == 0)
@@ -159,9 +154,9 @@ func (a *Agent) keepLink(u *unit, r record, info hypervisor.Info) {
 	}
 	l := &link{
 		who:    identity{chainID: a.c.ChainID, vmID: id, seq: seq, guestKey: guestKey(r.vm, seq)},
-		dial:   func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, hypervisor.ID(id)) },
+		dial:   func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, id) },
 		head:   a.head.Load,
-		mesh:   a.meshOf(r.vm.GetOwner()),
+		mesh:   a.meshOf(r.vm.Owner),
 		every:  a.c.ProofEvery,
 		log:    a.Log,
 		proven: func(first bool) { a.proven(id, first) },
@@ -174,20 +169,16 @@ func (a *Agent) keepLink(u *unit, r record, info hypervisor.Info) {
 
 // proven is told of each proof; the first one is waited for, and told at once: until the chain has it, a VM that ran
 // while there was no agent is not charged. So is the first one after the disk has grown.
-func (a *Agent) proven(id string, first bool) {
+func (a *Agent) proven(id vm.ID, first bool) {
 	if a.unit(id).tellSize() || first {
 		a.reporter.renew(id)
 		a.loop.Poke(id)
 	}
 }
 
-func guestKey(v *computev1.VM, seq uint32) ed25519.PublicKey {
-	for _, i := range v.GetInstances() {
-		if i.GetSeq() == seq {
-			return i.GetGuestKey()
-		}
-	}
-	return nil // no proof will verify
+func guestKey(v vm.VM, seq uint32) ed25519.PublicKey {
+	i, _ := v.Instance(seq)
+	return i.GuestKey // nil for none: no proof will verify
 }
 
 // meshOf gives a func that tells what was last seen of an owner's mesh.

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	wire "github.com/hippius/compute/core/guest"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/undo"
 	"github.com/hippius/compute/miner/hypervisor"
@@ -19,7 +19,7 @@ import (
 // announce says that provisioning begins: the keepers release secrets only
 // then. The image is fetched meanwhile.
 func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
-	a.say(u, r, corevm.Provisioning, "", "")
+	a.say(u, r, vm.Provisioning, "", "")
 	b, err := a.plan(ctx, r)
 	if err != nil {
 		return err
@@ -33,9 +33,9 @@ func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 // bringUp starts a machine that does not run, making what it lacks. What it
 // made is taken back if it fails, but for the disk, which the next try needs.
 func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
-	id := hypervisor.ID(r.vm.GetId())
-	seq := r.vm.GetStatus().GetInstanceSeq()
-	if _, said := a.reporter.said(string(id)); !said {
+	id := r.vm.ID
+	seq := r.vm.Status.InstanceSeq
+	if _, said := a.reporter.said(id); !said {
 		a.say(u, r, upPhase(r.want().phase), "", "") // the order was heard
 	}
 	var own opened
@@ -70,18 +70,18 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	if err := fault.Point("agent.attached"); err != nil {
 		return err
 	}
-	path, err := a.Seeds.Put(a.seed(r, own, nic, apps, a.meshNow(ctx, r.vm.GetOwner())))
+	path, err := a.Seeds.Put(a.seed(r, own, nic, apps, a.meshNow(ctx, r.vm.Owner)))
 	if err != nil {
 		return err
 	}
 	taken.Add("remove seed", func(context.Context) error {
-		return errors.Join(a.Seeds.Remove(string(id)), fault.Point("agent.undone_seed"))
+		return errors.Join(a.Seeds.Remove(id), fault.Point("agent.undone_seed"))
 	})
 	if err := fault.Point("agent.seeded"); err != nil {
 		return err
 	}
 	m := b.machine()
-	m.ID, m.InstanceSeq, m.Generation, m.Name = id, seq, r.vm.GetGeneration(), r.vm.GetSpec().GetName()
+	m.ID, m.InstanceSeq, m.Generation, m.Name = id, seq, r.vm.Generation, r.vm.Spec.Name
 	m.Seed, m.AgentISO, m.Tap, m.MAC = path, a.c.AgentISO, nic.Tap, nic.MAC
 	if err := a.Driver.Define(ctx, m); err != nil {
 		return stage(errStart, err)
@@ -108,7 +108,7 @@ func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 
 // mayRun tells whether a machine whose start failed has a process after all, or
 // may have one for all that can be seen.
-func (a *Agent) mayRun(ctx context.Context, id hypervisor.ID) bool {
+func (a *Agent) mayRun(ctx context.Context, id vm.ID) bool {
 	info, err := a.Driver.Inspect(ctx, id)
 	return err != nil || info.State.Alive()
 }
@@ -116,7 +116,7 @@ func (a *Agent) mayRun(ctx context.Context, id hypervisor.ID) bool {
 // started notes that a generation was started, and listens to its guest.
 func (a *Agent) started(ctx context.Context, u *unit, r record, limits hypervisor.Limits) error {
 	w := r.want()
-	err := a.State.note(r.vm.GetId(), func(l *local) { l.Started, l.Rebooted, l.Sized = w.generation, w.rebootSeq, w.generation })
+	err := a.State.note(r.vm.ID, func(l *local) { l.Started, l.Rebooted, l.Sized = w.generation, w.rebootSeq, w.generation })
 	if err != nil {
 		return err
 	}
@@ -128,16 +128,16 @@ func (a *Agent) started(ctx context.Context, u *unit, r record, limits hyperviso
 	// does: only now does the bandwidth's cap stay.
 	_, err = a.Network.Attach(ctx, a.port(r, limits))
 	if u.adopted = err == nil; err != nil {
-		a.Log.Error("attach network of started machine", "vm_id", r.vm.GetId(), "error", err) // adopt tries again
+		a.Log.Error("attach network of started machine", "vm_id", r.vm.ID, "error", err) // adopt tries again
 	}
-	info, err := a.Driver.Inspect(ctx, hypervisor.ID(r.vm.GetId()))
+	info, err := a.Driver.Inspect(ctx, r.vm.ID)
 	if err != nil {
 		return err
 	}
 	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
-	a.Log.Info("machine started", "vm_id", r.vm.GetId(), "instance_seq", w.seq, "generation", w.generation)
+	a.Log.Info("machine started", "vm_id", r.vm.ID, "instance_seq", w.seq, "generation", w.generation)
 	if !w.proofs {
-		a.loop.Poke(r.vm.GetId())
+		a.loop.Poke(r.vm.ID)
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (a *Agent) disk(ctx context.Context, u *unit, r record, m hypervisor.Machin
 	}
 	// Noted first: a disk whose making and maker's number are out of step
 	// could not be opened.
-	err = a.State.note(string(m.ID), func(l *local) { l.DiskSeq, l.Built = m.InstanceSeq, &b })
+	err = a.State.note(m.ID, func(l *local) { l.DiskSeq, l.Built = m.InstanceSeq, &b })
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (ope
 	if ok {
 		return s, nil
 	}
-	bundle, userData, err := a.Secrets.Collect(ctx, r.vm.GetId(), seq)
+	bundle, userData, err := a.Secrets.Collect(ctx, r.vm.ID, seq)
 	if err != nil {
 		return opened{}, stage(errSecrets, err)
 	}
@@ -198,19 +198,19 @@ func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (ope
 }
 
 func (a *Agent) port(r record, l hypervisor.Limits) Port {
-	return Port{ID: hypervisor.ID(r.vm.GetId()), Tenant: r.vm.GetOwner(), BitsPerSecond: l.NetworkBitsPerSec}
+	return Port{ID: r.vm.ID, Tenant: r.vm.Owner, BitsPerSecond: l.NetworkBitsPerSec}
 }
 
 // seed is the content of the VM's own CD.
 func (a *Agent) seed(r record, own opened, nic NIC, apps []seed.App, mesh wire.Mesh) seed.Seed {
 	b := own.bundle
 	cfg := wire.Config{
-		ChainID: a.c.ChainID, VMID: r.vm.GetId(), Seq: b.Seq, ProofKey: b.ProofKey,
+		ChainID: a.c.ChainID, VMID: r.vm.ID, Seq: b.Seq, ProofKey: b.ProofKey,
 		MeshCA: b.MeshCA, MeshCert: b.MeshCert, MeshKey: b.MeshKey,
 		SSHHostKey: b.SSHHostKey, SSHHostCert: b.SSHHostCert, Mesh: mesh,
 	}
 	return seed.Seed{
-		VMID: r.vm.GetId(), Name: r.vm.GetSpec().GetName(), AuthorizedKeys: r.vm.GetAuthorizedKeys(),
+		VMID: r.vm.ID, Name: r.vm.Spec.Name, AuthorizedKeys: r.vm.AuthorizedKeys,
 		Network: seed.Network{MAC: nic.MAC, Address: nic.Address, Gateway: nic.Gateway, DNS: nic.DNS, MTU: nic.MTU},
 		Apps:    apps, UserData: own.userData, Guest: cfg,
 	}
@@ -219,10 +219,10 @@ func (a *Agent) seed(r record, own opened, nic NIC, apps []seed.App, mesh wire.M
 // revive starts a machine again whose process died. Without its secrets in
 // memory the chain is told first: the keepers release to one that provisions.
 func (a *Agent) revive(ctx context.Context, u *unit, r record, info hypervisor.Info) error {
-	a.Log.Warn("machine's process died", "vm_id", r.vm.GetId(), "state", string(info.State), "stop_reason", string(info.StopReason))
-	a.say(u, r, corevm.Provisioning, corevm.ReasonHostProcessDied, "the machine's process died on the host; it is started again")
+	a.Log.Warn("machine's process died", "vm_id", r.vm.ID, "state", string(info.State), "stop_reason", string(info.StopReason))
+	a.say(u, r, vm.Provisioning, vm.ReasonHostProcessDied, "the machine's process died on the host; it is started again")
 	u.mu.Lock()
-	_, known := u.bundles[r.vm.GetStatus().GetInstanceSeq()]
+	_, known := u.bundles[r.vm.Status.InstanceSeq]
 	u.mu.Unlock()
 	if !known {
 		return nil // its phase is Provisioning soon
@@ -235,7 +235,7 @@ func (a *Agent) revive(ctx context.Context, u *unit, r record, info hypervisor.I
 func (a *Agent) adopt(ctx context.Context, u *unit, r record, info hypervisor.Info) {
 	u.resting = false
 	if !u.adopted {
-		a.remember(u, r.vm.GetId())
+		a.remember(u, r.vm.ID)
 	}
 	if !u.adopted && r.local.Built != nil {
 		_, err := a.Network.Attach(ctx, a.port(r, r.local.Built.Limits))
@@ -244,10 +244,10 @@ func (a *Agent) adopt(ctx context.Context, u *unit, r record, info hypervisor.In
 		}
 		if err != nil {
 			// It runs: that is worth more than its rules being looked at now.
-			a.Log.Error("attach network of adopted machine", "vm_id", r.vm.GetId(), "error", err)
+			a.Log.Error("attach network of adopted machine", "vm_id", r.vm.ID, "error", err)
 		} else {
 			u.adopted = true
-			a.Log.Info("machine adopted", "vm_id", r.vm.GetId(), "instance_seq", info.InstanceSeq)
+			a.Log.Info("machine adopted", "vm_id", r.vm.ID, "instance_seq", info.InstanceSeq)
 		}
 	}
 	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
@@ -257,8 +257,8 @@ func (a *Agent) adopt(ctx context.Context, u *unit, r record, info hypervisor.In
 // reported as it was.
 func (a *Agent) await(u *unit, r record) error {
 	w := r.want()
-	if w.phase == corevm.Running || w.phase == corevm.Lost {
-		a.say(u, r, corevm.Running, "", "")
+	if w.phase == vm.Running || w.phase == vm.Lost {
+		a.say(u, r, vm.Running, "", "")
 		return nil
 	}
 	// Since this agent first saw it: a clock that was set says nothing of how long a guest has had.
@@ -268,7 +268,7 @@ func (a *Agent) await(u *unit, r record) error {
 		}
 		return fmt.Errorf("%w within %s of the machine's start; see its console", errBoot, a.c.BootTimeout)
 	}
-	if w.phase == corevm.Provisioning && u.troubleSince.IsZero() {
+	if w.phase == vm.Provisioning && u.troubleSince.IsZero() {
 		return nil // it was announced, or died: either way it is said
 	}
 	u.troubleSince = time.Time{}
@@ -279,7 +279,7 @@ func (a *Agent) await(u *unit, r record) error {
 // resume lets a paused machine run. One that the host's disk paused may pause
 // again at once: that is told, and tried later and later.
 func (a *Agent) resume(ctx context.Context, r record, info hypervisor.Info) error {
-	if err := a.Driver.Resume(ctx, hypervisor.ID(r.vm.GetId())); err != nil {
+	if err := a.Driver.Resume(ctx, r.vm.ID); err != nil {
 		return err
 	}
 	if err := fault.Point("agent.resumed"); err != nil {
@@ -297,17 +297,17 @@ func (a *Agent) resume(ctx context.Context, r record, info hypervisor.Info) erro
 
 // reboot restarts the guest, and hears it anew.
 func (a *Agent) reboot(ctx context.Context, u *unit, r record) error {
-	seq := r.vm.GetSpec().GetRebootSeq()
-	manner, err := a.Driver.Reboot(ctx, hypervisor.ID(r.vm.GetId()), a.c.StopTimeout)
+	seq := r.vm.Spec.RebootSeq
+	manner, err := a.Driver.Reboot(ctx, r.vm.ID, a.c.StopTimeout)
 	if err != nil {
 		return err
 	}
-	a.Log.Info("machine rebooted", "vm_id", r.vm.GetId(), "manner", string(manner), "reboot_seq", seq)
+	a.Log.Info("machine rebooted", "vm_id", r.vm.ID, "manner", string(manner), "reboot_seq", seq)
 	if err := fault.Point("agent.rebooted"); err != nil {
 		return err
 	}
 	u.dropLink()
-	if err := a.State.note(r.vm.GetId(), func(l *local) { l.Rebooted = seq }); err != nil {
+	if err := a.State.note(r.vm.ID, func(l *local) { l.Rebooted = seq }); err != nil {
 		return err
 	}
 	return fault.Point("agent.reboot_noted")

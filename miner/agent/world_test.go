@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,11 +23,10 @@ import (
 	"github.com/kdomanski/iso9660"
 	"golang.org/x/sys/unix"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, dir: shortDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
-		network: &network{ports: map[hypervisor.ID]int{}}, mesh: &meshes{},
+		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
 		config: testConfig(), boot: 20 * time.Millisecond,
 		parts: func(*agent.Parts) {},
 	}
@@ -87,7 +87,7 @@ func newWorld(t *testing.T) *world {
 	if w.images, err = image.New(image.Config{Dir: filepath.Join(w.dir, "images"), AllowFile: true, MaxBytes: 1 << 30}); err != nil {
 		t.Fatal(err)
 	}
-	if w.db, err = store.Open(filepath.Join(w.dir, "state.db")); err != nil {
+	if w.db, err = store.Open(filepath.Join(w.dir, "state.db"), migrations()...); err != nil {
 		t.Fatal(err)
 	}
 	w.openDriver()
@@ -152,7 +152,7 @@ func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) 
 		w.t.Errorf("guest of %s: %v", m.ID, err)
 		return
 	}
-	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{VMID: cfg.VMID, Seq: cfg.Seq}}) != nil {
+	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{VMID: string(cfg.VMID), Seq: cfg.Seq}}) != nil {
 		return
 	}
 	in := wire.NewReader(conn)
@@ -165,7 +165,7 @@ func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) 
 			w.told <- *msg.Mesh
 		}
 		if c := msg.Challenge; c != nil {
-			sig := corevm.SignProof(proofKey(cfg.VMID, cfg.Seq), cfg.ChainID, cfg.VMID, cfg.Seq, c.Height, c.Hash)
+			sig := vm.SignProof(proofKey(cfg.VMID, cfg.Seq), cfg.ChainID, cfg.VMID, cfg.Seq, c.Height, c.Hash)
 			if wire.WriteMessage(conn, wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: sig}}) != nil {
 				return
 			}
@@ -200,6 +200,11 @@ func readSeed(path string) (wire.Config, error) {
 		}
 	}
 	return wire.Config{}, fmt.Errorf("no %s", wire.ConfigFile)
+}
+
+// migrations of a database that was never of the first schema; daemon/miner tests that one.
+func migrations() []store.Migration {
+	return agent.Migrations(func([]byte) (vm.VM, error) { return vm.VM{}, errors.New("not the first schema") })
 }
 
 // startAgent starts one on what an earlier one left.
@@ -257,12 +262,12 @@ func (w *world) until(what string, ok func() bool) {
 	w.t.Fatalf("not within %s: %s\n%s", patience, what, w.chain.Account())
 }
 
-func (w *world) untilPhase(id string, p corevm.Phase) {
+func (w *world) untilPhase(id vm.ID, p vm.Phase) {
 	w.t.Helper()
 	w.until("phase "+p.String(), func() bool { return w.chain.Phase(id) == p })
 }
 
-func (w *world) order(id string, ev corevm.Event) {
+func (w *world) order(id vm.ID, ev vm.Event) {
 	w.t.Helper()
 	if err := w.chain.Order(id, ev); err != nil {
 		w.t.Fatal(err)
@@ -270,9 +275,9 @@ func (w *world) order(id string, ev corevm.Event) {
 }
 
 // newVM creates a VM and gives its id.
-func (w *world) newVM() string {
+func (w *world) newVM() vm.ID {
 	sum := sha256.Sum256([]byte(w.t.Name() + time.Now().String()))
-	id := fmt.Sprintf("%x", sum[:16])
+	id := vm.ID(hex.EncodeToString(sum[:16]))
 	var keys []ed25519.PublicKey
 	for seq := uint32(1); seq <= 4; seq++ {
 		pub, ok := proofKey(id, seq).Public().(ed25519.PublicKey)
@@ -281,19 +286,19 @@ func (w *world) newVM() string {
 		}
 		keys = append(keys, pub)
 	}
-	spec := &computev1.VMSpec{Name: "web-1", Plan: "spark", Image: "tiny", Power: computev1.Power_POWER_ON}
+	spec := vm.Spec{Name: "web-1", Plan: "spark", Image: "tiny", On: true}
 	w.chain.Create(id, "hip1tenant", spec, []string{"ssh-ed25519 AAAA laptop"}, keys...)
 	return id
 }
 
-func proofKey(id string, seq uint32) ed25519.PrivateKey {
+func proofKey(id vm.ID, seq uint32) ed25519.PrivateKey {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", id, seq))
 	return ed25519.NewKeyFromSeed(sum[:])
 }
 
-func (w *world) inspect(id string) hypervisor.Info {
+func (w *world) inspect(id vm.ID) hypervisor.Info {
 	w.t.Helper()
-	info, err := w.driver.Inspect(w.t.Context(), hypervisor.ID(id))
+	info, err := w.driver.Inspect(w.t.Context(), id)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -301,26 +306,26 @@ func (w *world) inspect(id string) hypervisor.Info {
 }
 
 // runs is when the VM is up as far as everyone knows.
-func (w *world) runs(id string) bool {
-	return w.chain.Phase(id) == corevm.Running && w.inspect(id).State == hypervisor.StateRunning && w.chain.Proven(id) > 0
+func (w *world) runs(id vm.ID) bool {
+	return w.chain.Phase(id) == vm.Running && w.inspect(id).State == hypervisor.StateRunning && w.chain.Proven(id) > 0
 }
 
 // leftovers names what is here of a VM beside a trashed disk.
-func (w *world) leftovers(id string) (left []string) {
+func (w *world) leftovers(id vm.ID) (left []string) {
 	w.t.Helper()
 	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
 		left = append(left, "machine "+string(s))
 	}
-	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.ID(id)); err != nil || has {
+	if has, err := w.driver.HasDisk(w.t.Context(), id); err != nil || has {
 		left = append(left, "disk")
 	}
 	return append(left, w.runtime(id)...)
 }
 
 // runtime names what is here of a VM only while it runs.
-func (w *world) runtime(id string) (left []string) {
+func (w *world) runtime(id vm.ID) (left []string) {
 	w.t.Helper()
-	if w.network.has(hypervisor.ID(id)) {
+	if w.network.has(id) {
 		left = append(left, "tap")
 	}
 	ids, err := w.seeds.List()
@@ -342,7 +347,7 @@ func (w *world) wantNone(what string, left []string) {
 
 type catalogue struct {
 	mu     sync.Mutex
-	images []*marketplacev1.Image
+	images []plan.Image
 	err    error
 }
 
@@ -354,8 +359,8 @@ func newCatalogue(t *testing.T, dir string) *catalogue {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(data)
-	return &catalogue{images: []*marketplacev1.Image{{
-		Name: "tiny", Urls: []string{"file://" + path}, Sha256: sum[:], SizeBytes: uint64(len(data)), Format: "qcow2",
+	return &catalogue{images: []plan.Image{{
+		Name: "tiny", URLs: []string{"file://" + path}, SHA256: sum[:], SizeBytes: uint64(len(data)), Format: "qcow2",
 	}}}
 }
 
@@ -365,20 +370,20 @@ func (c *catalogue) set(err error) {
 	c.err = err
 }
 
-func (c *catalogue) Images(context.Context) ([]*marketplacev1.Image, error) {
+func (c *catalogue) Images(context.Context) ([]plan.Image, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.images), c.err
 }
 
-func (c *catalogue) add(im *marketplacev1.Image) {
+func (c *catalogue) add(im plan.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.images = append(c.images, im)
 }
 
-func (c *catalogue) Apps(context.Context) ([]*marketplacev1.App, error) {
-	return []*marketplacev1.App{{Name: "docker", Recipe: "packages: [docker.io]\n"}}, nil
+func (c *catalogue) Apps(context.Context) ([]plan.App, error) {
+	return []plan.App{{Name: "docker", Recipe: "packages: [docker.io]\n"}}, nil
 }
 
 type keepers struct {
@@ -394,7 +399,7 @@ func (k *keepers) set(err error) {
 	k.err = err
 }
 
-func (k *keepers) Collect(_ context.Context, id string, seq uint32) (instance.Bundle, []byte, error) {
+func (k *keepers) Collect(_ context.Context, id vm.ID, seq uint32) (instance.Bundle, []byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.asked++
@@ -409,11 +414,11 @@ func (k *keepers) Collect(_ context.Context, id string, seq uint32) (instance.Bu
 
 type network struct {
 	mu    sync.Mutex
-	ports map[hypervisor.ID]int
+	ports map[vm.ID]int
 	next  int
 	err   error
 	// before is called before each machine is attached.
-	before func(id hypervisor.ID)
+	before func(id vm.ID)
 }
 
 func (n *network) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
@@ -436,14 +441,14 @@ func (n *network) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
 	}, nil
 }
 
-func (n *network) Detach(_ context.Context, id hypervisor.ID) error {
+func (n *network) Detach(_ context.Context, id vm.ID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.ports, id)
 	return nil
 }
 
-func (n *network) has(id hypervisor.ID) bool {
+func (n *network) has(id vm.ID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_, ok := n.ports[id]

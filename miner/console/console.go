@@ -20,6 +20,7 @@ import (
 	"github.com/hippius/compute/api/node/grants"
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -45,7 +46,7 @@ type Config struct {
 	Driver   hypervisor.Console
 	// Owner gives the account a VM belongs to; ok is false for a VM that is
 	// not held here.
-	Owner func(vmID string) (owner string, ok bool, err error)
+	Owner func(id vm.ID) (owner string, ok bool, err error)
 	Now   func() time.Time
 	Log   *slog.Logger
 }
@@ -70,22 +71,22 @@ func New(c Config) *Service {
 }
 
 // admit checks that the caller may see the VM's console, and until when.
-func (s *Service) admit(ctx context.Context, vmID string, g *grantv1.Grant) (hypervisor.ID, time.Time, error) {
+func (s *Service) admit(ctx context.Context, vmID string, g *grantv1.Grant) (vm.ID, time.Time, error) {
 	caller, ok := peer.Identity(ctx)
 	if !ok {
 		return "", time.Time{}, status.Error(codes.Unauthenticated, "the caller shows no key")
 	}
-	id, err := hypervisor.ParseID(vmID)
+	id, err := vm.ParseID(vmID)
 	if err != nil {
 		return "", time.Time{}, status.Error(codes.InvalidArgument, err.Error())
 	}
 	signer, err := grants.Verify(g, grant.Want{
-		Purpose: grant.Console, ChainID: s.c.ChainID, VMID: vmID, Audience: s.c.Identity, ClientKey: caller, Now: s.c.Now(),
+		Purpose: grant.Console, ChainID: s.c.ChainID, VMID: id, Audience: s.c.Identity, ClientKey: caller, Now: s.c.Now(),
 	})
 	if err != nil {
 		return "", time.Time{}, status.Error(codes.PermissionDenied, err.Error())
 	}
-	owner, ok, err := s.c.Owner(vmID)
+	owner, ok, err := s.c.Owner(id)
 	switch {
 	case err != nil:
 		s.c.Log.Error("owner of VM", "vm_id", vmID, "error", err)
@@ -108,7 +109,7 @@ func (s *Service) enter() (leave func(), err error) {
 }
 
 // refusal is a driver's error as the caller sees it.
-func (s *Service) refusal(id hypervisor.ID, err error) error {
+func (s *Service) refusal(id vm.ID, err error) error {
 	switch {
 	case errors.Is(err, hypervisor.ErrBusy):
 		return status.Error(codes.ResourceExhausted, "somebody is at this console; it takes one at a time")

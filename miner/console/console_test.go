@@ -18,6 +18,7 @@ import (
 	"github.com/hippius/compute/api/node/grants"
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/console"
@@ -82,7 +83,7 @@ func newBenchOn(t *testing.T, seen func(*fake.Driver) hypervisor.Console) *bench
 	server := peer.NewServer(serverKey)
 	minerv1.RegisterMinerServer(server, console.New(console.Config{
 		ChainID: chainID, Identity: b.identity, Driver: seen(driver),
-		Owner: func(id string) (string, bool, error) { return owner.Address(), id == vmID, nil },
+		Owner: func(id vm.ID) (string, bool, error) { return owner.Address(), id == vmID, nil },
 	}))
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -221,13 +222,13 @@ func TestConsoleRefuses(t *testing.T) {
 		"no grant":         {vmID, nil, codes.PermissionDenied},
 		"another purpose":  {vmID, b.grant(func(g *grant.Grant) { g.Purpose = grant.Deal }), codes.PermissionDenied},
 		"another chain":    {vmID, b.grant(func(g *grant.Grant) { g.ChainID = "x" }), codes.PermissionDenied},
-		"another VM":       {vmID, b.grant(func(g *grant.Grant) { g.VMID = strings.Repeat("0", 32) }), codes.PermissionDenied},
+		"another VM":       {vmID, b.grant(func(g *grant.Grant) { g.VMID = vm.ID(strings.Repeat("0", 32)) }), codes.PermissionDenied},
 		"another miner":    {vmID, b.grant(func(g *grant.Grant) { g.Audience = other }), codes.PermissionDenied},
 		"another client":   {vmID, b.grant(func(g *grant.Grant) { g.ClientKey = other }), codes.PermissionDenied},
 		"expired":          {vmID, b.grant(func(g *grant.Grant) { g.ExpiresAt = time.Now().Unix() - 1 }), codes.PermissionDenied},
 		"too long a grant": {vmID, b.grant(func(g *grant.Grant) { g.ExpiresAt = time.Now().Unix() + 9999 }), codes.PermissionDenied},
 		"no VM id":         {"../x", b.grant(same), codes.InvalidArgument},
-		"VM not here":      {strings.Repeat("1", 32), b.grant(func(g *grant.Grant) { g.VMID = strings.Repeat("1", 32) }), codes.PermissionDenied},
+		"VM not here":      {strings.Repeat("1", 32), b.grant(func(g *grant.Grant) { g.VMID = vm.ID(strings.Repeat("1", 32)) }), codes.PermissionDenied},
 	} {
 		if _, err := b.open(t.Context(), c.id, c.grant).Recv(); status.Code(err) != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)

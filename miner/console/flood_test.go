@@ -10,6 +10,7 @@ import (
 	"time"
 
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 )
@@ -21,7 +22,7 @@ type shouting struct {
 	first atomic.Bool
 }
 
-func (s *shouting) DialConsole(ctx context.Context, id hypervisor.ID) (io.ReadWriteCloser, error) {
+func (s *shouting) DialConsole(ctx context.Context, id vm.ID) (io.ReadWriteCloser, error) {
 	if s.first.CompareAndSwap(false, true) {
 		return &endless{s: s, closed: make(chan struct{})}, nil
 	}
@@ -29,7 +30,7 @@ func (s *shouting) DialConsole(ctx context.Context, id hypervisor.ID) (io.ReadWr
 }
 
 // ConsoleLog is another at each look, as large as a log gets.
-func (s *shouting) ConsoleLog(context.Context, hypervisor.ID) ([]byte, error) {
+func (s *shouting) ConsoleLog(context.Context, vm.ID) ([]byte, error) {
 	return bytes.Repeat([]byte{byte(s.read.Add(1)), '\n', 0x1b, 0xff}, hypervisor.ConsoleLogBytes/4), nil
 }
 

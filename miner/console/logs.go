@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
-	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/core/vm"
 )
 
 // Logs implements minerv1.MinerServer.
@@ -30,7 +30,7 @@ func (s *Service) Logs(r *minerv1.LogsRequest, stream grpc.ServerStreamingServer
 }
 
 // follow sends the log, and with more what is added to it.
-func (s *Service) follow(ctx context.Context, id hypervisor.ID, more bool, stream grpc.ServerStreamingServer[minerv1.LogsResponse]) error {
+func (s *Service) follow(ctx context.Context, id vm.ID, more bool, stream grpc.ServerStreamingServer[minerv1.LogsResponse]) error {
 	t := time.NewTicker(followEvery)
 	defer t.Stop()
 	var seen []byte

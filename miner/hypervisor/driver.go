@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // Driver is all that a miner needs of a hypervisor.
@@ -35,40 +37,40 @@ type Lifecycle interface {
 	// Start boots a stopped or crashed machine; on a running or paused one it
 	// does nothing. It returns when the process runs, not when the guest is
 	// up. ErrNotFound, ErrNoDisk, ErrWrongKey, ErrNoSpace.
-	Start(ctx context.Context, id ID, key DiskKey) error
+	Start(ctx context.Context, id vm.ID, key DiskKey) error
 
 	// Shutdown asks the guest to power off, again and again until it does,
 	// and cuts it off when the deadline has passed; a deadline of 0 or less
 	// cuts it off at once. A paused machine is resumed to be asked. It returns
 	// when the machine has stopped, saying how; when ctx ends first, nothing
 	// has been forced.
-	Shutdown(ctx context.Context, id ID, deadline time.Duration) (Manner, error)
+	Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (Manner, error)
 
 	// Reboot is the same for a restart: asked until the guest restarts, reset
 	// when the deadline has passed. ErrState unless running or paused.
-	Reboot(ctx context.Context, id ID, deadline time.Duration) (Manner, error)
+	Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (Manner, error)
 
 	// Suspend stops the CPUs of a running machine, Resume lets them run.
 	// ErrState if it has no process.
-	Suspend(ctx context.Context, id ID) error
-	Resume(ctx context.Context, id ID) error
+	Suspend(ctx context.Context, id vm.ID) error
+	Resume(ctx context.Context, id vm.ID) error
 
 	// Destroy cuts the machine off, forgets it and moves its disk to the
 	// trash. Nothing else of it stays. Absent machines are no error.
-	Destroy(ctx context.Context, id ID) error
+	Destroy(ctx context.Context, id vm.ID) error
 }
 
 // Inventory tells what is here.
 type Inventory interface {
 	// Inspect never returns ErrNotFound: an absent machine is an answer.
-	Inspect(ctx context.Context, id ID) (Info, error)
+	Inspect(ctx context.Context, id vm.ID) (Info, error)
 
 	// List returns every machine this driver owns, by id, in whatever state:
 	// what a restarted agent adopts. Machines of others are left out.
 	List(ctx context.Context) ([]Info, error)
 
 	// Stats counts what a machine uses. ErrNotFound.
-	Stats(ctx context.Context, id ID) (Stats, error)
+	Stats(ctx context.Context, id vm.ID) (Stats, error)
 
 	// BaseImages returns the paths of the base images that disks here, those
 	// in the trash too, are made over. It works without the hypervisor's
@@ -87,20 +89,20 @@ type Disks interface {
 	CreateDisk(ctx context.Context, m Machine) error
 
 	// HasDisk tells whether the machine has a disk (not counting the trash).
-	HasDisk(ctx context.Context, id ID) (bool, error)
+	HasDisk(ctx context.Context, id vm.ID) (bool, error)
 
 	// ResizeDisk grows the disk to size bytes, which a running guest sees at
 	// once; it grows its filesystem itself. A smaller size is ErrInvalid, the
 	// same size does nothing. The key is needed for a disk that is not in use.
-	ResizeDisk(ctx context.Context, id ID, size uint64, key DiskKey) error
+	ResizeDisk(ctx context.Context, id vm.ID, size uint64, key DiskKey) error
 
 	// TrashDisk moves the disk of a machine without a process to the trash;
 	// ErrState while it has one. No disk is no error.
-	TrashDisk(ctx context.Context, id ID) error
+	TrashDisk(ctx context.Context, id vm.ID) error
 
 	// RestoreDisk takes the newest disk of id back out of the trash.
 	// ErrNoDisk if there is none, ErrState if the machine has a disk again.
-	RestoreDisk(ctx context.Context, id ID) error
+	RestoreDisk(ctx context.Context, id vm.ID) error
 
 	// SweepTrash deletes what was trashed before the given moment and returns
 	// how many disks that were.
@@ -118,11 +120,11 @@ const ConsoleLogBytes = 1 << 20
 type Console interface {
 	// DialConsole attaches to the console of a machine with a process, one
 	// client at a time: ErrBusy. Closing detaches; ctx bounds only the dial.
-	DialConsole(ctx context.Context, id ID) (io.ReadWriteCloser, error)
+	DialConsole(ctx context.Context, id vm.ID) (io.ReadWriteCloser, error)
 
 	// ConsoleLog returns the last ConsoleLogBytes of output, over all boots
 	// since the machine was defined. Empty before the first.
-	ConsoleLog(ctx context.Context, id ID) ([]byte, error)
+	ConsoleLog(ctx context.Context, id vm.ID) ([]byte, error)
 }
 
 // ChannelName is the virtio-serial port the guest's agent opens, under
@@ -137,7 +139,7 @@ type Channel interface {
 	// the guest listens. What the guest wrote while nobody was attached is
 	// mostly lost, but a little may arrive late: judge freshness by content.
 	// Closing detaches; ctx bounds only the dial.
-	DialChannel(ctx context.Context, id ID) (net.Conn, error)
+	DialChannel(ctx context.Context, id vm.ID) (net.Conn, error)
 }
 
 // Poker tells that something changed.
@@ -145,5 +147,5 @@ type Poker interface {
 	// Pokes delivers ids of machines whose state may have changed, until ctx
 	// ends and the channel is closed. A poke may be lost, late or without
 	// cause: it says only that looking now is worth it. "" means any machine.
-	Pokes(ctx context.Context) <-chan ID
+	Pokes(ctx context.Context) <-chan vm.ID
 }

@@ -2,7 +2,6 @@ package hypervisor
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,30 +10,15 @@ import (
 	"strings"
 
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
-// ID names a VM for ever: 32 lower-case hex digits, the id the chain gave it.
-// It is also the domain's UUID.
-type ID string
-
-// ParseID checks that s is 32 lower-case hex digits.
-func ParseID(s string) (ID, error) {
-	if len(s) != 32 || strings.ToLower(s) != s {
-		return "", fmt.Errorf("%w: vm id %.40q is not 32 lower-case hex digits", ErrInvalid, s)
+// CheckID reports an id that is none, wrapping ErrInvalid.
+func CheckID(id vm.ID) error {
+	if _, err := vm.ParseID(string(id)); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if _, err := hex.DecodeString(s); err != nil {
-		return "", fmt.Errorf("%w: vm id %q: %w", ErrInvalid, s, err)
-	}
-	return ID(s), nil
-}
-
-// UUID returns the id in the 8-4-4-4-12 form. The id must be valid.
-func (id ID) UUID() string {
-	s := string(id)
-	if len(s) != 32 {
-		return s
-	}
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+	return nil
 }
 
 // DiskKeyBytes is the length of a disk key.
@@ -88,7 +72,7 @@ type Limits struct {
 
 // Machine is everything needed to define a VM and to make its disk.
 type Machine struct {
-	ID          ID
+	ID          vm.ID
 	InstanceSeq uint32 // rises each time the VM moves to another host; starts at 1
 	Generation  uint64 // of the chain's spec this was made from
 	Name        string // the tenant's name for it, for people; at most 64 bytes
@@ -115,7 +99,7 @@ type Machine struct {
 // Validate reports the first thing that makes m unusable, wrapping ErrInvalid.
 // It does not look at the disk: whether the files exist is found out later.
 func (m Machine) Validate() error {
-	if _, err := ParseID(string(m.ID)); err != nil {
+	if err := CheckID(m.ID); err != nil {
 		return err
 	}
 	bad := func(format string, args ...any) error {

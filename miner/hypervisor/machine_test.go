@@ -57,13 +57,6 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestUUID(t *testing.T) {
-	t.Parallel()
-	if got, want := sound().ID.UUID(), "00112233-4455-6677-8899-aabbccddeeff"; got != want {
-		t.Errorf("uuid %s, want %s", got, want)
-	}
-}
-
 // The key is what stands between a tenant's data and whoever reads the logs.
 func TestDiskKeyNeverPrints(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,8 @@ package hypervisor
 import (
 	"errors"
 	"time"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // State is what a machine is doing. The set is closed.
@@ -70,7 +72,7 @@ const (
 // Info is what a driver sees of a machine. In state absent only ID and State
 // are set.
 type Info struct {
-	ID          ID
+	ID          vm.ID
 	InstanceSeq uint32
 	Generation  uint64
 	Name        string

@@ -6,6 +6,7 @@ package secrets
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -20,23 +21,23 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/secretshare"
 )
 
 // Chain tells what to expect of the keepers.
 type Chain interface {
-	VM(ctx context.Context, id string) (*computev1.VM, error)
-	Committee(ctx context.Context) (*registryv1.Committee, error)
+	VM(ctx context.Context, id vm.ID) (vm.VM, error)
+	Committee(ctx context.Context) (node.Committee, error)
 }
 
 // Dialer reaches keepers under the miner's own identity. It returns without connecting; release lets go of what it gave.
 type Dialer interface {
-	Keeper(k *registryv1.Keeper) (client keeperv1.KeeperClient, release func(), err error)
+	Keeper(k node.Keeper) (client keeperv1.KeeperClient, release func(), err error)
 }
 
 // Errors of Collect. Each may pass with time but ErrInconsistent.
@@ -82,7 +83,7 @@ func New(set Config) *Collector {
 
 // answer of one keeper: a verified share with what lay beside it, or why not.
 type answer struct {
-	keeper   *registryv1.Keeper
+	keeper   node.Keeper
 	share    secretshare.Share
 	bundle   []byte // nil if it is not the one the chain names
 	userData []byte
@@ -93,38 +94,29 @@ type answer struct {
 
 // Collect gives the bundle of instance seq and the VM's user data, nil if it has none. It asks all keepers at once and
 // blocks until enough answered well, or Config.Patience is over.
-func (c *Collector) Collect(ctx context.Context, vmID string, seq uint32) (instance.Bundle, []byte, error) {
+func (c *Collector) Collect(ctx context.Context, id vm.ID, seq uint32) (instance.Bundle, []byte, error) {
 	none := instance.Bundle{}
-	v, err := c.set.Chain.VM(ctx, vmID)
+	v, err := c.set.Chain.VM(ctx, id)
 	if err != nil {
-		return none, nil, fmt.Errorf("collect secrets of VM %s: %w", vmID, err)
+		return none, nil, fmt.Errorf("collect secrets of VM %s: %w", id, err)
 	}
-	want := find(v, seq)
-	if want == nil {
-		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", vmID, seq, ErrNoInstance)
+	want, ok := v.Instance(seq)
+	if !ok {
+		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", id, seq, ErrNoInstance)
 	}
 	committee, err := c.set.Chain.Committee(ctx)
 	if err != nil {
-		return none, nil, fmt.Errorf("collect secrets of VM %s: %w", vmID, err)
+		return none, nil, fmt.Errorf("collect secrets of VM %s: %w", id, err)
 	}
-	got, err := c.ask(ctx, v, want, committee.GetKeepers())
+	got, err := c.ask(ctx, v, want, committee.Keepers)
 	if err != nil {
-		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", vmID, seq, err)
+		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", id, seq, err)
 	}
 	bundle, userData, err := c.open(v, want, got)
 	if err != nil {
-		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", vmID, seq, err)
+		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", id, seq, err)
 	}
 	return bundle, userData, nil
-}
-
-func find(v *computev1.VM, seq uint32) *computev1.Instance {
-	for _, i := range v.GetInstances() {
-		if i.GetSeq() == seq {
-			return i
-		}
-	}
-	return nil
 }
 
 // haul is what good answers came to.
@@ -136,13 +128,13 @@ type haul struct {
 }
 
 // enough says that the instance can be opened.
-func (h *haul) enough(v *computev1.VM) bool {
+func (h *haul) enough(v vm.VM) bool {
 	return len(h.shares) > 0 && len(h.shares) >= h.commitment.Threshold() && h.bundle != nil &&
-		(h.userData != nil || len(v.GetSpec().GetUserDataHash()) == 0)
+		(h.userData != nil || len(v.Spec.UserDataHash) == 0)
 }
 
 // ask asks all keepers at once, those that are not ready again and again, and returns as soon as there is enough.
-func (c *Collector) ask(ctx context.Context, v *computev1.VM, want *computev1.Instance, keepers []*registryv1.Keeper) (*haul, error) {
+func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, keepers []node.Keeper) (*haul, error) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, c.set.Patience)
@@ -165,7 +157,7 @@ func (c *Collector) ask(ctx context.Context, v *computev1.VM, want *computev1.In
 		r := <-replies
 		if r.err != nil {
 			errs = append(errs, fmt.Errorf("keeper %s: %w", name(r.keeper), r.err))
-			c.set.Log.Warn("keeper gave no share", "keeper", name(r.keeper), "vm_id", v.GetId(), "instance_seq", want.GetSeq(), "error", r.err)
+			c.set.Log.Warn("keeper gave no share", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.err)
 			continue
 		}
 		if !seen[r.share.ID()] {
@@ -173,7 +165,7 @@ func (c *Collector) ask(ctx context.Context, v *computev1.VM, want *computev1.In
 			h.commitment, h.shares = r.commitment, append(h.shares, r.share)
 		}
 		if r.amiss != "" {
-			c.set.Log.Warn("keeper gave a good share, but not all beside it", "keeper", name(r.keeper), "vm_id", v.GetId(), "instance_seq", want.GetSeq(), "amiss", r.amiss)
+			c.set.Log.Warn("keeper gave a good share, but not all beside it", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "amiss", r.amiss)
 		}
 		if h.bundle == nil {
 			h.bundle = r.bundle
@@ -189,7 +181,7 @@ func (c *Collector) ask(ctx context.Context, v *computev1.VM, want *computev1.In
 }
 
 // askOne asks one keeper until it answers well or badly, but not while it only cannot yet.
-func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1.Instance, k *registryv1.Keeper) (answer, secretshare.Commitment) {
+func (c *Collector) askOne(ctx context.Context, v vm.VM, want vm.Instance, k node.Keeper) (answer, secretshare.Commitment) {
 	client, release, err := c.set.Dial.Keeper(k)
 	if err != nil {
 		return answer{keeper: k, err: err}, secretshare.Commitment{}
@@ -197,7 +189,7 @@ func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1
 	defer release()
 	var said error
 	for {
-		r, err := c.call(ctx, client, v.GetId(), want.GetSeq())
+		r, err := c.call(ctx, client, v.ID, want.Seq)
 		if err == nil {
 			return check(k, r, v, want)
 		}
@@ -216,10 +208,10 @@ func (c *Collector) askOne(ctx context.Context, v *computev1.VM, want *computev1
 	}
 }
 
-func (c *Collector) call(ctx context.Context, client keeperv1.KeeperClient, vmID string, seq uint32) (*keeperv1.ReleaseResponse, error) {
+func (c *Collector) call(ctx context.Context, client keeperv1.KeeperClient, id vm.ID, seq uint32) (*keeperv1.ReleaseResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.set.Call)
 	defer cancel()
-	return client.Release(ctx, &keeperv1.ReleaseRequest{VmId: vmID, Seq: seq})
+	return client.Release(ctx, &keeperv1.ReleaseRequest{VmId: string(id), Seq: seq})
 }
 
 // later says that the keeper may answer otherwise in a moment: its chain node may be behind ours in anything it
@@ -231,10 +223,10 @@ func later(err error) bool {
 }
 
 // check verifies an answer against what the chain names.
-func check(k *registryv1.Keeper, r *keeperv1.ReleaseResponse, v *computev1.VM, want *computev1.Instance) (answer, secretshare.Commitment) {
+func check(k node.Keeper, r *keeperv1.ReleaseResponse, v vm.VM, want vm.Instance) (answer, secretshare.Commitment) {
 	a := answer{keeper: k}
 	var commitment secretshare.Commitment
-	if !bytes.Equal(sum(r.GetCommitment()), want.GetCommitmentHash()) {
+	if !bytes.Equal(sum(r.GetCommitment()), want.CommitmentHash) {
 		a.err = errors.New("gave a commitment the chain does not name")
 		return a, commitment
 	}
@@ -247,27 +239,27 @@ func check(k *registryv1.Keeper, r *keeperv1.ReleaseResponse, v *computev1.VM, w
 	if a.err = a.share.Verify(commitment); a.err != nil {
 		return a, commitment
 	}
-	if b := r.GetSealedBundle(); bytes.Equal(sum(b), want.GetBundleHash()) {
+	if b := r.GetSealedBundle(); bytes.Equal(sum(b), want.BundleHash) {
 		a.bundle = b
 	} else {
 		a.amiss = "sealed bundle"
 	}
-	if u := r.GetSealedUserData(); len(u) > 0 && bytes.Equal(sum(u), v.GetSpec().GetUserDataHash()) {
+	if u := r.GetSealedUserData(); len(u) > 0 && bytes.Equal(sum(u), v.Spec.UserDataHash) {
 		a.userData = u
-	} else if len(v.GetSpec().GetUserDataHash()) > 0 {
+	} else if len(v.Spec.UserDataHash) > 0 {
 		a.amiss = strings.TrimPrefix(a.amiss+", sealed user data", ", ")
 	}
 	return a, commitment
 }
 
 // open recovers the secret and opens bundle and user data with it.
-func (c *Collector) open(v *computev1.VM, want *computev1.Instance, h *haul) (instance.Bundle, []byte, error) {
+func (c *Collector) open(v vm.VM, want vm.Instance, h *haul) (instance.Bundle, []byte, error) {
 	none := instance.Bundle{}
 	secret, _, err := secretshare.Recover(h.commitment.Threshold(), h.shares, h.commitment)
 	if err != nil {
 		return none, nil, err
 	}
-	id, owner, seq := v.GetId(), v.GetOwner(), want.GetSeq()
+	id, owner, seq := v.ID, v.Owner, want.Seq
 	plain, err := instance.Open(secret[:], instance.LabelBundle, instance.BundleAAD(c.set.ChainID, owner, id, seq), h.bundle)
 	if err != nil {
 		return none, nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
@@ -277,7 +269,7 @@ func (c *Collector) open(v *computev1.VM, want *computev1.Instance, h *haul) (in
 		return none, nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
 	}
 	guest := ed25519.NewKeyFromSeed(bundle.ProofKey)
-	if !bytes.Equal(guest[ed25519.SeedSize:], want.GetGuestKey()) {
+	if !bytes.Equal(guest[ed25519.SeedSize:], want.GuestKey) {
 		return none, nil, fmt.Errorf("%w: the proof key is not of the guest key on chain", ErrInconsistent)
 	}
 	if h.userData == nil {
@@ -290,11 +282,8 @@ func (c *Collector) open(v *computev1.VM, want *computev1.Instance, h *haul) (in
 	return bundle, userData, nil
 }
 
-func name(k *registryv1.Keeper) string {
-	if k.GetName() != "" {
-		return k.GetName()
-	}
-	return k.GetOperator()
+func name(k node.Keeper) string {
+	return cmp.Or(k.Name, k.Operator)
 }
 
 func sum(b []byte) []byte {

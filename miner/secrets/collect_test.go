@@ -19,10 +19,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/secretshare"
 )
 
@@ -34,26 +34,26 @@ const (
 
 // committee of three with threshold two, and the chain that names what they hold.
 type committee struct {
-	vm      *computev1.VM
+	vm      vm.VM
 	bundle  instance.Bundle
 	answers []*keeperv1.ReleaseResponse
 	// does is what each keeper does instead of answering; nil for answering.
 	does [3]func(ctx context.Context, r *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error)
 }
 
-func (c *committee) VM(context.Context, string) (*computev1.VM, error) { return c.vm, nil }
+func (c *committee) VM(context.Context, vm.ID) (vm.VM, error) { return c.vm, nil }
 
-func (c *committee) Committee(context.Context) (*registryv1.Committee, error) {
-	out := &registryv1.Committee{Threshold: 2}
+func (c *committee) Committee(context.Context) (node.Committee, error) {
+	out := node.Committee{Threshold: 2}
 	for i := range c.does {
-		out.Keepers = append(out.Keepers, &registryv1.Keeper{Name: fmt.Sprint("keeper-", i)})
+		out.Keepers = append(out.Keepers, node.Keeper{Name: fmt.Sprint("keeper-", i)})
 	}
 	return out, nil
 }
 
-func (c *committee) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+func (c *committee) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
 	for i := range c.does {
-		if k.GetName() == fmt.Sprint("keeper-", i) {
+		if k.Name == fmt.Sprint("keeper-", i) {
 			return oneKeeper{c: c, i: i}, func() {}, nil
 		}
 	}
@@ -100,9 +100,9 @@ func newCommittee(t *testing.T, change func(*instance.Bundle)) *committee {
 	require.NoError(t, err)
 	sealed, err := instance.Seal(rand.Reader, secret[:], instance.LabelBundle, instance.BundleAAD(chainID, owner, vmID, 1), plain)
 	require.NoError(t, err)
-	c.vm = &computev1.VM{
-		Id: vmID, Owner: owner, Spec: &computev1.VMSpec{UserDataHash: sum(userData)},
-		Instances: []*computev1.Instance{{Seq: 1, CommitmentHash: sum(rawC), BundleHash: sum(sealed), GuestKey: guest[ed25519.SeedSize:]}},
+	c.vm = vm.VM{
+		ID: vmID, Owner: owner, Spec: vm.Spec{UserDataHash: sum(userData)},
+		Instances: []vm.Instance{{Seq: 1, CommitmentHash: sum(rawC), BundleHash: sum(sealed), GuestKey: guest[ed25519.SeedSize:]}},
 	}
 	for _, s := range shares {
 		raw, err := s.MarshalBinary()

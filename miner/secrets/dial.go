@@ -4,8 +4,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/internal/peer"
 )
 
@@ -16,11 +16,11 @@ type Peers struct{ key ed25519.PrivateKey }
 func NewPeers(identity ed25519.PrivateKey) *Peers { return &Peers{key: identity} }
 
 // Keeper prepares the connection to one keeper.
-func (p *Peers) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
-	if len(k.GetIdentity()) != ed25519.PublicKeySize {
+func (p *Peers) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
+	if len(k.Identity) != ed25519.PublicKeySize {
 		return nil, nil, errors.New("its identity on chain is no Ed25519 key")
 	}
-	conn, err := peer.NewClient(k.GetEndpoint(), p.key, k.GetIdentity())
+	conn, err := peer.NewClient(k.Endpoint, p.key, k.Identity)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // Seed is what goes on a VM's own CD.
 type Seed struct {
-	VMID string
+	VMID vm.ID
 	// Name of the VM, from which its hostname follows.
 	Name string
 	// AuthorizedKeys are lines of authorized_keys, at least one.
@@ -48,7 +48,7 @@ func Build(s Seed) ([]byte, error) {
 }
 
 func (s Seed) check() error {
-	if _, err := vm.ParseID(s.VMID); err != nil { // it names the file, too
+	if _, err := vm.ParseID(string(s.VMID)); err != nil { // it names the file, too
 		return err
 	}
 	if n := len(s.AuthorizedKeys); n == 0 || n > maxKeys {
@@ -70,7 +70,7 @@ func (s Seed) check() error {
 
 func (s Seed) files() ([]File, error) {
 	hostname := Hostname(s.Name)
-	meta, err := encode("", metaData{InstanceID: s.VMID, LocalHostname: hostname})
+	meta, err := encode("", metaData{InstanceID: string(s.VMID), LocalHostname: hostname})
 	if err != nil {
 		return nil, fmt.Errorf("meta-data: %w", err)
 	}

@@ -23,6 +23,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/seed"
 )
 
@@ -339,7 +340,7 @@ func TestSeedRefuses(t *testing.T) {
 	for name, spoil := range map[string]func(*seed.Seed){
 		"no id":           func(s *seed.Seed) { s.VMID = "" },
 		"a path as id":    func(s *seed.Seed) { s.VMID = "../../../../../../tmp/00112233445" },
-		"a line as id":    func(s *seed.Seed) { s.VMID = testVM[1:] + "\n" },
+		"a line as id":    func(s *seed.Seed) { s.VMID = vm.ID(testVM[1:] + "\n") },
 		"no key":          func(s *seed.Seed) { s.AuthorizedKeys = nil },
 		"two keys in one": func(s *seed.Seed) { s.AuthorizedKeys = []string{"a\nb"} },
 		"foreign gateway": func(s *seed.Seed) { s.Network.Gateway = netip.MustParseAddr("10.9.9.9") },

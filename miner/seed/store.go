@@ -78,7 +78,7 @@ func NewStore(c Config) (*Store, error) {
 	return &Store{c: c}, nil
 }
 
-func (s *Store) path(vmID string) string { return filepath.Join(s.c.Dir, vmID+suffix) }
+func (s *Store) path(id vm.ID) string { return filepath.Join(s.c.Dir, string(id)+suffix) }
 
 // Put writes the seed of a VM, in place of an earlier one, and returns its path.
 func (s *Store) Put(v Seed) (string, error) {
@@ -93,25 +93,26 @@ func (s *Store) Put(v Seed) (string, error) {
 }
 
 // Remove deletes the seed of a VM, if there is one.
-func (s *Store) Remove(vmID string) error {
-	if _, err := vm.ParseID(vmID); err != nil {
+func (s *Store) Remove(id vm.ID) error {
+	if _, err := vm.ParseID(string(id)); err != nil {
 		return fmt.Errorf("remove seed: %w", err)
 	}
-	if err := os.Remove(s.path(vmID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove seed of VM %s: %w", vmID, err)
+	if err := os.Remove(s.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove seed of VM %s: %w", id, err)
 	}
 	return fault.Point("seed.removed")
 }
 
-// List gives the VMs that have a seed.
-func (s *Store) List() ([]string, error) {
+// List gives the VMs that have a seed. Files with other names are not seeds.
+func (s *Store) List() ([]vm.ID, error) {
 	entries, err := os.ReadDir(s.c.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("list seeds: %w", err)
 	}
-	var ids []string
+	var ids []vm.ID
 	for _, e := range entries {
-		if id, ok := strings.CutSuffix(e.Name(), suffix); ok {
+		name, isISO := strings.CutSuffix(e.Name(), suffix)
+		if id, err := vm.ParseID(name); isISO && err == nil {
 			ids = append(ids, id)
 		}
 	}

@@ -11,13 +11,12 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/sealbox"
 	"github.com/hippius/compute/internal/secretshare"
@@ -36,7 +35,7 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 	if err := checkDeal(r); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	id, err := vm.ID(r.GetOwner(), r.GetNonce())
+	id, err := vm.NewID(r.GetOwner(), r.GetNonce())
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -51,7 +50,7 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 		return nil, status.FromContextError(err).Err()
 	}
 	defer unlock()
-	known, err := k.mayDeal(ctx, id, r)
+	known, ordered, err := k.mayDeal(ctx, id, r)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +58,7 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 	if err != nil {
 		return nil, k.chainDown("committee", err)
 	}
-	d, err := k.open(id, r, committee, known)
+	d, err := k.open(id, r, committee, known, ordered)
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +105,9 @@ func checkDeal(r *keeperv1.DealRequest) error {
 }
 
 // granted checks that owner's wallet let this caller do this here, now.
-func (k *Keeper) granted(g *grantv1.Grant, purpose grant.Purpose, vmID string, from ed25519.PublicKey, owner string) error {
+func (k *Keeper) granted(g *grantv1.Grant, purpose grant.Purpose, id vm.ID, from ed25519.PublicKey, owner string) error {
 	signer, err := grants.Verify(g, grant.Want{
-		Purpose: purpose, ChainID: k.set.ChainID, VMID: vmID, Audience: k.me, ClientKey: from, Now: k.set.Now(),
+		Purpose: purpose, ChainID: k.set.ChainID, VMID: id, Audience: k.me, ClientKey: from, Now: k.set.Now(),
 	})
 	if err != nil {
 		return status.Error(codes.PermissionDenied, err.Error())
@@ -119,66 +118,67 @@ func (k *Keeper) granted(g *grantv1.Grant, purpose grant.Purpose, vmID string, f
 	return nil
 }
 
-// mayDeal asks the chain whether the owner may deal for this VM, and gives the VM if it is there already.
-func (k *Keeper) mayDeal(ctx context.Context, id string, r *keeperv1.DealRequest) (*computev1.VM, error) {
-	v, found, err := k.set.Chain.VM(ctx, id)
+// mayDeal asks the chain whether the owner may deal for this VM, and gives the VM if it was ordered already.
+func (k *Keeper) mayDeal(ctx context.Context, id vm.ID, r *keeperv1.DealRequest) (v vm.VM, ordered bool, err error) {
+	v, ordered, err = k.set.Chain.VM(ctx, id)
 	if err != nil {
-		return nil, k.chainDown("vm", err)
+		return v, false, k.chainDown("vm", err)
 	}
-	if !found {
+	if !ordered {
 		ok, err := k.set.Chain.MayCreate(ctx, r.GetOwner())
 		if err != nil {
-			return nil, k.chainDown("may create", err)
+			return v, false, k.chainDown("may create", err)
 		}
 		if !ok {
-			return nil, status.Error(codes.PermissionDenied, "the account has not the credits to create a VM")
+			return v, false, status.Error(codes.PermissionDenied, "the account has not the credits to create a VM")
 		}
-		return nil, nil //nolint:nilnil // no VM yet is an answer
+		return v, false, nil
 	}
-	if v.GetOwner() != r.GetOwner() {
-		return nil, status.Error(codes.PermissionDenied, "the VM is another account's")
+	if v.Owner != r.GetOwner() {
+		return v, false, status.Error(codes.PermissionDenied, "the VM is another account's")
 	}
-	if over(v) {
-		return nil, status.Error(codes.FailedPrecondition, "the VM is terminated")
+	if v.Status.Phase.Final() {
+		return v, false, status.Error(codes.FailedPrecondition, "the VM is terminated")
 	}
 	for _, i := range r.GetInstances() {
-		if on := onChain(v, i.GetSeq()); on != nil && !names(on, hash(i.GetCommitment()), hash(i.GetSealedBundle())) {
-			return nil, status.Errorf(codes.AlreadyExists, "instance %d is on chain with other secrets", i.GetSeq())
+		if on, ok := v.Instance(i.GetSeq()); ok && !names(on, hash(i.GetCommitment()), hash(i.GetSealedBundle())) {
+			return v, false, status.Errorf(codes.AlreadyExists, "instance %d is on chain with other secrets", i.GetSeq())
 		}
 	}
-	if u := r.GetSealedUserData(); len(u) > 0 && !bytes.Equal(hash(u), v.GetSpec().GetUserDataHash()) {
-		return nil, status.Error(codes.AlreadyExists, "the VM is on chain with other user data")
+	if u := r.GetSealedUserData(); len(u) > 0 && !bytes.Equal(hash(u), v.Spec.UserDataHash) {
+		return v, false, status.Error(codes.AlreadyExists, "the VM is on chain with other user data")
 	}
-	return v, nil
+	return v, true, nil
 }
 
 // open opens each share and checks that it is this keeper's and fits its commitment.
-func (k *Keeper) open(id string, r *keeperv1.DealRequest, c *registryv1.Committee, known *computev1.VM) (deal, error) {
+func (k *Keeper) open(id vm.ID, r *keeperv1.DealRequest, c node.Committee, known vm.VM, ordered bool) (deal, error) {
 	d := deal{
-		vmID: id, owner: r.GetOwner(), onChain: known != nil, userData: r.GetSealedUserData(),
+		vmID: id, owner: r.GetOwner(), onChain: ordered, userData: r.GetSealedUserData(),
 		parts: map[uint32]part{}, bundles: map[uint32][]byte{},
 	}
-	if r.GetCommitteeEpoch() != c.GetEpoch() {
-		return d, status.Errorf(codes.FailedPrecondition, "the keeper committee's epoch is %d: ask the chain and deal anew", c.GetEpoch())
+	if r.GetCommitteeEpoch() != c.Epoch {
+		return d, status.Errorf(codes.FailedPrecondition, "the keeper committee's epoch is %d: ask the chain and deal anew", c.Epoch)
 	}
-	place := slices.IndexFunc(c.GetKeepers(), func(m *registryv1.Keeper) bool { return bytes.Equal(m.GetIdentity(), k.me) })
+	place := slices.IndexFunc(c.Keepers, func(m node.Keeper) bool { return bytes.Equal(m.Identity, k.me) })
 	if place < 0 {
 		return d, status.Error(codes.FailedPrecondition, "this keeper is not in the committee: ask the chain and deal anew")
 	}
 	for _, i := range r.GetInstances() {
-		share, commitment, err := k.openShare(id, r.GetOwner(), i.GetSeq(), c.GetEpoch(), i.GetSealedShare(), i.GetCommitment())
+		_, named := known.Instance(i.GetSeq())
+		share, commitment, err := k.openShare(id, r.GetOwner(), i.GetSeq(), c.Epoch, i.GetSealedShare(), i.GetCommitment())
 		switch {
 		case err != nil:
 			return d, status.Errorf(codes.InvalidArgument, "instance %d: %v", i.GetSeq(), err)
 		case share.ID() != place+1:
 			return d, status.Errorf(codes.InvalidArgument, "instance %d: share %d was dealt to keeper %d", i.GetSeq(), share.ID(), place+1)
-		case commitment.Threshold() != int(c.GetThreshold()):
-			return d, status.Errorf(codes.InvalidArgument, "instance %d: shared with a threshold of %d; the committee's is %d", i.GetSeq(), commitment.Threshold(), c.GetThreshold())
+		case commitment.Threshold() != int(c.Threshold):
+			return d, status.Errorf(codes.InvalidArgument, "instance %d: shared with a threshold of %d; the committee's is %d", i.GetSeq(), commitment.Threshold(), c.Threshold)
 		}
 		d.parts[i.GetSeq()] = part{
 			SealedShare: i.GetSealedShare(), Commitment: i.GetCommitment(),
 			CommitmentHash: hash(i.GetCommitment()), BundleHash: hash(i.GetSealedBundle()),
-			Epoch: c.GetEpoch(), BundleBytes: len(i.GetSealedBundle()), OnChain: known != nil && onChain(known, i.GetSeq()) != nil,
+			Epoch: c.Epoch, BundleBytes: len(i.GetSealedBundle()), OnChain: named,
 		}
 		d.bundles[i.GetSeq()] = i.GetSealedBundle()
 	}
@@ -186,7 +186,7 @@ func (k *Keeper) open(id string, r *keeperv1.DealRequest, c *registryv1.Committe
 }
 
 // openShare opens a share sealed to this keeper for this very place, and verifies it against its commitment.
-func (k *Keeper) openShare(id, owner string, seq uint32, epoch uint64, box, rawCommitment []byte) (secretshare.Share, secretshare.Commitment, error) {
+func (k *Keeper) openShare(id vm.ID, owner string, seq uint32, epoch uint64, box, rawCommitment []byte) (secretshare.Share, secretshare.Commitment, error) {
 	var share secretshare.Share
 	var commitment secretshare.Commitment
 	if err := commitment.UnmarshalBinary(rawCommitment); err != nil {
@@ -212,22 +212,10 @@ func (k *Keeper) receipts(r *keeperv1.DealRequest, d deal) *keeperv1.DealRespons
 	return out
 }
 
-// onChain is the chain's record of one instance, or nil.
-func onChain(v *computev1.VM, seq uint32) *computev1.Instance {
-	for _, i := range v.GetInstances() {
-		if i.GetSeq() == seq {
-			return i
-		}
-	}
-	return nil
-}
-
 // names says that the chain's record is of this very deal.
-func names(i *computev1.Instance, commitmentHash, bundleHash []byte) bool {
-	return bytes.Equal(i.GetCommitmentHash(), commitmentHash) && bytes.Equal(i.GetBundleHash(), bundleHash)
+func names(i vm.Instance, commitmentHash, bundleHash []byte) bool {
+	return bytes.Equal(i.CommitmentHash, commitmentHash) && bytes.Equal(i.BundleHash, bundleHash)
 }
-
-func over(v *computev1.VM) bool { return v.GetStatus().GetPhase() == computev1.Phase_PHASE_TERMINATED }
 
 func hash(b []byte) []byte {
 	sum := sha256.Sum256(b)

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
@@ -27,7 +26,7 @@ func TestDealAndReceipt(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, resp.GetReceipts(), 2)
 	for i, d := range []dealt{one, two} {
-		digest := instance.ReceiptDigest(chainID, w.owner.Address(), w.vmID, d.wire.GetSeq(), 4, d.record.GetCommitmentHash(), d.record.GetBundleHash())
+		digest := instance.ReceiptDigest(chainID, w.owner.Address(), w.vmID, d.wire.GetSeq(), 4, d.record.CommitmentHash, d.record.BundleHash)
 		require.True(t, ed25519.Verify(pub(w.id), digest, resp.GetReceipts()[i].GetSignature()))
 	}
 	// The same again gives the same, also after a restart.
@@ -95,7 +94,7 @@ func TestDealRefusesCopiedShares(t *testing.T) {
 	w := newWorld(t)
 	d := w.instance(1)
 	thief := newWallet(t)
-	stolenID, err := vm.ID(thief.Address(), w.nonce)
+	stolenID, err := vm.NewID(thief.Address(), w.nonce)
 	require.NoError(t, err)
 	before := *w
 	w.owner, w.vmID = thief, stolenID
@@ -196,7 +195,7 @@ func TestDealQuotas(t *testing.T) {
 	w := newWorld(t, func(l *Limits) { l.PendingPerOwner, l.Pending, l.VMs = 2, 3, 4 })
 	next := func() error {
 		w.nonce = random(16)
-		id, err := vm.ID(w.owner.Address(), w.nonce)
+		id, err := vm.NewID(w.owner.Address(), w.nonce)
 		require.NoError(t, err)
 		w.vmID = id
 		return w.deal(w.instance(1))
@@ -213,7 +212,7 @@ func TestDealQuotas(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, ids, 3)
 	for _, id := range ids {
-		w.chain.vms[id] = &computev1.VM{Id: id, Status: &computev1.VMStatus{}}
+		w.chain.vms[id] = &vm.VM{ID: id}
 	}
 	require.NoError(t, w.keeper.Sweep(t.Context()))
 	require.NoError(t, next())
@@ -254,7 +253,7 @@ func TestDealAgain(t *testing.T) {
 	_, err = w.as(w.client).Deal(t.Context(), r)
 	require.NoError(t, err)
 
-	v.Status.Phase = computev1.Phase_PHASE_TERMINATED
+	v.Status.Phase = vm.Terminated
 	requireCode(t, w.deal(second), codes.FailedPrecondition, "terminated")
 }
 

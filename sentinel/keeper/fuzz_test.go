@@ -62,10 +62,10 @@ func FuzzKeeper(f *testing.F) {
 	}
 	w.order(kept)
 	owner, stranger := proven(f, w.client), proven(f, newKey(f))
-	ask := &keeperv1.OwnerReleaseRequest{Grant: w.grant(grant.OwnerRelease), VmId: w.vmID, Seq: 1}
+	ask := &keeperv1.OwnerReleaseRequest{Grant: w.grant(grant.OwnerRelease), VmId: string(w.vmID), Seq: 1}
 	for _, m := range []proto.Message{
 		w.request(kept), w.request(w.instance(2)), ask,
-		&keeperv1.ReleaseRequest{VmId: w.vmID, Seq: 1}, &keeperv1.LogRequest{Grant: w.grant(grant.OwnerRelease), VmId: w.vmID},
+		&keeperv1.ReleaseRequest{VmId: string(w.vmID), Seq: 1}, &keeperv1.LogRequest{Grant: w.grant(grant.OwnerRelease), VmId: string(w.vmID)},
 	} {
 		raw, err := proto.Marshal(m)
 		if err != nil {

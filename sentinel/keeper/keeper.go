@@ -17,9 +17,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/keylock"
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/internal/sealbox"
@@ -29,11 +29,11 @@ import (
 // Chain is what a keeper must know of the chain. An error means that it cannot say; the caller is told to come again.
 type Chain interface {
 	// VM by id; found is false if the chain knows none.
-	VM(ctx context.Context, id string) (v *computev1.VM, found bool, err error)
-	Miner(ctx context.Context, operator string) (*registryv1.Miner, error)
+	VM(ctx context.Context, id vm.ID) (v vm.VM, found bool, err error)
+	Miner(ctx context.Context, operator string) (node.Miner, error)
 	// MayCreate says whether the account could create a VM now.
 	MayCreate(ctx context.Context, owner string) (bool, error)
-	Committee(ctx context.Context) (*registryv1.Committee, error)
+	Committee(ctx context.Context) (node.Committee, error)
 	// Time of the newest block.
 	Time(ctx context.Context) (time.Time, error)
 }
@@ -86,7 +86,7 @@ type Keeper struct {
 	me     ed25519.PublicKey
 	vault  vault
 	owners *pace
-	locks  keylock.Map[string]
+	locks  keylock.Map[vm.ID]
 }
 
 // New makes the service; Sweep must run beside it.
@@ -114,8 +114,8 @@ func (k *Keeper) chainDown(what string, err error) error {
 	return status.Error(codes.Unavailable, "this keeper cannot ask the chain now: try again")
 }
 
-func (k *Keeper) broken(what, vmID string, err error) error {
-	k.set.Log.Error("keeper storage failed", "operation", what, "vm_id", vmID, "error", err)
+func (k *Keeper) broken(what string, id vm.ID, err error) error {
+	k.set.Log.Error("keeper storage failed", "operation", what, "vm_id", id, "error", err)
 	return status.Error(codes.Internal, "this keeper's storage failed")
 }
 

@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 )
 
 func TestReleaseToTheMinerOnly(t *testing.T) {
@@ -32,13 +32,13 @@ func TestReleaseToTheMinerOnly(t *testing.T) {
 
 	// The VM moves: the old miner gets nothing more, the new one only once it reported.
 	next := newKey(t)
-	w.chain.miners["miner-2"] = &registryv1.Miner{Operator: "miner-2", Identity: pub(next)}
-	v.Status.Miner, v.Status.Phase, v.Status.InstanceSeq = "miner-2", computev1.Phase_PHASE_ASSIGNED, 2
+	w.chain.miners["miner-2"] = node.Miner{Operator: "miner-2", Offer: node.Offer{Identity: pub(next)}}
+	v.Status.Miner, v.Status.Phase, v.Status.InstanceSeq = "miner-2", vm.Assigned, 2
 	_, err = w.release(w.miner, 1)
 	requireCode(t, err, codes.PermissionDenied, "not held by this miner")
 	_, err = w.release(next, 1)
-	requireCode(t, err, codes.FailedPrecondition, "PHASE_ASSIGNED")
-	v.Status.Phase = computev1.Phase_PHASE_PROVISIONING
+	requireCode(t, err, codes.FailedPrecondition, "phase assigned")
+	v.Status.Phase = vm.Provisioning
 	_, err = w.release(next, 1)
 	require.NoError(t, err)
 
@@ -49,7 +49,7 @@ func TestReleaseToTheMinerOnly(t *testing.T) {
 
 	// A miner without an identity on chain is not anybody's.
 	v.Status.Miner = "miner-3"
-	w.chain.miners["miner-3"] = &registryv1.Miner{Operator: "miner-3"}
+	w.chain.miners["miner-3"] = node.Miner{Operator: "miner-3"}
 	_, err = w.release(next, 1)
 	requireCode(t, err, codes.PermissionDenied, "not held by this miner")
 }
@@ -59,12 +59,11 @@ func TestReleaseByPhase(t *testing.T) {
 	d := w.instance(1)
 	require.NoError(t, w.deal(d))
 	v := w.order(d)
-	given := map[computev1.Phase]bool{
-		computev1.Phase_PHASE_PROVISIONING: true, computev1.Phase_PHASE_RUNNING: true, computev1.Phase_PHASE_REBOOTING: true,
-		computev1.Phase_PHASE_STOPPING: true, computev1.Phase_PHASE_STOPPED: true,
+	given := map[vm.Phase]bool{
+		vm.Provisioning: true, vm.Running: true, vm.Rebooting: true,
+		vm.Stopping: true, vm.Stopped: true,
 	}
-	for n := range computev1.Phase_name {
-		p := computev1.Phase(n)
+	for _, p := range append(vm.Phases(), 0) {
 		v.Status.Phase = p
 		_, err := w.release(w.miner, 1)
 		if given[p] {
@@ -138,7 +137,7 @@ func TestOwnerRelease(t *testing.T) {
 	d := w.instance(1)
 	require.NoError(t, w.deal(d))
 	ask := func(g *grantv1.Grant) (*keeperv1.ReleaseResponse, error) {
-		return w.as(w.client).OwnerRelease(t.Context(), &keeperv1.OwnerReleaseRequest{Grant: g, VmId: w.vmID, Seq: 1})
+		return w.as(w.client).OwnerRelease(t.Context(), &keeperv1.OwnerReleaseRequest{Grant: g, VmId: string(w.vmID), Seq: 1})
 	}
 	got, err := ask(w.grant(grant.OwnerRelease))
 	require.NoError(t, err)
@@ -167,13 +166,13 @@ func TestOwnerRelease(t *testing.T) {
 	w.order(d)
 	_, err = w.release(w.miner, 1)
 	require.NoError(t, err)
-	log, err := w.as(w.client).Log(t.Context(), &keeperv1.LogRequest{Grant: w.grant(grant.OwnerRelease), VmId: w.vmID})
+	log, err := w.as(w.client).Log(t.Context(), &keeperv1.LogRequest{Grant: w.grant(grant.OwnerRelease), VmId: string(w.vmID)})
 	require.NoError(t, err)
 	require.Len(t, log.GetEntries(), 2)
 	require.Equal(t, roleOwner, log.GetEntries()[0].GetRole())
 	require.Equal(t, roleMiner, log.GetEntries()[1].GetRole())
 	require.Equal(t, []byte(pub(w.miner)), log.GetEntries()[1].GetTo())
-	_, err = w.as(w.miner).Log(t.Context(), &keeperv1.LogRequest{Grant: w.grant(grant.OwnerRelease), VmId: w.vmID})
+	_, err = w.as(w.miner).Log(t.Context(), &keeperv1.LogRequest{Grant: w.grant(grant.OwnerRelease), VmId: string(w.vmID)})
 	requireCode(t, err, codes.PermissionDenied, "another client key")
 }
 

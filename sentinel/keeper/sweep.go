@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 const (
@@ -49,7 +51,7 @@ func (k *Keeper) Sweep(ctx context.Context) error {
 	return nil
 }
 
-func (k *Keeper) sweepOne(ctx context.Context, id string, now time.Time) error {
+func (k *Keeper) sweepOne(ctx context.Context, id vm.ID, now time.Time) error {
 	unlock, err := k.locks.Lock(ctx, id)
 	if err != nil {
 		return err
@@ -62,14 +64,14 @@ func (k *Keeper) sweepOne(ctx context.Context, id string, now time.Time) error {
 	var why string
 	err = k.vault.change(id, func(h *holding) bool {
 		switch {
-		case found && over(v):
+		case found && v.Status.Phase.Final():
 			why = "terminated"
 		case found:
 			h.Pending, h.MissingSince = false, 0
 			h.CheckAt = now.Add(k.set.Limits.Recheck).Unix()
 			for seq, p := range h.Parts {
-				i := onChain(v, seq)
-				p.OnChain = i != nil && names(i, p.CommitmentHash, p.BundleHash)
+				i, named := v.Instance(seq)
+				p.OnChain = named && names(i, p.CommitmentHash, p.BundleHash)
 				h.Parts[seq] = p
 				if p.OnChain {
 					continue

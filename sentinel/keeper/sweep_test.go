@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 )
 
@@ -48,7 +48,7 @@ func TestDealOnChainStays(t *testing.T) {
 	require.Contains(t, h.Parts, uint32(1))
 	require.NotContains(t, h.Parts, uint32(2), "the instance that the chain did not take")
 
-	v.Status.Phase = computev1.Phase_PHASE_TERMINATED
+	v.Status.Phase = vm.Terminated
 	w.chain.advance(2 * time.Hour)
 	w.sweep()
 	require.False(t, w.holds())

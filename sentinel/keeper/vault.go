@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 )
 
@@ -87,22 +88,23 @@ func newVault(db *store.DB, limits Limits) vault {
 	}
 }
 
-func bundleKey(vmID string, seq uint32) string { return fmt.Sprintf("%s/%010d", vmID, seq) }
+func bundleKey(id vm.ID, seq uint32) string { return fmt.Sprintf("%s/%010d", id, seq) }
 
 // deal is what is taken in keeping at once.
 type deal struct {
-	vmID, owner string
-	onChain     bool
-	at          time.Time
-	parts       map[uint32]part
-	bundles     map[uint32][]byte
-	userData    []byte
+	vmID     vm.ID
+	owner    string
+	onChain  bool
+	at       time.Time
+	parts    map[uint32]part
+	bundles  map[uint32][]byte
+	userData []byte
 }
 
 // take puts a deal on disk, in the place of what was dealt for the same instances before.
 func (v vault) take(d deal) error {
 	return v.db.Update(func(tx *store.Tx) error {
-		h, had, err := v.vms.Get(tx, d.vmID)
+		h, had, err := v.vms.Get(tx, string(d.vmID))
 		if err != nil {
 			return err
 		}
@@ -121,7 +123,7 @@ func (v vault) take(d deal) error {
 		}
 		if len(d.userData) > 0 {
 			h.UserDataBytes = len(d.userData)
-			if err := v.userData.Put(tx, d.vmID, d.userData); err != nil {
+			if err := v.userData.Put(tx, string(d.vmID), d.userData); err != nil {
 				return err
 			}
 		}
@@ -187,9 +189,9 @@ func (v vault) putCounts(tx *store.Tx, owner string, all Counts, mine int) error
 }
 
 // holding gives what is held for a VM.
-func (v vault) holding(vmID string) (h holding, ok bool, err error) {
+func (v vault) holding(id vm.ID) (h holding, ok bool, err error) {
 	err = v.db.View(func(tx *store.Tx) error {
-		h, ok, err = v.vms.Get(tx, vmID)
+		h, ok, err = v.vms.Get(tx, string(id))
 		return err
 	})
 	return h, ok, err
@@ -197,9 +199,9 @@ func (v vault) holding(vmID string) (h holding, ok bool, err error) {
 
 // release notes who gets a part and then gives the part, its bundle and the user data, unless fits says that it is not
 // the one meant.
-func (v vault) release(vmID string, seq uint32, entry released, fits func(part) bool) (p part, bundle, userData []byte, err error) {
+func (v vault) release(id vm.ID, seq uint32, entry released, fits func(part) bool) (p part, bundle, userData []byte, err error) {
 	err = v.db.Update(func(tx *store.Tx) error {
-		h, _, err := v.vms.Get(tx, vmID)
+		h, _, err := v.vms.Get(tx, string(id))
 		if err != nil {
 			return err
 		}
@@ -210,9 +212,9 @@ func (v vault) release(vmID string, seq uint32, entry released, fits func(part) 
 		if !fits(p) {
 			return errOtherDeal
 		}
-		bundle, userData = v.bundles.Get(tx, bundleKey(vmID, seq)), v.userData.Get(tx, vmID)
+		bundle, userData = v.bundles.Get(tx, bundleKey(id, seq)), v.userData.Get(tx, string(id))
 		h.Log = note(h.Log, entry)
-		return v.vms.Put(tx, vmID, h)
+		return v.vms.Put(tx, string(id), h)
 	})
 	return p, bundle, userData, err
 }
@@ -221,14 +223,14 @@ func (v vault) release(vmID string, seq uint32, entry released, fits func(part) 
 var errEnough = errors.New("enough")
 
 // due lists up to limit VMs to be checked against the chain at now, oldest first.
-func (v vault) due(now time.Time, limit int) (ids []string, err error) {
+func (v vault) due(now time.Time, limit int) (ids []vm.ID, err error) {
 	err = v.db.View(func(tx *store.Tx) error {
 		return v.checks.Each(tx, "", func(key string, _ []byte) error {
 			at, id, _ := strings.Cut(key, "/")
 			if len(ids) == limit || at > checkTime(now.Unix()) {
 				return errEnough
 			}
-			ids = append(ids, id)
+			ids = append(ids, vm.ID(id))
 			return nil
 		})
 	})
@@ -239,14 +241,14 @@ func (v vault) due(now time.Time, limit int) (ids []string, err error) {
 }
 
 // put keeps a holding and the time it is to be checked, which was was.
-func (v vault) put(tx *store.Tx, vmID string, h holding, was int64) error {
-	if err := v.checks.Delete(tx, checkTime(was)+"/"+vmID); err != nil {
+func (v vault) put(tx *store.Tx, id vm.ID, h holding, was int64) error {
+	if err := v.checks.Delete(tx, checkTime(was)+"/"+string(id)); err != nil {
 		return err
 	}
-	if err := v.checks.Put(tx, checkTime(h.CheckAt)+"/"+vmID, nil); err != nil {
+	if err := v.checks.Put(tx, checkTime(h.CheckAt)+"/"+string(id), nil); err != nil {
 		return err
 	}
-	return v.vms.Put(tx, vmID, h)
+	return v.vms.Put(tx, string(id), h)
 }
 
 // checkTime sorts as text as the times do.
@@ -254,9 +256,9 @@ func checkTime(unix int64) string { return fmt.Sprintf("%012d", max(unix, 0)) }
 
 // change lets fn change a holding, or erase it and all that belongs to it by returning false. Parts that fn removes go
 // with their bundles.
-func (v vault) change(vmID string, fn func(h *holding) (keep bool)) error {
+func (v vault) change(id vm.ID, fn func(h *holding) (keep bool)) error {
 	return v.db.Update(func(tx *store.Tx) error {
-		h, ok, err := v.vms.Get(tx, vmID)
+		h, ok, err := v.vms.Get(tx, string(id))
 		if err != nil || !ok {
 			return err
 		}
@@ -269,7 +271,7 @@ func (v vault) change(vmID string, fn func(h *holding) (keep bool)) error {
 			if _, still := h.Parts[seq]; keep && still {
 				continue
 			}
-			if err := v.bundles.Delete(tx, bundleKey(vmID, seq)); err != nil {
+			if err := v.bundles.Delete(tx, bundleKey(id, seq)); err != nil {
 				return err
 			}
 		}
@@ -277,18 +279,18 @@ func (v vault) change(vmID string, fn func(h *holding) (keep bool)) error {
 			if err := v.count(tx, h.Owner, false, wasPending, h.Pending); err != nil {
 				return err
 			}
-			return v.put(tx, vmID, h, was)
+			return v.put(tx, id, h, was)
 		}
-		if err := v.checks.Delete(tx, checkTime(was)+"/"+vmID); err != nil {
+		if err := v.checks.Delete(tx, checkTime(was)+"/"+string(id)); err != nil {
 			return err
 		}
-		if err := v.userData.Delete(tx, vmID); err != nil {
+		if err := v.userData.Delete(tx, string(id)); err != nil {
 			return err
 		}
 		if err := v.discount(tx, h.Owner, wasPending); err != nil {
 			return err
 		}
-		return v.vms.Delete(tx, vmID)
+		return v.vms.Delete(tx, string(id))
 	})
 }
 

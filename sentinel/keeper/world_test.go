@@ -17,13 +17,12 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/internal/sealbox"
@@ -37,10 +36,10 @@ const chainID = "test-1"
 // chainState is a small chain that tests change as they like.
 type chainState struct {
 	mu        sync.Mutex
-	vms       map[string]*computev1.VM
-	miners    map[string]*registryv1.Miner
+	vms       map[vm.ID]*vm.VM
+	miners    map[string]node.Miner
 	poor      map[string]bool
-	committee *registryv1.Committee
+	committee node.Committee
 	time      time.Time
 	down      bool
 }
@@ -56,25 +55,28 @@ func (c *chainState) lock() (func(), error) {
 	return c.mu.Unlock, nil
 }
 
-func (c *chainState) VM(_ context.Context, id string) (*computev1.VM, bool, error) {
+func (c *chainState) VM(_ context.Context, id vm.ID) (vm.VM, bool, error) {
 	unlock, err := c.lock()
 	if err != nil {
-		return nil, false, err
+		return vm.VM{}, false, err
 	}
 	defer unlock()
 	v, ok := c.vms[id]
-	return v, ok, nil
+	if !ok {
+		return vm.VM{}, false, nil
+	}
+	return *v, true, nil
 }
 
-func (c *chainState) Miner(_ context.Context, operator string) (*registryv1.Miner, error) {
+func (c *chainState) Miner(_ context.Context, operator string) (node.Miner, error) {
 	unlock, err := c.lock()
 	if err != nil {
-		return nil, err
+		return node.Miner{}, err
 	}
 	defer unlock()
 	m, ok := c.miners[operator]
 	if !ok {
-		return nil, errors.New("no such miner")
+		return node.Miner{}, errors.New("no such miner")
 	}
 	return m, nil
 }
@@ -88,10 +90,10 @@ func (c *chainState) MayCreate(_ context.Context, owner string) (bool, error) {
 	return !c.poor[owner], nil
 }
 
-func (c *chainState) Committee(context.Context) (*registryv1.Committee, error) {
+func (c *chainState) Committee(context.Context) (node.Committee, error) {
 	unlock, err := c.lock()
 	if err != nil {
-		return nil, err
+		return node.Committee{}, err
 	}
 	defer unlock()
 	return c.committee, nil
@@ -126,7 +128,7 @@ type world struct {
 	sealing *sealbox.Key
 	owner   *wallet.Wallet
 	nonce   []byte
-	vmID    string
+	vmID    vm.ID
 	client  ed25519.PrivateKey
 	miner   ed25519.PrivateKey
 	stop    func()
@@ -143,15 +145,15 @@ func newWorld(t testing.TB, change ...func(*Limits)) *world {
 	w := &world{
 		t: t, limits: limits, path: filepath.Join(t.TempDir(), "keeper.db"),
 		id: newKey(t), client: newKey(t), miner: newKey(t), sealing: sealing, owner: newWallet(t), nonce: random(16),
-		chain: &chainState{vms: map[string]*computev1.VM{}, miners: map[string]*registryv1.Miner{}, poor: map[string]bool{}, time: time.Now()},
+		chain: &chainState{vms: map[vm.ID]*vm.VM{}, miners: map[string]node.Miner{}, poor: map[string]bool{}, time: time.Now()},
 	}
-	w.chain.committee = &registryv1.Committee{Epoch: 4, Threshold: 2, Keepers: []*registryv1.Keeper{
-		{Identity: pub(newKey(t)), HpkeKey: sealing.Public()},
-		{Identity: pub(w.id), HpkeKey: sealing.Public()},
-		{Identity: pub(newKey(t)), HpkeKey: sealing.Public()},
+	w.chain.committee = node.Committee{Epoch: 4, Threshold: 2, Keepers: []node.Keeper{
+		{Identity: pub(newKey(t)), HPKEKey: sealing.Public()},
+		{Identity: pub(w.id), HPKEKey: sealing.Public()},
+		{Identity: pub(newKey(t)), HPKEKey: sealing.Public()},
 	}}
-	w.chain.miners["miner-1"] = &registryv1.Miner{Operator: "miner-1", Identity: pub(w.miner)}
-	w.vmID, err = vm.ID(w.owner.Address(), w.nonce)
+	w.chain.miners["miner-1"] = node.Miner{Operator: "miner-1", Offer: node.Offer{Identity: pub(w.miner)}}
+	w.vmID, err = vm.NewID(w.owner.Address(), w.nonce)
 	require.NoError(t, err)
 	w.start()
 	t.Cleanup(func() { w.stop() })
@@ -210,7 +212,7 @@ type dealt struct {
 	wire   *keeperv1.DealtInstance
 	secret secretshare.Secret
 	shares []secretshare.Share
-	record *computev1.Instance
+	record vm.Instance
 }
 
 // instance deals one: the share of the committee's second member, sealed to this keeper for this place.
@@ -228,7 +230,7 @@ func (w *world) instance(seq uint32) dealt {
 			Seq: seq, Commitment: rawC, SealedBundle: bundle,
 			SealedShare: w.seal(shares[1], instance.ShareAAD(chainID, w.owner.Address(), w.vmID, seq, pub(w.id), 4)),
 		},
-		record: &computev1.Instance{Seq: seq, CommitmentHash: hc[:], BundleHash: hb[:], CommitteeEpoch: 4},
+		record: vm.Instance{Seq: seq, CommitmentHash: hc[:], BundleHash: hb[:], CommitteeEpoch: 4},
 	}
 }
 
@@ -257,10 +259,10 @@ func (w *world) deal(list ...dealt) error {
 }
 
 // order puts the VM on chain, held by miner-1, provisioning instance 1.
-func (w *world) order(list ...dealt) *computev1.VM {
-	v := &computev1.VM{
-		Id: w.vmID, Owner: w.owner.Address(), Spec: &computev1.VMSpec{},
-		Status: &computev1.VMStatus{Phase: computev1.Phase_PHASE_PROVISIONING, Miner: "miner-1", InstanceSeq: 1},
+func (w *world) order(list ...dealt) *vm.VM {
+	v := &vm.VM{
+		ID: w.vmID, Owner: w.owner.Address(),
+		Status: vm.Status{Phase: vm.Provisioning, Miner: "miner-1", InstanceSeq: 1},
 	}
 	for _, d := range list {
 		v.Instances = append(v.Instances, d.record)
@@ -273,7 +275,7 @@ func (w *world) order(list ...dealt) *computev1.VM {
 
 func (w *world) release(key ed25519.PrivateKey, seq uint32) (*keeperv1.ReleaseResponse, error) {
 	w.t.Helper()
-	return w.as(key).Release(w.t.Context(), &keeperv1.ReleaseRequest{VmId: w.vmID, Seq: seq})
+	return w.as(key).Release(w.t.Context(), &keeperv1.ReleaseRequest{VmId: string(w.vmID), Seq: seq})
 }
 
 func (w *world) holds() bool {

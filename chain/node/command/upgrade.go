@@ -132,7 +132,7 @@ func statusCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				out := map[string]any{"program": app.Name, "chain": c.ChainID(), "height": head.GetHeight(), "upgrade": nil}
+				out := map[string]any{"program": app.Name, "chain": c.ChainID(), "height": head.Height, "upgrade": nil}
 				if plan != nil {
 					out["upgrade"] = map[string]any{"name": plan.Name, "height": plan.Height, "info": plan.Info}
 				}

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
-	"github.com/hippius/compute/daemon/miner"
+	"github.com/hippius/compute/core/node"
 )
 
 // Clocks may differ by this much; a newest block may be this old.
@@ -87,7 +86,7 @@ func clock(ctx context.Context, e *exam) Finding {
 		return warn("try again", "%v", err)
 	}
 	const mend = "apt-get install systemd-timesyncd, or chrony; timedatectl set-ntp true"
-	ahead := e.host.Now().Sub(time.Unix(head.GetTime(), 0)).Round(time.Second)
+	ahead := e.host.Now().Sub(time.Unix(head.Time, 0)).Round(time.Second)
 	switch {
 	case ahead < -clockBehind:
 		return bad(mend, "this host's clock is %s behind the chain's newest block", -ahead)
@@ -115,19 +114,19 @@ func registration(ctx context.Context, e *exam) Finding {
 	switch {
 	case err != nil:
 		return bad("chmod 0600 it, or bring it back from a backup; a new one is made and registered if it is not there", "the identity key: %v", err)
-	case identity != nil && !slices.Equal(identity, m.GetIdentity()):
+	case identity != nil && !slices.Equal(identity, m.Identity):
 		return bad("bring "+e.set.Data+"/identity.pem back from the backup, or start the miner here only: it registers its own", "the chain knows this miner by another key than this host's")
-	case m.GetStatus() == registryv1.MinerStatus_MINER_STATUS_DRAINING:
-		return warn("hippius-miner undrain, when it is to take new machines again", "registered as %q, and draining: it takes no new machines and keeps the %d it has", m.GetName(), m.GetUsage().GetVms())
-	case m.GetStatus() == registryv1.MinerStatus_MINER_STATUS_UNBONDING:
-		return warn("start the miner again after "+time.Unix(m.GetUnbondingUntil(), 0).UTC().Format(time.RFC1123)+", when the bond is back; it then registers anew",
-			"registered as %q, and unbonding: it takes no new machines", m.GetName())
-	case m.GetStatus() != registryv1.MinerStatus_MINER_STATUS_ACTIVE:
-		return warn("start the miner: it registers anew", "registered as %q, and %s: it takes no machines", m.GetName(), miner.StatusWord(m.GetStatus()))
-	case m.GetBondUhip() < e.set.BondUhip:
-		return lacking(ctx, e, e.set.BondUhip-m.GetBondUhip())
+	case m.Status == node.Draining:
+		return warn("hippius-miner undrain, when it is to take new machines again", "registered as %q, and draining: it takes no new machines and keeps the %d it has", m.Name, m.Usage.VMs)
+	case m.Status == node.Unbonding:
+		return warn("start the miner again after "+time.Unix(m.UnbondingUntil, 0).UTC().Format(time.RFC1123)+", when the bond is back; it then registers anew",
+			"registered as %q, and unbonding: it takes no new machines", m.Name)
+	case m.Status != node.Active:
+		return warn("start the miner: it registers anew", "registered as %q, and %s: it takes no machines", m.Name, m.Status)
+	case m.BondUhip < e.set.BondUhip:
+		return lacking(ctx, e, e.set.BondUhip-m.BondUhip)
 	}
-	return ok("registered as %q with a bond of %d uhip", m.GetName(), m.GetBondUhip())
+	return ok("registered as %q with a bond of %d uhip", m.Name, m.BondUhip)
 }
 
 func unregistered(ctx context.Context, e *exam) Finding {
@@ -155,8 +154,8 @@ func lacking(ctx context.Context, e *exam, need uint64) Finding {
 	if err != nil {
 		return warn("try again", "%v", err)
 	}
-	if fee := params.Credits.GetFeeUcredit(); b.GetUcredit() < fewFees*fee {
-		return bad(fmt.Sprintf("buy credits with the account, at least %d ucredit", fewFees*fee), "the account has %d ucredit; a transaction costs %d", b.GetUcredit(), fee)
+	if fee := params.FeeUcredit; b.Ucredit < fewFees*fee {
+		return bad(fmt.Sprintf("buy credits with the account, at least %d ucredit", fewFees*fee), "the account has %d ucredit; a transaction costs %d", b.Ucredit, fee)
 	}
 	return warn("start the miner: it bonds the rest", "the bond lacks %d uhip, which the account has", need)
 }

@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/credit"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/params"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
@@ -32,7 +33,7 @@ type onChain struct {
 	nodes   []client.NodeState
 	version error
 	head    int64
-	miner   *registryv1.Miner
+	miner   *node.Miner
 	uhip    uint64
 	ucredit uint64
 }
@@ -42,23 +43,23 @@ func (c *onChain) Close() error                                 { return nil }
 func (c *onChain) Nodes(context.Context) []client.NodeState     { return c.nodes }
 func (c *onChain) CheckVersion(context.Context) error           { return c.version }
 func (c *onChain) Uhip(context.Context, string) (uint64, error) { return c.uhip, nil }
-func (c *onChain) Head(context.Context) (*computev1.Head, error) {
-	return &computev1.Head{Time: c.head}, nil
+func (c *onChain) Head(context.Context) (vm.Head, error) {
+	return vm.Head{Time: c.head}, nil
 }
 
-func (c *onChain) Params(context.Context) (client.Params, error) {
-	return client.Params{Credits: &creditsv1.Params{FeeUcredit: 1000}}, nil
+func (c *onChain) Params(context.Context) (params.Params, error) {
+	return params.Params{FeeUcredit: 1000}, nil
 }
 
-func (c *onChain) Balance(context.Context, string) (*creditsv1.Balance, error) {
-	return &creditsv1.Balance{Ucredit: c.ucredit}, nil
+func (c *onChain) Balance(context.Context, string) (credit.Balance, error) {
+	return credit.Balance{Ucredit: c.ucredit}, nil
 }
 
-func (c *onChain) Miner(_ context.Context, operator string) (*registryv1.Miner, error) {
+func (c *onChain) Miner(_ context.Context, operator string) (node.Miner, error) {
 	if operator != account || c.miner == nil {
-		return nil, fmt.Errorf("miner: %w", client.ErrNotFound)
+		return node.Miner{}, fmt.Errorf("miner: %w", client.ErrNotFound)
 	}
-	return c.miner, nil
+	return *c.miner, nil
 }
 
 // well is a host where nothing is wrong, and its chain.
@@ -68,7 +69,7 @@ func well() (*Host, *onChain, *miner.Config) {
 	set.Public, set.Wallet, set.Network = "miner.example.org:7430", "/etc/hippius/miner-wallet", "/etc/hippius/network.json"
 	c := &onChain{
 		nodes: []client.NodeState{{Address: "a:1"}, {Address: "b:1"}}, head: moment - 1, ucredit: 1e6,
-		miner: &registryv1.Miner{Name: "rack-1", Identity: identity, Status: registryv1.MinerStatus_MINER_STATUS_ACTIVE, BondUhip: set.BondUhip},
+		miner: &node.Miner{Offer: node.Offer{Name: "rack-1", Identity: identity}, Status: node.Active, BondUhip: set.BondUhip},
 	}
 	return &Host{
 		Arch: "amd64", Cores: func() int { return 8 }, Now: func() time.Time { return time.Unix(moment, 0) },
@@ -229,13 +230,13 @@ func TestWhatIsWrong(t *testing.T) {
 		"bond too small":  {check: "registration", level: Bad, found: "lacks 1 uhip", mend: "send 1 uhip", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip-- }},
 		"bond to be made": {check: "registration", level: Warn, found: "lacks 1 uhip, which the account has", mend: "start the miner", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip--; c.uhip = 1 }},
 		"draining": {check: "registration", level: Warn, found: "draining: it takes no new machines and keeps the 3", mend: "undrain", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
-			c.miner.Status, c.miner.Usage = registryv1.MinerStatus_MINER_STATUS_DRAINING, &registryv1.Usage{Vms: 3}
+			c.miner.Status, c.miner.Usage = node.Draining, node.Usage{VMs: 3}
 		}},
 		"unbonding": {check: "registration", level: Warn, found: "unbonding", mend: "after Fri, 15 Jan 2027", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
-			c.miner.Status, c.miner.UnbondingUntil = registryv1.MinerStatus_MINER_STATUS_UNBONDING, moment
+			c.miner.Status, c.miner.UnbondingUntil = node.Unbonding, moment
 		}},
 		"gone": {check: "registration", level: Warn, found: "gone", mend: "registers anew", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
-			c.miner.Status = registryv1.MinerStatus_MINER_STATUS_GONE
+			c.miner.Status = node.Gone
 		}},
 		"another's key": {check: "registration", level: Bad, found: "by another key", mend: "backup", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.Identity = bytes.Repeat([]byte{8}, 32) }},
 		"broken key": {check: "registration", level: Bad, found: "no such thing", mend: "chmod 0600", spoil: func(h *Host, _ *onChain, _ *miner.Config) {

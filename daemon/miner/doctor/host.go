@@ -22,10 +22,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/credit"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/params"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/internal/peer"
@@ -46,13 +47,13 @@ type asking interface {
 	ChainID() string
 	Nodes(ctx context.Context) []client.NodeState
 	CheckVersion(ctx context.Context) error
-	Head(ctx context.Context) (*computev1.Head, error)
-	Params(ctx context.Context) (client.Params, error)
+	Head(ctx context.Context) (vm.Head, error)
+	Params(ctx context.Context) (params.Params, error)
 }
 
 type registered interface {
-	Miner(ctx context.Context, operator string) (*registryv1.Miner, error)
-	Balance(ctx context.Context, address string) (*creditsv1.Balance, error)
+	Miner(ctx context.Context, operator string) (node.Miner, error)
+	Balance(ctx context.Context, address string) (credit.Balance, error)
 	Uhip(ctx context.Context, address string) (uint64, error)
 }
 

@@ -47,7 +47,7 @@ then ends the wait, not the draining.`,
 				if err != nil {
 					return err
 				}
-				say(cmd, changed, m.GetName()+" takes new machines", " again", "; it did not drain")
+				say(cmd, changed, m.Name+" takes new machines", " again", "; it did not drain")
 				return nil
 			})
 		},
@@ -64,7 +64,7 @@ func run(cmd *cobra.Command, c Chain, waits bool) error {
 	if err != nil {
 		return err
 	}
-	say(cmd, changed, m.GetName()+" takes no new machines", "", ", as before")
+	say(cmd, changed, m.Name+" takes no new machines", "", ", as before")
 	if !waits {
 		_, _ = fmt.Fprintln(cmd.OutOrStdout(), left(m))
 		return nil
@@ -73,7 +73,7 @@ func run(cmd *cobra.Command, c Chain, waits bool) error {
 	if err := wait(cmd.Context(), c, m, newProgress(cmd.ErrOrStderr(), isFile && term.IsTerminal(int(out.Fd())))); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s is empty\n", m.GetName())
+	_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s is empty\n", m.Name)
 	return nil
 }
 

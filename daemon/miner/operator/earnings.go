@@ -65,8 +65,8 @@ func earnings(cmd *cobra.Command, c Chain) (earned, error) {
 	}
 	has, err := c.Uhip(cmd.Context(), c.Address())
 	return earned{
-		Operator: c.Address(), Accrued: e.GetAccruedUhip(), Claimed: e.GetClaimedUhip(), Served: e.GetServedUcredit(),
-		Account: has, Bond: m.GetBondUhip(),
+		Operator: c.Address(), Accrued: e.AccruedUhip, Claimed: e.ClaimedUhip, Served: e.ServedUcredit,
+		Account: has, Bond: m.BondUhip,
 	}, err
 }
 
@@ -96,7 +96,7 @@ has left.`,
 				if err != nil {
 					return err
 				}
-				if e.GetAccruedUhip() == 0 { // no fee for nothing
+				if e.AccruedUhip == 0 { // no fee for nothing
 					_, _ = fmt.Fprintln(cmd.OutOrStdout(), "nothing has accrued since the last payout")
 					return nil
 				}

@@ -10,16 +10,16 @@ import (
 	"testing"
 	"testing/synctest"
 
-	rankingv1 "github.com/hippius/compute/api/chain/ranking/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/credit"
+	"github.com/hippius/compute/core/node"
 )
 
 const operatorAddress = "hip1operator"
 
 // onChain is a chain with one miner, whose state changes at each look.
 type onChain struct {
-	status registryv1.MinerStatus
+	status node.MinerStatus
 	// vms at each look; the last stays.
 	vms []uint32
 	// fails at each look, where there is an error.
@@ -39,20 +39,20 @@ type onChain struct {
 func (c *onChain) Address() string { return operatorAddress }
 func (c *onChain) Close() error    { c.closed = true; return nil }
 
-func (c *onChain) Miner(_ context.Context, operator string) (*registryv1.Miner, error) {
+func (c *onChain) Miner(_ context.Context, operator string) (node.Miner, error) {
 	at := c.looks
 	c.looks++
 	if c.status == 0 || operator != operatorAddress {
-		return nil, fmt.Errorf("miner: %w", client.ErrNotFound)
+		return node.Miner{}, fmt.Errorf("miner: %w", client.ErrNotFound)
 	}
 	if at < len(c.fails) && c.fails[at] != nil {
-		return nil, c.fails[at]
+		return node.Miner{}, c.fails[at]
 	}
 	if c.undrained != 0 && at >= c.undrained {
 		c.status = active
 	}
-	return &registryv1.Miner{
-		Name: "rack-1", Status: c.status, Usage: &registryv1.Usage{Vms: c.vms[min(at, len(c.vms)-1)]},
+	return node.Miner{
+		Offer: node.Offer{Name: "rack-1"}, Status: c.status, Usage: node.Usage{VMs: c.vms[min(at, len(c.vms)-1)]},
 		BondUhip: 1000, UnbondingUntil: 1_800_000_000,
 	}, nil
 }
@@ -72,8 +72,8 @@ func (c *onChain) UnbondMiner(context.Context) error {
 	return nil
 }
 
-func (c *onChain) Earnings(context.Context, string) (*rankingv1.Earnings, error) {
-	return &rankingv1.Earnings{AccruedUhip: c.accrued, ClaimedUhip: 7, ServedUcredit: 90}, nil
+func (c *onChain) Earnings(context.Context, string) (credit.Earnings, error) {
+	return credit.Earnings{AccruedUhip: c.accrued, ClaimedUhip: 7, ServedUcredit: 90}, nil
 }
 
 func (c *onChain) ClaimEarnings(context.Context) (uint64, error) {

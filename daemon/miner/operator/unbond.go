@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/core/node"
 )
 
 var (
@@ -45,17 +45,17 @@ func unbond(cmd *cobra.Command, c Chain, yes bool) error {
 	}
 	out := cmd.OutOrStdout()
 	switch {
-	case m.GetStatus() == gone:
-		_, _ = fmt.Fprintf(out, "%s has left, and its bond is back\n", m.GetName())
+	case m.Status == gone:
+		_, _ = fmt.Fprintf(out, "%s has left, and its bond is back\n", m.Name)
 		return nil
-	case m.GetStatus() == unbonding:
+	case m.Status == unbonding:
 		_, _ = fmt.Fprintln(out, returns(m)+", as before")
 		return nil
-	case m.GetUsage().GetVms() > 0:
-		return fmt.Errorf("%s: %w: %s; 'hippius-miner drain --wait' takes no new ones and waits until there is none", m.GetName(), errNotEmpty, left(m))
+	case m.Usage.VMs > 0:
+		return fmt.Errorf("%s: %w: %s; 'hippius-miner drain --wait' takes no new ones and waits until there is none", m.Name, errNotEmpty, left(m))
 	case !yes:
 		return fmt.Errorf("%w: %s would take no machines from now on, and %d uhip would come back to %s after the network's unbonding time; add --yes to do it",
-			errNotSure, m.GetName(), m.GetBondUhip(), c.Address())
+			errNotSure, m.Name, m.BondUhip, c.Address())
 	}
 	if err := c.UnbondMiner(cmd.Context()); err != nil {
 		return err
@@ -67,7 +67,7 @@ func unbond(cmd *cobra.Command, c Chain, yes bool) error {
 	return nil
 }
 
-func returns(m *registryv1.Miner) string {
-	return fmt.Sprintf("%s takes no machines, and its %d uhip come back after %s", m.GetName(), m.GetBondUhip(),
-		time.Unix(m.GetUnbondingUntil(), 0).UTC().Format(time.RFC1123))
+func returns(m node.Miner) string {
+	return fmt.Sprintf("%s takes no machines, and its %d uhip come back after %s", m.Name, m.BondUhip,
+		time.Unix(m.UnbondingUntil, 0).UTC().Format(time.RFC1123))
 }

@@ -13,10 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 )
 
@@ -31,29 +29,29 @@ type Chain struct {
 	mu       sync.Mutex
 	height   int64
 	oldest   int64
-	vms      map[string]*computev1.VM
-	released map[string]int64
+	vms      map[vm.ID]*vm.VM
+	released map[vm.ID]int64
 	heads    map[int64]head
 	every    time.Duration // between blocks
 	queue    []*batch      // for the next block
 	behind   time.Duration // its clock, to the host's
-	history  map[string][]string
+	history  map[vm.ID][]string
 	batches  []int
 	refusals []string
-	proofs   map[string][]int64
+	proofs   map[vm.ID][]int64
 	away     error
-	dissent  map[string]*computev1.VM
+	dissent  map[vm.ID]vm.VM
 
 	// Size of new VMs; set it before there is one.
-	Size *computev1.Size
+	Size plan.Size
 }
 
 // New makes a chain without VMs. Run makes its blocks.
 func New() *Chain {
 	c := &Chain{
-		height: 10, vms: map[string]*computev1.VM{}, released: map[string]int64{}, heads: map[int64]head{}, every: 10 * time.Millisecond,
-		history: map[string][]string{}, proofs: map[string][]int64{}, dissent: map[string]*computev1.VM{},
-		Size: &computev1.Size{Vcpus: 1, MemoryMib: 2048, DiskGib: 18, Iops: 500, DiskBytesPerSecond: 50e6, NetworkBitsPerSecond: 100e6},
+		height: 10, vms: map[vm.ID]*vm.VM{}, released: map[vm.ID]int64{}, heads: map[int64]head{}, every: 10 * time.Millisecond,
+		history: map[vm.ID][]string{}, proofs: map[vm.ID][]int64{}, dissent: map[vm.ID]vm.VM{},
+		Size: plan.Size{VCPUs: 1, MemoryMiB: 2048, DiskGiB: 18, IOPS: 500, DiskBytesPerSecond: 50e6, NetworkBitsPerSecond: 100e6},
 	}
 	c.block()
 	return c
@@ -124,11 +122,11 @@ func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 	}
 	out := agent.Changes{
 		Height: c.height, Full: after <= 0 || after < c.oldest,
-		Head: &computev1.Head{Height: c.height, Hash: c.heads[c.height].hash, Time: c.heads[c.height].at},
+		Head: vm.Head{Height: c.height, Hash: c.heads[c.height].hash, Time: c.heads[c.height].at},
 	}
 	for _, v := range c.vms {
-		if v.GetStatus().GetMiner() == Miner && (out.Full || v.GetChangedHeight() > after) {
-			out.VMs = append(out.VMs, clone(v))
+		if v.Status.Miner == Miner && (out.Full || v.ChangedHeight > after) {
+			out.VMs = append(out.VMs, clone(*v))
 		}
 	}
 	for id, at := range c.released {
@@ -139,35 +137,32 @@ func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 	return out, nil
 }
 
-func clone(v *computev1.VM) *computev1.VM {
-	out, ok := proto.Clone(v).(*computev1.VM)
-	if !ok {
-		panic("clone changed the type")
-	}
-	return out
+func clone(v vm.VM) vm.VM {
+	v.Instances, v.AuthorizedKeys = slices.Clone(v.Instances), slices.Clone(v.AuthorizedKeys)
+	return v
 }
 
 // Everywhere implements agent.Chain, with two endpoints.
-func (c *Chain) Everywhere(_ context.Context, id string) ([]*computev1.VM, error) {
+func (c *Chain) Everywhere(_ context.Context, id vm.ID) ([]vm.VM, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away != nil {
 		return nil, c.away
 	}
-	var one, two *computev1.VM
+	var one, two vm.VM
 	if v := c.vms[id]; v != nil {
-		one, two = clone(v), clone(v)
+		one, two = clone(*v), clone(*v)
 	}
 	if d, ok := c.dissent[id]; ok {
 		two = d
 	}
-	return []*computev1.VM{one, two}, nil
+	return []vm.VM{one, two}, nil
 }
 
 // batch of reports on its way into a block.
 type batch struct {
-	reports []*computev1.VMReport
-	results []*computev1.ReportResult
+	reports []vm.Report
+	results []vm.ReportResult
 	err     error
 	done    chan struct{}
 }
@@ -176,7 +171,7 @@ type batch struct {
 const slow = time.Second
 
 // Report implements agent.Chain. A batch that was handed in gets into a block, whether or not its sender waits for that.
-func (c *Chain) Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+func (c *Chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
 	b := &batch{reports: reports, done: make(chan struct{})}
 	if err := c.handIn(b); err != nil {
 		return nil, err
@@ -195,7 +190,7 @@ func (c *Chain) handIn(b *batch) error {
 	if c.away != nil {
 		return c.away
 	}
-	if len(b.reports) > agent.MaxBatch {
+	if len(b.reports) > vm.MaxReports {
 		return fmt.Errorf("%d reports", len(b.reports))
 	}
 	if c.every >= slow {
@@ -213,7 +208,7 @@ func (c *Chain) execute(b *batch) {
 	c.batches = append(c.batches, len(b.reports))
 	good := 0
 	for _, r := range b.reports {
-		res := &computev1.ReportResult{VmId: r.GetVmId()}
+		res := vm.ReportResult{ID: r.ID}
 		if err := c.apply(r); err != nil {
 			res.Code, res.Message = 1, err.Error()
 			c.refusals = append(c.refusals, err.Error())
@@ -223,168 +218,164 @@ func (c *Chain) execute(b *batch) {
 		b.results = append(b.results, res)
 	}
 	if len(b.reports) > 0 && good == 0 {
-		b.err = fmt.Errorf("all reports refused: %s", b.results[0].GetMessage())
+		b.err = fmt.Errorf("all reports refused: %s", b.results[0].Message)
 	}
 }
 
 // apply one report. c.mu is held.
-func (c *Chain) apply(r *computev1.VMReport) error {
-	v := c.vms[r.GetVmId()]
+func (c *Chain) apply(r vm.Report) error {
+	v := c.vms[r.ID]
 	switch {
 	case v == nil:
 		return errors.New("no such VM")
-	case v.GetStatus().GetMiner() != Miner:
+	case v.Status.Miner != Miner:
 		return errors.New("another miner holds it")
-	case v.GetStatus().GetInstanceSeq() != r.GetInstanceSeq():
-		return fmt.Errorf("report of instance %d, it is at %d", r.GetInstanceSeq(), v.GetStatus().GetInstanceSeq())
-	case len(r.GetMessage()) > corevm.MaxMessageLen || len(r.GetReason()) > corevm.MaxReasonLen:
+	case v.Status.InstanceSeq != r.InstanceSeq:
+		return fmt.Errorf("report of instance %d, it is at %d", r.InstanceSeq, v.Status.InstanceSeq)
+	case len(r.Message) > vm.MaxMessageLen || len(r.Reason) > vm.MaxReasonLen:
 		return errors.New("reason or message too long")
 	}
-	ev, ok := corevm.ReportOf(corevm.Phase(r.GetPhase()))
+	ev, ok := vm.ReportOf(r.Phase)
 	if !ok {
-		return fmt.Errorf("phase %s is not for a miner to report", r.GetPhase())
+		return fmt.Errorf("phase %s is not for a miner to report", r.Phase)
 	}
-	s := v.GetStatus()
+	s := &v.Status
 	// What was seen before the tenant's last wish must not undo it.
-	if before := s.GetPhase(); r.GetObservedGeneration() < v.GetGeneration() && before != r.GetPhase() {
-		return fmt.Errorf("report of generation %d, it is at %d", r.GetObservedGeneration(), v.GetGeneration())
+	if before := s.Phase; r.ObservedGeneration < v.Generation && before != r.Phase {
+		return fmt.Errorf("report of generation %d, it is at %d", r.ObservedGeneration, v.Generation)
 	}
-	if size := v.GetResize(); size.GetRestart() && r.GetSizeGeneration() < size.GetGeneration() &&
-		s.GetPhase() == computev1.Phase_PHASE_REBOOTING && ev == corevm.ReportRunning {
-		ev = corevm.ReportRebooting // it is not in effect yet
+	if v.Resizing(r.SizeGeneration) && s.Phase == vm.Rebooting && ev == vm.ReportRunning {
+		ev = vm.ReportRebooting // it is not in effect yet
 	}
-	if err := c.event(v, ev, corevm.Miner); err != nil {
+	if err := c.event(v, ev, vm.Miner); err != nil {
 		return err
 	}
-	if !corevm.Phase(s.GetPhase()).On() {
-		s.GetAttestation().LastAt = 0 // what follows is another run
+	if !s.Phase.On() {
+		s.Attestation.LastAt = 0 // what follows is another run
 	}
-	s.Reason, s.Message = r.GetReason(), r.GetMessage()
-	s.ObservedGeneration, s.ObservedRebootSeq = r.GetObservedGeneration(), max(s.GetObservedRebootSeq(), r.GetObservedRebootSeq())
-	if p := r.GetProof(); p != nil {
+	s.Reason, s.Message = r.Reason, r.Message
+	s.ObservedGeneration, s.ObservedRebootSeq = r.ObservedGeneration, max(s.ObservedRebootSeq, r.ObservedRebootSeq)
+	if p := r.Proof; p != nil {
 		if err := c.prove(v, p); err != nil {
 			return err
 		}
 	}
-	if s.GetPhase() == computev1.Phase_PHASE_RUNNING {
+	if s.Phase == vm.Running {
 		s.HasData = true
-		if size := v.GetResize(); size != nil && r.GetProof() != nil && r.GetSizeGeneration() >= size.GetGeneration() {
-			v.Size, v.Resize = size.GetSize(), nil
+		if size := v.Resize; size != nil && r.Proof != nil && r.SizeGeneration >= size.Generation {
+			v.Size, v.Resize = size.Size, nil
 		}
 	}
-	c.history[v.GetId()] = append(c.history[v.GetId()], fmt.Sprintf("%s %s", corevm.Phase(r.GetPhase()), r.GetReason()))
-	if s.GetPhase() == computev1.Phase_PHASE_TERMINATED || s.GetPhase() == computev1.Phase_PHASE_FAILED && !s.GetHasData() {
+	c.history[v.ID] = append(c.history[v.ID], fmt.Sprintf("%s %s", r.Phase, r.Reason))
+	if s.Phase == vm.Terminated || s.Phase == vm.Failed && !s.HasData {
 		c.release(v) // for ever, or to be placed elsewhere
 	}
 	return nil
 }
 
-func (c *Chain) prove(v *computev1.VM, p *computev1.ProofReport) error {
-	a := v.GetStatus().GetAttestation()
-	h, known := c.heads[p.GetHeight()]
-	if !known || p.GetHeight() <= a.GetProofHeight() || c.heads[c.height].at-h.at > maxProofAge {
-		return fmt.Errorf("proof of height %d, known to %d", p.GetHeight(), a.GetProofHeight())
+func (c *Chain) prove(v *vm.VM, p *vm.Proof) error {
+	a := &v.Status.Attestation
+	h, known := c.heads[p.Height]
+	if !known || p.Height <= a.ProofHeight || c.heads[c.height].at-h.at > maxProofAge {
+		return fmt.Errorf("proof of height %d, known to %d", p.Height, a.ProofHeight)
 	}
-	seq := v.GetStatus().GetInstanceSeq()
-	if !corevm.VerifyProof(v.GetInstances()[seq-1].GetGuestKey(), ChainID, v.GetId(), seq, p.GetHeight(), h.hash, p.GetSignature()) {
+	seq := v.Status.InstanceSeq
+	if !vm.VerifyProof(v.Instances[seq-1].GuestKey, ChainID, v.ID, seq, p.Height, h.hash, p.Signature) {
 		return errors.New("the proof does not verify")
 	}
-	a.ProofHeight = p.GetHeight()
-	c.proofs[v.GetId()] = append(c.proofs[v.GetId()], h.at)
-	a.RunningSeconds += uint64(corevm.Attested(a.GetLastAt(), h.at, maxProofGap)) //nolint:gosec // never negative
+	a.ProofHeight = p.Height
+	c.proofs[v.ID] = append(c.proofs[v.ID], h.at)
+	a.RunningSeconds += uint64(vm.Attested(a.LastAt, h.at, maxProofGap)) //nolint:gosec // never negative
 	a.LastAt = h.at
 	return nil
 }
 
 // event moves a VM. c.mu is held.
-func (c *Chain) event(v *computev1.VM, ev corevm.Event, by corevm.Actor) error {
-	s := v.GetStatus()
-	next, err := corevm.Next(corevm.State{
-		Phase: corevm.Phase(s.GetPhase()), Held: s.GetMiner() != "", HasData: s.GetHasData(),
-		On: v.GetSpec().GetPower() == computev1.Power_POWER_ON,
-	}, ev, by)
+func (c *Chain) event(v *vm.VM, ev vm.Event, by vm.Actor) error {
+	s := &v.Status
+	next, err := vm.Next(v.State(), ev, by)
 	if err != nil {
 		return err
 	}
-	if corevm.Phase(s.GetPhase()) != next {
+	if s.Phase != next {
 		v.ChangedHeight = c.height
 	}
-	s.Phase = computev1.Phase(next)
+	s.Phase = next
 	return nil
 }
 
 // release takes a VM from its miner. c.mu is held.
-func (c *Chain) release(v *computev1.VM) {
+func (c *Chain) release(v *vm.VM) {
 	c.block()
 	v.Status.Miner, v.ChangedHeight = "", c.height
-	c.released[v.GetId()] = c.height
+	c.released[v.ID] = c.height
 }
 
 // Order is what a tenant asks.
-func (c *Chain) Order(id string, ev corevm.Event) error {
+func (c *Chain) Order(id vm.ID, ev vm.Event) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block()
 	v := c.vms[id]
-	if err := c.event(v, ev, corevm.Tenant); err != nil {
+	if err := c.event(v, ev, vm.Tenant); err != nil {
 		return err
 	}
 	v.Generation++
 	v.ChangedHeight = c.height
 	switch ev { //nolint:exhaustive // the rest is no order
-	case corevm.Start:
-		v.Spec.Power = computev1.Power_POWER_ON
-	case corevm.Stop:
-		v.Spec.Power = computev1.Power_POWER_OFF
-	case corevm.Reboot:
+	case vm.Start:
+		v.Spec.On = true
+	case vm.Stop:
+		v.Spec.On = false
+	case vm.Reboot:
 		v.Spec.RebootSeq++
-	case corevm.Rebuild:
-		v.Spec.Power = computev1.Power_POWER_ON
+	case vm.Rebuild:
+		v.Spec.On = true
 		v.Status.HasData = false
 		v.Status.InstanceSeq++
-		v.Status.RebuildInstance = v.GetStatus().GetInstanceSeq()
+		v.Status.RebuildInstance = v.Status.InstanceSeq
 	}
 	return nil
 }
 
 // Resize is a tenant's order of another size; it is restarted for it or not.
-func (c *Chain) Resize(id string, to *computev1.Size, restart bool) error {
-	ev := corevm.Resize
+func (c *Chain) Resize(id vm.ID, to plan.Size, restart bool) error {
+	ev := vm.Resize
 	if restart {
-		ev = corevm.ResizeRestart
+		ev = vm.ResizeRestart
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block()
 	v := c.vms[id]
-	if err := c.event(v, ev, corevm.Tenant); err != nil {
+	if err := c.event(v, ev, vm.Tenant); err != nil {
 		return err
 	}
 	v.Generation++
 	v.ChangedHeight = c.height
-	v.Resize = &computev1.Resize{Generation: v.GetGeneration(), Size: to, Restart: restart}
+	v.Resize = &vm.SizeChange{Generation: v.Generation, Size: to, Restart: restart}
 	return nil
 }
 
 // Create assigns a new VM to the miner, with the guest keys of instances 1 to n.
-func (c *Chain) Create(id, owner string, spec *computev1.VMSpec, authorized []string, guestKeys ...ed25519.PublicKey) {
+func (c *Chain) Create(id vm.ID, owner string, spec vm.Spec, authorized []string, guestKeys ...ed25519.PublicKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block()
-	v := &computev1.VM{
-		Id: id, Owner: owner, Spec: spec, Generation: 1, ChangedHeight: c.height, AuthorizedKeys: authorized, Size: c.Size,
-		Status: &computev1.VMStatus{
-			Phase: computev1.Phase_PHASE_ASSIGNED, Miner: Miner, InstanceSeq: 1, Attestation: &computev1.Attestation{},
+	v := &vm.VM{
+		ID: id, Owner: owner, Spec: spec, Generation: 1, ChangedHeight: c.height, AuthorizedKeys: authorized, Sizing: vm.Sizing{Size: c.Size},
+		Status: vm.Status{
+			Phase: vm.Assigned, Miner: Miner, InstanceSeq: 1, Attestation: vm.Attestation{},
 		},
 	}
 	for i, key := range guestKeys {
-		v.Instances = append(v.Instances, &computev1.Instance{Seq: uint32(i) + 1, GuestKey: key}) //nolint:gosec // a few
+		v.Instances = append(v.Instances, vm.Instance{Seq: uint32(i) + 1, GuestKey: key}) //nolint:gosec // a few
 	}
 	c.vms[id] = v
 }
 
 // Change edits a VM as only the chain itself could, in a new block.
-func (c *Chain) Change(id string, f func(v *computev1.VM)) {
+func (c *Chain) Change(id vm.ID, f func(v *vm.VM)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block()
@@ -394,14 +385,14 @@ func (c *Chain) Change(id string, f func(v *computev1.VM)) {
 
 // Dissent has the second endpoint tell of the VM as it is now, for ever; Agree
 // ends that.
-func (c *Chain) Dissent(id string) {
+func (c *Chain) Dissent(id vm.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dissent[id] = clone(c.vms[id])
+	c.dissent[id] = clone(*c.vms[id])
 }
 
 // Agree has both endpoints tell the same again.
-func (c *Chain) Agree(id string) {
+func (c *Chain) Agree(id vm.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.dissent, id)
@@ -430,12 +421,12 @@ func (c *Chain) Account() string {
 }
 
 // Move gives a VM to another miner.
-func (c *Chain) Move(id string) {
+func (c *Chain) Move(id vm.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.vms[id]
 	c.release(v)
-	v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = "hip1other", v.GetStatus().GetInstanceSeq()+1, computev1.Phase_PHASE_ASSIGNED
+	v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = "hip1other", v.Status.InstanceSeq+1, vm.Assigned
 }
 
 // SetAway has every call fail, or with nil work again.
@@ -446,31 +437,31 @@ func (c *Chain) SetAway(err error) {
 }
 
 // Get gives a VM as it is now.
-func (c *Chain) Get(id string) *computev1.VM {
+func (c *Chain) Get(id vm.ID) vm.VM {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return clone(c.vms[id])
+	return clone(*c.vms[id])
 }
 
 // Phase of a VM.
-func (c *Chain) Phase(id string) corevm.Phase { return corevm.Phase(c.Get(id).GetStatus().GetPhase()) }
+func (c *Chain) Phase(id vm.ID) vm.Phase { return c.Get(id).Status.Phase }
 
 // Saw tells whether "phase reason" was reported of a VM and taken.
-func (c *Chain) Saw(id, word string) bool {
+func (c *Chain) Saw(id vm.ID, word string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Contains(c.history[id], word)
 }
 
 // Proven counts the proofs taken.
-func (c *Chain) Proven(id string) int {
+func (c *Chain) Proven(id vm.ID) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.proofs[id])
 }
 
 // ProofTimes are the times of the blocks that the proofs taken sign.
-func (c *Chain) ProofTimes(id string) []int64 {
+func (c *Chain) ProofTimes(id vm.ID) []int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.proofs[id])

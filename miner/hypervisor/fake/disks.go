@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -31,11 +32,11 @@ func hashKey(key hypervisor.DiskKey) []byte {
 	return sum[:]
 }
 
-func (d *Driver) diskPath(id hypervisor.ID) string {
+func (d *Driver) diskPath(id vm.ID) string {
 	return filepath.Join(d.cfg.Dir, "disks", string(id))
 }
 
-func (d *Driver) readDisk(id hypervisor.ID) (disk, error) {
+func (d *Driver) readDisk(id vm.ID) (disk, error) {
 	var k disk
 	err := readJSON(d.diskPath(id), &k)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,7 +70,7 @@ func (d *Driver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
 }
 
 // HasDisk implements vm.Disks.
-func (d *Driver) HasDisk(_ context.Context, id hypervisor.ID) (bool, error) {
+func (d *Driver) HasDisk(_ context.Context, id vm.ID) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, err := d.readDisk(id)
@@ -80,7 +81,7 @@ func (d *Driver) HasDisk(_ context.Context, id hypervisor.ID) (bool, error) {
 }
 
 // DiskBytes is the size of id's disk.
-func (d *Driver) DiskBytes(id hypervisor.ID) (uint64, error) {
+func (d *Driver) DiskBytes(id vm.ID) (uint64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k, err := d.readDisk(id)
@@ -88,7 +89,7 @@ func (d *Driver) DiskBytes(id hypervisor.ID) (uint64, error) {
 }
 
 // ResizeDisk implements vm.Disks.
-func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, key hypervisor.DiskKey) error {
+func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
 		return err
@@ -123,7 +124,7 @@ func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, 
 }
 
 // TrashDisk implements vm.Disks.
-func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) TrashDisk(ctx context.Context, id vm.ID) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
 		return err
@@ -138,7 +139,7 @@ func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.ID) error {
 }
 
 // trash moves id's disk, if any, under the moment of its trashing.
-func (d *Driver) trash(id hypervisor.ID) error {
+func (d *Driver) trash(id vm.ID) error {
 	to := filepath.Join(d.cfg.Dir, "trash", fmt.Sprintf("%s.%d", id, time.Now().UnixNano()))
 	if err := os.Rename(d.diskPath(id), to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("trash disk of vm %s: %w", id, err)
@@ -168,7 +169,7 @@ func (d *Driver) BaseImages(context.Context) ([]string, error) {
 }
 
 // trashed lists what is in the trash: path to moment.
-func (d *Driver) trashed(id hypervisor.ID) (map[string]time.Time, error) {
+func (d *Driver) trashed(id vm.ID) (map[string]time.Time, error) {
 	dir := filepath.Join(d.cfg.Dir, "trash")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -186,7 +187,7 @@ func (d *Driver) trashed(id hypervisor.ID) (map[string]time.Time, error) {
 }
 
 // RestoreDisk implements vm.Disks.
-func (d *Driver) RestoreDisk(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) RestoreDisk(ctx context.Context, id vm.ID) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
 		return err

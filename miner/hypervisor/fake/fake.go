@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/keylock"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -46,12 +47,12 @@ type Config struct {
 type Driver struct {
 	cfg   Config
 	lock  *os.File
-	ops   keylock.Map[hypervisor.ID]
+	ops   keylock.Map[vm.ID]
 	guest sync.WaitGroup // everything that runs on behalf of machines
 	pokes pokers
 
 	mu       sync.Mutex // guards all below, held briefly
-	machines map[hypervisor.ID]*machine
+	machines map[vm.ID]*machine
 	faults   faults
 	lastPID  int
 	closed   bool
@@ -87,7 +88,7 @@ func New(cfg Config) (*Driver, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("fake hypervisor: %s is open already: %w", cfg.Dir, err), lock.Close())
 	}
-	d := &Driver{cfg: cfg, lock: lock, machines: make(map[hypervisor.ID]*machine), lastPID: firstPID}
+	d := &Driver{cfg: cfg, lock: lock, machines: make(map[vm.ID]*machine), lastPID: firstPID}
 	if err := d.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -138,7 +139,7 @@ func (d *Driver) up() error {
 }
 
 // get returns the record of a defined machine. d.mu is held.
-func (d *Driver) get(id hypervisor.ID) (*machine, error) {
+func (d *Driver) get(id vm.ID) (*machine, error) {
 	if err := d.up(); err != nil {
 		return nil, err
 	}
@@ -166,16 +167,16 @@ func (d *Driver) Host(context.Context) (hypervisor.Host, error) {
 // pokers is a set of subscribers.
 type pokers struct {
 	mu   sync.Mutex
-	subs map[chan hypervisor.ID]struct{}
+	subs map[chan vm.ID]struct{}
 }
 
 // Pokes implements vm.Poker.
-func (d *Driver) Pokes(ctx context.Context) <-chan hypervisor.ID {
+func (d *Driver) Pokes(ctx context.Context) <-chan vm.ID {
 	p := &d.pokes
-	ch := make(chan hypervisor.ID, 16)
+	ch := make(chan vm.ID, 16)
 	p.mu.Lock()
 	if p.subs == nil {
-		p.subs = make(map[chan hypervisor.ID]struct{})
+		p.subs = make(map[chan vm.ID]struct{})
 	}
 	p.subs[ch] = struct{}{}
 	p.mu.Unlock()
@@ -188,7 +189,7 @@ func (d *Driver) Pokes(ctx context.Context) <-chan hypervisor.ID {
 	return ch
 }
 
-func (p *pokers) poke(id hypervisor.ID) {
+func (p *pokers) poke(id vm.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for ch := range p.subs {

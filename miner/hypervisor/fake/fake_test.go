@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
 
 // echoer is an agent that says each line back, but tells its disk's size when asked.
-func echoer(size func(hypervisor.ID) uint64) func(context.Context, hypervisor.Machine, net.Conn) {
+func echoer(size func(vm.ID) uint64) func(context.Context, hypervisor.Machine, net.Conn) {
 	return func(_ context.Context, m hypervisor.Machine, channel net.Conn) {
 		lines := bufio.NewScanner(channel)
 		for lines.Scan() {
@@ -38,7 +39,7 @@ func TestSuite(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
 		var driver *fake.Driver
-		size := func(id hypervisor.ID) uint64 {
+		size := func(id vm.ID) uint64 {
 			n, err := driver.DiskBytes(id)
 			if err != nil {
 				t.Error(err)
@@ -77,8 +78,8 @@ func TestSuite(t *testing.T) {
 			}
 			open()
 		}
-		h.KillProcess = func(t *testing.T, id hypervisor.ID) { t.Helper(); check(t, driver.KillProcess(id)) }
-		h.PowerOff = func(t *testing.T, id hypervisor.ID) { t.Helper(); check(t, driver.PowerOff(id)) }
+		h.KillProcess = func(t *testing.T, id vm.ID) { t.Helper(); check(t, driver.KillProcess(id)) }
+		h.PowerOff = func(t *testing.T, id vm.ID) { t.Helper(); check(t, driver.PowerOff(id)) }
 		h.SetDown = func(_ *testing.T, down bool) { driver.SetHypervisorDown(down) }
 		h.SetFull = func(_ *testing.T, full bool) { driver.SetNoSpace(full) }
 		return h

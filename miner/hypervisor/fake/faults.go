@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -11,13 +12,13 @@ import (
 type faults struct {
 	down     bool
 	full     bool
-	failNext map[hypervisor.ID]int // starts still to fail
-	deaf     map[hypervisor.ID]bool
+	failNext map[vm.ID]int // starts still to fail
+	deaf     map[vm.ID]bool
 }
 
 var errStartFault = errors.New("the process ended before the guest ran")
 
-func (f *faults) start(id hypervisor.ID) error {
+func (f *faults) start(id vm.ID) error {
 	if f.failNext[id] > 0 {
 		f.failNext[id]--
 		return errStartFault
@@ -44,35 +45,35 @@ func (d *Driver) SetNoSpace(full bool) {
 }
 
 // FailStarts makes the next n starts of id fail.
-func (d *Driver) FailStarts(id hypervisor.ID, n int) {
+func (d *Driver) FailStarts(id vm.ID, n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.faults.failNext == nil {
-		d.faults.failNext = make(map[hypervisor.ID]int)
+		d.faults.failNext = make(map[vm.ID]int)
 	}
 	d.faults.failNext[id] = n
 }
 
 // SetIgnoreACPI makes the guest of id deaf to requests to shut down.
-func (d *Driver) SetIgnoreACPI(id hypervisor.ID, deaf bool) {
+func (d *Driver) SetIgnoreACPI(id vm.ID, deaf bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.faults.deaf == nil {
-		d.faults.deaf = make(map[hypervisor.ID]bool)
+		d.faults.deaf = make(map[vm.ID]bool)
 	}
 	d.faults.deaf[id] = deaf
 }
 
 // KillProcess kills the process of id, as an operator's kill -9 would.
-func (d *Driver) KillProcess(id hypervisor.ID) error {
+func (d *Driver) KillProcess(id vm.ID) error {
 	return d.stopFromInside(id, hypervisor.StopProcessDied)
 }
 
 // PowerOff is the guest of id powering itself off; a Guest function may call
 // it.
-func (d *Driver) PowerOff(id hypervisor.ID) error { return d.stopFromInside(id, hypervisor.StopGuest) }
+func (d *Driver) PowerOff(id vm.ID) error { return d.stopFromInside(id, hypervisor.StopGuest) }
 
-func (d *Driver) stopFromInside(id hypervisor.ID, reason hypervisor.StopReason) error {
+func (d *Driver) stopFromInside(id vm.ID, reason hypervisor.StopReason) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := d.machines[id]
@@ -83,7 +84,7 @@ func (d *Driver) stopFromInside(id hypervisor.ID, reason hypervisor.StopReason) 
 }
 
 // PauseForSpace pauses id as a full host disk would.
-func (d *Driver) PauseForSpace(id hypervisor.ID) error {
+func (d *Driver) PauseForSpace(id vm.ID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := d.machines[id]

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -122,7 +123,7 @@ const logSuffix = ".console.log"
 
 // logTo returns a sink that keeps the console's output, at most twice what is
 // ever returned of it.
-func (d *Driver) logTo(id hypervisor.ID) func([]byte) {
+func (d *Driver) logTo(id vm.ID) func([]byte) {
 	path := d.path(id, logSuffix)
 	return func(p []byte) {
 		old, err := os.ReadFile(path)
@@ -139,16 +140,16 @@ func (d *Driver) logTo(id hypervisor.ID) func([]byte) {
 func tail(p []byte) []byte { return p[max(0, len(p)-hypervisor.ConsoleLogBytes):] }
 
 // DialConsole implements vm.Console.
-func (d *Driver) DialConsole(_ context.Context, id hypervisor.ID) (io.ReadWriteCloser, error) {
+func (d *Driver) DialConsole(_ context.Context, id vm.ID) (io.ReadWriteCloser, error) {
 	return d.dial(id, func(l *life) *port { return l.console })
 }
 
 // DialChannel implements vm.Channel.
-func (d *Driver) DialChannel(_ context.Context, id hypervisor.ID) (net.Conn, error) {
+func (d *Driver) DialChannel(_ context.Context, id vm.ID) (net.Conn, error) {
 	return d.dial(id, func(l *life) *port { return l.channel })
 }
 
-func (d *Driver) dial(id hypervisor.ID, which func(*life) *port) (net.Conn, error) {
+func (d *Driver) dial(id vm.ID, which func(*life) *port) (net.Conn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := d.machines[id]
@@ -166,7 +167,7 @@ func (d *Driver) dial(id hypervisor.ID, which func(*life) *port) (net.Conn, erro
 }
 
 // ConsoleLog implements vm.Console.
-func (d *Driver) ConsoleLog(_ context.Context, id hypervisor.ID) ([]byte, error) {
+func (d *Driver) ConsoleLog(_ context.Context, id vm.ID) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.machines[id] == nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -42,7 +43,7 @@ func (d *Driver) Define(ctx context.Context, want hypervisor.Machine) error {
 }
 
 // Start implements vm.Lifecycle.
-func (d *Driver) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
+func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
 		return err
@@ -108,16 +109,16 @@ func (d *Driver) settle(m *machine) {
 }
 
 // Shutdown implements vm.Lifecycle.
-func (d *Driver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	return d.bringDown(ctx, id, deadline, false)
 }
 
 // Reboot implements vm.Lifecycle.
-func (d *Driver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	return d.bringDown(ctx, id, deadline, true)
 }
 
-func (d *Driver) bringDown(ctx context.Context, id hypervisor.ID, deadline time.Duration, restart bool) (hypervisor.Manner, error) {
+func (d *Driver) bringDown(ctx context.Context, id vm.ID, deadline time.Duration, restart bool) (hypervisor.Manner, error) {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
 		return hypervisor.MannerNone, err
@@ -138,7 +139,7 @@ func (d *Driver) bringDown(ctx context.Context, id hypervisor.ID, deadline time.
 }
 
 // tryDown asks the guest once, or cuts it off.
-func (d *Driver) tryDown(id hypervisor.ID, restart, asked, cut bool) (manner hypervisor.Manner, done bool, err error) {
+func (d *Driver) tryDown(id vm.ID, restart, asked, cut bool) (manner hypervisor.Manner, done bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m, err := d.get(id)
@@ -195,16 +196,16 @@ func (d *Driver) setPaused(m *machine, paused bool) {
 }
 
 // Suspend implements vm.Lifecycle.
-func (d *Driver) Suspend(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) Suspend(ctx context.Context, id vm.ID) error {
 	return d.switchPause(ctx, id, true)
 }
 
 // Resume implements vm.Lifecycle.
-func (d *Driver) Resume(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) Resume(ctx context.Context, id vm.ID) error {
 	return d.switchPause(ctx, id, false)
 }
 
-func (d *Driver) switchPause(ctx context.Context, id hypervisor.ID, paused bool) error {
+func (d *Driver) switchPause(ctx context.Context, id vm.ID, paused bool) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
 		return err
@@ -224,7 +225,7 @@ func (d *Driver) switchPause(ctx context.Context, id hypervisor.ID, paused bool)
 }
 
 // Destroy implements vm.Lifecycle.
-func (d *Driver) Destroy(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
 		return err
@@ -250,7 +251,7 @@ func (d *Driver) Destroy(ctx context.Context, id hypervisor.ID) error {
 }
 
 // Inspect implements vm.Inventory.
-func (d *Driver) Inspect(_ context.Context, id hypervisor.ID) (hypervisor.Info, error) {
+func (d *Driver) Inspect(_ context.Context, id vm.ID) (hypervisor.Info, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m, err := d.get(id)
@@ -278,7 +279,7 @@ func (d *Driver) List(context.Context) ([]hypervisor.Info, error) {
 }
 
 // Stats implements vm.Inventory.
-func (d *Driver) Stats(_ context.Context, id hypervisor.ID) (hypervisor.Stats, error) {
+func (d *Driver) Stats(_ context.Context, id vm.ID) (hypervisor.Stats, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m, err := d.get(id)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -34,7 +35,7 @@ func (r record) info() hypervisor.Info {
 
 const recordSuffix = ".machine.json"
 
-func (d *Driver) path(id hypervisor.ID, suffix string) string {
+func (d *Driver) path(id vm.ID, suffix string) string {
 	return filepath.Join(d.cfg.Dir, string(id)+suffix)
 }
 
@@ -93,7 +94,7 @@ func (d *Driver) load() error {
 }
 
 // forget removes m's record and log. d.mu is held.
-func (d *Driver) forget(id hypervisor.ID) error {
+func (d *Driver) forget(id vm.ID) error {
 	delete(d.machines, id)
 	for _, suffix := range []string{logSuffix, recordSuffix} {
 		if err := os.Remove(d.path(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -24,7 +25,7 @@ func (d *Driver) Machines() []hypervisor.Info {
 }
 
 // Machine is one of them; absent if there is none.
-func (d *Driver) Machine(id hypervisor.ID) hypervisor.Info {
+func (d *Driver) Machine(id vm.ID) hypervisor.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if m := d.machines[id]; m != nil {
@@ -34,10 +35,10 @@ func (d *Driver) Machine(id hypervisor.ID) hypervisor.Info {
 }
 
 // Disks lists the machines that have a disk, those in the trash not counted.
-func (d *Driver) Disks() (ids []hypervisor.ID) {
+func (d *Driver) Disks() (ids []vm.ID) {
 	entries, _ := os.ReadDir(filepath.Join(d.cfg.Dir, "disks")) // an unreadable folder has none
 	for _, e := range entries {
-		if id, err := hypervisor.ParseID(e.Name()); err == nil {
+		if id, err := vm.ParseID(e.Name()); err == nil {
 			ids = append(ids, id)
 		}
 	}
@@ -52,7 +53,7 @@ func (d *Driver) Trash() int {
 
 // Boots is how often a machine's disk was booted: less than before is another
 // disk. False if there is none.
-func (d *Driver) Boots(id hypervisor.ID) (uint64, bool) {
+func (d *Driver) Boots(id vm.ID) (uint64, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k, err := d.readDisk(id)

@@ -78,3 +78,10 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+func TestUUID(t *testing.T) {
+	t.Parallel()
+	if got, want := uuidText("00112233445566778899aabbccddeeff"), "00112233-4455-6677-8899-aabbccddeeff"; got != want {
+		t.Errorf("uuid %s, want %s", got, want)
+	}
+}

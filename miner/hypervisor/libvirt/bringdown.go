@@ -8,6 +8,7 @@ import (
 
 	lv "github.com/digitalocean/go-libvirt"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -17,7 +18,7 @@ import (
 const askEvery = time.Second
 
 // Shutdown implements vm.Lifecycle.
-func (d *Driver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return hypervisor.MannerNone, err
@@ -59,7 +60,7 @@ func (d *Driver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.D
 }
 
 // cut ends a machine from outside.
-func (d *Driver) cut(ctx context.Context, id hypervisor.ID, domain lv.Domain) error {
+func (d *Driver) cut(ctx context.Context, id vm.ID, domain lv.Domain) error {
 	err := do(ctx, d.link, func(l *lv.Libvirt) error { return l.DomainDestroy(domain) })
 	if err != nil && !isInactive(err) {
 		return fmt.Errorf("force vm %s off: %w", id, err)
@@ -89,7 +90,7 @@ func (d *Driver) ask(ctx context.Context, s sight, request func(*lv.Libvirt) err
 }
 
 // await returns when something about id may have changed, or after a while.
-func await(ctx context.Context, id hypervisor.ID, changed <-chan hypervisor.ID, while time.Duration) error {
+func await(ctx context.Context, id vm.ID, changed <-chan vm.ID, while time.Duration) error {
 	timer := time.NewTimer(while)
 	defer timer.Stop()
 	for {
@@ -112,7 +113,7 @@ func await(ctx context.Context, id hypervisor.ID, changed <-chan hypervisor.ID, 
 // Reboot implements vm.Lifecycle. The process stays: libvirt turns the guest's
 // power-off into a reset, so that a caller that dies in the middle cannot
 // leave a machine that looks as if its guest wanted it off.
-func (d *Driver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (hypervisor.Manner, error) {
+func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return hypervisor.MannerNone, err
@@ -155,7 +156,7 @@ func (d *Driver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Dur
 }
 
 // heardOf waits a while for id to come through.
-func heardOf(ctx context.Context, id hypervisor.ID, reboots <-chan hypervisor.ID, while time.Duration) (bool, error) {
+func heardOf(ctx context.Context, id vm.ID, reboots <-chan vm.ID, while time.Duration) (bool, error) {
 	waiting, cancel := context.WithTimeout(ctx, while)
 	defer cancel()
 	for {

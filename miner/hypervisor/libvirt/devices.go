@@ -7,16 +7,17 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 func newReader(s string) io.Reader { return strings.NewReader(s) }
 
-func (d *Driver) consoleSocket(id hypervisor.ID) string {
+func (d *Driver) consoleSocket(id vm.ID) string {
 	return filepath.Join(d.socketDir(id), "console")
 }
 
-func (d *Driver) channelSocket(id hypervisor.ID) string {
+func (d *Driver) channelSocket(id vm.ID) string {
 	return filepath.Join(d.socketDir(id), "channel")
 }
 

@@ -11,6 +11,7 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 	"golang.org/x/sys/unix"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt/overlay"
@@ -120,15 +121,15 @@ func (d *Driver) noSpace(want uint64) error {
 }
 
 // HasDisk implements vm.Disks.
-func (d *Driver) HasDisk(_ context.Context, id hypervisor.ID) (bool, error) {
-	if _, err := hypervisor.ParseID(string(id)); err != nil {
+func (d *Driver) HasDisk(_ context.Context, id vm.ID) (bool, error) {
+	if err := hypervisor.CheckID(id); err != nil {
 		return false, err
 	}
 	return exists(d.disk(id))
 }
 
 // ResizeDisk implements vm.Disks.
-func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.ID, size uint64, key hypervisor.DiskKey) error {
+func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -16,13 +17,13 @@ const namespace = "https://hippius.network/xmlns/vm/1"
 
 // label is what a domain's metadata says about it.
 type label struct {
-	XMLName     xml.Name      `xml:"https://hippius.network/xmlns/vm/1 vm"`
-	ID          hypervisor.ID `xml:"id,attr"`
-	Tag         string        `xml:"tag,attr"`
-	InstanceSeq uint32        `xml:"instance_seq,attr"`
-	Generation  uint64        `xml:"generation,attr"`
-	Name        string        `xml:"name,attr"`
-	NetworkBits uint64        `xml:"network_bits_per_second,attr"`
+	XMLName     xml.Name `xml:"https://hippius.network/xmlns/vm/1 vm"`
+	ID          vm.ID    `xml:"id,attr"`
+	Tag         string   `xml:"tag,attr"`
+	InstanceSeq uint32   `xml:"instance_seq,attr"`
+	Generation  uint64   `xml:"generation,attr"`
+	Name        string   `xml:"name,attr"`
+	NetworkBits uint64   `xml:"network_bits_per_second,attr"`
 }
 
 // readLabel finds the label in a domain's metadata; ok is false on the domains
@@ -45,11 +46,17 @@ func readLabel(d *libvirtxml.Domain, tag string) (l label, ok bool) {
 	}
 }
 
+// uuidText gives a valid id in the 8-4-4-4-12 form.
+func uuidText(id vm.ID) string {
+	s := string(id)
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
 // secretUUID names the secret of a machine's disk. It differs from the
 // machine's own, which is the domain's.
-func secretUUID(id hypervisor.ID) string {
+func secretUUID(id vm.ID) string {
 	sum := sha256.Sum256([]byte("hippius disk secret " + string(id)))
-	return hypervisor.ID(hex.EncodeToString(sum[:16])).UUID()
+	return uuidText(vm.ID(hex.EncodeToString(sum[:16])))
 }
 
 // domainXML describes m to libvirt.
@@ -64,7 +71,7 @@ func (d *Driver) domainXML(m hypervisor.Machine) (string, error) {
 	dom := &libvirtxml.Domain{
 		Type:          "kvm",
 		Name:          d.domainName(m.ID),
-		UUID:          m.ID.UUID(),
+		UUID:          uuidText(m.ID),
 		Metadata:      &libvirtxml.DomainMetadata{XML: string(text)},
 		Memory:        &libvirtxml.DomainMemory{Value: uint(m.MemoryMiB), Unit: "MiB", DumpCore: "off"},
 		CurrentMemory: &libvirtxml.DomainCurrentMemory{Value: uint(m.MemoryMiB), Unit: "MiB"},

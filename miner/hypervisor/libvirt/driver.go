@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/keylock"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -87,7 +88,7 @@ type Driver struct {
 	host hypervisor.Host
 	log  *slog.Logger
 
-	ops   keylock.Map[hypervisor.ID]
+	ops   keylock.Map[vm.ID]
 	lines lineLocks
 	seen  journal
 	pokes pokers
@@ -164,28 +165,28 @@ func dotted(v uint64) string {
 }
 
 // domainName is unique on the machine: cgroups are named by it.
-func (d *Driver) domainName(id hypervisor.ID) string { return "hip-" + d.cfg.Tag + "-" + string(id) }
+func (d *Driver) domainName(id vm.ID) string { return "hip-" + d.cfg.Tag + "-" + string(id) }
 
 func (d *Driver) disksDir() string    { return filepath.Join(d.cfg.StateDir, "disks") }
 func (d *Driver) trashDir() string    { return filepath.Join(d.cfg.StateDir, "trash") }
 func (d *Driver) machinesDir() string { return filepath.Join(d.cfg.StateDir, "machines") }
 
-func (d *Driver) disk(id hypervisor.ID) string {
+func (d *Driver) disk(id vm.ID) string {
 	return filepath.Join(d.disksDir(), string(id), "root.qcow2")
 }
 
-func (d *Driver) machineDir(id hypervisor.ID) string {
+func (d *Driver) machineDir(id vm.ID) string {
 	return filepath.Join(d.machinesDir(), string(id))
 }
 
-func (d *Driver) consoleLog(id hypervisor.ID) string {
+func (d *Driver) consoleLog(id vm.ID) string {
 	return filepath.Join(d.machineDir(id), "console.log")
 }
-func (d *Driver) socketDir(id hypervisor.ID) string { return filepath.Join(d.cfg.RunDir, string(id)) }
+func (d *Driver) socketDir(id vm.ID) string { return filepath.Join(d.cfg.RunDir, string(id)) }
 
 // lock takes id's turn. Ids come from outside and end up in paths.
-func (d *Driver) lock(ctx context.Context, id hypervisor.ID) (unlock func(), err error) {
-	if _, err := hypervisor.ParseID(string(id)); err != nil {
+func (d *Driver) lock(ctx context.Context, id vm.ID) (unlock func(), err error) {
+	if err := hypervisor.CheckID(id); err != nil {
 		return nil, err
 	}
 	unlock, err = d.ops.Lock(ctx, id)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
@@ -226,7 +227,7 @@ func TestNeighbours(t *testing.T) {
 
 	for _, side := range []struct {
 		driver      *libvirt.Driver
-		own, others hypervisor.ID
+		own, others vm.ID
 	}{{one.driver, a.ID, b.ID}, {two.driver, b.ID, a.ID}} {
 		infos, err := side.driver.List(t.Context())
 		check(t, err)

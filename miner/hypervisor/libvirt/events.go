@@ -10,7 +10,7 @@ import (
 
 	lv "github.com/digitalocean/go-libvirt"
 
-	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/core/vm"
 )
 
 // retryEvery is how often libvirtd is tried while it is down.
@@ -123,22 +123,22 @@ func (d *Driver) heard(ctx context.Context, msg lv.DomainEventLifecycleMsg) {
 // pokers are those who want to know that something changed.
 type pokers struct {
 	mu      sync.Mutex
-	subs    map[chan hypervisor.ID]struct{}
-	reboots map[chan hypervisor.ID]struct{}
+	subs    map[chan vm.ID]struct{}
+	reboots map[chan vm.ID]struct{}
 }
 
 // Pokes implements vm.Poker.
-func (d *Driver) Pokes(ctx context.Context) <-chan hypervisor.ID {
+func (d *Driver) Pokes(ctx context.Context) <-chan vm.ID {
 	return d.pokes.subscribe(ctx, &d.pokes.subs)
 }
 
 // subscribe adds a channel to a set until ctx ends.
-func (p *pokers) subscribe(ctx context.Context, set *map[chan hypervisor.ID]struct{}) <-chan hypervisor.ID {
-	ch := make(chan hypervisor.ID, 64)
+func (p *pokers) subscribe(ctx context.Context, set *map[chan vm.ID]struct{}) <-chan vm.ID {
+	ch := make(chan vm.ID, 64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if *set == nil {
-		*set = make(map[chan hypervisor.ID]struct{})
+		*set = make(map[chan vm.ID]struct{})
 	}
 	(*set)[ch] = struct{}{}
 	context.AfterFunc(ctx, func() {
@@ -150,10 +150,10 @@ func (p *pokers) subscribe(ctx context.Context, set *map[chan hypervisor.ID]stru
 	return ch
 }
 
-func (p *pokers) poke(id hypervisor.ID)   { p.tell(id, &p.subs) }
-func (p *pokers) reboot(id hypervisor.ID) { p.tell(id, &p.reboots) }
+func (p *pokers) poke(id vm.ID)   { p.tell(id, &p.subs) }
+func (p *pokers) reboot(id vm.ID) { p.tell(id, &p.reboots) }
 
-func (p *pokers) tell(id hypervisor.ID, set *map[chan hypervisor.ID]struct{}) {
+func (p *pokers) tell(id vm.ID, set *map[chan vm.ID]struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for ch := range *set {

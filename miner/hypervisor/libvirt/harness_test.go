@@ -16,6 +16,7 @@ import (
 
 	"github.com/kdomanski/iso9660"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
@@ -174,7 +175,7 @@ func writeISO(t *testing.T, path, label string, files map[string]string) {
 
 // signal sends one to a machine's process, from inside the lab, where its pid
 // is what libvirtd says.
-func (b *bench) signal(t *testing.T, id hypervisor.ID, sig string) {
+func (b *bench) signal(t *testing.T, id vm.ID, sig string) {
 	t.Helper()
 	pid, err := os.ReadFile(filepath.Join(b.lab.LibvirtRunDir(), "qemu", "hip-"+b.cfg.Tag+"-"+string(id)+".pid"))
 	check(t, err)
@@ -184,7 +185,7 @@ func (b *bench) signal(t *testing.T, id hypervisor.ID, sig string) {
 }
 
 // powerOff tells the boot sector to power off.
-func (b *bench) powerOff(t *testing.T, id hypervisor.ID) {
+func (b *bench) powerOff(t *testing.T, id vm.ID) {
 	t.Helper()
 	line, err := b.driver.DialConsole(t.Context(), id)
 	check(t, err)
@@ -224,7 +225,7 @@ func TestSuite(t *testing.T) {
 		h := &vmtest.Harness{
 			Driver: b.driver, Machine: b.machine, PowerOff: b.powerOff, SetFull: fill,
 			Patience: 60 * time.Second, Deadline: 30 * time.Second,
-			KillProcess: func(t *testing.T, id hypervisor.ID) { t.Helper(); b.signal(t, id, "-KILL") },
+			KillProcess: func(t *testing.T, id vm.ID) { t.Helper(); b.signal(t, id, "-KILL") },
 			NoTalker:    "`make image` has not built the tiny guest",
 		}
 		if _, err := os.Stat(tinyImage); err == nil {

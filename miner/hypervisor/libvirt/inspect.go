@@ -16,16 +16,17 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // uuidOf returns libvirt's form of a valid id.
-func uuidOf(id hypervisor.ID) (uuid lv.UUID) {
+func uuidOf(id vm.ID) (uuid lv.UUID) {
 	_, _ = hex.Decode(uuid[:], []byte(id)) // a valid id is hex of that length
 	return uuid
 }
 
-func idOf(uuid lv.UUID) hypervisor.ID { return hypervisor.ID(hex.EncodeToString(uuid[:])) }
+func idOf(uuid lv.UUID) vm.ID { return vm.ID(hex.EncodeToString(uuid[:])) }
 
 // sight is what libvirtd says of one domain at one moment.
 type sight struct {
@@ -39,7 +40,7 @@ type sight struct {
 }
 
 // look asks about a domain of ours. ErrNotFound for those of others.
-func (d *Driver) look(ctx context.Context, id hypervisor.ID) (sight, error) {
+func (d *Driver) look(ctx context.Context, id vm.ID) (sight, error) {
 	return query(ctx, d.link, func(l *lv.Libvirt) (sight, error) {
 		domain, err := l.DomainLookupByUUID(uuidOf(id))
 		if err != nil {
@@ -83,8 +84,8 @@ func (d *Driver) lookAt(l *lv.Libvirt, domain lv.Domain) (sight, error) {
 }
 
 // Inspect implements vm.Inventory.
-func (d *Driver) Inspect(ctx context.Context, id hypervisor.ID) (hypervisor.Info, error) {
-	if _, err := hypervisor.ParseID(string(id)); err != nil {
+func (d *Driver) Inspect(ctx context.Context, id vm.ID) (hypervisor.Info, error) {
+	if err := hypervisor.CheckID(id); err != nil {
 		return hypervisor.Info{}, err
 	}
 	s, err := d.look(ctx, id)
@@ -132,7 +133,7 @@ func (d *Driver) List(ctx context.Context) ([]hypervisor.Info, error) {
 }
 
 // info turns a sight into what callers see, and remembers it.
-func (d *Driver) info(ctx context.Context, id hypervisor.ID, s sight) hypervisor.Info {
+func (d *Driver) info(ctx context.Context, id vm.ID, s sight) hypervisor.Info {
 	now := d.translate(s)
 	if now.State.Alive() {
 		now.PID, now.Since = d.process(id)
@@ -190,7 +191,7 @@ func (d *Driver) translate(s sight) moment {
 }
 
 // process reads the machine's pid file, which QEMU writes once when it starts.
-func (d *Driver) process(id hypervisor.ID) (pid int, since time.Time) {
+func (d *Driver) process(id vm.ID) (pid int, since time.Time) {
 	path := filepath.Join(d.cfg.LibvirtRunDir, "qemu", d.domainName(id)+".pid")
 	text, err := os.ReadFile(path)
 	if err != nil {

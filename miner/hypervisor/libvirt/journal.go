@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -39,16 +40,16 @@ type journal struct {
 	dir string // one folder for each machine
 
 	mu      sync.Mutex
-	moments map[hypervisor.ID]moment // what the files hold, or would, on a full disk
-	endings map[hypervisor.ID]ending
-	told    map[hypervisor.ID]chan struct{} // closed when the ending is known
-	follows bool                            // events come in
+	moments map[vm.ID]moment // what the files hold, or would, on a full disk
+	endings map[vm.ID]ending
+	told    map[vm.ID]chan struct{} // closed when the ending is known
+	follows bool                    // events come in
 }
 
-func (j *journal) path(id hypervisor.ID) string { return filepath.Join(j.dir, string(id), "seen.json") }
+func (j *journal) path(id vm.ID) string { return filepath.Join(j.dir, string(id), "seen.json") }
 
 // last returns what was seen last. j.mu is held.
-func (j *journal) last(id hypervisor.ID) moment {
+func (j *journal) last(id vm.ID) moment {
 	if m, ok := j.moments[id]; ok {
 		return m
 	}
@@ -62,7 +63,7 @@ func (j *journal) last(id hypervisor.ID) moment {
 
 // note merges what is seen now with what was seen last, and keeps it. When it
 // cannot be written it is kept in memory, and the error is for the log.
-func (j *journal) note(id hypervisor.ID, now moment) (moment, error) {
+func (j *journal) note(id vm.ID, now moment) (moment, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	last := j.last(id)
@@ -81,13 +82,13 @@ func (j *journal) note(id hypervisor.ID, now moment) (moment, error) {
 		now.Since = time.Now().UTC().Round(0)
 	}
 	if j.moments == nil {
-		j.moments = make(map[hypervisor.ID]moment)
+		j.moments = make(map[vm.ID]moment)
 	}
 	j.moments[id] = now
 	return now, j.write(id, now)
 }
 
-func (j *journal) write(id hypervisor.ID, m moment) error {
+func (j *journal) write(id vm.ID, m moment) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("remember vm %s: %w", id, err)
@@ -116,7 +117,7 @@ func (j *journal) follow(yes bool) {
 }
 
 // forget drops all memory of a machine that is no more.
-func (j *journal) forget(id hypervisor.ID) {
+func (j *journal) forget(id vm.ID) {
 	j.begins(id)
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -124,7 +125,7 @@ func (j *journal) forget(id hypervisor.ID) {
 }
 
 // begins forgets how the machine ended before.
-func (j *journal) begins(id hypervisor.ID) {
+func (j *journal) begins(id vm.ID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.endings, id)
@@ -132,11 +133,11 @@ func (j *journal) begins(id hypervisor.ID) {
 }
 
 // ends records who ended the machine.
-func (j *journal) ends(id hypervisor.ID, who ending) {
+func (j *journal) ends(id vm.ID, who ending) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.endings == nil {
-		j.endings = make(map[hypervisor.ID]ending)
+		j.endings = make(map[vm.ID]ending)
 	}
 	j.endings[id] = who
 	if ch := j.told[id]; ch != nil {
@@ -149,7 +150,7 @@ func (j *journal) ends(id hypervisor.ID, who ending) {
 // powered off from a QEMU that was told to go by a signal, only its events do.
 // They come before the state changes, but through another goroutine, so this
 // waits a moment for them.
-func (j *journal) whoEnded(ctx context.Context, id hypervisor.ID, now moment) moment {
+func (j *journal) whoEnded(ctx context.Context, id vm.ID, now moment) moment {
 	j.mu.Lock()
 	who, known := j.endings[id]
 	if last := j.last(id); last.State != "" && !last.State.Alive() {
@@ -159,7 +160,7 @@ func (j *journal) whoEnded(ctx context.Context, id hypervisor.ID, now moment) mo
 	}
 	if !known && j.follows {
 		if j.told == nil {
-			j.told = make(map[hypervisor.ID]chan struct{})
+			j.told = make(map[vm.ID]chan struct{})
 		}
 		ch := j.told[id]
 		if ch == nil {

@@ -11,6 +11,7 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -46,7 +47,7 @@ func (d *Driver) Define(ctx context.Context, m hypervisor.Machine) error {
 }
 
 // Start implements vm.Lifecycle.
-func (d *Driver) Start(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey) error {
+func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func (d *Driver) explainStart(err error) error {
 
 // withSecret runs f while libvirtd knows the machine's disk key, in a secret
 // that is on no disk and that no client can read back.
-func (d *Driver) withSecret(ctx context.Context, id hypervisor.ID, key hypervisor.DiskKey, f func(context.Context) error) error {
+func (d *Driver) withSecret(ctx context.Context, id vm.ID, key hypervisor.DiskKey, f func(context.Context) error) error {
 	text, err := (&libvirtxml.Secret{
 		Ephemeral: "yes", Private: "yes", UUID: secretUUID(id),
 		Description: "disk of a machine that is being started",
@@ -166,7 +167,7 @@ func (d *Driver) dropSecrets(ctx context.Context) error {
 	}
 	var errs []error
 	for _, secret := range secrets {
-		id, err := hypervisor.ParseID(filepath.Base(filepath.Dir(secret.UsageID)))
+		id, err := vm.ParseID(filepath.Base(filepath.Dir(secret.UsageID)))
 		if err != nil || secret.UsageID != d.disk(id) {
 			continue // another's
 		}
@@ -175,7 +176,7 @@ func (d *Driver) dropSecrets(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (d *Driver) dropSecret(ctx context.Context, id hypervisor.ID, secret lv.Secret) error {
+func (d *Driver) dropSecret(ctx context.Context, id vm.ID, secret lv.Secret) error {
 	unlock, err := d.lock(ctx, id) // a start in progress needs its own
 	if err != nil {
 		return err
@@ -189,16 +190,16 @@ func (d *Driver) dropSecret(ctx context.Context, id hypervisor.ID, secret lv.Sec
 }
 
 // Suspend implements vm.Lifecycle.
-func (d *Driver) Suspend(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) Suspend(ctx context.Context, id vm.ID) error {
 	return d.switchPause(ctx, id, hypervisor.StatePaused, func(l *lv.Libvirt, s sight) error { return l.DomainSuspend(s.domain) })
 }
 
 // Resume implements vm.Lifecycle.
-func (d *Driver) Resume(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) Resume(ctx context.Context, id vm.ID) error {
 	return d.switchPause(ctx, id, hypervisor.StateRunning, d.run)
 }
 
-func (d *Driver) switchPause(ctx context.Context, id hypervisor.ID, want hypervisor.State, change func(*lv.Libvirt, sight) error) error {
+func (d *Driver) switchPause(ctx context.Context, id vm.ID, want hypervisor.State, change func(*lv.Libvirt, sight) error) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err
@@ -221,7 +222,7 @@ func (d *Driver) switchPause(ctx context.Context, id hypervisor.ID, want hypervi
 }
 
 // Destroy implements vm.Lifecycle.
-func (d *Driver) Destroy(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -53,16 +54,16 @@ func (l *line) Close() error {
 }
 
 // DialConsole implements vm.Console.
-func (d *Driver) DialConsole(ctx context.Context, id hypervisor.ID) (io.ReadWriteCloser, error) {
+func (d *Driver) DialConsole(ctx context.Context, id vm.ID) (io.ReadWriteCloser, error) {
 	return d.dial(ctx, id, d.consoleSocket(id))
 }
 
 // DialChannel implements vm.Channel.
-func (d *Driver) DialChannel(ctx context.Context, id hypervisor.ID) (net.Conn, error) {
+func (d *Driver) DialChannel(ctx context.Context, id vm.ID) (net.Conn, error) {
 	return d.dial(ctx, id, d.channelSocket(id))
 }
 
-func (d *Driver) dial(ctx context.Context, id hypervisor.ID, path string) (net.Conn, error) {
+func (d *Driver) dial(ctx context.Context, id vm.ID, path string) (net.Conn, error) {
 	if err := d.known(id); err != nil {
 		return nil, err
 	}
@@ -82,8 +83,8 @@ func (d *Driver) dial(ctx context.Context, id hypervisor.ID, path string) (net.C
 }
 
 // known tells, without libvirtd, whether the machine is defined.
-func (d *Driver) known(id hypervisor.ID) error {
-	if _, err := hypervisor.ParseID(string(id)); err != nil {
+func (d *Driver) known(id vm.ID) error {
+	if err := hypervisor.CheckID(id); err != nil {
 		return err
 	}
 	has, err := exists(d.machineDir(id))
@@ -98,7 +99,7 @@ func (d *Driver) known(id hypervisor.ID) error {
 
 // ConsoleLog implements vm.Console. virtlogd turns the log over from time to
 // time, so the tail may begin in an older file.
-func (d *Driver) ConsoleLog(_ context.Context, id hypervisor.ID) ([]byte, error) {
+func (d *Driver) ConsoleLog(_ context.Context, id vm.ID) ([]byte, error) {
 	if err := d.known(id); err != nil {
 		return nil, err
 	}

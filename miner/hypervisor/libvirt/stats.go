@@ -9,12 +9,13 @@ import (
 
 	lv "github.com/digitalocean/go-libvirt"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // Stats implements vm.Inventory.
-func (d *Driver) Stats(ctx context.Context, id hypervisor.ID) (hypervisor.Stats, error) {
-	if _, err := hypervisor.ParseID(string(id)); err != nil {
+func (d *Driver) Stats(ctx context.Context, id vm.ID) (hypervisor.Stats, error) {
+	if err := hypervisor.CheckID(id); err != nil {
 		return hypervisor.Stats{}, err
 	}
 	s, err := d.look(ctx, id)

@@ -11,12 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // TrashDisk implements vm.Disks.
-func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) TrashDisk(ctx context.Context, id vm.ID) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.ID) error {
 
 // trash moves a disk's folder, if there is one, to the trash, named by the
 // moment.
-func (d *Driver) trash(id hypervisor.ID) error {
+func (d *Driver) trash(id vm.ID) error {
 	to := filepath.Join(d.trashDir(), fmt.Sprintf("%s.%d", id, time.Now().UnixNano()))
 	err := os.Rename(filepath.Dir(d.disk(id)), to)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +53,7 @@ func (d *Driver) trash(id hypervisor.ID) error {
 // trashed is one disk in the trash.
 type trashed struct {
 	path string
-	id   hypervisor.ID
+	id   vm.ID
 	at   time.Time
 }
 
@@ -64,7 +65,7 @@ func (d *Driver) listTrash() ([]trashed, error) {
 	var found []trashed
 	for _, e := range entries {
 		name, stamp, _ := strings.Cut(e.Name(), ".")
-		id, idErr := hypervisor.ParseID(name)
+		id, idErr := vm.ParseID(name)
 		ns, err := strconv.ParseInt(stamp, 10, 64)
 		if err != nil || idErr != nil {
 			d.log.Warn("left alone in the trash", "name", e.Name())
@@ -76,7 +77,7 @@ func (d *Driver) listTrash() ([]trashed, error) {
 }
 
 // RestoreDisk implements vm.Disks.
-func (d *Driver) RestoreDisk(ctx context.Context, id hypervisor.ID) error {
+func (d *Driver) RestoreDisk(ctx context.Context, id vm.ID) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -26,7 +27,7 @@ func full(t *testing.T, h *Harness) {
 	h.boot(t, m, 1)
 }
 
-func (h *Harness) hasDisk(t *testing.T, id hypervisor.ID, want bool) {
+func (h *Harness) hasDisk(t *testing.T, id vm.ID, want bool) {
 	t.Helper()
 	has, err := h.Driver.HasDisk(t.Context(), id)
 	must(t, "has disk", err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -33,9 +34,9 @@ type Harness struct {
 	// Reopen closes Driver and opens another, as a restarted agent does.
 	Reopen func(t *testing.T)
 	// KillProcess kills the machine's process without its knowing.
-	KillProcess func(t *testing.T, id hypervisor.ID)
+	KillProcess func(t *testing.T, id vm.ID)
 	// PowerOff makes the guest power itself off, by itself.
-	PowerOff func(t *testing.T, id hypervisor.ID)
+	PowerOff func(t *testing.T, id vm.ID)
 	// SetDown stops or starts the hypervisor's daemon.
 	SetDown func(t *testing.T, down bool)
 	// SetFull fills the disk that machines' disks go to, or makes room.
@@ -47,10 +48,10 @@ type Harness struct {
 }
 
 // NewID makes a random id.
-func NewID() hypervisor.ID {
+func NewID() vm.ID {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails
-	return hypervisor.ID(hex.EncodeToString(b))
+	return vm.ID(hex.EncodeToString(b))
 }
 
 // NewKey makes a random disk key.
@@ -78,7 +79,7 @@ func (h *Harness) add(t *testing.T, m hypervisor.Machine) {
 	must(t, "create disk", h.Driver.CreateDisk(t.Context(), m))
 }
 
-func (h *Harness) destroyLater(t *testing.T, id hypervisor.ID) {
+func (h *Harness) destroyLater(t *testing.T, id vm.ID) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), h.Patience)
 		defer cancel()
@@ -95,7 +96,7 @@ func (h *Harness) boot(t *testing.T, m hypervisor.Machine, n int) {
 	h.booted(t, m.ID, n)
 }
 
-func (h *Harness) booted(t *testing.T, id hypervisor.ID, n int) {
+func (h *Harness) booted(t *testing.T, id vm.ID, n int) {
 	t.Helper()
 	h.eventually(t, BootLine(n)+" on the console", func() bool {
 		log, err := h.Driver.ConsoleLog(t.Context(), id)
@@ -114,7 +115,7 @@ func (h *Harness) eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func (h *Harness) inspect(t *testing.T, id hypervisor.ID) hypervisor.Info {
+func (h *Harness) inspect(t *testing.T, id vm.ID) hypervisor.Info {
 	t.Helper()
 	info, err := h.Driver.Inspect(t.Context(), id)
 	must(t, "inspect", err)
@@ -125,7 +126,7 @@ func (h *Harness) inspect(t *testing.T, id hypervisor.ID) hypervisor.Info {
 }
 
 // reaches waits until the machine is in a state for a reason.
-func (h *Harness) reaches(t *testing.T, id hypervisor.ID, state hypervisor.State, reason hypervisor.StopReason) {
+func (h *Harness) reaches(t *testing.T, id vm.ID, state hypervisor.State, reason hypervisor.StopReason) {
 	t.Helper()
 	var last hypervisor.Info
 	for end := time.Now().Add(h.Patience); ; time.Sleep(20 * time.Millisecond) {

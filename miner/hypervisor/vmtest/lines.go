@@ -10,13 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 func countBoots(log []byte) int { return bytes.Count(log, []byte("HIPPIUS BOOT")) }
 
 // talk says something on the console and waits for the echo.
-func (h *Harness) talk(t *testing.T, id hypervisor.ID, text string) {
+func (h *Harness) talk(t *testing.T, id vm.ID, text string) {
 	t.Helper()
 	line, err := h.Driver.DialConsole(t.Context(), id)
 	must(t, "dial console", err)

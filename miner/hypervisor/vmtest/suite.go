@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -112,7 +113,7 @@ func life(t *testing.T, h *Harness) {
 	h.boot(t, m, 3)
 }
 
-func (h *Harness) stop(t *testing.T, id hypervisor.ID, want hypervisor.Manner) {
+func (h *Harness) stop(t *testing.T, id vm.ID, want hypervisor.Manner) {
 	t.Helper()
 	got, err := h.Driver.Shutdown(t.Context(), id, h.Deadline)
 	must(t, "shutdown", err)
@@ -140,7 +141,7 @@ func guestPowersOff(t *testing.T, h *Harness) {
 	})
 }
 
-func (h *Harness) poked(t *testing.T, pokes <-chan hypervisor.ID, id hypervisor.ID) {
+func (h *Harness) poked(t *testing.T, pokes <-chan vm.ID, id vm.ID) {
 	t.Helper()
 	for timeout := time.After(h.Patience); ; {
 		select {
@@ -251,14 +252,14 @@ func adopt(t *testing.T, h *Harness) {
 	}
 	infos, err := h.Driver.List(t.Context())
 	must(t, "list", err)
-	var ids []hypervisor.ID
+	var ids []vm.ID
 	for _, info := range infos {
 		ids = append(ids, info.ID)
 		if info != h.inspect(t, info.ID) {
 			t.Errorf("listed %+v, inspected %+v", info, h.inspect(t, info.ID))
 		}
 	}
-	if want := slices.Sorted(slices.Values([]hypervisor.ID{running.ID, stopped.ID})); !slices.Equal(ids, want) {
+	if want := slices.Sorted(slices.Values([]vm.ID{running.ID, stopped.ID})); !slices.Equal(ids, want) {
 		t.Fatalf("listed %v, want %v", ids, want)
 	}
 	h.talk(t, running.ID, "adopted")

@@ -21,8 +21,8 @@ import (
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/plan"
-	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
 // hostileText is what strangers put where a name belongs.
@@ -333,8 +333,8 @@ func TestHostileKeyLines(t *testing.T) {
 	a := w.tenant("tenant")
 	line := sshLine(t, "desk")
 	for _, s := range hostileText {
-		for _, text := range []string{line + " " + s, s + " " + line, `command="` + s + `" ` + line, line + "\n" + s, line + s} {
-			m := &computetypes.MsgAddSSHKey{Owner: a.Address, Name: "desk", PublicKey: text}
+		for _, given := range []string{line + " " + s, s + " " + line, `command="` + s + `" ` + line, line + "\n" + s, line + s} {
+			m := &computetypes.MsgAddSSHKey{Owner: a.Address, Name: "desk", PublicKey: given}
 			err := m.ValidateBasic()
 			ctx, _ := w.Ctx().CacheContext()
 			if err == nil {
@@ -342,13 +342,13 @@ func TestHostileKeyLines(t *testing.T) {
 			}
 			if err != nil {
 				if space, _, said := errorsmod.ABCIInfo(err, false); space != computetypes.ModuleName || len(said) > 1000 || strings.ContainsFunc(said, func(c rune) bool { return !text.Printable(c) }) {
-					t.Errorf("%.60q: %s: %.200q", text, space, said)
+					t.Errorf("%.60q: %s: %.200q", given, space, said)
 				}
 				continue
 			}
 			r, err := w.compute.SSHKeys(ctx, &computetypes.QuerySSHKeysRequest{Owner: a.Address})
 			if err != nil || len(r.Keys) != 2 || r.Keys[0].PublicKey != line {
-				t.Errorf("%.60q is kept as %+v, %v", text, r.GetKeys(), err)
+				t.Errorf("%.60q is kept as %+v, %v", given, r.GetKeys(), err)
 			}
 		}
 	}

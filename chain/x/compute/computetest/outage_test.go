@@ -4,7 +4,9 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -72,4 +74,57 @@ func TestOutageInTheBill(t *testing.T) {
 	w.NextBlock(30)
 	w.report(w.proven(w.says(id, vm.Running)))
 	charged("and on", 245)
+}
+
+// What a VM is said to have been charged is what its account's meter took, also after the balance ended: what is
+// attested beyond it is nobody's debt, and no charge.
+func TestChargedIsWhatWasTaken(t *testing.T) {
+	for _, lag := range []string{"0", "60"} {
+		t.Run("settled after "+lag+" s", func(t *testing.T) {
+			w := newWorld(t, map[string]string{"marketplace": `{"params":{"settle_lag_seconds":"` + lag + `"}}`})
+			m := w.miner("miner0")
+			a := w.tenant("tenant")
+			id := w.running(a, "web-1")
+			charged := func(what string, want uint64) {
+				t.Helper()
+				if got := w.vm(id).Status.Attestation.ChargedUnits; got != want || w.billed(a) != want {
+					t.Fatalf("%s: %d units are shown as charged and the meter took %d; want %d", what, got, w.billed(a), want)
+				}
+			}
+			w.NextBlock(30)
+			w.report(w.proven(w.says(id, vm.Running)))
+			charged("with credit", 30*spark)
+
+			// Of the balance stays what is owed and 60 ucredit more: they pay for 24 seconds.
+			st := w.statement(a)
+			if err := w.App.Keepers.Credits.Consume(w.Ctx(), a.Address, st.BalanceUcredit-st.AccruedUcredit-60, m.Address); err != nil {
+				t.Fatal(err)
+			}
+			left := uint64(60)*credit.UnitsPerUcredit - (30*spark)%credit.UnitsPerUcredit
+			w.NextBlock(40)
+			w.report(w.proven(w.says(id, vm.Running)))
+			charged("40 s of which the balance pays some", 30*spark+left)
+			w.is(id, vm.Stopping, vm.ReasonCreditRunOut)
+
+			// Its miner stops it and keeps its disk.
+			w.NextBlock(20)
+			w.report(w.says(id, vm.Stopped))
+			w.NextBlock(50)
+			w.report(w.says(id, vm.Stopped))
+			charged("after run-out", 30*spark+left)
+			at := w.vm(id).Status.Attestation
+			if at.RunningSeconds < 70 || at.StoppedSeconds < 50 {
+				t.Fatalf("attested are %d s of running and %d s of its disk; the balance was to end before", at.RunningSeconds, at.StoppedSeconds)
+			}
+
+			// With credit again, what was not paid stays forgiven.
+			rich := apptest.Named("miner5")
+			w.MustDeliver(rich, buy(rich, a, 50))
+			before := w.vm(id).Status.Attestation
+			w.NextBlock(30)
+			w.report(w.says(id, vm.Stopped))
+			seconds := w.vm(id).Status.Attestation.StoppedSeconds - before.StoppedSeconds
+			charged("bought again", 30*spark+left+seconds*sparkHD)
+		})
+	}
 }

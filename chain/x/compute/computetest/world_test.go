@@ -309,21 +309,23 @@ func (w *world) alive(seconds, every int64, miners ...apptest.Account) {
 // billed is what an account was charged and owes, in ucredit·seconds per hour.
 func (w *world) billed(a apptest.Account) uint64 {
 	w.t.Helper()
-	r, err := w.market.Meter(w.Ctx(), &markettypes.QueryMeterRequest{Account: a.Address})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	m := r.Meter.Core()
+	st := w.statement(a)
+	m := st.Meter.Core()
 	return m.OwedUnits() + m.Consumed*credit.UnitsPerUcredit
 }
 
 func (w *world) rate(a apptest.Account) uint64 {
 	w.t.Helper()
+	return w.statement(a).UcreditPerHour
+}
+
+func (w *world) statement(a apptest.Account) *markettypes.QueryMeterResponse {
+	w.t.Helper()
 	r, err := w.market.Meter(w.Ctx(), &markettypes.QueryMeterRequest{Account: a.Address})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return r.UcreditPerHour
+	return r
 }
 
 func (w *world) registered(a apptest.Account) registrytypes.Miner {
