@@ -35,7 +35,7 @@ func (c *command) meshConfig(ctx context.Context, s *session, d tenant.Device) (
 	return memberConfig(d, lighthouses, of), nil
 }
 
-// memberConfig lets out what the device dials, and nobody in. A machine that
+// memberConfig lets out what the device dials, and nobody in. A VM that
 // was moved has left its identity with the former host: that one is on the list
 // of the revoked, and whoever answers with it is not believed.
 func memberConfig(d tenant.Device, lighthouses []nebula.Lighthouse, of mesh.Tenant) nebula.Config {
@@ -50,7 +50,7 @@ func memberConfig(d tenant.Device, lighthouses []nebula.Lighthouse, of mesh.Tena
 	return config
 }
 
-// lighthouses are those that the account's machines keep to, too.
+// lighthouses are those that the account's VMs keep to, too.
 func (s *session) lighthouses(ctx context.Context, account string, now time.Time) ([]nebula.Lighthouse, error) {
 	all, err := s.chain.Lighthouses(ctx)
 	if err != nil {

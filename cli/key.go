@@ -155,7 +155,7 @@ install a removed key; a machine that has no other is given one by --ssh-key.`,
 	return cmd
 }
 
-// removedView is a key that left the account, and the machines that it still opens.
+// removedView is a key that left the account, and the VMs that it still opens.
 type removedView struct {
 	Name        string   `json:"name"`
 	Fingerprint string   `json:"fingerprint"`
@@ -196,7 +196,7 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 	})
 }
 
-// unused refuses the key of a machine, and says which and what that means.
+// unused refuses the key of a VM, and says which and what that means.
 func (s *session) unused(ctx context.Context, key string) error {
 	by, err := s.named(ctx, func(v vm.VM) bool { return slices.Contains(v.Spec.SSHKeys, key) })
 	if err != nil || len(by) == 0 {
@@ -206,14 +206,14 @@ func (s *session) unused(ctx context.Context, key string) error {
 		"to remove it all the same: 'hippius key rm %s --force', which says how to lock it out of them", key)
 }
 
-// opens are the machines that keep a key which left the account.
+// opens are the VMs that keep a key which left the account.
 func (s *session) opens(ctx context.Context, fingerprint string) ([]string, error) {
 	return s.named(ctx, func(v vm.VM) bool {
 		return slices.ContainsFunc(v.RemovedKeys, func(k vm.RemovedKey) bool { return k.Fingerprint == fingerprint })
 	})
 }
 
-// named are the names of those of the account's machines that are meant, in order.
+// named are the names of those of the account's VMs that are meant, in order.
 func (s *session) named(ctx context.Context, meant func(vm.VM) bool) ([]string, error) {
 	vms, err := s.chain.VMs(ctx, s.address, false)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// A machine is found by the start of its id where that is long enough and only one's.
-func TestMachineByTheStartOfItsID(t *testing.T) {
+// A VM is found by the start of its id where that is long enough and only one's.
+func TestVMByTheStartOfItsID(t *testing.T) {
 	vms := []vm.VM{{ID: "abcd1111"}, {ID: "abcd2222"}, {ID: "ef010203"}}
 	for ref, want := range map[string]string{"ef01": "ef010203", "abcd1": "abcd1111", "abcd2222": "abcd2222"} {
 		if v, err := byPrefix(vms, ref); err != nil || v.ID != vm.ID(want) {

@@ -29,7 +29,7 @@ func understood(t *testing.T, config, host string) map[string]string {
 	return got
 }
 
-// configured writes the configuration of one machine into the home folder, and gives one that includes it.
+// configured writes the configuration of one VM into the home folder, and gives one that includes it.
 func configured(t *testing.T, d *desk, f sshConfigFlags) (own string) {
 	t.Helper()
 	text, hosts, err := d.sshConfigText(f, []vm.VM{sshVM(t, newMaker(t, testVM))})

@@ -152,7 +152,7 @@ func TestSSHFlags(t *testing.T) {
 	}
 }
 
-// What ssh is told to believe is the CA on chain, for this machine's id alone.
+// What ssh is told to believe is the CA on chain, for this VM's id alone.
 func TestKnownHostsFile(t *testing.T) {
 	d := newDesk(t)
 	m := newMaker(t, testVM)
@@ -209,7 +209,7 @@ func TestKnownHostsFile(t *testing.T) {
 	}
 }
 
-// What a chain node says of a machine ends up in ssh's arguments, in a shell's
+// What a chain node says of a VM ends up in ssh's arguments, in a shell's
 // line and in a file's name.
 func TestSSHBelievesNoLyingNode(t *testing.T) {
 	d := newDesk(t)

@@ -73,7 +73,7 @@ func (c *command) runCreate(ctx context.Context, name string, f createFlags) err
 		return err
 	}
 	defer s.close()
-	spec, err := s.tenant.Spec(ctx, f.want(name))
+	spec, err := s.tenant.Spec(ctx, f.spec(name))
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (d
 		return false, err
 	}
 	defer s.close()
-	if err := s.tenant.Check(ctx, f.want(name), f.dryRun); err != nil {
+	if err := s.tenant.Check(ctx, f.spec(name), f.dryRun); err != nil {
 		return false, err
 	}
 	q, err := s.tenant.Quote(ctx, f.plan)
@@ -123,7 +123,7 @@ func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (d
 		return false, err
 	}
 	if f.dryRun {
-		hosts, err := s.tenant.Hosts(ctx, f.want(name))
+		hosts, err := s.tenant.Hosts(ctx, f.spec(name))
 		if err != nil {
 			return false, err
 		}
@@ -151,7 +151,7 @@ func (c *command) printQuote(plan string, q plan.Quote, hosts int) error {
 		w.field("Stopped", credit.Format(v.StoppedRate)+" credits an hour, for the disk")
 		w.field("Hold-back", credit.Format(v.Holdback)+" credits of the balance keep the disk when the rest is spent")
 		w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second)+" with this machine, at the present balance")
-		w.field("Room", roomText(v.Miners))
+		w.field("Room", capacityText(v.Miners))
 		if v.Missing > 0 {
 			w.field("Missing", credit.Format(v.Missing)+" credits, to reach the "+credit.Format(v.MinBalance)+" a creation needs")
 		}
@@ -177,8 +177,8 @@ func readUserData(path string) ([]byte, error) {
 	return data, nil
 }
 
-// want is the VM that is asked for.
-func (f createFlags) want(name string) vm.Spec {
+// spec of the VM that is asked for.
+func (f createFlags) spec(name string) vm.Spec {
 	agent := vm.AgentGuest
 	if f.noAgent {
 		agent = vm.AgentNone
@@ -215,7 +215,7 @@ func (c *command) warnMissing(name string, missing []*tenant.KeeperError) {
 	}
 }
 
-func roomText(miners int) string {
+func capacityText(miners int) string {
 	switch miners {
 	case 0:
 		return "on no miner now; it would wait in line for one, at no cost"

@@ -36,7 +36,7 @@ SSH keys that were removed from the account since are not installed again, and
 				return err
 			}
 			name := v.Spec.Name
-			ok, err := c.wants(ctx, yes, fmt.Sprintf("rebuilding gives up everything on the disk of %s", name),
+			ok, err := c.confirmed(ctx, yes, fmt.Sprintf("rebuilding gives up everything on the disk of %s", name),
 				fmt.Sprintf("Rebuild %s (%s) from %s and give up everything on its disk?", name, v.Spec.MeshAddress, image))
 			if err != nil || !ok {
 				return err
@@ -52,7 +52,7 @@ SSH keys that were removed from the account since are not installed again, and
 	return cmd
 }
 
-// checkRebuild does what needs no passphrase: it finds the machine and looks
+// checkRebuild does what needs no passphrase: it finds the VM and looks
 // whether the image fits it and somebody could log in.
 func (c *command) checkRebuild(ctx context.Context, ref, image string, keys []string) (vm.VM, error) {
 	s, err := c.open()

@@ -53,7 +53,7 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 	if f.dryRun {
 		return c.printResize(r)
 	}
-	ok, err := c.wants(ctx, f.yes, r.grave(), r.question())
+	ok, err := c.confirmed(ctx, f.yes, r.consequence(), r.question())
 	if err != nil || !ok {
 		return err
 	}
@@ -76,7 +76,7 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 	return c.afterChange(ctx, s, r.VM, f.waitFlags, done, said)
 }
 
-// hasSize says that a machine runs in the size that was ordered last.
+// hasSize says that a VM runs in the size that was ordered last.
 func hasSize(v vm.VM) bool { return isRunning(v) && v.Resize == nil }
 
 // resize is what a VM would become.
@@ -104,7 +104,7 @@ func (c *command) planResize(ctx context.Context, ref string, f resizeFlags) (re
 	return r, err
 }
 
-func (r resize) grave() string {
+func (r resize) consequence() string {
 	if r.Restart {
 		return "resizing restarts " + r.VM.Spec.Name
 	}

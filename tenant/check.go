@@ -11,55 +11,54 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// Check refuses a VM that the chain would refuse, before secrets are dealt. The
-// chain has the last word. want is what Spec takes. Without an image it is none
-// to order, but one whose price may be asked for if anyImage is true. Errors are
-// a Fault, an UnknownError, or those of the chain.
-func (r *Reader) Check(ctx context.Context, want vm.Spec, anyImage bool) error {
-	if err := text.ValidName("machine name", want.Name); err != nil {
+// Check refuses a VM that the chain would refuse, before secrets are dealt; the
+// chain has the last word. request is what Spec takes; with priceOnly it may
+// lack an image. Errors are a Fault, an UnknownError, or those of the chain.
+func (r *Reader) Check(ctx context.Context, request vm.Spec, priceOnly bool) error {
+	if err := text.ValidName("machine name", request.Name); err != nil {
 		return fault(BadName, "", "%v", err)
 	}
-	p, err := r.plan(ctx, want.Plan)
+	p, err := r.plan(ctx, request.Plan)
 	if err != nil {
 		return err
 	}
-	if want.Image != "" || !anyImage {
-		if err := r.checkImage(ctx, p, want.Image, want.Apps); err != nil {
+	if request.Image != "" || !priceOnly {
+		if err := r.checkImage(ctx, p, request.Image, request.Apps); err != nil {
 			return err
 		}
 	}
-	if want.Region != "" {
-		if err := r.checkRegion(ctx, want.Region); err != nil {
+	if request.Region != "" {
+		if err := r.checkRegion(ctx, request.Region); err != nil {
 			return err
 		}
 	}
-	if _, err := r.operators(ctx, want.Miners); err != nil {
+	if _, err := r.operators(ctx, request.Miners); err != nil {
 		return err
 	}
-	_, found, err := r.chain.VMByName(ctx, r.account, want.Name)
+	_, found, err := r.chain.VMByName(ctx, r.account, request.Name)
 	if err == nil && found {
-		return fault(NameTaken, want.Name, "you have a machine named %q; choose another name", want.Name)
+		return fault(NameTaken, request.Name, "you have a machine named %q; choose another name", request.Name)
 	}
 	return err
 }
 
-// Spec is what to order for a wish, which may name miners as people do and leave out the SSH keys for all of the account's.
-func (r *Reader) Spec(ctx context.Context, want vm.Spec) (vm.Spec, error) {
-	if len(want.SSHKeys) == 0 {
+// Spec is what to order for a request, which may name miners as people do and leave out the SSH keys for all of the account's.
+func (r *Reader) Spec(ctx context.Context, request vm.Spec) (vm.Spec, error) {
+	if len(request.SSHKeys) == 0 {
 		all, err := r.chain.SSHKeys(ctx, r.account)
 		if err != nil {
 			return vm.Spec{}, err
 		}
 		for _, k := range all {
-			want.SSHKeys = append(want.SSHKeys, k.Name)
+			request.SSHKeys = append(request.SSHKeys, k.Name)
 		}
 	}
-	if len(want.SSHKeys) == 0 {
+	if len(request.SSHKeys) == 0 {
 		return vm.Spec{}, fault(NoKey, "", "the account has no SSH key, so nobody could log in")
 	}
 	var err error
-	want.Miners, err = r.operators(ctx, want.Miners)
-	return want, err
+	request.Miners, err = r.operators(ctx, request.Miners)
+	return request, err
 }
 
 // CheckRebuild looks whether a VM may be rebuilt from an image, which fits it, and somebody could log in: with the keys

@@ -68,7 +68,7 @@ func newMaker(t *testing.T, phrase string, now time.Time) (tenant.Maker, *cert.C
 	return tenant.Maker{ID: testVM, Name: "web-1", Addr: addr, Authority: authority, Host: host, Now: now}, c
 }
 
-// A bundle's certificates are what a peer in the mesh and an SSH client accept, for this machine and no other.
+// A bundle's certificates are what a peer in the mesh and an SSH client accept, for this VM and no other.
 func TestBundleIsWhatPeersAccept(t *testing.T) {
 	m, authority := newMaker(t, phrase, time.Now())
 	b, public, err := m.Bundle(3)

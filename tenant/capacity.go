@@ -15,9 +15,9 @@ func (r *Reader) Quote(ctx context.Context, name string) (plan.Quote, error) {
 	return r.chain.Quote(ctx, r.account, name)
 }
 
-// Hosts counts the miners that would take a VM now, by the chain's own rule. want is what Spec takes.
-func (r *Reader) Hosts(ctx context.Context, want vm.Spec) (int, error) {
-	p, err := r.plan(ctx, want.Plan)
+// Hosts counts the miners that would take a VM now, by the chain's own rule. request is what Spec takes.
+func (r *Reader) Hosts(ctx context.Context, request vm.Spec) (int, error) {
+	p, err := r.plan(ctx, request.Plan)
 	if err != nil {
 		return 0, err
 	}
@@ -30,15 +30,15 @@ func (r *Reader) Hosts(ctx context.Context, want vm.Spec) (int, error) {
 		return 0, err
 	}
 	req := place.Request{
-		Demand: p.Demand(), Region: want.Region, Overcommit: params.CPUOvercommit,
+		Demand: p.Demand(), Region: request.Region, Overcommit: params.CPUOvercommit,
 		MinBond: params.MinBondUhip, Now: r.now().Unix(), Silence: params.SilenceSeconds,
 	}
 	for _, i := range images {
-		if i.Name == want.Image {
+		if i.Name == request.Image {
 			req.Arch = i.Arch
 		}
 	}
-	if req.Miners, err = r.operators(ctx, want.Miners); err != nil {
+	if req.Miners, err = r.operators(ctx, request.Miners); err != nil {
 		return 0, err
 	}
 	miners, err := r.chain.Miners(ctx)
