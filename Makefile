@@ -15,7 +15,7 @@ export GOFLAGS     := $(GOFLAGS) -trimpath
 export GOLANGCI_LINT_CACHE := $(CURDIR)/build/lint
 
 # What the tenant's part of a web page links: it compiles for browsers, and links what arch_test.go allows.
-WASM      := ./internal/wallet ./internal/peer ./chain/client ./mesh/cert ./mesh/ca ./mesh/admit
+WASM      := ./internal/wallet ./internal/peer ./chain/client ./tenant ./mesh/cert ./mesh/ca ./mesh/admit
 
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')

@@ -22,7 +22,7 @@ const module = "github.com/hippius/compute/"
 var floors = map[string]int{
 	"cmd": 4, "test": 4,
 	"daemon": 3, "cli": 3,
-	"chain": 2, "miner": 2, "sentinel": 2, "storage": 2, "mesh": 2, "gateway": 2, "guest": 2,
+	"chain": 2, "miner": 2, "sentinel": 2, "storage": 2, "mesh": 2, "gateway": 2, "guest": 2, "tenant": 2,
 	"api": 1, "web": 1,
 	"core": 0, "internal": 0,
 }
@@ -208,6 +208,8 @@ func TestCheckerFinds(t *testing.T) {
 		want      string // part of the one violation; empty for none
 	}{
 		{from: "cmd/hippius", imp: module + "cli"},
+		{from: "cli/account", imp: module + "tenant"},
+		{from: "tenant", imp: module + "api/node/keeper/v1"},
 		{from: "daemon/miner", imp: module + "chain/client"},
 		{from: "daemon/devnet", imp: module + "chain/app"},
 		{from: "daemon/devnet", imp: module + "chain/node"},
@@ -226,6 +228,8 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "miner/agent", imp: module + "chain/client", want: "not on a floor below"},
 		{from: "miner/agent", imp: module + "chain/client", test: true, want: "not on a floor below"},
 		{from: "gateway/lighthouse", imp: module + "mesh/ca", want: "not on a floor below"},
+		{from: "tenant", imp: module + "chain/client", want: "not on a floor below"},
+		{from: "tenant", imp: module + "mesh/cert", test: true, want: "not on a floor below"},
 		{from: "sentinel/keeper", imp: module + "daemon", want: "not on a floor below"},
 		{from: "internal/store", imp: module + "core/vm", want: "not on a floor below"},
 		{from: "core/vm", imp: module + "internal/store", want: "not on a floor below"},

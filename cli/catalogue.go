@@ -29,7 +29,7 @@ func viewPlan(p plan.Priced) planView {
 	return planView{
 		Name: l.Name, VCPUs: l.VCPUs, MemoryMiB: l.MemoryMiB, DiskGiB: l.DiskGiB,
 		IOPS: l.IOPS, DiskBytesPerSecond: l.DiskBytesPerSecond, NetworkBitsPerSec: l.NetworkBitsPerSecond,
-		RunningPerHour: p.Rates.Running, StoppedPerHour: p.Rates.Stopped,
+		RunningPerHour: p.Running, StoppedPerHour: p.Stopped,
 	}
 }
 
@@ -91,8 +91,6 @@ type imageView struct {
 	DownloadsAt []string `json:"urls"`
 }
 
-const gib = 1 << 30
-
 func (c *command) image() *cobra.Command {
 	return group("image", "Operating system images", "  hippius image ls",
 		c.lister("List images", "  hippius image ls\n  hippius image ls -o json", func(ctx context.Context, s *session) error {
@@ -104,7 +102,7 @@ func (c *command) image() *cobra.Command {
 			for _, i := range images {
 				views = append(views, imageView{
 					Name: i.Name, OS: i.OS, Version: i.Version, User: i.User, Arch: i.Arch,
-					MinDiskGiB: (i.VirtualSizeBytes + gib - 1) / gib, SizeBytes: i.SizeBytes, Format: i.Format,
+					MinDiskGiB: i.MinDiskGiB(), SizeBytes: i.SizeBytes, Format: i.Format,
 					SHA256: hex.EncodeToString(i.SHA256), DownloadsAt: i.URLs,
 				})
 			}

@@ -2,42 +2,20 @@ package cli
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hippius/compute/core/mesh"
-	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/device"
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/tenant"
 )
 
-const (
-	deviceCertLife  = 90 * 24 * time.Hour
-	deviceRenewAt   = 30 * 24 * time.Hour
-	deviceIdle      = 10 * time.Minute
-	deviceNameBytes = 40
-)
-
-// deviceIdentity is this device's own place in the account's mesh.
-type deviceIdentity struct {
-	ChainID string     `json:"chain_id"`
-	Account string     `json:"account"`
-	Name    string     `json:"name"`
-	Address netip.Addr `json:"address"`
-	CA      string     `json:"ca"`
-	Cert    string     `json:"cert"`
-	// Key is why the file has mode 0600.
-	Key      string    `json:"key"`
-	NotAfter time.Time `json:"not_after"`
-}
+const deviceIdle = 10 * time.Minute
 
 // ensureDevice sees to this device having an identity. At first use, and when
 // the certificate nears its end, it needs the wallet to make one.
@@ -46,7 +24,7 @@ func (c *command) ensureDevice(ctx context.Context, s *session) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && d.ChainID == s.chain.ChainID() && d.Account == s.address && d.NotAfter.Sub(c.env.Now()) > deviceRenewAt {
+	if err == nil && d.Usable(s.chain.ChainID(), s.address, c.env.Now()) {
 		return nil
 	}
 	sign, err := c.openSigning(ctx)
@@ -54,51 +32,11 @@ func (c *command) ensureDevice(ctx context.Context, s *session) error {
 		return fmt.Errorf("this device needs an identity in your mesh: %w", err)
 	}
 	defer sign.close()
-	return c.makeDevice(ctx, sign)
-}
-
-func (c *command) makeDevice(ctx context.Context, s *signing) error {
-	now := c.env.Now()
-	tenant, authority, err := s.ensureTenant(ctx, now)
+	made, err := sign.tenant.Device(ctx, c.deviceName())
 	if err != nil {
 		return err
 	}
-	dev, err := c.registerDevice(ctx, s, tenant)
-	if err != nil {
-		return err
-	}
-	public, private, err := cert.NewHostKey()
-	if err != nil {
-		return err
-	}
-	cert, err := authority.Issue(ca.Host{
-		Name: dev.Name, Groups: []string{groupDevice}, Addr: dev.Address, PublicKey: public, Validity: deviceCertLife,
-	}, now)
-	if err != nil {
-		return fmt.Errorf("device certificate: %w", err)
-	}
-	d := deviceIdentity{
-		ChainID: s.chain.ChainID(), Account: s.address, Name: dev.Name, Address: dev.Address,
-		CA: string(authority.Certificate().PEM()), Cert: string(cert.PEM()),
-		Key:      string(pem.EncodeToMemory(&pem.Block{Type: meshKeyType, Bytes: private})),
-		NotAfter: cert.NotAfter(),
-	}
-	return c.writeDevice(d)
-}
-
-// registerDevice takes this device's address on chain, the one it has if it has one.
-func (c *command) registerDevice(ctx context.Context, s *signing, tenant mesh.Tenant) (mesh.Device, error) {
-	name := c.deviceName()
-	for _, d := range tenant.Devices {
-		if d.Name == name {
-			return d, nil
-		}
-	}
-	d, err := s.sender.AddDevice(ctx, name)
-	if err != nil {
-		return mesh.Device{}, fmt.Errorf("register this device as %q: %w", name, err)
-	}
-	return d, nil
+	return c.writeDevice(made)
 }
 
 // deviceName is kept from the first time on: another home folder is another device.
@@ -110,21 +48,7 @@ func (c *command) deviceName() string {
 	if err != nil {
 		host = "device"
 	}
-	name := []byte{}
-	for _, b := range []byte(host) {
-		switch {
-		case b >= 'a' && b <= 'z' || b >= '0' && b <= '9':
-			name = append(name, b)
-		case b >= 'A' && b <= 'Z':
-			name = append(name, b+'a'-'A')
-		case b == '-' && len(name) > 0:
-			name = append(name, b)
-		}
-		if len(name) == deviceNameBytes {
-			break
-		}
-	}
-	return "device-" + string(name) + "-" + randomReference()[:6]
+	return tenant.DeviceName(host, randomReference()[:6])
 }
 
 // meshServe is the one process that holds this device's address and certificate.

@@ -15,6 +15,7 @@ import (
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
+	"github.com/hippius/compute/tenant"
 )
 
 // lookEvery is how often a device that is in the mesh asks the chain for what
@@ -22,34 +23,34 @@ import (
 const lookEvery = 10 * time.Second
 
 // meshConfig is how this device joins the mesh by what the chain says now.
-func (c *command) meshConfig(ctx context.Context, s *session, d deviceIdentity) (nebula.Config, error) {
+func (c *command) meshConfig(ctx context.Context, s *session, d tenant.Device) (nebula.Config, error) {
 	lighthouses, err := s.lighthouses(ctx, d.Account, c.env.Now())
 	if err != nil {
 		return nebula.Config{}, err
 	}
-	tenant, err := s.chain.Tenant(ctx, d.Account)
+	of, err := s.chain.Tenant(ctx, d.Account)
 	if err != nil && !errors.Is(err, client.ErrNotFound) {
 		return nebula.Config{}, err
 	}
-	return memberConfig(d, lighthouses, tenant), nil
+	return memberConfig(d, lighthouses, of), nil
 }
 
-// memberConfig lets out what the device dials, and nobody in. A machine that
+// memberConfig lets out what the device dials, and nobody in. A VM that
 // was moved has left its identity with the former host: that one is on the list
 // of the revoked, and whoever answers with it is not believed.
-func memberConfig(d deviceIdentity, lighthouses []nebula.Lighthouse, tenant mesh.Tenant) nebula.Config {
+func memberConfig(d tenant.Device, lighthouses []nebula.Lighthouse, of mesh.Tenant) nebula.Config {
 	config := nebula.Config{
 		Mode: nebula.ModeUserspace, Stack: netstack.New,
 		CAs: [][]byte{[]byte(d.CA)}, Cert: []byte(d.Cert), Key: []byte(d.Key),
 		Lighthouses: lighthouses, UseRelays: true, Firewall: nebula.AllowOut(),
 	}
-	for _, f := range tenant.Revoked {
+	for _, f := range of.Revoked {
 		config.Blocklist = append(config.Blocklist, hex.EncodeToString(f))
 	}
 	return config
 }
 
-// lighthouses are those that the account's machines keep to, too.
+// lighthouses are those that the account's VMs keep to, too.
 func (s *session) lighthouses(ctx context.Context, account string, now time.Time) ([]nebula.Lighthouse, error) {
 	all, err := s.chain.Lighthouses(ctx)
 	if err != nil {

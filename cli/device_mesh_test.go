@@ -15,20 +15,21 @@ import (
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/tenant"
 )
 
 // What the tenant or the chain revoked is refused by the tenant's devices.
 func TestDeviceRefusesTheRevoked(t *testing.T) {
 	gone := make([]byte, 32)
 	gone[0] = 0xab
-	c := memberConfig(deviceIdentity{CA: "ca", Cert: "cert", Key: "key"}, nil, mesh.Tenant{Revoked: [][]byte{gone}})
+	c := memberConfig(tenant.Device{CA: "ca", Cert: "cert", Key: "key"}, nil, mesh.Tenant{Revoked: [][]byte{gone}})
 	if want := []string{"ab" + strings.Repeat("00", 31)}; !slices.Equal(c.Blocklist, want) {
 		t.Errorf("blocklist %v, want %v", c.Blocklist, want)
 	}
 	if len(c.Firewall.Inbound) != 0 || len(c.Firewall.Outbound) != 1 {
 		t.Errorf("firewall %+v; want nothing in, all out", c.Firewall)
 	}
-	if c = memberConfig(deviceIdentity{}, nil, mesh.Tenant{}); c.Blocklist != nil {
+	if c = memberConfig(tenant.Device{}, nil, mesh.Tenant{}); c.Blocklist != nil {
 		t.Errorf("of nobody: %v", c.Blocklist)
 	}
 }
@@ -102,7 +103,7 @@ func TestDeviceFollowsRevocations(t *testing.T) {
 // One operator's nonsense on chain keeps nobody from the other lighthouses.
 func TestUsableLighthousesOfTheChain(t *testing.T) {
 	now := time.Now()
-	house := func(addr string) []byte {
+	lighthouse := func(addr string) []byte {
 		a, err := ca.NewLighthouse(make([]byte, ca.SeedSize), netip.MustParseAddr(addr), "house", now.Add(-time.Hour), now.Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
@@ -110,12 +111,12 @@ func TestUsableLighthousesOfTheChain(t *testing.T) {
 		return a.Certificate().Raw()
 	}
 	at := []string{"192.0.2.1:4242"}
-	one := house("100.127.0.1")
+	one := lighthouse("100.127.0.1")
 	got := usable([]mesh.Lighthouse{
 		{Address: netip.MustParseAddr("100.127.0.2"), CACertificate: []byte("rubbish"), Endpoints: at},
 		{Address: netip.MustParseAddr("100.127.0.3"), CACertificate: one, Endpoints: at},
 		{Address: netip.Addr{}, CACertificate: one, Endpoints: at},
-		{Address: netip.MustParseAddr("100.127.0.4"), CACertificate: house("100.127.0.4"), Endpoints: []string{"0.0.0.0:4242", "192.0.2.1:0", "name:1"}},
+		{Address: netip.MustParseAddr("100.127.0.4"), CACertificate: lighthouse("100.127.0.4"), Endpoints: []string{"0.0.0.0:4242", "192.0.2.1:0", "name:1"}},
 		{Address: netip.MustParseAddr("100.127.0.1"), CACertificate: one, Endpoints: append([]string{"0.0.0.0:4242"}, at...), Relay: true},
 	}, "hip1tenant", now)
 	if len(got) != 1 || got[0].Addr.String() != "100.127.0.1" || len(got[0].Underlay) != 1 || !got[0].Relay {
@@ -123,7 +124,7 @@ func TestUsableLighthousesOfTheChain(t *testing.T) {
 	}
 }
 
-// A device keeps to the lighthouses that its tenant's machines keep to, and not
+// A device keeps to the lighthouses that its tenant's VMs keep to, and not
 // to whoever came first.
 func TestLighthousesOfTheAccount(t *testing.T) {
 	now := time.Now()

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hippius/compute/tenant"
 )
 
 // A device's identity is used until its last month; only then is the wallet needed.
@@ -12,23 +14,23 @@ func TestDeviceIdentityIsRenewed(t *testing.T) {
 	w := d.loggedIn(t)
 	now := time.Now()
 	d.env.Now = func() time.Time { return now }
-	good := deviceIdentity{ChainID: "nowhere-1", Account: w.Address(), Name: "device-a", NotAfter: now.Add(deviceCertLife)}
-	with := func(change func(*deviceIdentity)) deviceIdentity {
+	good := tenant.Device{ChainID: "nowhere-1", Account: w.Address(), Name: "device-a", NotAfter: now.Add(tenant.DeviceLife)}
+	with := func(change func(*tenant.Device)) tenant.Device {
 		c := good
 		change(&c)
 		return c
 	}
 	for name, c := range map[string]struct {
-		state  deviceIdentity
+		state  tenant.Device
 		renews bool
 	}{
 		"new":                 {good, false},
-		"31 days left":        {with(func(d *deviceIdentity) { d.NotAfter = now.Add(31 * 24 * time.Hour) }), false},
-		"30 days left":        {with(func(d *deviceIdentity) { d.NotAfter = now.Add(deviceRenewAt) }), true},
-		"ended":               {with(func(d *deviceIdentity) { d.NotAfter = now.Add(-time.Hour) }), true},
-		"another chain's":     {with(func(d *deviceIdentity) { d.ChainID = "other-1" }), true},
-		"another account's":   {with(func(d *deviceIdentity) { d.Account = "hip1other" }), true},
-		"of an empty file {}": {deviceIdentity{}, true},
+		"31 days left":        {with(func(d *tenant.Device) { d.NotAfter = now.Add(31 * 24 * time.Hour) }), false},
+		"30 days left":        {with(func(d *tenant.Device) { d.NotAfter = now.Add(30 * 24 * time.Hour) }), true},
+		"ended":               {with(func(d *tenant.Device) { d.NotAfter = now.Add(-time.Hour) }), true},
+		"another chain's":     {with(func(d *tenant.Device) { d.ChainID = "other-1" }), true},
+		"another account's":   {with(func(d *tenant.Device) { d.Account = "hip1other" }), true},
+		"of an empty file {}": {tenant.Device{}, true},
 	} {
 		if err := d.writeDevice(c.state); err != nil {
 			t.Fatal(err)
@@ -64,7 +66,7 @@ func TestDeviceNameIsKept(t *testing.T) {
 	if a == b || !strings.HasPrefix(a, "device-") || len(a) > 63 {
 		t.Errorf("two new names %q and %q", a, b)
 	}
-	if err := d.writeDevice(deviceIdentity{Name: a}); err != nil {
+	if err := d.writeDevice(tenant.Device{Name: a}); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.deviceName(); got != a {

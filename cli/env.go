@@ -1,4 +1,4 @@
-// Package cli is the tenant's command line: wallet, machines, SSH through the
+// Package cli is the tenant's command line: wallet, VMs, SSH through the
 // mesh, and the bill. One file a command; what they share stands in env, state,
 // output and session.
 package cli

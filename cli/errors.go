@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/tenant"
 )
 
 // hintError is an error with what to do about it.
@@ -62,6 +64,7 @@ func exitCode(ctx context.Context, w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
+	err = explained(err)
 	if status, ok := errors.AsType[statusError](err); ok {
 		return int(status)
 	}
@@ -100,6 +103,8 @@ func hint(err error) string {
 		return "look before you repeat it: it may still be carried out"
 	case errors.Is(err, client.ErrNoAccount):
 		return "buy credits: 'hippius billing buy 20'"
+	case errors.Is(err, wallet.ErrNoPhrase):
+		return "import the wallet from its seed phrase: machines' identities are derived from it"
 	case errors.Is(err, client.ErrUnavailable):
 		return "is the network up, and is its profile the newest? 'hippius login --network FILE' takes another"
 	}
@@ -131,4 +136,51 @@ func refusalHint(r client.Refusal) string {
 		client.NoCreditAccount: "buy credits: 'hippius billing buy 20'",
 		client.NotEnoughUhip:   "buy from the on-ramp instead: without --with-uhip",
 	}[r]
+}
+
+// explained says of what is wrong with an order how this tool takes it and where to look.
+func explained(err error) error {
+	if u, ok := errors.AsType[*tenant.UnknownError](err); ok {
+		see := "hippius " + u.What + " ls"
+		if u.What == "region" {
+			see = "hippius miner ls"
+		}
+		if u.Name == "" {
+			return withHint(usagef("which %s? Give one with --%s; %s", u.What, u.What, u.Choice()), "'%s' tells more", see)
+		}
+		return withHint(err, "see '%s'", see)
+	}
+	if f, ok := errors.AsType[*tenant.Fault](err); ok {
+		return explainedFault(f, err)
+	}
+	return err
+}
+
+func explainedFault(f *tenant.Fault, err error) error {
+	switch f.Kind {
+	case tenant.BadName:
+		return usageError{err}
+	case tenant.NameTaken:
+		return withHint(err, "see 'hippius vm ls'")
+	case tenant.ImageTooLarge, tenant.SameSize:
+		return withHint(err, "see 'hippius plan ls'")
+	case tenant.AppImage:
+		return withHint(err, "see 'hippius app ls'")
+	case tenant.NoMiner:
+		return withHint(err, "see 'hippius miner ls'")
+	case tenant.ManyMiners:
+		return withHint(err, "hippius miner ls -o json")
+	case tenant.NoKey:
+		return withHint(err, "hippius key add laptop ~/.ssh/id_ed25519.pub")
+	case tenant.UnknownKey:
+		return withHint(err, "see 'hippius key ls'")
+	case tenant.KeysRemoved:
+		return withHint(err, "name keys of the account to rebuild it with: --ssh-key KEY, see 'hippius key ls'")
+	case tenant.NoAddress:
+		return withHint(err, "terminate a machine you no longer need")
+	case tenant.WrongPhase:
+		return withHint(err, "see 'hippius vm show %s'", f.Name)
+	default:
+		return err
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/tenant"
 )
 
 func TestExitStatusAndWords(t *testing.T) {
@@ -33,12 +35,17 @@ func TestExitStatusAndWords(t *testing.T) {
 			t.Context(), client.ErrNoAccount, 1,
 			"error: the account does not exist yet; its first credits create it\nhint: buy credits: 'hippius billing buy 20'\n",
 		},
-		"interrupted":       {ended, fmt.Errorf("x: %w", context.Canceled), 130, "interrupted\n"},
-		"interrupted early": {ended, ifInterrupted(ended, errors.New("too few keepers"), "nothing was ordered"), 130, "interrupted; nothing was ordered\n"},
-		"in flight":         {ended, doubt, 130, "interrupted while it was on its way to the chain; it may still be carried out\n"},
-		"said once":         {ended, ifInterrupted(ended, ifInterrupted(ended, context.Canceled, "first"), "second"), 130, "interrupted; first\n"},
-		"a stranger's":      {t.Context(), withHint(errors.New("a\x1b[2Jb\u202ec\nd"), "e\x07"), 1, "error: a[2Jbc\nd\nhint: e\n"},
-		"not by us":         {t.Context(), context.Canceled, 1, "error: context canceled\n"},
+		"an order's name":     {t.Context(), &tenant.Fault{Kind: tenant.BadName, Sentence: "no name"}, 2, "error: no name\n"},
+		"an order's fault":    {t.Context(), &tenant.Fault{Kind: tenant.WrongPhase, Name: "web-1", Sentence: "not now"}, 1, "error: not now\nhint: see 'hippius vm show web-1'\n"},
+		"of the wrong choice": {t.Context(), &tenant.UnknownError{What: "region", Name: "x", There: []string{"eu", "us"}}, 1, "error: there is no region \"x\"; there are: eu, us\nhint: see 'hippius miner ls'\n"},
+		"without a choice":    {t.Context(), &tenant.UnknownError{What: "plan"}, 2, "error: which plan? Give one with --plan; there are none yet\nhint: 'hippius plan ls' tells more\n"},
+		"of a bare key":       {t.Context(), fmt.Errorf("join: %w", wallet.ErrNoPhrase), 1, "error: join: this wallet has no seed phrase, only a key\nhint: import the wallet from its seed phrase: machines' identities are derived from it\n"},
+		"interrupted":         {ended, fmt.Errorf("x: %w", context.Canceled), 130, "interrupted\n"},
+		"interrupted early":   {ended, ifInterrupted(ended, errors.New("too few keepers"), "nothing was ordered"), 130, "interrupted; nothing was ordered\n"},
+		"in flight":           {ended, doubt, 130, "interrupted while it was on its way to the chain; it may still be carried out\n"},
+		"said once":           {ended, ifInterrupted(ended, ifInterrupted(ended, context.Canceled, "first"), "second"), 130, "interrupted; first\n"},
+		"a stranger's":        {t.Context(), withHint(errors.New("a\x1b[2Jb\u202ec\nd"), "e\x07"), 1, "error: a[2Jbc\nd\nhint: e\n"},
+		"not by us":           {t.Context(), context.Canceled, 1, "error: context canceled\n"},
 	} {
 		var said strings.Builder
 		if code := exitCode(c.ctx, &said, c.err); code != c.code || said.String() != c.said {
@@ -50,5 +57,15 @@ func TestExitStatusAndWords(t *testing.T) {
 	}
 	if err := errors.New("x"); ifInterrupted(t.Context(), err, "y") != err { //nolint:errorlint // the very same
 		t.Error("an error without an interruption was changed")
+	}
+}
+
+// Every fault of an order says what to do about it, or that the call was wrong.
+func TestFaultsHaveAHint(t *testing.T) {
+	for kind := tenant.BadName; kind <= tenant.SameSize; kind++ {
+		err := explained(&tenant.Fault{Kind: kind, Name: "web-1"})
+		if _, usage := errors.AsType[usageError](err); !usage && hint(err) == "" {
+			t.Errorf("kind %d has no hint", kind)
+		}
 	}
 }

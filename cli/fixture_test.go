@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/cli/account"
 	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
-	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/tenant"
 )
 
 const (
@@ -87,22 +89,40 @@ func (d *desk) run(t *testing.T, args ...string) (status int, stdout, stderr str
 	return status, d.out.String(), d.err.String()
 }
 
-func authority(t *testing.T, w *wallet.Wallet, index uint32, now time.Time) *ca.Authority {
+// newMaker makes the bundles of a VM, by a wallet of which every other test knows the phrase.
+func newMaker(t *testing.T, id vm.ID) tenant.Maker {
 	t.Helper()
-	seed, err := w.MeshCASeed()
+	w, err := wallet.FromPhrase(testPhrase)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := ca.NewTenant(seed, mesh.Block(index).Networks(), w.Address(), now.Add(-ca.Backdate), now.Add(ca.DefaultLifetime))
+	seed := func(label string) []byte {
+		s, err := w.Seed(label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	host, err := tenant.NewHostCA(seed("host " + string(id)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	now := time.Now()
+	authority, err := account.Certificates{}.Make(seed(mesh.AuthorityLabel), mesh.Block(testBlock).Networks(), w.Address(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tenant.Maker{ID: id, Name: "web-1", Addr: vmAddr(t), Authority: authority, Host: host, Now: now}
 }
 
-func mustAddr(t *testing.T, index, host uint32) netip.Addr {
+const (
+	testVM    = "00112233445566778899aabbccddeeff"
+	testBlock = 7
+)
+
+func vmAddr(t *testing.T) netip.Addr {
 	t.Helper()
-	addr, err := mesh.Block(index).Addr(host)
+	addr, err := mesh.Block(testBlock).Addr(mesh.FirstVM)
 	if err != nil {
 		t.Fatal(err)
 	}

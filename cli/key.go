@@ -155,7 +155,7 @@ install a removed key; a machine that has no other is given one by --ssh-key.`,
 	return cmd
 }
 
-// removedView is a key that left the account, and the machines that it still opens.
+// removedView is a key that left the account, and the VMs that it still opens.
 type removedView struct {
 	Name        string   `json:"name"`
 	Fingerprint string   `json:"fingerprint"`
@@ -168,7 +168,7 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 		return err
 	}
 	defer s.close()
-	key, err := s.sshKey(ctx, name)
+	key, err := s.tenant.SSHKey(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -196,21 +196,7 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 	})
 }
 
-// sshKey of the account by its name.
-func (s *session) sshKey(ctx context.Context, name string) (vm.SSHKey, error) {
-	keys, err := s.chain.SSHKeys(ctx, s.address)
-	if err != nil {
-		return vm.SSHKey{}, err
-	}
-	for _, k := range keys {
-		if k.Name == name {
-			return k, nil
-		}
-	}
-	return vm.SSHKey{}, withHint(fmt.Errorf("the account has no SSH key %q", name), "see 'hippius key ls'")
-}
-
-// unused refuses the key of a machine, and says which and what that means.
+// unused refuses the key of a VM, and says which and what that means.
 func (s *session) unused(ctx context.Context, key string) error {
 	by, err := s.named(ctx, func(v vm.VM) bool { return slices.Contains(v.Spec.SSHKeys, key) })
 	if err != nil || len(by) == 0 {
@@ -220,14 +206,14 @@ func (s *session) unused(ctx context.Context, key string) error {
 		"to remove it all the same: 'hippius key rm %s --force', which says how to lock it out of them", key)
 }
 
-// opens are the machines that keep a key which left the account.
+// opens are the VMs that keep a key which left the account.
 func (s *session) opens(ctx context.Context, fingerprint string) ([]string, error) {
 	return s.named(ctx, func(v vm.VM) bool {
 		return slices.ContainsFunc(v.RemovedKeys, func(k vm.RemovedKey) bool { return k.Fingerprint == fingerprint })
 	})
 }
 
-// named are the names of those of the account's machines that are meant, in order.
+// named are the names of those of the account's VMs that are meant, in order.
 func (s *session) named(ctx context.Context, meant func(vm.VM) bool) ([]string, error) {
 	vms, err := s.chain.VMs(ctx, s.address, false)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/tenant"
 )
 
 // lister is a chain node that lists one VM as whoever's it is asked for.
@@ -74,7 +75,7 @@ func (d *desk) atNode(t *testing.T, w *wallet.Wallet, v *computev1.VM) {
 	if err := d.writeFile(profileFile, data); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.writeDevice(deviceIdentity{ChainID: n.ChainID, Account: w.Address(), Name: "device-a", NotAfter: time.Now().Add(deviceCertLife)}); err != nil {
+	if err := d.writeDevice(tenant.Device{ChainID: n.ChainID, Account: w.Address(), Name: "device-a", NotAfter: time.Now().Add(tenant.DeviceLife)}); err != nil {
 		t.Fatal(err)
 	}
 }

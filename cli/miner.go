@@ -49,7 +49,7 @@ func (c *command) minerShow() *cobra.Command {
 				return err
 			}
 			defer s.close()
-			m, err := s.findMiner(cmd.Context(), args[0])
+			m, err := s.tenant.Miner(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -79,43 +79,6 @@ func minerStatusText(s node.MinerStatus, v minerView) string {
 		return v.Status + ": takes no new machines, keeps those it has"
 	}
 	return v.Status
-}
-
-// findMiner by operator's address or by name, which need not be unique.
-func (s *session) findMiner(ctx context.Context, ref string) (node.Miner, error) {
-	miners, err := s.chain.Miners(ctx)
-	if err != nil {
-		return node.Miner{}, err
-	}
-	var found []node.Miner
-	for _, m := range miners {
-		if m.Operator == ref {
-			return m, nil
-		}
-		if m.Name == ref {
-			found = append(found, m)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return node.Miner{}, withHint(fmt.Errorf("there is no miner %q", ref), "see 'hippius miner ls'")
-	default:
-		return node.Miner{}, withHint(fmt.Errorf("%d miners are called %q; give the operator's address", len(found), ref), "hippius miner ls -o json")
-	}
-}
-
-// operators of miners that were given by name or by operator's address.
-func (s *session) operators(ctx context.Context, refs []string) (out []string, err error) {
-	for _, ref := range refs {
-		m, err := s.findMiner(ctx, ref)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, m.Operator)
-	}
-	return out, nil
 }
 
 // completeMiner completes the first argument with the miners' names.

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -53,7 +54,7 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 	must(root.MarkPersistentFlagFilename("passphrase-file"))
 
 	root.AddGroup(
-		&cobra.Group{ID: groupMachines, Title: "Machines:"},
+		&cobra.Group{ID: groupVMs, Title: "Machines:"},
 		&cobra.Group{ID: groupCatalogue, Title: "Catalogue:"},
 		&cobra.Group{ID: groupAccount, Title: "Account:"},
 		&cobra.Group{ID: groupTool, Title: "This tool:"},
@@ -89,7 +90,7 @@ func strict(cmd *cobra.Command) {
 		if cmd.HasSubCommands() {
 			return withHint(usagef("%s: there is no command %q", cmd.CommandPath(), args[0]), "%s", commandHint(cmd, args[0]))
 		}
-		return withHint(usagef("%s: %s", cmd.CommandPath(), wrongCount(len(args))), "write: %s", cmd.UseLine())
+		return withHint(usagef("%s: %s", cmd.CommandPath(), wrongArgs(cmd, args)), "write: %s", cmd.UseLine())
 	}
 	for _, sub := range cmd.Commands() {
 		strict(sub)
@@ -106,20 +107,29 @@ func commandHint(cmd *cobra.Command, word string) string {
 	return fmt.Sprintf("see '%s --help'", cmd.CommandPath())
 }
 
-func wrongCount(n int) string {
-	switch n {
-	case 0:
+// wrongArgs says why a command does not accept its arguments.
+func wrongArgs(cmd *cobra.Command, args []string) string {
+	count := 0 // of those that have to be there
+	for _, word := range strings.Fields(cmd.Use)[1:] {
+		if !strings.HasPrefix(word, "[") {
+			count++
+		}
+	}
+	switch {
+	case len(args) == 0:
 		return "something is missing"
-	case 1:
-		return "1 argument does not fit"
+	case len(args) == count:
+		return fmt.Sprintf("unsupported %q; accepted are %s", args[0], strings.Join(cmd.ValidArgs, ", "))
+	case count == 1:
+		return fmt.Sprintf("accepts 1 argument, received %d", len(args))
 	default:
-		return fmt.Sprintf("%d arguments do not fit", n)
+		return fmt.Sprintf("accepts %d arguments, received %d", count, len(args))
 	}
 }
 
 // Groups of commands in the help.
 const (
-	groupMachines  = "machines"
+	groupVMs       = "machines"
 	groupCatalogue = "catalogue"
 	groupAccount   = "account"
 	groupTool      = "tool"

@@ -10,14 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/cli/account"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/tenant"
 )
 
 // session is the logged-in account on its network.
 type session struct {
 	chain   *client.Client
 	address string
+	tenant  *tenant.Reader
 }
 
 // open connects lazily to the network chosen at login; it needs no passphrase.
@@ -37,7 +40,7 @@ func (c *command) open() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{chain: cl, address: address}, nil
+	return &session{chain: cl, address: address, tenant: account.NewReader(cl, address, c.env.Now)}, nil
 }
 
 func (s *session) close() { _ = s.chain.Close() }
@@ -47,6 +50,8 @@ type signing struct {
 	*session
 	wallet *wallet.Wallet
 	sender *client.Sender
+	// tenant, unlike the session's, can sign.
+	tenant *tenant.Client
 }
 
 // openSigning asks for the passphrase too.
@@ -60,10 +65,16 @@ func (c *command) openSigning(ctx context.Context) (*signing, error) {
 		s.close()
 		return nil, err
 	}
-	return &signing{session: s, wallet: w, sender: s.chain.NewSender(w)}, nil
+	keepers, err := account.NewKeepers()
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	sender := s.chain.NewSender(w)
+	return &signing{session: s, wallet: w, sender: sender, tenant: tenant.New(account.Config(s.chain, sender, w, keepers, c.env.Now))}, nil
 }
 
-// findVM looks a machine up by name, else by id or the unambiguous start of one.
+// findVM looks a VM up by name, else by id or the unambiguous start of one.
 func (s *session) findVM(ctx context.Context, ref string) (vm.VM, error) {
 	v, err := s.chain.VMByName(ctx, s.address, ref)
 	if err == nil || !errors.Is(err, client.ErrNotFound) && !errors.Is(err, client.ErrRefused) {
@@ -72,7 +83,7 @@ func (s *session) findVM(ctx context.Context, ref string) (vm.VM, error) {
 	if id, err := vm.ParseID(ref); err == nil {
 		v, err := s.chain.VM(ctx, id)
 		if errors.Is(err, client.ErrNotFound) {
-			return vm.VM{}, noMachine(ref)
+			return vm.VM{}, noVM(ref)
 		}
 		if err == nil && v.Owner != s.address {
 			return vm.VM{}, withHint(fmt.Errorf("machine %s belongs to another account", ref), "yours are in 'hippius vm ls'; 'hippius whoami' tells who you are")
@@ -89,7 +100,7 @@ func (s *session) findVM(ctx context.Context, ref string) (vm.VM, error) {
 // minPrefix is how much of an id must be given, in characters.
 const minPrefix = 4
 
-// byPrefix is the one machine whose id begins with ref.
+// byPrefix is the one VM whose id begins with ref.
 func byPrefix(vms []vm.VM, ref string) (vm.VM, error) {
 	var found []vm.VM
 	for _, v := range vms {
@@ -101,13 +112,13 @@ func byPrefix(vms []vm.VM, ref string) (vm.VM, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return vm.VM{}, noMachine(ref)
+		return vm.VM{}, noVM(ref)
 	default:
 		return vm.VM{}, withHint(fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found)), "see 'hippius vm ls'")
 	}
 }
 
-func noMachine(ref string) error {
+func noVM(ref string) error {
 	return withHint(fmt.Errorf("you have no machine %q", ref), "see 'hippius vm ls'")
 }
 

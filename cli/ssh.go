@@ -16,13 +16,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/mesh/device"
+	"github.com/hippius/compute/tenant"
 )
 
 const (
-	// dialWait is how long a machine that is running may take to answer in the mesh.
+	// dialWait is how long a VM that is running may take to answer in the mesh.
 	dialWait    = 90 * time.Second
 	dialAgain   = 300 * time.Millisecond
 	defaultUser = "hippius"
@@ -38,7 +38,7 @@ func (c *command) ssh() *cobra.Command {
 	var f sshFlags
 	cmd := &cobra.Command{
 		Use:     "ssh [flags] VM [COMMAND...]",
-		GroupID: groupMachines,
+		GroupID: groupVMs,
 		Short:   "Log in to a machine over the mesh",
 		Long: `Log in to a machine at its mesh address, or run a command on it. Needs no root
 and no open port on either side. The machine's host certificate is checked against
@@ -81,7 +81,7 @@ func (c *command) runSSH(ctx context.Context, f sshFlags, ref string, command []
 	return c.execSSH(ctx, append(args, command...))
 }
 
-// untilReachable waits for a machine that is on its way up, and refuses one that is not.
+// untilReachable waits for a VM that is on its way up, and refuses one that is not.
 func (c *command) untilReachable(ctx context.Context, s *session, v vm.VM) (vm.VM, error) {
 	switch phase := v.Status.Phase; {
 	case phase.On():
@@ -93,7 +93,7 @@ func (c *command) untilReachable(ctx context.Context, s *session, v vm.VM) (vm.V
 	}
 }
 
-// notUp says of a machine that is neither up nor on its way what it is instead.
+// notUp says of a VM that is neither up nor on its way what it is instead.
 func notUp(v vm.VM) error {
 	name := v.Spec.Name
 	if v.Status.Phase == vm.Stopped {
@@ -104,7 +104,7 @@ func notUp(v vm.VM) error {
 
 // sshArgs are ssh's arguments up to and with the destination.
 func (c *command) sshArgs(f sshFlags, v vm.VM) ([]string, error) {
-	addr, err := meshAddr(v.Spec)
+	addr, err := tenant.Address(v.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (c *command) sshArgs(f sshFlags, v vm.VM) ([]string, error) {
 // sshOption is one of ssh's, written as its configuration and its -o want it.
 type sshOption struct{ key, value string }
 
-// sshOptions lead ssh to a machine and let it believe nobody else. The file that
+// sshOptions lead ssh to a VM and let it believe nobody else. The file that
 // tells it whom to believe is written.
 func (c *command) sshOptions(v vm.VM) ([]sshOption, error) {
 	known, err := c.writeKnownHosts(v)
@@ -158,12 +158,12 @@ func (c *command) sshOptions(v vm.VM) ([]sshOption, error) {
 	}, nil
 }
 
-// writeKnownHosts writes down which CA the chain says certifies the machine's hosts.
+// writeKnownHosts writes down which CA the chain says certifies the VM's hosts.
 func (c *command) writeKnownHosts(v vm.VM) (string, error) {
 	if _, err := vm.ParseID(string(v.ID)); err != nil { // it names a file, and the host for ssh
 		return "", fmt.Errorf("the chain node's answer is not used: %w", err)
 	}
-	line, err := hostkey.KnownHosts(string(v.ID), v.Spec.HostCA)
+	line, err := tenant.KnownHosts(string(v.ID), v.Spec.HostCA)
 	if err != nil {
 		return "", err
 	}
@@ -199,7 +199,7 @@ func (c *command) execSSH(ctx context.Context, args []string) error {
 }
 
 // sshProxy is ssh's ProxyCommand: it joins standard input and output to a
-// machine's port through this device's mesh process.
+// VM's port through this device's mesh process.
 func (c *command) sshProxy() *cobra.Command {
 	return &cobra.Command{
 		Use:     "ssh-proxy ADDRESS PORT",
@@ -241,8 +241,8 @@ func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
 	return device.Proxy(ctx, conn, c.env.In, c.env.Out)
 }
 
-// reach connects to a machine. Meanwhile it asks the chain, so as not to wait for one that is off; a chain that does not
-// answer keeps nobody from a machine that does.
+// reach connects to a VM. Meanwhile it asks the chain, so as not to wait for one that is off; a chain that does not
+// answer keeps nobody from a VM that does.
 func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -267,11 +267,11 @@ func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) 
 	}
 }
 
-// down says why the machine at an address cannot answer; nil for one that may, and where the chain does not tell.
+// down says why the VM at an address cannot answer; nil for one that may, and where the chain does not tell.
 func (s *session) down(ctx context.Context, addr netip.Addr) error {
 	vms, _ := s.chain.VMs(ctx, s.address, false) // without an answer nothing is known
 	for _, v := range vms {
-		if at, err := meshAddr(v.Spec); err != nil || at != addr {
+		if at, err := tenant.Address(v.Spec); err != nil || at != addr {
 			continue
 		}
 		if phase := v.Status.Phase; phase.On() || phase.Coming() {
@@ -283,7 +283,7 @@ func (s *session) down(ctx context.Context, addr netip.Addr) error {
 }
 
 // dialMesh connects through this device's mesh process, again and again for as
-// long as a machine that has only just started may need: its proof of life
+// long as a VM that has only just started may need: its proof of life
 // comes before its sshd.
 func (c *command) dialMesh(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialWait)

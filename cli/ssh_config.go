@@ -16,12 +16,13 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/privatefile"
+	"github.com/hippius/compute/tenant"
 )
 
 const (
 	// sshConfigFile is the home folder's file that the user's own configuration includes.
 	sshConfigFile = "ssh_config"
-	// hostSuffix sets machines' names apart from other hosts the user may have named alike.
+	// hostSuffix sets VMs' names apart from other hosts the user may have named alike.
 	hostSuffix = ".hippius"
 	// maxUserConfig bounds the user's own configuration, in bytes.
 	maxUserConfig = 1 << 20
@@ -36,7 +37,7 @@ func (c *command) sshConfig() *cobra.Command {
 	var f sshConfigFlags
 	cmd := &cobra.Command{
 		Use:     "ssh-config [VM...]",
-		GroupID: groupMachines,
+		GroupID: groupVMs,
 		Short:   "Let plain ssh, scp, rsync and sftp reach machines by name",
 		Long: `Write an OpenSSH configuration in which every machine of the account, or those
 that are named, is a host called NAME.hippius: ssh, scp, sftp, rsync (if it is
@@ -65,7 +66,7 @@ includes the file.`,
 	return cmd
 }
 
-// completeVMs completes any number of the account's machines.
+// completeVMs completes any number of the account's VMs.
 func (c *command) completeVMs(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	names, directive := c.completeVM(cmd, nil, word)
 	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) }), directive
@@ -85,7 +86,7 @@ func (c *command) runSSHConfig(ctx context.Context, f sshConfigFlags, refs []str
 		return err
 	}
 	defer s.close()
-	vms, err := s.machines(ctx, refs)
+	vms, err := s.vms(ctx, refs)
 	if err != nil {
 		return err
 	}
@@ -129,8 +130,8 @@ func (c *command) runSSHConfig(ctx context.Context, f sshConfigFlags, refs []str
 	})
 }
 
-// machines are those named, or all that are not terminated, by name.
-func (s *session) machines(ctx context.Context, refs []string) ([]vm.VM, error) {
+// vms are those named, or all that are not terminated, by name.
+func (s *session) vms(ctx context.Context, refs []string) ([]vm.VM, error) {
 	if len(refs) == 0 {
 		vms, err := s.chain.VMs(ctx, s.address, false)
 		slices.SortFunc(vms, func(a, b vm.VM) int { return cmp.Compare(a.Spec.Name, b.Spec.Name) })
@@ -147,7 +148,7 @@ func (s *session) machines(ctx context.Context, refs []string) ([]vm.VM, error) 
 	return vms, nil
 }
 
-// sshConfigText is the configuration for some machines and the names it gives them.
+// sshConfigText is the configuration for some VMs and the names it gives them.
 func (c *command) sshConfigText(f sshConfigFlags, vms []vm.VM) (text []byte, hosts []string, err error) {
 	user := f.user
 	if user == "" {
@@ -163,7 +164,7 @@ func (c *command) sshConfigText(f sshConfigFlags, vms []vm.VM) (text []byte, hos
 	var b bytes.Buffer
 	b.WriteString("# Written by 'hippius ssh-config', which overwrites it. What you add belongs into ~/.ssh/config.\n")
 	for _, v := range vms {
-		addr, err := meshAddr(v.Spec)
+		addr, err := tenant.Address(v.Spec)
 		if err != nil {
 			return nil, nil, err
 		}

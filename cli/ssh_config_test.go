@@ -29,7 +29,7 @@ func understood(t *testing.T, config, host string) map[string]string {
 	return got
 }
 
-// configured writes the configuration of one machine into the home folder, and gives one that includes it.
+// configured writes the configuration of one VM into the home folder, and gives one that includes it.
 func configured(t *testing.T, d *desk, f sshConfigFlags) (own string) {
 	t.Helper()
 	text, hosts, err := d.sshConfigText(f, []vm.VM{sshVM(t, newMaker(t, testVM))})
@@ -58,7 +58,7 @@ func TestSSHConfigIsUnderstood(t *testing.T) {
 		for _, host := range []string{"web-1.hippius", testVM} {
 			got := understood(t, own, host)
 			for key, want := range map[string]string{
-				"hostname": mustAddr(t, 7, 2).String(), "user": defaultUser, "hostkeyalias": testVM, "port": "22",
+				"hostname": vmAddr(t).String(), "user": defaultUser, "hostkeyalias": testVM, "port": "22",
 				"userknownhostsfile": d.path("known_hosts.d/" + testVM), "globalknownhostsfile": "/dev/null",
 				"stricthostkeychecking": "true", "hostkeyalgorithms": "ssh-ed25519-cert-v01@openssh.com",
 				"passwordauthentication": "no", "identityfile": identity, "identitiesonly": "yes",
@@ -90,7 +90,7 @@ func TestSSHConfigStartsTheProxy(t *testing.T) {
 			t.Errorf("%s: the proxy was not started: %v\n%s", dir, err, out)
 			continue
 		}
-		want := []string{"ssh-proxy", "--home", d.env.Home, mustAddr(t, 7, 2).String(), "22"}
+		want := []string{"ssh-proxy", "--home", d.env.Home, vmAddr(t).String(), "22"}
 		if words := strings.Split(strings.TrimSuffix(string(got), "\x00"), "\x00"); !slices.Equal(words, want) {
 			t.Errorf("%s: the proxy was called with %q, want %q", dir, words, want)
 		}

@@ -14,7 +14,9 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
+	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/tenant"
 )
 
 // oddFolders are names that shells and ssh's own parser would take apart.
@@ -22,11 +24,11 @@ func oddFolders() []string {
 	return []string{"plain", "with space", "it's", `double"quote`, "per%cent%h", "dollar$HOME", "~tilde", "back`tick`", `back\slash`, "semi;colon&#", "tab\there", "ümläut"}
 }
 
-func sshVM(t *testing.T, m maker) vm.VM {
+func sshVM(t *testing.T, m tenant.Maker) vm.VM {
 	t.Helper()
 	return vm.VM{
 		ID:   testVM,
-		Spec: vm.Spec{Name: "web-1", MeshAddress: mustAddr(t, 7, 2).String(), HostCA: m.host.Public()},
+		Spec: vm.Spec{Name: "web-1", MeshAddress: vmAddr(t).String(), HostCA: m.Host.Public()},
 	}
 }
 
@@ -44,6 +46,19 @@ func oddDesk(t *testing.T, dir string) (d *desk, called string) {
 		t.Fatal(err)
 	}
 	return d, called
+}
+
+func hostCert(t *testing.T, b instance.Bundle) *ssh.Certificate {
+	t.Helper()
+	pub, _, _, _, err := ssh.ParseAuthorizedKey([]byte(b.SSHHostCert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, ok := pub.(*ssh.Certificate)
+	if !ok {
+		t.Fatalf("%s is no certificate", b.SSHHostCert)
+	}
+	return cert
 }
 
 func shellQuotePlain(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
@@ -79,7 +94,7 @@ func TestSSHUnderstandsOddHomes(t *testing.T) {
 		}
 		for key, want := range map[string]string{
 			"userknownhostsfile": d.path("known_hosts.d/" + testVM), "globalknownhostsfile": "/dev/null",
-			"stricthostkeychecking": "true", "hostkeyalias": testVM, "user": defaultUser, "hostname": mustAddr(t, 7, 2).String(),
+			"stricthostkeychecking": "true", "hostkeyalias": testVM, "user": defaultUser, "hostname": vmAddr(t).String(),
 			"passwordauthentication": "no", "hostkeyalgorithms": "ssh-ed25519-cert-v01@openssh.com",
 		} {
 			if understood[key] != want {
@@ -108,7 +123,7 @@ func TestSSHStartsTheProxyFromOddHomes(t *testing.T) {
 			t.Errorf("%s: the proxy was not started: %v\n%s", dir, err, out)
 			continue
 		}
-		want := []string{"ssh-proxy", "--home", d.env.Home, mustAddr(t, 7, 2).String(), "22"}
+		want := []string{"ssh-proxy", "--home", d.env.Home, vmAddr(t).String(), "22"}
 		if words := strings.Split(strings.TrimSuffix(string(got), "\x00"), "\x00"); !slices.Equal(words, want) {
 			t.Errorf("%s: the proxy was called with %q, want %q", dir, words, want)
 		}
@@ -137,7 +152,7 @@ func TestSSHFlags(t *testing.T) {
 	}
 }
 
-// What ssh is told to believe is the CA on chain, for this machine's id alone.
+// What ssh is told to believe is the CA on chain, for this VM's id alone.
 func TestKnownHostsFile(t *testing.T) {
 	d := newDesk(t)
 	m := newMaker(t, testVM)
@@ -152,7 +167,7 @@ func TestKnownHostsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _, err := m.bundle(1)
+	b, _, err := m.Bundle(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +182,7 @@ func TestKnownHostsFile(t *testing.T) {
 	if check(testVM+":22", at, cert.Key) == nil {
 		t.Error("a bare key is believed")
 	}
-	stranger, _, err := newMaker(t, vm.ID(strings.Repeat("1", 32))).bundle(1)
+	stranger, _, err := newMaker(t, vm.ID(strings.Repeat("1", 32))).Bundle(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,12 +204,12 @@ func TestKnownHostsFile(t *testing.T) {
 	if _, err := d.writeKnownHosts(bad); err == nil {
 		t.Error("a CA of 5 bytes was written")
 	}
-	if _, err := ssh.NewPublicKey(m.host.Public()); err != nil {
+	if _, err := ssh.NewPublicKey(m.Host.Public()); err != nil {
 		t.Error(err)
 	}
 }
 
-// What a chain node says of a machine ends up in ssh's arguments, in a shell's
+// What a chain node says of a VM ends up in ssh's arguments, in a shell's
 // line and in a file's name.
 func TestSSHBelievesNoLyingNode(t *testing.T) {
 	d := newDesk(t)

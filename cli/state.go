@@ -11,6 +11,7 @@ import (
 
 	"github.com/hippius/compute/internal/privatefile"
 	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/tenant"
 )
 
 func (c *command) path(name string) string { return filepath.Join(c.env.Home, name) }
@@ -86,7 +87,7 @@ func (c *command) writeFile(name string, data []byte) error {
 }
 
 // writeDevice keeps this device's identity; the old one or the new survives a crash.
-func (c *command) writeDevice(d deviceIdentity) error {
+func (c *command) writeDevice(d tenant.Device) error {
 	data, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", deviceFile, err)
@@ -95,7 +96,7 @@ func (c *command) writeDevice(d deviceIdentity) error {
 }
 
 // readDevice reads what writeDevice wrote; fs.ErrNotExist if there is none.
-func (c *command) readDevice() (d deviceIdentity, err error) {
+func (c *command) readDevice() (d tenant.Device, err error) {
 	data, err := privatefile.Read(c.path(deviceFile))
 	if err != nil {
 		return d, fmt.Errorf("read %s: %w", c.path(deviceFile), err)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/hippius/compute/tenant"
 )
 
 func TestStateFiles(t *testing.T) {
@@ -17,7 +19,7 @@ func TestStateFiles(t *testing.T) {
 	if err := os.WriteFile(d.path(deviceFile), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	want := deviceIdentity{Name: "device-a", Key: "secret"}
+	want := tenant.Device{Name: "device-a", Key: "secret"}
 	if err := d.writeDevice(want); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func TestHomeOpenToOthersIsRefused(t *testing.T) {
 	if err := os.Chmod(d.env.Home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := d.writeDevice(deviceIdentity{})
+	err := d.writeDevice(tenant.Device{})
 	if err == nil || !strings.Contains(err.Error(), "open to others (mode 0755)") || !strings.Contains(hint(err), "chmod 700 ") {
 		t.Errorf("%v, hint %q", err, hint(err))
 	}

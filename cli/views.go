@@ -22,7 +22,7 @@ type vmView struct {
 	Region      string   `json:"region,omitempty"`
 	Instance    uint32   `json:"instance"`
 	SSHKeys     []string `json:"ssh_keys"`
-	// RemovedKeys left the account and still open the machine.
+	// RemovedKeys left the account and still open the VM.
 	RemovedKeys    []removedKeyView `json:"removed_ssh_keys,omitempty"`
 	CreatedAt      int64            `json:"created_at"`
 	ReadyAt        int64            `json:"ready_at,omitempty"`
@@ -39,7 +39,7 @@ type vmView struct {
 	Resize *resizeView `json:"resize,omitempty"`
 }
 
-// removedKeyView is an SSH key that is a machine's and not the account's any more.
+// removedKeyView is an SSH key that is a VM's and not the account's any more.
 type removedKeyView struct {
 	Name        string `json:"name"`
 	Fingerprint string `json:"fingerprint"`

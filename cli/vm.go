@@ -13,7 +13,7 @@ import (
 
 func (c *command) vm() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "vm", GroupID: groupMachines, Short: "Virtual machines",
+		Use: "vm", GroupID: groupVMs, Short: "Virtual machines",
 		Example: "  hippius vm create web-1 --plan spark --image debian-12 --wait\n  hippius vm ls\n  hippius vm rm web-1",
 	}
 	cmd.AddCommand(
@@ -24,7 +24,7 @@ func (c *command) vm() *cobra.Command {
 	return cmd
 }
 
-// completeVM completes the first argument with the account's machines.
+// completeVM completes the first argument with the account's VMs.
 func (c *command) completeVM(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -38,7 +38,7 @@ func (c *command) completeVM(cmd *cobra.Command, args []string, _ string) ([]str
 	})
 }
 
-// action is a change of one machine: what is sent, what is waited for, and what is said.
+// action is a change of one VM: what is sent, what is waited for, and what is said.
 type action struct {
 	use, short, long, example string
 	send                      func(ctx context.Context, s *client.Sender, id vm.ID) error
@@ -75,7 +75,7 @@ func (c *command) actionCommand(a action) *cobra.Command {
 	return cmd
 }
 
-// lookUp finds a machine without asking for a passphrase.
+// lookUp finds a VM without asking for a passphrase.
 func (c *command) lookUp(ctx context.Context, ref string) (vm.VM, error) {
 	s, err := c.open()
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *command) lookUp(ctx context.Context, ref string) (vm.VM, error) {
 	return s.findVM(ctx, ref)
 }
 
-// afterChange deals further instances if few are left, waits if asked to and prints the machine.
+// afterChange deals further instances if few are left, waits if asked to and prints the VM.
 func (c *command) afterChange(ctx context.Context, s *signing, old vm.VM, w waitFlags, done func(vm.VM) bool, said string) error {
 	id, name := old.ID, old.Spec.Name
 	now, err := s.chain.VM(ctx, id)
@@ -100,6 +100,18 @@ func (c *command) afterChange(ctx context.Context, s *signing, old vm.VM, w wait
 		said = "is " + phaseText(viewVM(now))
 	}
 	return c.print(viewVM(now), func(t *tableWriter) { t.row(fmt.Sprintf("%s %s", name, said)) })
+}
+
+// topUp deals further instances of a VM that has few ahead. Whether it can is
+// no condition of what was asked for, so that a failure is only told.
+func (c *command) topUp(ctx context.Context, s *signing, v vm.VM) {
+	missing, err := s.tenant.TopUp(ctx, v)
+	c.warnMissing(v.Spec.Name, missing)
+	if err != nil && ctx.Err() == nil {
+		last := v.LastInstance()
+		c.warn("%s can be moved only %d more times, for no further secrets could be dealt: %v",
+			v.Spec.Name, last-min(last, v.Status.InstanceSeq), err)
+	}
 }
 
 func (c *command) vmStart() *cobra.Command {
@@ -198,20 +210,20 @@ func (c *command) vmRm() *cobra.Command {
 	return cmd
 }
 
-// confirmRm finds the machine and asks whether it is meant.
+// confirmRm finds the VM and asks whether it is meant.
 func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (v vm.VM, ok bool, err error) {
 	if v, err = c.lookUp(ctx, ref); err != nil {
 		return v, false, err
 	}
 	name := v.Spec.Name
-	ok, err = c.wants(ctx, yes, fmt.Sprintf("terminating gives up the disk of %s", name),
+	ok, err = c.confirmed(ctx, yes, fmt.Sprintf("terminating gives up the disk of %s", name),
 		fmt.Sprintf("Terminate %s (%s) and give up its disk?", name, v.Spec.MeshAddress))
 	return v, ok, err
 }
 
-// wants asks whether something grave is meant, unless yes was said ahead; where
-// nobody can be asked it has to be, and the error says why.
-func (c *command) wants(ctx context.Context, yes bool, why, question string) (bool, error) {
+// confirmed asks whether what cannot be undone is meant, unless yes was said ahead;
+// where nobody can be asked it has to be, and the error says why.
+func (c *command) confirmed(ctx context.Context, yes bool, why, question string) (bool, error) {
 	if yes {
 		return true, nil
 	}

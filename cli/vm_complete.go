@@ -25,7 +25,7 @@ func (c *command) completeFlags(cmd *cobra.Command) {
 func planNames(ctx context.Context, s *session) (names []string) {
 	plans, _ := s.chain.Plans(ctx)
 	for _, p := range plans {
-		names = append(names, p.Plan.Name)
+		names = append(names, p.Name)
 	}
 	return names
 }

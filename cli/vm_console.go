@@ -78,14 +78,14 @@ func (c *command) vmLogs() *cobra.Command {
 	return cmd
 }
 
-// atMiner is a connection to the host of one machine.
+// atMiner is a connection to the host of one VM.
 type atMiner struct {
 	client minerv1.MinerClient
 	grant  *grantv1.Grant
 	vmID   vm.ID
 }
 
-// atMiner connects to the host that holds the machine, which must prove the
+// atMiner connects to the host that holds the VM, which must prove the
 // identity it has on chain, with a grant that the wallet signs for it.
 func (c *command) atMiner(ctx context.Context, ref string, use func(context.Context, *atMiner) error) error {
 	s, err := c.openSigning(ctx)
@@ -191,7 +191,7 @@ func (c *command) consoleInput(stream grpc.BidiStreamingClient[minerv1.ConsoleRe
 		case left:
 			return true
 		case err != nil:
-			// The host hangs up then, so what the machine says to the last line is waited for.
+			// The host hangs up then, so what the VM says to the last line is waited for.
 			time.Sleep(lastWords)
 			_ = stream.CloseSend() // it never fails
 			return false
@@ -199,7 +199,7 @@ func (c *command) consoleInput(stream grpc.BidiStreamingClient[minerv1.ConsoleRe
 	}
 }
 
-// rawTerminal hands every key to the machine; restore takes it back.
+// rawTerminal hands every key to the VM; restore takes it back.
 func (c *command) rawTerminal() (restore func(), err error) {
 	f, ok := c.env.In.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/tenant"
 )
 
 type createFlags struct {
@@ -74,7 +73,7 @@ func (c *command) runCreate(ctx context.Context, name string, f createFlags) err
 		return err
 	}
 	defer s.close()
-	spec, err := s.specFrom(ctx, name, f)
+	spec, err := s.tenant.Spec(ctx, f.spec(name))
 	if err != nil {
 		return err
 	}
@@ -116,15 +115,15 @@ func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (d
 		return false, err
 	}
 	defer s.close()
-	if err := s.checkOrder(ctx, name, f); err != nil {
+	if err := s.tenant.Check(ctx, f.spec(name), f.dryRun); err != nil {
 		return false, err
 	}
-	q, err := s.chain.Quote(ctx, s.address, f.plan)
+	q, err := s.tenant.Quote(ctx, f.plan)
 	if err != nil {
 		return false, err
 	}
 	if f.dryRun {
-		hosts, err := s.hosts(ctx, f, c.env.Now())
+		hosts, err := s.tenant.Hosts(ctx, f.spec(name))
 		if err != nil {
 			return false, err
 		}
@@ -142,7 +141,7 @@ func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }
 
 func (c *command) printQuote(plan string, q plan.Quote, hosts int) error {
 	v := quoteView{
-		Plan: plan, RunningRate: q.Rates.Running, StoppedRate: q.Rates.Stopped,
+		Plan: plan, RunningRate: q.Running, StoppedRate: q.Stopped,
 		Holdback: q.Holdback, MinBalance: q.MinCreate, Missing: q.Missing,
 		RunwaySeconds: q.RunwaySeconds, Miners: hosts,
 	}
@@ -152,7 +151,7 @@ func (c *command) printQuote(plan string, q plan.Quote, hosts int) error {
 		w.field("Stopped", credit.Format(v.StoppedRate)+" credits an hour, for the disk")
 		w.field("Hold-back", credit.Format(v.Holdback)+" credits of the balance keep the disk when the rest is spent")
 		w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second)+" with this machine, at the present balance")
-		w.field("Room", roomText(v.Miners))
+		w.field("Room", capacityText(v.Miners))
 		if v.Missing > 0 {
 			w.field("Missing", credit.Format(v.Missing)+" credits, to reach the "+credit.Format(v.MinBalance)+" a creation needs")
 		}
@@ -178,40 +177,51 @@ func readUserData(path string) ([]byte, error) {
 	return data, nil
 }
 
-// specFrom fills in what the tenant left to us: all keys.
-func (s *signing) specFrom(ctx context.Context, name string, f createFlags) (vm.Spec, error) {
-	keys := f.keys
-	if len(keys) == 0 {
-		all, err := s.chain.SSHKeys(ctx, s.address)
-		if err != nil {
-			return vm.Spec{}, err
-		}
-		for _, k := range all {
-			keys = append(keys, k.Name)
-		}
-	}
-	if len(keys) == 0 {
-		return vm.Spec{}, withHint(errors.New("the account has no SSH key, so nobody could log in"),
-			"hippius key add laptop ~/.ssh/id_ed25519.pub")
-	}
-	miners, err := s.operators(ctx, f.miners)
-	if err != nil {
-		return vm.Spec{}, err
-	}
+// spec of the VM that is asked for.
+func (f createFlags) spec(name string) vm.Spec {
 	agent := vm.AgentGuest
 	if f.noAgent {
 		agent = vm.AgentNone
 	}
 	return vm.Spec{
-		Name: name, Plan: f.plan, Image: f.image, Apps: f.apps, SSHKeys: keys, Agent: agent,
-		Region: f.region, SpreadGroup: f.spread, Miners: miners, Priority: f.priority,
+		Name: name, Plan: f.plan, Image: f.image, Apps: f.apps, SSHKeys: f.keys, Agent: agent,
+		Region: f.region, SpreadGroup: f.spread, Miners: f.miners, Priority: f.priority,
 		On: true,
-	}, nil
+	}
 }
 
-// newNonce from which, with the account, a machine's id follows.
-func newNonce() []byte {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // never fails
-	return b
+// createVM orders a VM on chain, after its secrets are in the keepers' hands.
+func (c *command) createVM(ctx context.Context, s *signing, spec vm.Spec, userData []byte) (vm.VM, error) {
+	order, err := s.tenant.NewOrder(spec, userData)
+	if err != nil {
+		return vm.VM{}, err
+	}
+	missing, err := order.Prepare(ctx)
+	c.warnMissing(spec.Name, missing)
+	if err != nil {
+		return vm.VM{}, ifInterrupted(ctx, err, "nothing was ordered, and nothing costs")
+	}
+	if err := order.Place(ctx); err != nil {
+		return vm.VM{}, ifInterrupted(ctx, err, "the order may have reached the chain: 'hippius vm ls' tells")
+	}
+	made, err := s.chain.VM(ctx, order.ID())
+	return made, ifInterrupted(ctx, err, spec.Name+" is ordered: 'hippius vm show "+spec.Name+"' tells how it goes")
+}
+
+// warnMissing tells which keepers did not take their shares of a VM's secrets.
+func (c *command) warnMissing(name string, missing []*tenant.KeeperError) {
+	for _, m := range missing {
+		c.warn("%s; %s can lose one keeper less", m, name)
+	}
+}
+
+func capacityText(miners int) string {
+	switch miners {
+	case 0:
+		return "on no miner now; it would wait in line for one, at no cost"
+	case 1:
+		return "on 1 miner now"
+	default:
+		return fmt.Sprintf("on %d miners now", miners)
+	}
 }

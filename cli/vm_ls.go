@@ -107,7 +107,7 @@ func (c *command) printVM(v vmView) error {
 	})
 }
 
-// withMiner adds what the machine's host is called; without an answer of the chain its operator's address has to do.
+// withMiner adds what the VM's host is called; without an answer of the chain its operator's address has to do.
 func (s *session) withMiner(ctx context.Context, v vmView) vmView {
 	if v.Miner == "" {
 		return v

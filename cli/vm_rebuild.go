@@ -6,8 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hippius/compute/cli/deal"
-	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -38,7 +36,7 @@ SSH keys that were removed from the account since are not installed again, and
 				return err
 			}
 			name := v.Spec.Name
-			ok, err := c.wants(ctx, yes, fmt.Sprintf("rebuilding gives up everything on the disk of %s", name),
+			ok, err := c.confirmed(ctx, yes, fmt.Sprintf("rebuilding gives up everything on the disk of %s", name),
 				fmt.Sprintf("Rebuild %s (%s) from %s and give up everything on its disk?", name, v.Spec.MeshAddress, image))
 			if err != nil || !ok {
 				return err
@@ -54,7 +52,7 @@ SSH keys that were removed from the account since are not installed again, and
 	return cmd
 }
 
-// checkRebuild does what needs no passphrase: it finds the machine and looks
+// checkRebuild does what needs no passphrase: it finds the VM and looks
 // whether the image fits it and somebody could log in.
 func (c *command) checkRebuild(ctx context.Context, ref, image string, keys []string) (vm.VM, error) {
 	s, err := c.open()
@@ -66,20 +64,7 @@ func (c *command) checkRebuild(ctx context.Context, ref, image string, keys []st
 	if err != nil {
 		return vm.VM{}, err
 	}
-	if len(keys) == 0 && len(v.Spec.SSHKeys) == 0 {
-		return vm.VM{}, withHint(fmt.Errorf("every SSH key of %s was removed from the account, and a rebuild does not install removed keys", v.Spec.Name),
-			"name keys of the account to rebuild it with: --ssh-key KEY, see 'hippius key ls'")
-	}
-	for _, name := range keys {
-		if _, err := s.sshKey(ctx, name); err != nil {
-			return vm.VM{}, err
-		}
-	}
-	disk := plan.Plan{Name: v.Spec.Plan, Size: v.WantedSize()}
-	if err := s.checkImage(ctx, disk, image, v.Spec.Apps); err != nil {
-		return vm.VM{}, err
-	}
-	return v, allowed(v, vm.Rebuild)
+	return v, s.tenant.CheckRebuild(ctx, v, image, keys)
 }
 
 // runRebuild deals the next instance if there is none, and orders the rebuild.
@@ -89,10 +74,10 @@ func (c *command) runRebuild(ctx context.Context, v vm.VM, image string, keys []
 		return err
 	}
 	defer s.close()
-	if last := v.LastInstance(); last <= v.Status.InstanceSeq {
-		if err := c.dealMore(ctx, s, v, last+1, deal.FirstDeal); err != nil {
-			return ifInterrupted(ctx, err, "nothing was rebuilt")
-		}
+	missing, err := s.tenant.EnsureNext(ctx, v)
+	c.warnMissing(v.Spec.Name, missing)
+	if err != nil {
+		return ifInterrupted(ctx, err, "nothing was rebuilt")
 	}
 	seq, err := s.sender.RebuildVM(ctx, v.ID, image, keys)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/core/credit"
-	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/tenant"
 )
 
 type resizeFlags struct {
@@ -53,7 +53,7 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 	if f.dryRun {
 		return c.printResize(r)
 	}
-	ok, err := c.wants(ctx, f.yes, r.grave(), r.question())
+	ok, err := c.confirmed(ctx, f.yes, r.consequence(), r.question())
 	if err != nil || !ok {
 		return err
 	}
@@ -62,7 +62,7 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 		return err
 	}
 	defer s.close()
-	restart, err := s.sender.ResizeVM(ctx, r.vm.ID, f.plan)
+	restart, err := s.sender.ResizeVM(ctx, r.VM.ID, f.plan)
 	if err != nil {
 		return err
 	}
@@ -70,28 +70,23 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 	switch {
 	case restart:
 		said, done = "is restarted into its new size", hasSize
-	case r.vm.Status.Phase.On():
+	case r.VM.Status.Phase.On():
 		said, done = "gets its larger disk", hasSize
 	}
-	return c.afterChange(ctx, s, r.vm, f.waitFlags, done, said)
+	return c.afterChange(ctx, s, r.VM, f.waitFlags, done, said)
 }
 
-// hasSize says that a machine runs in the size that was ordered last.
+// hasSize says that a VM runs in the size that was ordered last.
 func hasSize(v vm.VM) bool { return isRunning(v) && v.Resize == nil }
 
-// resize is what a machine would become.
+// resize is what a VM would become.
 type resize struct {
-	vm      vm.VM
-	plan    string
-	to      plan.Size
-	rates   plan.Rates
-	restart bool
+	tenant.Resize
 	// fits on its host, as it is now; looked at for a dry run alone, for the chain has the last word.
 	fits bool
 }
 
-// planResize does what needs no passphrase: it finds the machine and the plan,
-// and works out by the chain's own rules what would become of the one under the other.
+// planResize does what needs no passphrase: it finds the VM and works out what would become of it under the plan.
 func (c *command) planResize(ctx context.Context, ref string, f resizeFlags) (resize, error) {
 	s, err := c.open()
 	if err != nil {
@@ -102,56 +97,27 @@ func (c *command) planResize(ctx context.Context, ref string, f resizeFlags) (re
 	if err != nil {
 		return resize{}, err
 	}
-	chosen, err := s.choosePlan(ctx, f.plan)
-	if err != nil {
-		return resize{}, err
+	var r resize
+	if r.Resize, err = s.tenant.Resize(ctx, v, f.plan); err == nil && f.dryRun {
+		r.fits, err = s.tenant.Fits(ctx, r.Resize)
 	}
-	if err := allowed(v, vm.Resize); err != nil {
-		return resize{}, err
-	}
-	p, err := s.chain.Params(ctx)
-	if err != nil {
-		return resize{}, err
-	}
-	r := resize{vm: v, plan: f.plan, to: chosen.Keeping(v.WantedSize().DiskGiB)}
-	if r.rates, err = p.Prices.Quote(r.to); err != nil {
-		return resize{}, fmt.Errorf("price of plan %q: %w", f.plan, err)
-	}
-	now := v.Size
-	if v.Resize == nil && now == r.to && r.rates == v.Rates {
-		return resize{}, withHint(fmt.Errorf("%s has the size of plan %q already", v.Spec.Name, f.plan), "see 'hippius plan ls'")
-	}
-	if f.dryRun {
-		if r.fits, err = s.fits(ctx, v, r.to, p.CPUOvercommit); err != nil {
-			return resize{}, err
-		}
-	}
-	r.restart = v.Status.Phase.On() && plan.NeedsRestart(now, r.to)
-	return r, nil
+	return r, err
 }
 
-// allowed says in the chain's words why a machine cannot be asked for something as it is.
-func allowed(v vm.VM, ev vm.Event) error {
-	if _, err := vm.Next(v.State(), ev, vm.Tenant); err != nil {
-		return withHint(err, "see 'hippius vm show %s'", v.Spec.Name)
+func (r resize) consequence() string {
+	if r.Restart {
+		return "resizing restarts " + r.VM.Spec.Name
 	}
-	return nil
-}
-
-func (r resize) grave() string {
-	if r.restart {
-		return "resizing restarts " + r.vm.Spec.Name
-	}
-	return "resizing changes what " + r.vm.Spec.Name + " costs, and a disk that has grown stays so"
+	return "resizing changes what " + r.VM.Spec.Name + " costs, and a disk that has grown stays so"
 }
 
 func (r resize) question() string {
 	verb := "Resize"
-	if r.restart {
+	if r.Restart {
 		verb = "Restart"
 	}
-	return fmt.Sprintf("%s %s (%s) into %s, for %s credits an hour instead of %s?", verb, r.vm.Spec.Name, r.vm.Spec.MeshAddress,
-		sizeText(r.to.VCPUs, r.to.MemoryMiB, r.to.DiskGiB), credit.Format(r.rates.Running), credit.Format(r.vm.Rates.Running))
+	return fmt.Sprintf("%s %s (%s) into %s, for %s credits an hour instead of %s?", verb, r.VM.Spec.Name, r.VM.Spec.MeshAddress,
+		sizeText(r.To.VCPUs, r.To.MemoryMiB, r.To.DiskGiB), credit.Format(r.Rates.Running), credit.Format(r.VM.Rates.Running))
 }
 
 func sizeText(vcpus uint32, memoryMiB, diskGiB uint64) string {
@@ -188,16 +154,16 @@ type quotedResize struct {
 }
 
 func (c *command) printResize(r resize) error {
-	now := r.vm.Size
+	now := r.VM.Size
 	q := quotedResize{
-		Plan: r.plan, Restart: r.restart, Room: r.fits,
+		Plan: r.Plan, Restart: r.Restart, Room: r.fits,
 		From: resizeView{
 			VCPUs: now.VCPUs, MemoryMiB: now.MemoryMiB, DiskGiB: now.DiskGiB,
-			RunningRate: r.vm.Rates.Running, StoppedRate: r.vm.Rates.Stopped,
+			RunningRate: r.VM.Rates.Running, StoppedRate: r.VM.Rates.Stopped,
 		},
 		To: resizeView{
-			VCPUs: r.to.VCPUs, MemoryMiB: r.to.MemoryMiB, DiskGiB: r.to.DiskGiB,
-			RunningRate: r.rates.Running, StoppedRate: r.rates.Stopped, Restart: r.restart,
+			VCPUs: r.To.VCPUs, MemoryMiB: r.To.MemoryMiB, DiskGiB: r.To.DiskGiB,
+			RunningRate: r.Rates.Running, StoppedRate: r.Rates.Stopped, Restart: r.Restart,
 		},
 	}
 	return c.print(q, func(w *tableWriter) {
@@ -206,9 +172,9 @@ func (c *command) printResize(r resize) error {
 		w.field("Running", fmt.Sprintf("%s credits an hour, now %s", credit.Format(q.To.RunningRate), credit.Format(q.From.RunningRate)))
 		w.field("Stopped", fmt.Sprintf("%s credits an hour, now %s", credit.Format(q.To.StoppedRate), credit.Format(q.From.StoppedRate)))
 		switch {
-		case r.restart:
+		case r.Restart:
 			w.field("Restart", "yes, at once")
-		case r.vm.Status.Phase.On():
+		case r.VM.Status.Phase.On():
 			w.field("Restart", "no")
 		default:
 			w.field("Restart", "no; it takes its new size with its next start")

@@ -40,13 +40,13 @@ func (w *waitFlags) check() error {
 	return nil
 }
 
-// waitVM follows a machine until done, showing each phase with its seconds.
+// waitVM follows a VM until done, showing each phase with its seconds.
 func (c *command) waitVM(ctx context.Context, s *session, v vm.VM, timeout time.Duration, done func(vm.VM) bool) (vm.VM, error) {
 	get := func(ctx context.Context) (vm.VM, error) { return s.chain.VM(ctx, v.ID) }
 	return c.follow(ctx, v.Spec.Name, get, timeout, done)
 }
 
-// follow asks again and again until done. It ends early when the machine fails.
+// follow asks again and again until done. It ends early when the VM fails.
 // Nodes that do not answer are waited for. Interrupting it only ends the waiting.
 func (c *command) follow(ctx context.Context, name string, get func(context.Context) (vm.VM, error), timeout time.Duration, done func(vm.VM) bool) (vm.VM, error) {
 	waiting, cancel := context.WithTimeout(ctx, timeout)
@@ -64,7 +64,7 @@ func (c *command) follow(ctx context.Context, name string, get func(context.Cont
 			if done(v) {
 				return v, nil
 			}
-			if err := hopeless(v); err != nil {
+			if err := failure(v); err != nil {
 				return vm.VM{}, err
 			}
 		case waiting.Err() != nil: // the wait is over
@@ -81,7 +81,7 @@ func (c *command) follow(ctx context.Context, name string, get func(context.Cont
 	}
 }
 
-// waitEnded says how far the machine has come when the waiting ends before it is done.
+// waitEnded says how far the VM has come when the waiting ends before it is done.
 func waitEnded(ctx context.Context, name string, last *vm.VM, timeout time.Duration, cause error) error {
 	if last == nil {
 		if ctx.Err() != nil {
@@ -97,8 +97,8 @@ func waitEnded(ctx context.Context, name string, last *vm.VM, timeout time.Durat
 		"it goes on by itself: 'hippius vm show %s'", v.Name)
 }
 
-// hopeless says that a machine will not get where it is wanted by itself.
-func hopeless(v vm.VM) error {
+// failure says that a VM will not get where it is wanted by itself.
+func failure(v vm.VM) error {
 	if v.Status.Phase != vm.Failed {
 		return nil
 	}

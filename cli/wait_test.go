@@ -12,7 +12,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// life is a machine that goes through its phases as time passes.
+// life is a VM that goes through its phases as time passes.
 type life []struct {
 	at     time.Duration
 	status vm.Status
@@ -116,7 +116,7 @@ func TestWaitEndsInTime(t *testing.T) {
 	})
 }
 
-// Ctrl-C ends the waiting, not the machine, and says so.
+// Ctrl-C ends the waiting, not the VM, and says so.
 func TestWaitInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

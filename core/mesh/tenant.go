@@ -2,6 +2,10 @@ package mesh
 
 import "net/netip"
 
+// AuthorityLabel is what an account's wallet grows the seed of its own mesh authority under. Changed, it would lock
+// accounts out of their networks.
+const AuthorityLabel = "hippius mesh ca v1"
+
 // FingerprintSize of a certificate: a SHA-256, in bytes.
 const FingerprintSize = 32
 

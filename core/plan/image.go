@@ -31,7 +31,11 @@ const (
 	maxText      = 64
 	maxImageSize = 1 << 40
 	sha256Size   = 32
+	gib          = 1 << 30
 )
+
+// MinDiskGiB is the least disk a VM needs for the image.
+func (im Image) MinDiskGiB() uint64 { return (im.VirtualSizeBytes + gib - 1) / gib }
 
 // Validate says in one sentence what is wrong with the image.
 func (im Image) Validate() error {

@@ -131,6 +131,14 @@ func TestValidateImage(t *testing.T) {
 	}
 }
 
+func TestImageNeedsWholeGiB(t *testing.T) {
+	for bytes, want := range map[uint64]uint64{1: 1, 1 << 30: 1, 1<<30 + 1: 2, 18 << 30: 18} {
+		if got := (Image{VirtualSizeBytes: bytes}).MinDiskGiB(); got != want {
+			t.Errorf("%d bytes need %d GiB, want %d", bytes, got, want)
+		}
+	}
+}
+
 func TestValidateApp(t *testing.T) {
 	for _, a := range DefaultApps() {
 		if err := a.Validate(); err != nil {

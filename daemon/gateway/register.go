@@ -45,7 +45,7 @@ func (g *gateway) register(ctx context.Context) (identity, error) {
 }
 
 func (g *gateway) registerOnce(ctx context.Context) (identity, error) {
-	seed, err := g.wallet.MeshCASeed()
+	seed, err := g.wallet.Seed(mesh.AuthorityLabel)
 	if err != nil {
 		return identity{}, fmt.Errorf("operator's wallet: %w", err)
 	}

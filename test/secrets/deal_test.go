@@ -1,4 +1,6 @@
-package deal
+// Package secrets tries the secrets of VMs on their whole way: dealt by tenants, kept by real keepers, collected by a
+// miner, and wanted by thieves in between.
+package secrets
 
 import (
 	"bytes"
@@ -20,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/cli/account"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
@@ -29,6 +32,7 @@ import (
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/sentinel/keeper"
+	"github.com/hippius/compute/tenant"
 )
 
 const chainID = "test-1"
@@ -116,7 +120,7 @@ func newNetwork(t *testing.T, n int, minerKey ed25519.PrivateKey) *network {
 }
 
 // order puts a dealt VM on chain, held by the miner at instance seq.
-func (n *network) order(w *wallet.Wallet, d Dealt, u UserData, seq uint32) {
+func (n *network) order(w *wallet.Wallet, d tenant.Dealt, u tenant.UserData, seq uint32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.vms[d.VMID] = &vm.VM{
@@ -138,37 +142,37 @@ type bundles struct {
 	made map[uint32]instance.Bundle
 }
 
-func (b *bundles) make(seq uint32) (instance.Bundle, Public, error) {
+func (b *bundles) make(seq uint32) (instance.Bundle, tenant.Public, error) {
 	out := instance.Bundle{
 		VMID: b.vmID, Seq: seq, ProofKey: random(32), DiskKey: random(32), CheckpointKey: random(32),
 		MeshCA: "ca", MeshCert: "cert", MeshKey: "key", SSHHostKey: "host key", SSHHostCert: "host cert",
 	}
 	b.made[seq] = out
-	return out, Public{GuestKey: pub(ed25519.NewKeyFromSeed(out.ProofKey)), MeshFingerprint: random(32)}, nil
+	return out, tenant.Public{GuestKey: pub(ed25519.NewKeyFromSeed(out.ProofKey)), MeshFingerprint: random(32)}, nil
 }
 
-type tenant struct {
+// party is a tenant with one VM.
+type party struct {
 	wallet *wallet.Wallet
-	dealer *Dealer
+	client *tenant.Client
 	nonce  []byte
 	vmID   vm.ID
 	made   *bundles
 }
 
-func newTenant(t *testing.T, dial Dialer) *tenant {
+func newParty(t *testing.T, keepers tenant.Keepers) *party {
 	t.Helper()
 	w, err := wallet.FromKey(random(32))
 	require.NoError(t, err)
-	out := &tenant{wallet: w, dealer: New(chainID, w, dial, time.Now), nonce: random(16)}
-	out.dealer.pause = time.Millisecond
+	out := &party{wallet: w, client: tenant.New(tenant.Config{ChainID: chainID, Wallet: w, Keepers: keepers, Now: time.Now}), nonce: random(16)}
 	out.vmID, err = vm.NewID(w.Address(), out.nonce)
 	require.NoError(t, err)
 	out.made = &bundles{vmID: out.vmID, made: map[uint32]instance.Bundle{}}
 	return out
 }
 
-func (a *tenant) order(n *network, first uint32, count int, u UserData) Order {
-	return Order{Nonce: a.nonce, First: first, Count: count, Committee: n.committee, Bundle: a.made.make, UserData: u}
+func (a *party) order(n *network, first uint32, count int, u tenant.UserData) tenant.Deal {
+	return tenant.Deal{Nonce: a.nonce, First: first, Count: count, Committee: n.committee, Bundle: a.made.make, UserData: u}
 }
 
 // Secrets dealt to a committee come back whole to the miner that holds the VM, with keepers missing up to the bound.
@@ -177,16 +181,16 @@ func TestDealAndCollect(t *testing.T) {
 		t.Run(fmt.Sprint(keepers, " keepers"), func(t *testing.T) {
 			miner := newKey(t)
 			n := newNetwork(t, keepers, miner)
-			peers, err := NewPeers()
+			peers, err := account.NewKeepers()
 			require.NoError(t, err)
-			a := newTenant(t, peers)
-			u, err := SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
+			a := newParty(t, peers)
+			u, err := tenant.SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
 			require.NoError(t, err)
-			d, err := a.dealer.Deal(t.Context(), a.order(n, 1, FirstDeal, u))
+			d, err := a.client.Deal(t.Context(), a.order(n, 1, tenant.FirstDeal, u))
 			require.NoError(t, err)
 			require.Equal(t, a.vmID, d.VMID)
 			require.Empty(t, d.Missing)
-			require.Len(t, d.Instances, FirstDeal)
+			require.Len(t, d.Instances, tenant.FirstDeal)
 			for _, i := range d.Instances {
 				require.Len(t, i.Receipts, keepers)
 			}
@@ -223,12 +227,12 @@ func TestDealAndCollect(t *testing.T) {
 func TestCollectWaitsForTheChain(t *testing.T) {
 	miner := newKey(t)
 	n := newNetwork(t, 1, miner)
-	peers, err := NewPeers()
+	peers, err := account.NewKeepers()
 	require.NoError(t, err)
-	a := newTenant(t, peers)
-	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 1, UserData{}))
+	a := newParty(t, peers)
+	d, err := a.client.Deal(t.Context(), a.order(n, 1, 1, tenant.UserData{}))
 	require.NoError(t, err)
-	n.order(a.wallet, d, UserData{}, 1)
+	n.order(a.wallet, d, tenant.UserData{}, 1)
 	n.vms[a.vmID].Status.Phase = vm.Assigned
 	time.AfterFunc(200*time.Millisecond, func() {
 		n.mu.Lock()
@@ -245,16 +249,16 @@ func TestCollectWaitsForTheChain(t *testing.T) {
 func TestTopUp(t *testing.T) {
 	miner := newKey(t)
 	n := newNetwork(t, 1, miner)
-	peers, err := NewPeers()
+	peers, err := account.NewKeepers()
 	require.NoError(t, err)
-	a := newTenant(t, peers)
-	u, err := SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
+	a := newParty(t, peers)
+	u, err := tenant.SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
 	require.NoError(t, err)
-	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, u))
+	d, err := a.client.Deal(t.Context(), a.order(n, 1, 2, u))
 	require.NoError(t, err)
 	n.order(a.wallet, d, u, 3)
 	// The key alone is enough: keepers have the user data.
-	more, err := a.dealer.Deal(t.Context(), a.order(n, 3, 4, UserData{Key: u.Key}))
+	more, err := a.client.Deal(t.Context(), a.order(n, 3, 4, tenant.UserData{Key: u.Key}))
 	require.NoError(t, err)
 	require.Equal(t, uint32(3), more.Instances[0].Seq)
 	n.mu.Lock()
@@ -268,18 +272,18 @@ func TestTopUp(t *testing.T) {
 
 func TestDealWithKeepersMissing(t *testing.T) {
 	n := newNetwork(t, 4, newKey(t))
-	peers, err := NewPeers()
+	peers, err := account.NewKeepers()
 	require.NoError(t, err)
-	a := newTenant(t, peers)
+	a := newParty(t, peers)
 	n.stops[2]()
-	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	d, err := a.client.Deal(t.Context(), a.order(n, 1, 2, tenant.UserData{}))
 	require.NoError(t, err)
 	require.Len(t, d.Missing, 1)
 	require.Equal(t, "keeper-2", d.Missing[0].Name)
 	require.Len(t, d.Instances[0].Receipts, 3)
 	n.stops[0]()
-	_, err = a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
-	require.ErrorIs(t, err, ErrTooFewKeepers)
+	_, err = a.client.Deal(t.Context(), a.order(n, 1, 2, tenant.UserData{}))
+	require.ErrorIs(t, err, tenant.ErrTooFewKeepers)
 	require.ErrorContains(t, err, "keeper keeper-0")
 }
 
@@ -309,18 +313,18 @@ func (l lying) Deal(ctx context.Context, r *keeperv1.DealRequest, opts ...grpc.C
 }
 
 type lyingDialer struct {
-	*Peers
+	*account.Keepers
 	lie liar
 }
 
 func (l lyingDialer) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
-	c, release, err := l.Peers.Keeper(k)
+	c, release, err := l.Keepers.Keeper(k)
 	return lying{c, l.lie}, release, err
 }
 
 func TestDealBelievesOnlyGoodReceipts(t *testing.T) {
 	n := newNetwork(t, 1, newKey(t))
-	peers, err := NewPeers()
+	peers, err := account.NewKeepers()
 	require.NoError(t, err)
 	tries := 0
 	for name, lie := range map[string]liar{
@@ -331,51 +335,51 @@ func TestDealBelievesOnlyGoodReceipts(t *testing.T) {
 			return status.Error(codes.Unavailable, "asleep")
 		},
 	} {
-		a := newTenant(t, lyingDialer{peers, lie})
-		_, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
-		require.ErrorIs(t, err, ErrTooFewKeepers)
+		a := newParty(t, lyingDialer{peers, lie})
+		_, err := a.client.Deal(t.Context(), a.order(n, 1, 2, tenant.UserData{}))
+		require.ErrorIs(t, err, tenant.ErrTooFewKeepers)
 		require.ErrorContains(t, err, name)
 	}
-	require.Equal(t, keeperAttempts, tries)
-	a := newTenant(t, lyingDialer{peers, change(func(r *keeperv1.DealResponse) {
+	require.Equal(t, 3, tries)
+	a := newParty(t, lyingDialer{peers, change(func(r *keeperv1.DealResponse) {
 		r.Receipts[0], r.Receipts[1] = r.Receipts[1], r.Receipts[0] // their order does not matter
 	})})
-	_, err = a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	_, err = a.client.Deal(t.Context(), a.order(n, 1, 2, tenant.UserData{}))
 	require.NoError(t, err)
 }
 
 func TestDealRefuses(t *testing.T) {
-	peers, err := NewPeers()
+	peers, err := account.NewKeepers()
 	require.NoError(t, err)
-	a := newTenant(t, peers)
+	a := newParty(t, peers)
 	sealing, err := sealbox.NewKey()
 	require.NoError(t, err)
 	n := &network{committee: node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: sealing.Public(), Identity: random(32)}}}}
-	for want, alter := range map[string]func(*Order){
-		"nonce":               func(o *Order) { o.Nonce = nil },
-		"first instance is 1": func(o *Order) { o.First = 0 },
-		"1 to 16":             func(o *Order) { o.Count = 17 },
-		"0 instances":         func(o *Order) { o.Count = 0 },
-		"threshold of 2":      func(o *Order) { o.Committee = node.Committee{Threshold: 2, Keepers: n.committee.Keepers} },
-		"0 keepers":           func(o *Order) { o.Committee = node.Committee{Threshold: 1} },
-		"sealed user data":    func(o *Order) { o.UserData.Sealed = make([]byte, instance.MaxSealedUserData+1) },
-		"instance 1: no bundle": func(o *Order) {
-			o.Bundle = func(uint32) (instance.Bundle, Public, error) {
-				return instance.Bundle{}, Public{}, errors.New("no bundle")
+	for want, alter := range map[string]func(*tenant.Deal){
+		"nonce":               func(o *tenant.Deal) { o.Nonce = nil },
+		"first instance is 1": func(o *tenant.Deal) { o.First = 0 },
+		"1 to 16":             func(o *tenant.Deal) { o.Count = 17 },
+		"0 instances":         func(o *tenant.Deal) { o.Count = 0 },
+		"threshold of 2":      func(o *tenant.Deal) { o.Committee = node.Committee{Threshold: 2, Keepers: n.committee.Keepers} },
+		"0 keepers":           func(o *tenant.Deal) { o.Committee = node.Committee{Threshold: 1} },
+		"sealed user data":    func(o *tenant.Deal) { o.UserData.Sealed = make([]byte, instance.MaxSealedUserData+1) },
+		"instance 1: no bundle": func(o *tenant.Deal) {
+			o.Bundle = func(uint32) (instance.Bundle, tenant.Public, error) {
+				return instance.Bundle{}, tenant.Public{}, errors.New("no bundle")
 			}
 		},
-		"seal to keeper": func(o *Order) {
+		"seal to keeper": func(o *tenant.Deal) {
 			o.Committee = node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: []byte{1}}}}
 		},
 	} {
-		o := a.order(n, 1, 1, UserData{})
+		o := a.order(n, 1, 1, tenant.UserData{})
 		alter(&o)
-		_, err := a.dealer.Deal(t.Context(), o)
+		_, err := a.client.Deal(t.Context(), o)
 		require.ErrorContains(t, err, want)
 	}
-	_, err = SealUserData(chainID, "o", "v", random(32), make([]byte, instance.MaxUserData+1))
+	_, err = tenant.SealUserData(chainID, "o", "v", random(32), make([]byte, instance.MaxUserData+1))
 	require.Error(t, err)
-	u, err := SealUserData(chainID, "o", "v", random(32), nil)
+	u, err := tenant.SealUserData(chainID, "o", "v", random(32), nil)
 	require.NoError(t, err)
 	require.Nil(t, u.Hash())
 }

@@ -1,4 +1,4 @@
-package deal
+package account
 
 import (
 	"crypto/ed25519"
@@ -11,27 +11,28 @@ import (
 	"github.com/hippius/compute/internal/peer"
 )
 
-// Peers dials keepers at the endpoints and under the identities the chain gives, with a key made for this dialer.
-type Peers struct{ key ed25519.PrivateKey }
+// Keepers implements tenant.Keepers: it dials keepers at the endpoints and under the identities the chain gives, with a key
+// made for it alone.
+type Keepers struct{ key ed25519.PrivateKey }
 
-// NewPeers makes the short-lived key.
-func NewPeers() (*Peers, error) {
+// NewKeepers makes the short-lived key.
+func NewKeepers() (*Keepers, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make transport key: %w", err)
 	}
-	return &Peers{key: key}, nil
+	return &Keepers{key: key}, nil
 }
 
 // Key is the public key the connections prove.
-func (p *Peers) Key() ed25519.PublicKey { return ed25519.PublicKey(p.key[ed25519.SeedSize:]) }
+func (s *Keepers) Key() ed25519.PublicKey { return ed25519.PublicKey(s.key[ed25519.SeedSize:]) }
 
 // Keeper prepares the connection to one keeper.
-func (p *Peers) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
+func (s *Keepers) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
 	if len(k.Identity) != ed25519.PublicKeySize {
 		return nil, nil, errors.New("its identity on chain is no Ed25519 key")
 	}
-	conn, err := peer.NewClient(k.Endpoint, p.key, k.Identity)
+	conn, err := peer.NewClient(k.Endpoint, s.key, k.Identity)
 	if err != nil {
 		return nil, nil, err
 	}

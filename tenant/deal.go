@@ -1,16 +1,11 @@
-// Package deal puts the secrets of a VM's instances into the keepers' hands,
-// before the VM is ordered: for each instance a secret of its own, shared among
-// the committee, and under it the sealed bundle the instance runs with.
-package deal
+package tenant
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"time"
 
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/instance"
@@ -21,40 +16,11 @@ import (
 )
 
 const (
-	// FirstDeal is how many instances a new VM is given.
+	// FirstDeal is how many instances a new VM is given, and one that has few left.
 	FirstDeal = 8
-	// TopUpBelow is how few undealt-with instances may be left before more are dealt.
-	TopUpBelow = 3
+	// topUpBelow is how few instances may be ahead before more are dealt: a VM needs one each time it is moved.
+	topUpBelow = 3
 )
-
-// Wallet is the VM's owner.
-type Wallet interface {
-	Address() string
-	PublicKey() []byte
-	Sign(digest []byte) ([]byte, error)
-}
-
-// Dialer reaches keepers. It returns without connecting; release ends the connection.
-type Dialer interface {
-	Keeper(k node.Keeper) (client keeperv1.KeeperClient, release func(), err error)
-	// Key is the public key the connections prove, 32 bytes.
-	Key() ed25519.PublicKey
-}
-
-// Dealer deals as one wallet on one chain.
-type Dealer struct {
-	chainID string
-	wallet  Wallet
-	dial    Dialer
-	now     func() time.Time
-	// pause before a keeper that did not answer is asked again.
-	pause time.Duration
-}
-
-// New makes a dealer. now is the clock grants are dated by.
-func New(chainID string, wallet Wallet, dial Dialer, now func() time.Time) *Dealer {
-	return &Dealer{chainID: chainID, wallet: wallet, dial: dial, now: now, pause: 300 * time.Millisecond}
-}
 
 // Public is what the chain is told of a bundle.
 type Public struct {
@@ -64,8 +30,9 @@ type Public struct {
 	MeshFingerprint []byte
 }
 
-// Order is what to deal.
-type Order struct {
+// Deal is the instances of one VM whose secrets the keepers are to take: for each a secret of its own, shared among the
+// committee, and under it the sealed bundle that the instance runs with.
+type Deal struct {
 	// Nonce of the VM, 16 bytes; with the owner it gives the id.
 	Nonce []byte
 	// First instance's number, 1 for a new VM, and how many, 1 to 16.
@@ -137,24 +104,24 @@ func SealUserData(chainID, owner string, id vm.ID, key, data []byte) (UserData, 
 
 // Deal makes the secrets and gives every keeper its shares. It blocks until all have answered or failed, and succeeds
 // when at least the committee's threshold of them gave a receipt for every instance. Nothing secret outlives it here.
-func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
-	id, err := vm.NewID(d.wallet.Address(), o.Nonce)
+func (c *Client) Deal(ctx context.Context, d Deal) (Dealt, error) {
+	id, err := vm.NewID(c.set.Wallet.Address(), d.Nonce)
 	if err != nil {
 		return Dealt{}, err
 	}
-	if err := o.check(); err != nil {
+	if err := d.check(); err != nil {
 		return Dealt{}, err
 	}
-	out := Dealt{VMID: id, Threshold: int(o.Committee.Threshold)}
-	parts := make([]*keeperv1.DealRequest, len(o.Committee.Keepers))
+	out := Dealt{VMID: id, Threshold: int(d.Committee.Threshold)}
+	parts := make([]*keeperv1.DealRequest, len(d.Committee.Keepers))
 	for i := range parts {
 		parts[i] = &keeperv1.DealRequest{
-			Owner: d.wallet.Address(), Nonce: o.Nonce, CommitteeEpoch: o.Committee.Epoch, SealedUserData: o.UserData.Sealed,
+			Owner: c.set.Wallet.Address(), Nonce: d.Nonce, CommitteeEpoch: d.Committee.Epoch, SealedUserData: d.UserData.Sealed,
 		}
 	}
-	for i := range o.Count {
-		seq := o.First + uint32(i)
-		record, shares, err := d.instance(id, seq, o)
+	for i := range d.Count {
+		seq := d.First + uint32(i)
+		record, shares, err := c.instance(id, seq, d)
 		if err != nil {
 			return Dealt{}, fmt.Errorf("instance %d: %w", seq, err)
 		}
@@ -163,7 +130,7 @@ func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
 			parts[k].Instances = append(parts[k].Instances, share)
 		}
 	}
-	receipts := d.handOut(ctx, id, o.Committee, parts, out.Instances)
+	receipts := c.handOut(ctx, id, d.Committee, parts, out.Instances)
 	took := 0
 	for k, r := range receipts {
 		if r.err != nil {
@@ -173,7 +140,7 @@ func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
 		took++
 		for i, sig := range r.signatures {
 			out.Instances[i].Receipts = append(out.Instances[i].Receipts,
-				vm.Receipt{Keeper: o.Committee.Keepers[k].Identity, Signature: sig})
+				vm.Receipt{Keeper: d.Committee.Keepers[k].Identity, Signature: sig})
 		}
 	}
 	if took < out.Threshold {
@@ -186,38 +153,38 @@ func (d *Dealer) Deal(ctx context.Context, o Order) (Dealt, error) {
 	return out, nil
 }
 
-func (o Order) check() error {
-	n, t := len(o.Committee.Keepers), int(o.Committee.Threshold)
+func (d Deal) check() error {
+	n, t := len(d.Committee.Keepers), int(d.Committee.Threshold)
 	switch {
-	case o.First == 0:
+	case d.First == 0:
 		return errors.New("deal: the first instance is 1")
-	case o.Count < 1 || o.Count > instance.MaxDealt:
-		return fmt.Errorf("deal: %d instances; 1 to %d may be dealt at once", o.Count, instance.MaxDealt)
+	case d.Count < 1 || d.Count > instance.MaxDealt:
+		return fmt.Errorf("deal: %d instances; 1 to %d may be dealt at once", d.Count, instance.MaxDealt)
 	case n == 0 || n > secretshare.MaxShares || t < 1 || t > n:
 		return fmt.Errorf("deal: the chain's keeper committee has %d keepers and a threshold of %d", n, t)
-	case len(o.UserData.Sealed) > instance.MaxSealedUserData:
-		return fmt.Errorf("deal: sealed user data has %d bytes; at most %d fit", len(o.UserData.Sealed), instance.MaxSealedUserData)
+	case len(d.UserData.Sealed) > instance.MaxSealedUserData:
+		return fmt.Errorf("deal: sealed user data has %d bytes; at most %d fit", len(d.UserData.Sealed), instance.MaxSealedUserData)
 	}
 	return nil
 }
 
 // instance makes one instance's secret, seals its bundle under it and each share to its keeper.
-func (d *Dealer) instance(id vm.ID, seq uint32, o Order) (vm.Instance, []*keeperv1.DealtInstance, error) {
-	owner, epoch := d.wallet.Address(), o.Committee.Epoch
-	bundle, public, err := o.Bundle(seq)
+func (c *Client) instance(id vm.ID, seq uint32, d Deal) (vm.Instance, []*keeperv1.DealtInstance, error) {
+	owner, epoch := c.set.Wallet.Address(), d.Committee.Epoch
+	bundle, public, err := d.Bundle(seq)
 	if err != nil {
 		return vm.Instance{}, nil, err
 	}
-	bundle.VMID, bundle.Seq, bundle.UserDataKey = id, seq, o.UserData.Key
+	bundle.VMID, bundle.Seq, bundle.UserDataKey = id, seq, d.UserData.Key
 	plain, err := instance.EncodeBundle(bundle)
 	if err != nil {
 		return vm.Instance{}, nil, err
 	}
-	secret, shares, commitment, err := secretshare.Deal(int(o.Committee.Threshold), len(o.Committee.Keepers))
+	secret, shares, commitment, err := secretshare.Deal(int(d.Committee.Threshold), len(d.Committee.Keepers))
 	if err != nil {
 		return vm.Instance{}, nil, err
 	}
-	sealed, err := instance.Seal(rand.Reader, secret[:], instance.LabelBundle, instance.BundleAAD(d.chainID, owner, id, seq), plain)
+	sealed, err := instance.Seal(rand.Reader, secret[:], instance.LabelBundle, instance.BundleAAD(c.set.ChainID, owner, id, seq), plain)
 	if err != nil {
 		return vm.Instance{}, nil, err
 	}
@@ -226,12 +193,12 @@ func (d *Dealer) instance(id vm.ID, seq uint32, o Order) (vm.Instance, []*keeper
 		return vm.Instance{}, nil, err
 	}
 	dealt := make([]*keeperv1.DealtInstance, len(shares))
-	for i, k := range o.Committee.Keepers {
+	for i, k := range d.Committee.Keepers {
 		raw, err := shares[i].MarshalBinary()
 		if err != nil {
 			return vm.Instance{}, nil, err
 		}
-		box, err := sealbox.Seal(k.HPKEKey, instance.ShareInfo, instance.ShareAAD(d.chainID, owner, id, seq, k.Identity, epoch), raw)
+		box, err := sealbox.Seal(k.HPKEKey, instance.ShareInfo, instance.ShareAAD(c.set.ChainID, owner, id, seq, k.Identity, epoch), raw)
 		if err != nil {
 			return vm.Instance{}, nil, fmt.Errorf("seal to keeper %s: %w", k.Name, err)
 		}

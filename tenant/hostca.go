@@ -1,7 +1,4 @@
-// Package hostkey makes the SSH identity of a VM's instances: each has its own
-// host key, certified by the VM's host CA, which stands in the spec on chain.
-// So a client that trusts the CA trusts any instance, wherever it runs.
-package hostkey
+package tenant
 
 import (
 	"crypto/ed25519"
@@ -16,14 +13,15 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// CA signs the host certificates of one VM.
-type CA struct {
+// HostCA signs the SSH host certificates of one VM's instances. Each has a host key of its own; the CA's key stands in
+// the spec on chain, so a client that trusts it trusts any instance, wherever it runs.
+type HostCA struct {
 	key    ed25519.PrivateKey
 	signer ssh.Signer
 }
 
-// NewCA makes the CA from its 32-byte seed.
-func NewCA(seed []byte) (*CA, error) {
+// NewHostCA makes the CA from its 32-byte seed.
+func NewHostCA(seed []byte) (*HostCA, error) {
 	if len(seed) != ed25519.SeedSize {
 		return nil, fmt.Errorf("host CA seed has %d bytes, want %d", len(seed), ed25519.SeedSize)
 	}
@@ -32,16 +30,16 @@ func NewCA(seed []byte) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host CA: %w", err)
 	}
-	return &CA{key: key, signer: signer}, nil
+	return &HostCA{key: key, signer: signer}, nil
 }
 
 // Public is the CA's Ed25519 key as it stands in the spec, 32 bytes.
-func (c *CA) Public() ed25519.PublicKey {
+func (c *HostCA) Public() ed25519.PublicKey {
 	return c.key.Public().(ed25519.PublicKey)
 }
 
-// Host is one instance's SSH identity.
-type Host struct {
+// HostKey is one instance's SSH identity.
+type HostKey struct {
 	// Key is the private key, an OpenSSH PEM.
 	Key string
 	// Cert is the host certificate, one line.
@@ -49,18 +47,18 @@ type Host struct {
 }
 
 // Issue makes a host key and certifies it for the principals from notBefore to notAfter.
-func (c *CA) Issue(rand io.Reader, id vm.ID, seq uint32, principals []string, notBefore, notAfter time.Time) (Host, error) {
+func (c *HostCA) Issue(rand io.Reader, id vm.ID, seq uint32, principals []string, notBefore, notAfter time.Time) (HostKey, error) {
 	pub, key, err := ed25519.GenerateKey(rand)
 	if err != nil {
-		return Host{}, fmt.Errorf("make host key: %w", err)
+		return HostKey{}, fmt.Errorf("make host key: %w", err)
 	}
 	block, err := ssh.MarshalPrivateKey(key, string(id))
 	if err != nil {
-		return Host{}, fmt.Errorf("encode host key: %w", err)
+		return HostKey{}, fmt.Errorf("encode host key: %w", err)
 	}
 	sshPub, err := ssh.NewPublicKey(pub)
 	if err != nil {
-		return Host{}, fmt.Errorf("encode host key: %w", err)
+		return HostKey{}, fmt.Errorf("encode host key: %w", err)
 	}
 	cert := &ssh.Certificate{
 		Key:             sshPub,
@@ -72,9 +70,9 @@ func (c *CA) Issue(rand io.Reader, id vm.ID, seq uint32, principals []string, no
 		ValidBefore:     uint64(notAfter.Unix()),
 	}
 	if err := cert.SignCert(rand, c.signer); err != nil {
-		return Host{}, fmt.Errorf("sign host certificate: %w", err)
+		return HostKey{}, fmt.Errorf("sign host certificate: %w", err)
 	}
-	return Host{
+	return HostKey{
 		Key:  string(pem.EncodeToMemory(block)),
 		Cert: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(cert))),
 	}, nil

@@ -1,4 +1,4 @@
-package hostkey
+package tenant
 
 import (
 	"bytes"
@@ -15,9 +15,9 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-func issue(t *testing.T, seed byte, alias string, from, to time.Time) (*CA, Host) {
+func issueHost(t *testing.T, seed byte, alias string, from, to time.Time) (*HostCA, HostKey) {
 	t.Helper()
-	ca, err := NewCA(bytes.Repeat([]byte{seed}, 32))
+	ca, err := NewHostCA(bytes.Repeat([]byte{seed}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +30,10 @@ func issue(t *testing.T, seed byte, alias string, from, to time.Time) (*CA, Host
 
 func TestClientAcceptsOnlyTheCAOfTheSpec(t *testing.T) {
 	now := time.Now()
-	ca, good := issue(t, 1, "vm-a", now.Add(-time.Hour), now.Add(time.Hour))
-	_, other := issue(t, 2, "vm-a", now.Add(-time.Hour), now.Add(time.Hour))
-	_, stale := issue(t, 1, "vm-a", now.Add(-2*time.Hour), now.Add(-time.Hour))
-	_, wrong := issue(t, 1, "vm-b", now.Add(-time.Hour), now.Add(time.Hour))
+	ca, good := issueHost(t, 1, "vm-a", now.Add(-time.Hour), now.Add(time.Hour))
+	_, other := issueHost(t, 2, "vm-a", now.Add(-time.Hour), now.Add(time.Hour))
+	_, stale := issueHost(t, 1, "vm-a", now.Add(-2*time.Hour), now.Add(-time.Hour))
+	_, wrong := issueHost(t, 1, "vm-b", now.Add(-time.Hour), now.Add(time.Hour))
 	line, err := KnownHosts("vm-a", ca.Public())
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestClientAcceptsOnlyTheCAOfTheSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		host Host
+		host HostKey
 		ok   bool
 	}{"of the CA": {good, true}, "of another CA": {other, false}, "expired": {stale, false}, "of another VM": {wrong, false}} {
 		cert, _, _, _, err := ssh.ParseAuthorizedKey([]byte(c.host.Cert))
@@ -72,8 +72,8 @@ func TestClientAcceptsOnlyTheCAOfTheSpec(t *testing.T) {
 	}
 }
 
-func TestBadInputIsRefused(t *testing.T) {
-	if _, err := NewCA(make([]byte, 31)); err == nil {
+func TestHostCARefusesBadInput(t *testing.T) {
+	if _, err := NewHostCA(make([]byte, 31)); err == nil {
 		t.Error("a short seed was taken")
 	}
 	if _, err := KnownHosts("vm", make([]byte, 33)); err == nil {

@@ -1,4 +1,4 @@
-package deal
+package tenant
 
 import (
 	"context"
@@ -37,12 +37,12 @@ type receipts struct {
 }
 
 // handOut gives all keepers their parts at once.
-func (d *Dealer) handOut(ctx context.Context, id vm.ID, c node.Committee, parts []*keeperv1.DealRequest, want []vm.Instance) []receipts {
+func (c *Client) handOut(ctx context.Context, id vm.ID, committee node.Committee, parts []*keeperv1.DealRequest, want []vm.Instance) []receipts {
 	out := make([]receipts, len(parts))
 	var wg sync.WaitGroup
-	for i, k := range c.Keepers {
+	for i, k := range committee.Keepers {
 		wg.Go(func() {
-			sigs, err := d.give(ctx, id, k, parts[i], want)
+			sigs, err := c.give(ctx, id, k, parts[i], want)
 			if err != nil {
 				out[i].err = &KeeperError{Name: k.Name, Err: err}
 				return
@@ -54,16 +54,16 @@ func (d *Dealer) handOut(ctx context.Context, id vm.ID, c node.Committee, parts 
 	return out
 }
 
-func (d *Dealer) give(ctx context.Context, id vm.ID, k node.Keeper, part *keeperv1.DealRequest, want []vm.Instance) ([][]byte, error) {
-	g, err := grants.Sign(d.wallet, grant.Grant{
-		Purpose: grant.Deal, ChainID: d.chainID, VMID: id, Audience: k.Identity, ClientKey: d.dial.Key(),
-		ExpiresAt: d.now().Add(grantLife).Unix(),
+func (c *Client) give(ctx context.Context, id vm.ID, k node.Keeper, part *keeperv1.DealRequest, want []vm.Instance) ([][]byte, error) {
+	g, err := grants.Sign(c.set.Wallet, grant.Grant{
+		Purpose: grant.Deal, ChainID: c.set.ChainID, VMID: id, Audience: k.Identity, ClientKey: c.set.Keepers.Key(),
+		ExpiresAt: c.now().Add(grantLife).Unix(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	part.Grant = g
-	client, release, err := d.dial.Keeper(k)
+	client, release, err := c.set.Keepers.Keeper(k)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (d *Dealer) give(ctx context.Context, id vm.ID, k node.Keeper, part *keeper
 	for attempt := 1; ; attempt++ {
 		resp, err := call(ctx, client, part)
 		if err == nil {
-			return d.checkReceipts(id, k, resp.Receipts, want)
+			return c.checkReceipts(id, k, resp.GetReceipts(), want)
 		}
 		// The same deal twice is one deal to a keeper.
 		if attempt == keeperAttempts || status.Code(err) != codes.Unavailable {
@@ -80,7 +80,7 @@ func (d *Dealer) give(ctx context.Context, id vm.ID, k node.Keeper, part *keeper
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-time.After(d.pause * time.Duration(attempt)):
+		case <-time.After(c.pause * time.Duration(attempt)):
 		}
 	}
 }
@@ -92,17 +92,17 @@ func call(ctx context.Context, client keeperv1.KeeperClient, part *keeperv1.Deal
 }
 
 // checkReceipts verifies the keeper's signature for every instance: a keeper that signs nonsense holds nothing.
-func (d *Dealer) checkReceipts(id vm.ID, k node.Keeper, got []*keeperv1.Receipt, want []vm.Instance) ([][]byte, error) {
+func (c *Client) checkReceipts(id vm.ID, k node.Keeper, got []*keeperv1.Receipt, want []vm.Instance) ([][]byte, error) {
 	bySeq := make(map[uint32][]byte, len(want))
 	for _, r := range got {
-		bySeq[r.Seq] = r.Signature
+		bySeq[r.GetSeq()] = r.GetSignature()
 	}
 	if len(k.Identity) != ed25519.PublicKeySize {
 		return nil, errors.New("its identity on chain is no Ed25519 key")
 	}
 	sigs := make([][]byte, len(want))
 	for i, w := range want {
-		digest := instance.ReceiptDigest(d.chainID, d.wallet.Address(), id, w.Seq, w.CommitteeEpoch, w.CommitmentHash, w.BundleHash)
+		digest := instance.ReceiptDigest(c.set.ChainID, c.set.Wallet.Address(), id, w.Seq, w.CommitteeEpoch, w.CommitmentHash, w.BundleHash)
 		sigs[i] = bySeq[w.Seq]
 		if !ed25519.Verify(k.Identity, digest, sigs[i]) {
 			return nil, fmt.Errorf("its receipt for instance %d is not valid", w.Seq)

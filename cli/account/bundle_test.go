@@ -1,4 +1,4 @@
-package cli
+package account
 
 import (
 	"bytes"
@@ -12,38 +12,66 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/hippius/compute/cli/hostkey"
 	"github.com/hippius/compute/core/instance"
-	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/cert"
+	"github.com/hippius/compute/tenant"
 )
 
-func newMaker(t *testing.T, id vm.ID) maker {
+const (
+	phrase = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
+	other  = "zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong"
+	testVM = "00112233445566778899aabbccddeeff"
+)
+
+func open(t *testing.T, phrase string) *wallet.Wallet {
 	t.Helper()
-	w, err := wallet.FromPhrase(testPhrase)
+	w, err := wallet.FromPhrase(phrase)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := w.HostCASeed(string(id))
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, err := hostkey.NewCA(seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	return maker{id: id, name: "web-1", addr: mustAddr(t, 7, 2), mesh: authority(t, w, 7, now), host: host, now: now}
+	return w
 }
 
-const testVM = "00112233445566778899aabbccddeeff"
+func seed(t *testing.T, w *wallet.Wallet, label string) []byte {
+	t.Helper()
+	s, err := w.Seed(label)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
-// A bundle's certificates are what a peer in the mesh and an SSH client accept, for this machine and no other.
+// newMaker makes the bundles of a VM, and gives the account's authority, too.
+func newMaker(t *testing.T, phrase string, now time.Time) (tenant.Maker, *cert.Certificate) {
+	t.Helper()
+	w := open(t, phrase)
+	host, err := tenant.NewHostCA(seed(t, w, "a host's"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const index = 7
+	addr, err := mesh.Block(index).Addr(mesh.FirstVM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := Certificates{}.Make(seed(t, w, mesh.AuthorityLabel), mesh.Block(index).Networks(), w.Address(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cert.Parse(authority.Certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tenant.Maker{ID: testVM, Name: "web-1", Addr: addr, Authority: authority, Host: host, Now: now}, c
+}
+
+// A bundle's certificates are what a peer in the mesh and an SSH client accept, for this VM and no other.
 func TestBundleIsWhatPeersAccept(t *testing.T) {
-	m := newMaker(t, testVM)
-	b, public, err := m.bundle(3)
+	m, authority := newMaker(t, phrase, time.Now())
+	b, public, err := m.Bundle(3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,17 +86,17 @@ func TestBundleIsWhatPeersAccept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cert.Verify(issued, m.now, m.mesh.Certificate()); err != nil {
+	if err := cert.Verify(issued, m.Now, authority); err != nil {
 		t.Error(err)
 	}
-	if cert.Verify(issued, m.now.Add(certLife+time.Hour), m.mesh.Certificate()) == nil {
+	if cert.Verify(issued, m.Now.Add(tenant.CertLife+time.Hour), authority) == nil {
 		t.Error("the mesh certificate does not end")
 	}
-	if cert.Verify(issued, m.now, authority(t, otherWallet(t), 7, m.now).Certificate()) == nil {
+	if _, stranger := newMaker(t, other, m.Now); cert.Verify(issued, m.Now, stranger) == nil {
 		t.Error("another tenant's CA vouches for it")
 	}
-	if got := issued.Networks(); len(got) != 1 || got[0].Addr() != m.addr {
-		t.Errorf("mesh certificate is for %v, want %s", got, m.addr)
+	if got := issued.Networks(); len(got) != 1 || got[0].Addr() != m.Addr {
+		t.Errorf("mesh certificate is for %v, want %s", got, m.Addr)
 	}
 	if hex.EncodeToString(public.MeshFingerprint) != issued.Fingerprint() {
 		t.Error("the chain is told of another mesh certificate")
@@ -78,12 +106,12 @@ func TestBundleIsWhatPeersAccept(t *testing.T) {
 	host := hostCert(t, b)
 	checker := ssh.CertChecker{
 		IsHostAuthority: func(key ssh.PublicKey, _ string) bool {
-			ours, err := ssh.NewPublicKey(m.host.Public())
+			ours, err := ssh.NewPublicKey(m.Host.Public())
 			return err == nil && bytes.Equal(key.Marshal(), ours.Marshal())
 		},
-		Clock: func() time.Time { return m.now },
+		Clock: func() time.Time { return m.Now },
 	}
-	for _, name := range []string{testVM, m.addr.String(), "web-1"} {
+	for _, name := range []string{testVM, m.Addr.String(), "web-1"} {
 		if err := checker.CheckCert(name, host); err != nil {
 			t.Errorf("as %s: %v", name, err)
 		}
@@ -98,15 +126,6 @@ func TestBundleIsWhatPeersAccept(t *testing.T) {
 	if !bytes.Equal(key.PublicKey().Marshal(), host.Key.Marshal()) {
 		t.Error("the host certificate is for another key")
 	}
-}
-
-func otherWallet(t *testing.T) *wallet.Wallet {
-	t.Helper()
-	w, err := wallet.FromPhrase("zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
 }
 
 func hostCert(t *testing.T, b instance.Bundle) *ssh.Certificate {
@@ -125,7 +144,7 @@ func hostCert(t *testing.T, b instance.Bundle) *ssh.Certificate {
 func checkMeshKey(t *testing.T, b instance.Bundle, issued *cert.Certificate) {
 	t.Helper()
 	block, rest := pem.Decode([]byte(b.MeshKey))
-	if block == nil || len(rest) != 0 || block.Type != meshKeyType || len(block.Bytes) != 32 {
+	if block == nil || len(rest) != 0 || block.Type != "NEBULA X25519 PRIVATE KEY" || len(block.Bytes) != 32 {
 		t.Fatalf("mesh key is %q", b.MeshKey)
 	}
 	if bytes.Equal(block.Bytes, issued.PublicKey()) {
@@ -135,10 +154,10 @@ func checkMeshKey(t *testing.T, b instance.Bundle, issued *cert.Certificate) {
 
 // Whoever learns one instance's secrets learns none of another's: an instance that is fenced off stays so.
 func TestInstancesShareNothingSecret(t *testing.T) {
-	m := newMaker(t, testVM)
+	m, authority := newMaker(t, phrase, time.Now())
 	seen := map[[32]byte]string{}
 	for seq := uint32(1); seq <= 4; seq++ {
-		b, _, err := m.bundle(seq)
+		b, _, err := m.Bundle(seq)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +185,7 @@ func TestInstancesShareNothingSecret(t *testing.T) {
 			seen[sum] = name + " of an earlier instance"
 		}
 	}
-	if m.mesh.Certificate().NotAfter().Before(m.now.Add(certLife)) {
+	if authority.NotAfter().Before(m.Now.Add(tenant.CertLife)) {
 		t.Errorf("the CA ends before the certificates it signs: %s", ca.DefaultLifetime)
 	}
 }

@@ -1,4 +1,4 @@
-package deal
+package secrets
 
 import (
 	"bytes"
@@ -19,12 +19,14 @@ import (
 
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/cli/account"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/secretshare"
 	"github.com/hippius/compute/miner/secrets"
+	"github.com/hippius/compute/tenant"
 )
 
 // replaying is a keeper that answers for instance 2 with what it has of
@@ -49,17 +51,17 @@ func (r replayer) Release(ctx context.Context, in *keeperv1.ReleaseRequest, opts
 }
 
 // held is a VM of three keepers, two of whom open it, at its second instance.
-func held(t *testing.T) (n *network, a *tenant, miner ed25519.PrivateKey) {
+func held(t *testing.T) (n *network, a *party, miner ed25519.PrivateKey) {
 	t.Helper()
 	miner = newKey(t)
 	n = newNetwork(t, 3, miner)
 	require.Equal(t, uint32(2), n.committee.Threshold)
-	peers, err := NewPeers()
+	peers, err := account.NewKeepers()
 	require.NoError(t, err)
-	a = newTenant(t, peers)
-	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 3, UserData{}))
+	a = newParty(t, peers)
+	d, err := a.client.Deal(t.Context(), a.order(n, 1, 3, tenant.UserData{}))
 	require.NoError(t, err)
-	n.order(a.wallet, d, UserData{}, 2)
+	n.order(a.wallet, d, tenant.UserData{}, 2)
 	return n, a, miner
 }
 
@@ -175,13 +177,13 @@ func TestShareOfAnEarlierInstance(t *testing.T) {
 
 // recording keeps what a tenant's dealer sends.
 type recording struct {
-	*Peers
+	*account.Keepers
 	mu   *sync.Mutex
 	sent map[string]*keeperv1.DealRequest // by keeper's name
 }
 
 func (r recording) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
-	c, release, err := r.Peers.Keeper(k)
+	c, release, err := r.Keepers.Keeper(k)
 	return recorder{c, r, k.Name}, release, err
 }
 
@@ -203,19 +205,19 @@ func (r recorder) Deal(ctx context.Context, in *keeperv1.DealRequest, opts ...gr
 func TestReplayUnderAnotherName(t *testing.T) {
 	minerKey := newKey(t)
 	n := newNetwork(t, 3, minerKey)
-	peers, err := NewPeers()
+	peers, err := account.NewKeepers()
 	require.NoError(t, err)
 	seen := recording{peers, &sync.Mutex{}, map[string]*keeperv1.DealRequest{}}
-	a := newTenant(t, seen)
-	d, err := a.dealer.Deal(t.Context(), a.order(n, 1, 2, UserData{}))
+	a := newParty(t, seen)
+	d, err := a.client.Deal(t.Context(), a.order(n, 1, 2, tenant.UserData{}))
 	require.NoError(t, err)
-	n.order(a.wallet, d, UserData{}, 1)
+	n.order(a.wallet, d, tenant.UserData{}, 1)
 	v := n.find(a.vmID)
 	v.Status.Miner = "miner-2" // another's: the thief runs miner-1
 
-	thiefPeers, err := NewPeers()
+	thiefPeers, err := account.NewKeepers()
 	require.NoError(t, err)
-	thief := newTenant(t, thiefPeers)
+	thief := newParty(t, thiefPeers)
 	for i, k := range n.committee.Keepers {
 		r := proto.CloneOf(seen.sent[k.Name])
 		require.NotNil(t, r)
