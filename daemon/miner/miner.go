@@ -160,7 +160,7 @@ func (m *miner) openAgent(context.Context) error {
 	}
 	m.observer.Ready("chain", m.agent.Ready)
 	m.observer.Ready("registration", m.isRegistered)
-	m.figures()
+	m.metrics()
 	return nil
 }
 

@@ -15,7 +15,9 @@ import (
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/reconcile"
+	"github.com/hippius/compute/miner/guestchannel"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/report"
 )
 
 // Config of an Agent. Zero durations have the defaults in brackets.
@@ -99,7 +101,7 @@ type Agent struct {
 
 	c        Config
 	loop     *reconcile.Loop[vm.ID]
-	reporter *reporter
+	reporter *report.Reporter
 	follow   chan struct{} // looks at the chain sooner
 	head     atomic.Pointer[vm.Head]
 	followed atomic.Int64 // unix nanoseconds of the last answer
@@ -123,7 +125,7 @@ func New(c Config, p Parts) (*Agent, error) {
 		units: map[vm.ID]*unit{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, puzzling: map[vm.ID]bool{},
 		admitted: map[vm.ID]node.Demand{},
 	}
-	a.reporter = newReporter(p.Chain, c.ReportEvery, c.Gather, a.answered, p.Log)
+	a.reporter = report.New(report.Config{Chain: p.Chain, Every: c.ReportEvery, Gather: c.Gather, Answered: a.answered, Log: p.Log})
 	a.loop = reconcile.New(a.reconcile, reconcile.Options[vm.ID]{
 		List: a.list, Resync: c.Resync, Workers: c.Workers, MinBackoff: c.Retry, MaxBackoff: 30 * c.Retry, Log: p.Log,
 	})
@@ -138,7 +140,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.awaitChain(ctx)
 		return a.loop.Run(ctx)
 	})
-	g.Go(func() error { return a.reporter.run(ctx, a.opening()) })
+	g.Go(func() error { return a.reporter.Run(ctx, a.opening()) })
 	g.Go(func() error { return a.keepMeshes(ctx) })
 	g.Go(func() error { return a.keepTidy(ctx) })
 	g.Go(func() error { return a.keepProofs(ctx) })
@@ -153,27 +155,37 @@ func (a *Agent) Run(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
-	a.dropLinks()
+	a.closeChannels()
 	return err
 }
 
 // opening is how long the first report waits for something to say: an empty one would keep the last agent's proofs
 // from the chain for a block longer.
 func (a *Agent) opening() time.Duration {
+	const wait = 2 * time.Second
 	if all, err := a.State.all(); err != nil || len(all) == 0 {
 		return 0
 	}
-	return firstWait
+	return wait
 }
 
-// dropLinks lets go of all guests.
-func (a *Agent) dropLinks() {
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// closeChannels lets go of all guests.
+func (a *Agent) closeChannels() {
 	a.mu.Lock()
 	units := a.units
 	a.units = map[vm.ID]*unit{}
 	a.mu.Unlock()
 	for _, u := range units {
-		u.dropLink()
+		u.closeChannel()
 	}
 }
 
@@ -244,13 +256,13 @@ func (a *Agent) Owner(id vm.ID) (owner string, ok bool, err error) {
 }
 
 // Guests tells what the guests here said of themselves, by VM.
-func (a *Agent) Guests() map[vm.ID]GuestInfo {
+func (a *Agent) Guests() map[vm.ID]guestchannel.Info {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make(map[vm.ID]GuestInfo, len(a.units))
+	out := make(map[vm.ID]guestchannel.Info, len(a.units))
 	for id, u := range a.units {
-		if l := u.getLink(); l != nil {
-			out[id] = l.guest()
+		if l := u.getChannel(); l != nil {
+			out[id] = l.Info()
 		}
 	}
 	return out

@@ -16,7 +16,7 @@ func (a *Agent) shutDown(ctx context.Context, u *unit, r record) error {
 	if err != nil {
 		return err
 	}
-	u.dropLink()
+	u.closeChannel()
 	a.Log.Info("machine shut down", "vm_id", r.vm.ID, "manner", string(manner))
 	return fault.Point("agent.stopped")
 }
@@ -25,7 +25,7 @@ func (a *Agent) shutDown(ctx context.Context, u *unit, r record) error {
 // gave that up, and its certificates are revoked.
 func (a *Agent) cut(ctx context.Context, u *unit, r record) error {
 	a.Log.Info("machine runs an earlier instance", "vm_id", r.vm.ID)
-	u.dropLink()
+	u.closeChannel()
 	if _, err := a.Driver.Shutdown(ctx, r.vm.ID, 0); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (a *Agent) rest(ctx context.Context, u *unit, r record) error {
 		return nil
 	}
 	id := r.vm.ID
-	u.dropLink()
+	u.closeChannel()
 	if err := a.Network.Detach(ctx, id); err != nil {
 		return stage(errNetwork, err)
 	}
@@ -115,7 +115,7 @@ func (a *Agent) destroy(ctx context.Context, u *unit, r record, info hypervisor.
 		return nil // forgotten when the chain has taken it
 	}
 	a.Log.Info("let go of VM", "vm_id", id, "phase", w.phase.String(), "released", w.released)
-	a.reporter.forget(id)
+	a.reporter.Forget(id)
 	a.dropUnit(id)
 	return a.forget(id)
 }
@@ -150,7 +150,7 @@ func (a *Agent) holds(v vm.VM) bool {
 
 // dismantle removes all that is here of a VM.
 func (a *Agent) dismantle(ctx context.Context, u *unit, id vm.ID) error {
-	u.dropLink()
+	u.closeChannel()
 	if err := a.Driver.Destroy(ctx, id); err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func (a *Agent) changed(id vm.ID) {
 		a.Log.Error("read VM", "vm_id", id, "error", err)
 	} else if ok {
 		w := r.want()
-		a.reporter.outdated(id, w.generation)
+		a.reporter.Supersede(id, w.generation)
 		a.mu.Lock()
 		if now, busy := a.working[id]; busy && (now.aim != w.aim() || now.seq != w.seq) {
 			now.cancel()

@@ -10,6 +10,7 @@ import (
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/report"
 	"github.com/hippius/compute/miner/seed"
 )
 
@@ -34,8 +35,7 @@ type Chain interface {
 	// Everywhere asks each endpoint for a VM and fails unless all answer. An
 	// endpoint that does not know the VM answers the zero value.
 	Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error)
-	// Report sends a batch, at most vm.MaxReports, and returns when it is in a block.
-	Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error)
+	report.Chain
 }
 
 // Catalogue is what can be rented.

@@ -8,6 +8,8 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/miner/guestchannel"
+	"github.com/hippius/compute/miner/report"
 )
 
 // keepProofs notes the guests' newest proofs. Batches go out only now and then: what an agent that was killed had heard
@@ -27,14 +29,13 @@ func (a *Agent) keepProofs(ctx context.Context) error {
 }
 
 // freshProofs are those of VMs that proved themselves since the heights in kept, which it brings up to date.
-func (a *Agent) freshProofs(kept map[vm.ID]int64) map[vm.ID]noted {
+func (a *Agent) freshProofs(kept map[vm.ID]int64) map[vm.ID]guestchannel.Proof {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fresh := map[vm.ID]noted{}
+	fresh := map[vm.ID]guestchannel.Proof{}
 	for id, u := range a.units {
-		if p := u.proof(); p != nil && p.height > kept[id] {
-			kept[id] = p.height
-			fresh[id] = noted{Seq: p.seq, Height: p.height, Signature: p.signature, At: p.at}
+		if p := u.proof(); p != nil && p.Height > kept[id] {
+			kept[id], fresh[id] = p.Height, *p
 		}
 	}
 	for id := range kept {
@@ -53,15 +54,15 @@ func (a *Agent) remember(u *unit, id vm.ID) {
 		a.Log.Warn("read noted proof", "vm_id", id, "error", err)
 		return
 	}
-	if age := time.Since(n.At); ok && age >= 0 && age < maxProofAge {
+	if age := time.Since(n.At); ok && age >= 0 && age < report.MaxProofAge {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		u.remembered = &proof{seq: n.Seq, height: n.Height, signature: n.Signature, at: n.At, remembered: true}
+		u.remembered = &n
 	}
 }
 
 // keepProofs of VMs that are known.
-func (s *State) keepProofs(fresh map[vm.ID]noted) error {
+func (s *State) keepProofs(fresh map[vm.ID]guestchannel.Proof) error {
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -84,13 +85,13 @@ func (s *State) keepProofs(fresh map[vm.ID]noted) error {
 	return nil
 }
 
-func (s *State) lastProof(id vm.ID) (n noted, ok bool, err error) {
+func (s *State) lastProof(id vm.ID) (n guestchannel.Proof, ok bool, err error) {
 	err = s.db.View(func(tx *store.Tx) (err error) {
 		n, ok, err = s.proofs.Get(tx, string(id))
 		return err
 	})
 	if err != nil {
-		return noted{}, false, fmt.Errorf("read proof of VM %s: %w", id, err)
+		return guestchannel.Proof{}, false, fmt.Errorf("read proof of VM %s: %w", id, err)
 	}
 	return n, ok, nil
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/miner/guestchannel"
 )
 
 // State is what the agent remembers: the VMs as the chain last told, together
@@ -19,15 +19,7 @@ type State struct {
 	released store.Bucket[bool]
 	cursor   store.Bucket[int64]
 	local    store.Bucket[local]
-	proofs   store.Bucket[noted]
-}
-
-// noted is a guest's proof as it is remembered.
-type noted struct {
-	Seq       uint32    `json:"seq"`
-	Height    int64     `json:"height"`
-	Signature []byte    `json:"signature"`
-	At        time.Time `json:"at"`
+	proofs   store.Bucket[guestchannel.Proof]
 }
 
 // local is what this machine did for a VM.
@@ -75,7 +67,7 @@ func NewState(db *store.DB) *State {
 	return &State{
 		db: db, vms: store.NewBucket[vm.VM]("agent_vms"), released: store.NewBucket[bool]("agent_released"),
 		cursor: store.NewBucket[int64]("agent_cursor"), local: store.NewBucket[local]("agent_local"),
-		proofs: store.NewBucket[noted]("agent_proofs"),
+		proofs: store.NewBucket[guestchannel.Proof]("agent_proofs"),
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/guestchannel"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/report"
 )
 
 // awaitPoll is how soon a VM whose guest is awaited is looked at again, unless
@@ -50,7 +52,7 @@ func (a *Agent) next(ctx context.Context, r record) (time.Duration, error) {
 		a.adopt(ctx, u, r, info)
 	}
 	if !info.State.Alive() {
-		u.dropLink()
+		u.closeChannel()
 	}
 	w := r.want()
 	if w.aim() == aimUp && u.given == (attempt{w.seq, w.generation}) {
@@ -142,20 +144,20 @@ func (a *Agent) up(u *unit, r record) error {
 // say states a VM's phase to the chain, with proofs if it is up.
 func (a *Agent) say(u *unit, r record, phase vm.Phase, reason, message string) {
 	w := r.want()
-	s := statement{
-		seq: w.seq, generation: w.generation, phase: phase, reason: reason, message: message,
-		rebootSeq: min(max(r.local.Rebooted, r.vm.Status.ObservedRebootSeq), w.rebootSeq),
-		sized:     min(u.sized, w.generation),
+	said := vm.Report{
+		ID: r.vm.ID, InstanceSeq: w.seq, ObservedGeneration: w.generation, Phase: phase, Reason: reason, Message: message,
+		ObservedRebootSeq: min(max(r.local.Rebooted, r.vm.Status.ObservedRebootSeq), w.rebootSeq),
+		SizeGeneration:    min(u.sized, w.generation),
 	}
-	var proofs func(after int64) *proof
+	var proofs report.Proofs
 	if phase == vm.Running {
-		proofs = func(after int64) *proof { return u.nextProof(r.vm.Status, after) }
-		if size := r.vm.Resize; size != nil && s.sized >= size.Generation {
+		proofs = func(after int64) (*guestchannel.Proof, bool) { return u.nextProof(r.vm.Status, after) }
+		if size := r.vm.Resize; size != nil && said.SizeGeneration >= size.Generation {
 			// Its price is charged from this proof on: none from before will do.
-			proofs = func(int64) *proof { return u.sizeProof() }
+			proofs = func(int64) (*guestchannel.Proof, bool) { return u.sizeProof(), false }
 		}
 	}
-	a.reporter.say(r.vm.ID, s, proofs)
+	a.reporter.Say(said, proofs)
 }
 
 // hinder is what becomes of an error: it is reported with the phase the VM is
@@ -194,10 +196,10 @@ func (a *Agent) hinder(ctx context.Context, u *unit, r record, err error) error 
 // chain may not have answered yet, and a trouble alone is no step back.
 func (a *Agent) phaseNow(r record) vm.Phase {
 	w := r.want()
-	if last, ok := a.reporter.said(r.vm.ID); ok && last.seq == w.seq && last.generation == w.generation {
-		switch last.phase { //nolint:exhaustive // the others lead elsewhere
+	if last, ok := a.reporter.Last(r.vm.ID); ok && last.InstanceSeq == w.seq && last.ObservedGeneration == w.generation {
+		switch last.Phase { //nolint:exhaustive // the others lead elsewhere
 		case vm.Provisioning, vm.Running, vm.Rebooting:
-			return last.phase
+			return last.Phase
 		}
 	}
 	return upPhase(w.phase)

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/ed25519"
 	"net"
 	"sync"
 	"time"
@@ -10,6 +9,7 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/guestchannel"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -26,8 +26,8 @@ type unit struct {
 
 	mu sync.Mutex
 	// remembered is the last proof that an agent before this one noted; nil if there is none.
-	remembered *proof
-	link       *link
+	remembered *guestchannel.Proof
+	channel    *guestchannel.Channel
 	pid        int       // of the process the link talks to
 	linked     time.Time // when it began
 	grown      int64     // height known when the disk last grew: later proofs are of the new size
@@ -63,53 +63,53 @@ func (a *Agent) dropUnit(id vm.ID) {
 	delete(a.units, id)
 	a.mu.Unlock()
 	if u != nil {
-		u.dropLink()
+		u.closeChannel()
 	}
 }
 
-func (u *unit) getLink() *link {
+func (u *unit) getChannel() *guestchannel.Channel {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.link
+	return u.channel
 }
 
-func (u *unit) dropLink() {
+func (u *unit) closeChannel() {
 	u.mu.Lock()
-	l := u.link
-	u.link, u.pid = nil, 0
+	l := u.channel
+	u.channel, u.pid = nil, 0
 	u.mu.Unlock()
 	if l != nil {
-		l.stop()
+		l.Close()
 	}
 }
 
 // proof is the newest of the present run.
-func (u *unit) proof() *proof {
-	if l := u.getLink(); l != nil {
-		return l.proof()
+func (u *unit) proof() *guestchannel.Proof {
+	if l := u.getChannel(); l != nil {
+		return l.Proof()
 	}
 	return nil
 }
 
 // nextProof is the one to report after a height: that of an earlier agent, if the chain has not taken it, and then the
 // newest.
-func (u *unit) nextProof(s vm.Status, after int64) *proof {
+func (u *unit) nextProof(s vm.Status, after int64) (p *guestchannel.Proof, more bool) {
 	u.mu.Lock()
-	p := u.remembered
+	p = u.remembered
 	u.mu.Unlock()
-	if p != nil && p.seq == s.InstanceSeq && p.height > max(after, s.Attestation.ProofHeight) {
-		return p
+	if p != nil && p.Seq == s.InstanceSeq && p.Height > max(after, s.Attestation.ProofHeight) {
+		return p, true
 	}
-	return u.proof()
+	return u.proof(), false
 }
 
 // sizeProof is the one to report with a size that is to come into effect: of
 // the machine as it is now.
-func (u *unit) sizeProof() *proof {
+func (u *unit) sizeProof() *guestchannel.Proof {
 	p := u.proof()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if p == nil || p.height <= u.grown {
+	if p == nil || p.Height <= u.grown {
 		return nil
 	}
 	return p
@@ -139,46 +139,38 @@ func (u *unit) linkedAt() time.Time {
 	return u.linked
 }
 
-// keepLink has a link to the guest of a running machine: one for each process
+// keepChannel has a link to the guest of a running machine: one for each process
 // and instance.
-func (a *Agent) keepLink(u *unit, r record, info hypervisor.Info) {
+func (a *Agent) keepChannel(u *unit, r record, info hypervisor.Info) {
 	id, seq := r.vm.ID, r.vm.Status.InstanceSeq
-	if l := u.getLink(); l != nil {
+	if l := u.getChannel(); l != nil {
 		u.mu.Lock()
-		same := l.who.seq == seq && (u.pid == info.PID || info.PID == 0)
+		same := l.Identity().Seq == seq && (u.pid == info.PID || info.PID == 0)
 		u.mu.Unlock()
 		if same {
 			return
 		}
-		u.dropLink()
+		u.closeChannel()
 	}
-	l := &link{
-		who:    identity{chainID: a.c.ChainID, vmID: id, seq: seq, guestKey: guestKey(r.vm, seq)},
-		dial:   func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, id) },
-		head:   a.head.Load,
-		mesh:   a.meshOf(r.vm.Owner),
-		every:  a.c.ProofEvery,
-		log:    a.Log,
-		proven: func(first bool) { a.proven(id, first) },
-	}
+	instance, _ := r.vm.Instance(seq)
 	u.mu.Lock()
-	u.link, u.pid, u.linked = l, info.PID, time.Now()
-	u.mu.Unlock()
-	l.start()
+	defer u.mu.Unlock()
+	u.pid, u.linked = info.PID, time.Now()
+	u.channel = guestchannel.Open(guestchannel.Config{
+		Identity: guestchannel.Identity{ChainID: a.c.ChainID, VM: id, Seq: seq, GuestKey: instance.GuestKey},
+		Dial:     func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, id) },
+		Head:     a.head.Load, Mesh: a.meshOf(r.vm.Owner), Every: a.c.ProofEvery,
+		Proven: func(first bool) { a.proven(id, first) }, Log: a.Log,
+	})
 }
 
 // proven is told of each proof; the first one is waited for, and told at once: until the chain has it, a VM that ran
 // while there was no agent is not charged. So is the first one after the disk has grown.
 func (a *Agent) proven(id vm.ID, first bool) {
 	if a.unit(id).tellSize() || first {
-		a.reporter.renew(id)
+		a.reporter.Renew(id)
 		a.loop.Poke(id)
 	}
-}
-
-func guestKey(v vm.VM, seq uint32) ed25519.PublicKey {
-	i, _ := v.Instance(seq)
-	return i.GuestKey // nil for none: no proof will verify
 }
 
 // meshOf gives a func that tells what was last seen of an owner's mesh.

@@ -35,7 +35,7 @@ func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
 	id := r.vm.ID
 	seq := r.vm.Status.InstanceSeq
-	if _, said := a.reporter.said(id); !said {
+	if _, said := a.reporter.Last(id); !said {
 		a.say(u, r, upPhase(r.want().phase), "", "") // the order was heard
 	}
 	var own opened
@@ -123,7 +123,7 @@ func (a *Agent) started(ctx context.Context, u *unit, r record, limits hyperviso
 	if err := fault.Point("agent.start_noted"); err != nil {
 		return err
 	}
-	u.dropLink() // of an earlier process
+	u.closeChannel() // of an earlier process
 	// A hypervisor may set up the interface it opens in its own way, as libvirt
 	// does: only now does the bandwidth's cap stay.
 	_, err = a.Network.Attach(ctx, a.port(r, limits))
@@ -134,7 +134,7 @@ func (a *Agent) started(ctx context.Context, u *unit, r record, limits hyperviso
 	if err != nil {
 		return err
 	}
-	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
+	a.keepChannel(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
 	a.Log.Info("machine started", "vm_id", r.vm.ID, "instance_seq", w.seq, "generation", w.generation)
 	if !w.proofs {
 		a.loop.Poke(r.vm.ID)
@@ -250,7 +250,7 @@ func (a *Agent) adopt(ctx context.Context, u *unit, r record, info hypervisor.In
 			a.Log.Info("machine adopted", "vm_id", r.vm.ID, "instance_seq", info.InstanceSeq)
 		}
 	}
-	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
+	a.keepChannel(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
 }
 
 // await the guest: a VM on its way up is given time, one that was up is
@@ -263,8 +263,8 @@ func (a *Agent) await(u *unit, r record) error {
 	}
 	// Since this agent first saw it: a clock that was set says nothing of how long a guest has had.
 	if time.Since(u.linkedAt()) > a.c.BootTimeout {
-		if l := u.getLink(); l != nil && l.guest().Misfit != "" {
-			return fmt.Errorf("%w: %s", errBoot, l.guest().Misfit)
+		if l := u.getChannel(); l != nil && l.Info().Unsupported != "" {
+			return fmt.Errorf("%w: %s", errBoot, l.Info().Unsupported)
 		}
 		return fmt.Errorf("%w within %s of the machine's start; see its console", errBoot, a.c.BootTimeout)
 	}
@@ -306,7 +306,7 @@ func (a *Agent) reboot(ctx context.Context, u *unit, r record) error {
 	if err := fault.Point("agent.rebooted"); err != nil {
 		return err
 	}
-	u.dropLink()
+	u.closeChannel()
 	if err := a.State.note(r.vm.ID, func(l *local) { l.Rebooted = seq }); err != nil {
 		return err
 	}
