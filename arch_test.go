@@ -208,7 +208,7 @@ func TestCheckerFinds(t *testing.T) {
 		want      string // part of the one violation; empty for none
 	}{
 		{from: "cmd/hippius", imp: module + "cli"},
-		{from: "cli/account", imp: module + "tenant"},
+		{from: "cli/connect", imp: module + "tenant"},
 		{from: "tenant", imp: module + "api/node/keeper/v1"},
 		{from: "daemon/miner", imp: module + "chain/client"},
 		{from: "daemon/devnet", imp: module + "chain/app"},

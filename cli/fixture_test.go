@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/chain/client"
-	"github.com/hippius/compute/cli/account"
+	"github.com/hippius/compute/cli/connect"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
@@ -108,7 +108,7 @@ func newMaker(t *testing.T, id vm.ID) tenant.Maker {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	authority, err := account.Certificates{}.Make(seed(mesh.AuthorityLabel), mesh.Block(testBlock).Networks(), w.Address(), now)
+	authority, err := connect.Certificates{}.Make(seed(mesh.AuthorityLabel), mesh.Block(testBlock).Networks(), w.Address(), now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hippius/compute/chain/client"
-	"github.com/hippius/compute/cli/account"
+	"github.com/hippius/compute/cli/connect"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/tenant"
@@ -40,7 +40,7 @@ func (c *command) open() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{chain: cl, address: address, tenant: account.NewReader(cl, address, c.env.Now)}, nil
+	return &session{chain: cl, address: address, tenant: connect.NewReader(cl, address, c.env.Now)}, nil
 }
 
 func (s *session) close() { _ = s.chain.Close() }
@@ -65,13 +65,13 @@ func (c *command) openSigning(ctx context.Context) (*signing, error) {
 		s.close()
 		return nil, err
 	}
-	keepers, err := account.NewKeepers()
+	keepers, err := connect.NewKeepers()
 	if err != nil {
 		s.close()
 		return nil, err
 	}
 	sender := s.chain.NewSender(w)
-	return &signing{session: s, wallet: w, sender: sender, tenant: tenant.New(account.Config(s.chain, sender, w, keepers, c.env.Now))}, nil
+	return &signing{session: s, wallet: w, sender: sender, tenant: tenant.New(connect.Config(s.chain, sender, w, keepers, c.env.Now))}, nil
 }
 
 // findVM looks a VM up by name, else by id or the unambiguous start of one.

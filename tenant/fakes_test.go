@@ -237,7 +237,7 @@ func (k *keeperFake) Deal(_ context.Context, r *keeperv1.DealRequest, _ ...grpc.
 	return out, nil
 }
 
-// certificates are those of an authority that is its seed; the mesh's own are tried in cli/account.
+// certificates are those of an authority that is its seed; the mesh's own are tried in cli/connect.
 type certificates struct{}
 
 func (certificates) PublicKey(seed []byte) ([]byte, error) {

@@ -66,7 +66,7 @@ func (o *Order) Prepare(ctx context.Context) (missing []*KeeperError, err error)
 		return nil, err
 	}
 	o.spec.HostCA, o.spec.UserDataHash = m.Host.Public(), sealed.Hash()
-	o.dealt, err = o.c.hand(ctx, m, Deal{Nonce: o.nonce, First: 1, Count: FirstDeal, UserData: sealed})
+	o.dealt, err = o.c.hand(ctx, m, Deal{Nonce: o.nonce, First: 1, Count: o.c.set.AtOnce, UserData: sealed})
 	return o.dealt.Missing, err
 }
 
@@ -136,7 +136,7 @@ func (c *Client) dealMore(ctx context.Context, v vm.VM) ([]*KeeperError, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := Deal{Nonce: v.Nonce, First: v.LastInstance() + 1, Count: FirstDeal}
+	d := Deal{Nonce: v.Nonce, First: v.LastInstance() + 1, Count: c.set.AtOnce}
 	if len(v.Spec.UserDataHash) > 0 {
 		if d.UserData.Key, err = c.userDataKey(v.ID); err != nil {
 			return nil, err

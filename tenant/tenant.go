@@ -4,7 +4,7 @@
 // and prices an order by the chain's own rules.
 //
 // It prints nothing and keeps no file. Chain, keepers, wallet and the mesh's
-// certificates are given to it; cli/account joins them.
+// certificates are given to it; cli/connect joins them.
 package tenant
 
 import (
@@ -124,7 +124,7 @@ func NewReader(account string, chain Chain, now func() time.Time) *Reader {
 	return &Reader{chain: chain, account: account, now: now}
 }
 
-// Config of a Client. Everything but Rand is required.
+// Config of a Client. Everything but Rand and AtOnce is required.
 type Config struct {
 	ChainID      string
 	Chain        Chain
@@ -136,6 +136,8 @@ type Config struct {
 	Now func() time.Time
 	// Rand gives VMs' nonces; crypto/rand when nil.
 	Rand io.Reader
+	// AtOnce is how many instances a VM is given at once, 1 to 16; FirstDeal when 0.
+	AtOnce int
 }
 
 // Client acts as one account on one chain. It is safe for concurrent use.
@@ -150,6 +152,9 @@ type Client struct {
 func New(set Config) *Client {
 	if set.Rand == nil {
 		set.Rand = rand.Reader
+	}
+	if set.AtOnce == 0 {
+		set.AtOnce = FirstDeal
 	}
 	return &Client{Reader: NewReader(set.Wallet.Address(), set.Chain, set.Now), set: set, pause: 300 * time.Millisecond}
 }

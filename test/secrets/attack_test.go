@@ -19,7 +19,7 @@ import (
 
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
-	"github.com/hippius/compute/cli/account"
+	"github.com/hippius/compute/cli/connect"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/node"
@@ -56,7 +56,7 @@ func held(t *testing.T) (n *network, a *party, miner ed25519.PrivateKey) {
 	miner = newKey(t)
 	n = newNetwork(t, 3, miner)
 	require.Equal(t, uint32(2), n.committee.Threshold)
-	peers, err := account.NewKeepers()
+	peers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	a = newParty(t, peers)
 	d, err := a.client.Deal(t.Context(), a.order(n, 1, 3, tenant.UserData{}))
@@ -177,7 +177,7 @@ func TestShareOfAnEarlierInstance(t *testing.T) {
 
 // recording keeps what a tenant's dealer sends.
 type recording struct {
-	*account.Keepers
+	*connect.Keepers
 	mu   *sync.Mutex
 	sent map[string]*keeperv1.DealRequest // by keeper's name
 }
@@ -205,7 +205,7 @@ func (r recorder) Deal(ctx context.Context, in *keeperv1.DealRequest, opts ...gr
 func TestReplayUnderAnotherName(t *testing.T) {
 	minerKey := newKey(t)
 	n := newNetwork(t, 3, minerKey)
-	peers, err := account.NewKeepers()
+	peers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	seen := recording{peers, &sync.Mutex{}, map[string]*keeperv1.DealRequest{}}
 	a := newParty(t, seen)
@@ -215,7 +215,7 @@ func TestReplayUnderAnotherName(t *testing.T) {
 	v := n.find(a.vmID)
 	v.Status.Miner = "miner-2" // another's: the thief runs miner-1
 
-	thiefPeers, err := account.NewKeepers()
+	thiefPeers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	thief := newParty(t, thiefPeers)
 	for i, k := range n.committee.Keepers {

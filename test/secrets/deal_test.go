@@ -22,7 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
-	"github.com/hippius/compute/cli/account"
+	"github.com/hippius/compute/cli/connect"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
@@ -181,7 +181,7 @@ func TestDealAndCollect(t *testing.T) {
 		t.Run(fmt.Sprint(keepers, " keepers"), func(t *testing.T) {
 			miner := newKey(t)
 			n := newNetwork(t, keepers, miner)
-			peers, err := account.NewKeepers()
+			peers, err := connect.NewKeepers()
 			require.NoError(t, err)
 			a := newParty(t, peers)
 			u, err := tenant.SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
@@ -227,7 +227,7 @@ func TestDealAndCollect(t *testing.T) {
 func TestCollectWaitsForTheChain(t *testing.T) {
 	miner := newKey(t)
 	n := newNetwork(t, 1, miner)
-	peers, err := account.NewKeepers()
+	peers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	a := newParty(t, peers)
 	d, err := a.client.Deal(t.Context(), a.order(n, 1, 1, tenant.UserData{}))
@@ -249,7 +249,7 @@ func TestCollectWaitsForTheChain(t *testing.T) {
 func TestTopUp(t *testing.T) {
 	miner := newKey(t)
 	n := newNetwork(t, 1, miner)
-	peers, err := account.NewKeepers()
+	peers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	a := newParty(t, peers)
 	u, err := tenant.SealUserData(chainID, a.wallet.Address(), a.vmID, random(32), []byte("#cloud-config\n"))
@@ -272,7 +272,7 @@ func TestTopUp(t *testing.T) {
 
 func TestDealWithKeepersMissing(t *testing.T) {
 	n := newNetwork(t, 4, newKey(t))
-	peers, err := account.NewKeepers()
+	peers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	a := newParty(t, peers)
 	n.stops[2]()
@@ -313,7 +313,7 @@ func (l lying) Deal(ctx context.Context, r *keeperv1.DealRequest, opts ...grpc.C
 }
 
 type lyingDialer struct {
-	*account.Keepers
+	*connect.Keepers
 	lie liar
 }
 
@@ -324,7 +324,7 @@ func (l lyingDialer) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error
 
 func TestDealBelievesOnlyGoodReceipts(t *testing.T) {
 	n := newNetwork(t, 1, newKey(t))
-	peers, err := account.NewKeepers()
+	peers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	tries := 0
 	for name, lie := range map[string]liar{
@@ -349,7 +349,7 @@ func TestDealBelievesOnlyGoodReceipts(t *testing.T) {
 }
 
 func TestDealRefuses(t *testing.T) {
-	peers, err := account.NewKeepers()
+	peers, err := connect.NewKeepers()
 	require.NoError(t, err)
 	a := newParty(t, peers)
 	sealing, err := sealbox.NewKey()

@@ -1,7 +1,7 @@
-// Package account joins a tenant to its network: package tenant asks for chain,
+// Package connect joins a tenant to its network: package tenant asks for chain,
 // keepers and certificates by interfaces of its own, and is given here the chain's
 // client, connections by internal/peer and the mesh's authorities.
-package account
+package connect
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package account
+package connect
 
 import (
 	"encoding/hex"
