@@ -20,7 +20,7 @@ import (
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/provision"
 )
 
 // The sample says what the defaults are, all of them.
@@ -114,7 +114,7 @@ func TestFakeNetwork(t *testing.T) {
 	n := fakeNetwork{pool: netip.MustParsePrefix("10.90.0.0/16")}
 	seen := map[netip.Addr]bool{}
 	for _, id := range []vm.ID{"00000000000000000000000000000000", "00000001000000000000000000000000", "ffffffff000000000000000000000000"} {
-		nic, err := n.Attach(t.Context(), agent.Port{ID: id})
+		nic, err := n.Attach(t.Context(), provision.Port{ID: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,12 +122,12 @@ func TestFakeNetwork(t *testing.T) {
 			t.Errorf("%s gets %+v", id, nic)
 		}
 		seen[nic.Gateway] = true
-		again, err := n.Attach(t.Context(), agent.Port{ID: id})
+		again, err := n.Attach(t.Context(), provision.Port{ID: id})
 		if err != nil || !reflect.DeepEqual(again, nic) {
 			t.Errorf("%s gets %+v, then %+v, %v", id, nic, again, err)
 		}
 	}
-	if _, err := n.Attach(t.Context(), agent.Port{ID: "x"}); err == nil {
+	if _, err := n.Attach(t.Context(), provision.Port{ID: "x"}); err == nil {
 		t.Error("a bad id is attached")
 	}
 }

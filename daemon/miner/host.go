@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/provision"
 )
 
 // runMiB is the size of the tmpfs mounted for the run folder: a seed takes 60 KiB.
@@ -119,18 +119,18 @@ type taps struct {
 	set     TapConfig
 }
 
-// Attach implements agent.Network.
-func (t taps) Attach(ctx context.Context, p agent.Port) (agent.NIC, error) {
+// Attach implements provision.Network.
+func (t taps) Attach(ctx context.Context, p provision.Port) (provision.NIC, error) {
 	tap, err := t.network.Ensure(ctx, network.Attachment{VM: string(p.ID), Tenant: p.Tenant, BitsPerSec: p.BitsPerSecond})
 	if err != nil {
-		return agent.NIC{}, err
+		return provision.NIC{}, err
 	}
-	return agent.NIC{
+	return provision.NIC{
 		Tap: tap.Name, MAC: tap.MAC, Address: tap.Guest, Gateway: tap.Host.Addr(), DNS: t.set.DNS, MTU: t.set.MTU,
 	}, nil
 }
 
-// Detach implements agent.Network.
+// Detach implements provision.Network.
 func (t taps) Detach(ctx context.Context, id vm.ID) error {
 	return t.network.Remove(ctx, string(id))
 }

@@ -27,6 +27,8 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -71,7 +73,7 @@ type miner struct {
 
 	db         *store.DB
 	driver     hypervisor.Driver
-	network    agent.Network
+	network    provision.Network
 	taps       *network.Network // nil with a fake one
 	directory  *directory
 	images     *image.Cache
@@ -116,7 +118,7 @@ func open(c Config, log *slog.Logger) (*miner, error) {
 }
 
 func (m *miner) openState(context.Context) (err error) {
-	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile), agent.Migrations(client.DecodeStoredVM)...)
+	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile), record.Migrations(client.DecodeStoredVM)...)
 	return err
 }
 
@@ -153,7 +155,7 @@ func (m *miner) openAgent(context.Context) error {
 		Chain: chain{Client: m.chain, sender: m.sender}, Catalogue: m.chain,
 		Secrets: secrets.New(secrets.Config{ChainID: m.chain.ChainID(), Chain: m.chain, Dial: secrets.NewPeers(m.identity), Log: m.log}),
 		Images:  m.images, Network: m.network, Seeds: store, Mesh: m.directory, Driver: m.driver,
-		State: agent.NewState(m.db), Log: m.log,
+		State: record.New(m.db), Log: m.log,
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ import (
 	"github.com/hippius/compute/internal/reconcile"
 	"github.com/hippius/compute/miner/guestchannel"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/report"
 )
 
@@ -34,9 +36,9 @@ type Config struct {
 	ReportEvery, Gather time.Duration
 	// ProofEvery is how often a guest is challenged (5 s).
 	ProofEvery time.Duration
-	// BootTimeout from a machine's start to its first proof (10 min).
+	// BootTimeout from a VM's start to its first proof (10 min).
 	BootTimeout time.Duration
-	// StopTimeout is how long a guest may take to shut down or reboot before it is cut off (90 s).
+	// StopTimeout is how long a guest may take to shut down or reboot before it is forced off (90 s).
 	StopTimeout time.Duration
 	// GiveUp is how long a VM without data is tried before this miner says that it failed (3 min).
 	GiveUp time.Duration
@@ -84,34 +86,35 @@ func (c *Config) defaults() {
 // Parts are what an agent works with; all are required.
 type Parts struct {
 	Chain     Chain
-	Catalogue Catalogue
-	Secrets   Secrets
-	Images    Images
-	Network   Network
-	Seeds     Seeds
+	Catalogue provision.Catalogue
+	Secrets   provision.Secrets
+	Images    provision.Images
+	Network   provision.Network
+	Seeds     provision.Seeds
 	Mesh      Mesh
 	Driver    hypervisor.Driver
-	State     *State
+	State     *record.Store
 	Log       *slog.Logger
 }
 
-// Agent makes this machine match the chain.
+// Agent makes this host match the chain.
 type Agent struct {
 	Parts
 
-	c        Config
-	loop     *reconcile.Loop[vm.ID]
-	reporter *report.Reporter
-	follow   chan struct{} // looks at the chain sooner
-	head     atomic.Pointer[vm.Head]
-	followed atomic.Int64 // unix nanoseconds of the last answer
+	c           Config
+	loop        *reconcile.Loop[vm.ID]
+	reporter    *report.Reporter
+	provisioner *provision.Provisioner
+	follow      chan struct{} // looks at the chain sooner
+	head        atomic.Pointer[vm.Head]
+	followed    atomic.Int64 // unix nanoseconds of the last answer
 
-	mu       sync.Mutex
-	units    map[vm.ID]*unit
-	meshes   map[string]*wire.Mesh // by owner
-	working  map[vm.ID]work
-	admitted map[vm.ID]node.Demand // what new VMs take, until a disk says so
-	puzzling map[vm.ID]bool        // machines that are left alone, already told of
+	mu             sync.Mutex
+	vms            map[vm.ID]*vmState
+	meshes         map[string]*wire.Mesh // by owner
+	working        map[vm.ID]work
+	admitted       map[vm.ID]node.Demand // what new VMs take, until a disk says so
+	unknownDomains map[vm.ID]bool        // that are left alone, already told of
 }
 
 // New makes an agent; Run starts it.
@@ -122,17 +125,21 @@ func New(c Config, p Parts) (*Agent, error) {
 	}
 	a := &Agent{
 		Parts: p, c: c, follow: make(chan struct{}, 1),
-		units: map[vm.ID]*unit{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, puzzling: map[vm.ID]bool{},
+		vms: map[vm.ID]*vmState{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, unknownDomains: map[vm.ID]bool{},
 		admitted: map[vm.ID]node.Demand{},
 	}
 	a.reporter = report.New(report.Config{Chain: p.Chain, Every: c.ReportEvery, Gather: c.Gather, Answered: a.answered, Log: p.Log})
+	a.provisioner = provision.New(provision.Config{
+		ChainID: c.ChainID, AgentISO: c.AgentISO, Catalogue: p.Catalogue, Secrets: p.Secrets, Images: p.Images,
+		Network: p.Network, Seeds: p.Seeds, Driver: p.Driver, Notes: p.State,
+	})
 	a.loop = reconcile.New(a.reconcile, reconcile.Options[vm.ID]{
 		List: a.list, Resync: c.Resync, Workers: c.Workers, MinBackoff: c.Retry, MaxBackoff: 30 * c.Retry, Log: p.Log,
 	})
 	return a, nil
 }
 
-// Run works until ctx ends. Machines run on after it.
+// Run works until ctx ends. VMs run on after it.
 func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.keepFollowing(ctx) })
@@ -163,7 +170,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // from the chain for a block longer.
 func (a *Agent) opening() time.Duration {
 	const wait = 2 * time.Second
-	if all, err := a.State.all(); err != nil || len(all) == 0 {
+	if all, err := a.State.All(); err != nil || len(all) == 0 {
 		return 0
 	}
 	return wait
@@ -181,10 +188,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // closeChannels lets go of all guests.
 func (a *Agent) closeChannels() {
 	a.mu.Lock()
-	units := a.units
-	a.units = map[vm.ID]*unit{}
+	vms := a.vms
+	a.vms = map[vm.ID]*vmState{}
 	a.mu.Unlock()
-	for _, u := range units {
+	for _, u := range vms {
 		u.closeChannel()
 	}
 }
@@ -201,13 +208,13 @@ func (a *Agent) awaitChain(ctx context.Context) {
 }
 
 func (a *Agent) list(context.Context) ([]vm.ID, error) {
-	records, err := a.State.all()
+	records, err := a.State.All()
 	if err != nil {
 		return nil, err
 	}
 	ids := make([]vm.ID, len(records))
 	for i, r := range records {
-		ids[i] = r.vm.ID
+		ids[i] = r.VM.ID
 	}
 	return ids, nil
 }
@@ -248,19 +255,19 @@ func (a *Agent) Ready() error {
 
 // Owner gives the account that a VM belongs to, if this miner holds it.
 func (a *Agent) Owner(id vm.ID) (owner string, ok bool, err error) {
-	r, ok, err := a.State.get(id)
-	if err != nil || !ok || r.released {
+	r, ok, err := a.State.Get(id)
+	if err != nil || !ok || r.Released {
 		return "", false, err
 	}
-	return r.vm.Owner, true, nil
+	return r.VM.Owner, true, nil
 }
 
 // Guests tells what the guests here said of themselves, by VM.
 func (a *Agent) Guests() map[vm.ID]guestchannel.Info {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make(map[vm.ID]guestchannel.Info, len(a.units))
-	for id, u := range a.units {
+	out := make(map[vm.ID]guestchannel.Info, len(a.vms))
+	for id, u := range a.vms {
 		if l := u.getChannel(); l != nil {
 			out[id] = l.Info()
 		}

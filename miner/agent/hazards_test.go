@@ -24,6 +24,7 @@ import (
 	"github.com/hippius/compute/miner/agent/agenttest"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/record"
 )
 
 // process tells a machine's process apart from any other.
@@ -109,7 +110,7 @@ func TestClockMoved(t *testing.T) {
 			if n := w.boots(fresh); n != 1 {
 				t.Errorf("the new one was booted %d times", n)
 			}
-			if err := w.driver.RestoreDisk(t.Context(), vm.ID(gone)); err != nil {
+			if err := w.driver.RestoreDisk(t.Context(), hypervisor.Root(gone)); err != nil {
 				t.Errorf("the disk trashed today is gone: %v", err)
 			}
 			// And an agent that starts under the new clock.
@@ -186,7 +187,7 @@ func (c *restored) Changes(ctx context.Context, after int64) (agent.Changes, err
 		c.full++
 		return *past, nil
 	}
-	return agent.Changes{Height: past.Height, Head: past.Head}, nil
+	return agent.Changes{Changes: record.Changes{Height: past.Height}, Head: past.Head}, nil
 }
 
 func (c *restored) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
@@ -348,7 +349,7 @@ func (w *world) machineAndDisk(id vm.ID) (left []string) {
 	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
 		left = append(left, "machine "+string(s))
 	}
-	if has, err := w.driver.HasDisk(w.t.Context(), id); err != nil || has {
+	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.Root(id)); err != nil || has {
 		left = append(left, "disk")
 	}
 	return left
@@ -369,7 +370,7 @@ func TestLostDatabase(t *testing.T) {
 	}
 	w.deafMute.Store(true)
 	if err := errors.Join(
-		w.driver.Define(t.Context(), stranger), w.driver.CreateDisk(t.Context(), stranger),
+		w.driver.Define(t.Context(), stranger), w.driver.CreateDisk(t.Context(), stranger.Root()),
 		w.driver.Start(t.Context(), stranger.ID, stranger.DiskKey),
 	); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/provision"
 )
 
 // host offers a world to an agent in another process: its machines, taps, chain and keepers outlive the agent, as they
@@ -138,7 +139,7 @@ type BringDown struct {
 }
 
 type GrowCall struct {
-	ID    vm.ID
+	ID    hypervisor.DiskID
 	Bytes uint64
 	Key   []byte
 }
@@ -197,13 +198,13 @@ func (s *domains) List(_ done, list *[]hypervisor.Info) (err error) {
 }
 
 // CreateDisk counts the disks that were made.
-func (s *domains) CreateDisk(m hypervisor.Machine, _ *done) error {
+func (s *domains) CreateDisk(k hypervisor.Disk, _ *done) error {
 	d := s.h.w.driver
-	had, err := d.HasDisk(s.h.ctx, m.ID)
+	had, err := d.HasDisk(s.h.ctx, k.DiskID)
 	if err != nil {
 		return err
 	}
-	if err := d.CreateDisk(s.h.ctx, m); err != nil {
+	if err := d.CreateDisk(s.h.ctx, k); err != nil {
 		return err
 	}
 	if !had {
@@ -214,13 +215,17 @@ func (s *domains) CreateDisk(m hypervisor.Machine, _ *done) error {
 	return nil
 }
 
-func (s *domains) HasDisk(id vm.ID, has *bool) (err error) {
+func (s *domains) HasDisk(id hypervisor.DiskID, has *bool) (err error) {
 	*has, err = s.h.w.driver.HasDisk(s.h.ctx, id)
 	return err
 }
 
 func (s *domains) ResizeDisk(r GrowCall, _ *done) error {
 	return s.h.w.driver.ResizeDisk(s.h.ctx, r.ID, r.Bytes, r.Key)
+}
+
+func (s *domains) TrashDisk(id hypervisor.DiskID, _ *done) error {
+	return s.h.w.driver.TrashDisk(s.h.ctx, id)
 }
 
 func (s *domains) SweepTrash(before time.Time, n *int) (err error) {
@@ -281,7 +286,7 @@ func (s *surroundings) View(owner string, m *wire.Mesh) (err error) {
 	return err
 }
 
-func (s *surroundings) Attach(p agent.Port, nic *agent.NIC) (err error) {
+func (s *surroundings) Attach(p provision.Port, nic *provision.NIC) (err error) {
 	*nic, err = s.h.w.network.Attach(s.h.ctx, p)
 	return err
 }
@@ -385,17 +390,22 @@ func (d farDriver) List(ctx context.Context) ([]hypervisor.Info, error) {
 	return asked[[]hypervisor.Info](ctx, d.f, "Hypervisor.List", true)
 }
 
-func (d farDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
-	_, err := asked[done](ctx, d.f, "Hypervisor.CreateDisk", m)
+func (d farDriver) CreateDisk(ctx context.Context, k hypervisor.Disk) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.CreateDisk", k)
 	return err
 }
 
-func (d farDriver) HasDisk(ctx context.Context, id vm.ID) (bool, error) {
+func (d farDriver) HasDisk(ctx context.Context, id hypervisor.DiskID) (bool, error) {
 	return asked[bool](ctx, d.f, "Hypervisor.HasDisk", id)
 }
 
-func (d farDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
+func (d farDriver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint64, key hypervisor.DiskKey) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.ResizeDisk", GrowCall{id, size, key})
+	return err
+}
+
+func (d farDriver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.TrashDisk", id)
 	return err
 }
 
@@ -483,8 +493,8 @@ func (f farSurroundings) View(ctx context.Context, owner string) (wire.Mesh, err
 	return asked[wire.Mesh](ctx, f.far, "Host.View", owner)
 }
 
-func (f farSurroundings) Attach(ctx context.Context, p agent.Port) (agent.NIC, error) {
-	return asked[agent.NIC](ctx, f.far, "Host.Attach", p)
+func (f farSurroundings) Attach(ctx context.Context, p provision.Port) (provision.NIC, error) {
+	return asked[provision.NIC](ctx, f.far, "Host.Attach", p)
 }
 
 func (f farSurroundings) Detach(ctx context.Context, id vm.ID) error {

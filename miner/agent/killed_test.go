@@ -15,7 +15,6 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/store"
-	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/crashpoint"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -115,7 +114,7 @@ func leftovers(c *crash) {
 		ID: vm.ID(c.id), InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
-	if err := errors.Join(c.driver.Define(c.t.Context(), m), c.driver.CreateDisk(c.t.Context(), m)); err != nil {
+	if err := errors.Join(c.driver.Define(c.t.Context(), m), c.driver.CreateDisk(c.t.Context(), m.Root())); err != nil {
 		c.t.Fatal(err)
 	}
 	stranger := filepath.Join(c.dir, "seeds", fmt.Sprintf("%032x.iso", 0xfeed))
@@ -167,7 +166,14 @@ func (c *crash) records() int {
 	if err != nil {
 		return unknown // copied while it was written
 	}
-	ids, err := agent.NewState(db).Records()
+	ids := map[string]bool{}
+	err = db.View(func(tx *store.Tx) error {
+		var errs []error
+		for _, bucket := range []string{"agent_vms", "agent_released", "agent_local"} {
+			errs = append(errs, store.NewBlobs(bucket).Each(tx, "", func(id string, _ []byte) error { ids[id] = true; return nil }))
+		}
+		return errors.Join(errs...)
+	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return unknown
 	}

@@ -31,16 +31,16 @@ func (a *Agent) Metrics() (Metrics, error) {
 	if at := a.followed.Load(); at != 0 {
 		f.Followed = time.Unix(0, at)
 	}
-	records, err := a.State.all()
+	records, err := a.State.All()
 	if err != nil {
 		return f, err
 	}
 	for _, r := range records {
-		if r.released {
+		if r.Released {
 			f.Released++
 			continue
 		}
-		f.Phases[r.vm.Status.Phase]++
+		f.Phases[r.VM.Status.Phase]++
 	}
 	return f, nil
 }

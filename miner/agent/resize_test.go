@@ -160,7 +160,7 @@ func TestRebuild(t *testing.T) {
 	w.order(id, vm.Rebuild)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
 	// The old disk is in the trash, and the new one opens with the new instance's key.
-	if err := w.driver.RestoreDisk(t.Context(), id); err == nil {
+	if err := w.driver.RestoreDisk(t.Context(), hypervisor.Root(id)); err == nil {
 		t.Error("there is no new disk")
 	}
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 1 {

@@ -55,8 +55,8 @@ type Lifecycle interface {
 	Suspend(ctx context.Context, id vm.ID) error
 	Resume(ctx context.Context, id vm.ID) error
 
-	// Destroy cuts the machine off, forgets it and moves its disk to the
-	// trash. Nothing else of it stays. Absent machines are no error.
+	// Destroy forces the VM off, forgets it and moves all its disks to the
+	// trash. Nothing else of it stays. Absent VMs are no error.
 	Destroy(ctx context.Context, id vm.ID) error
 }
 
@@ -81,28 +81,26 @@ type Inventory interface {
 	Host(ctx context.Context) (Host, error)
 }
 
-// Disks makes and removes machines' disks. It works without the hypervisor's
-// daemon, except for resizing the disk of a running machine.
+// Disks makes and removes VMs' disks, each by its VM and its name. It works without the hypervisor's daemon, except for
+// resizing a disk of a running VM. Only the disk named RootDisk is attached to a VM so far.
 type Disks interface {
-	// CreateDisk makes the encrypted disk of m over its base image. A disk
-	// that exists is kept as it is, whatever its size or key. ErrNoSpace.
-	CreateDisk(ctx context.Context, m Machine) error
+	// CreateDisk makes an encrypted disk over its base image. A disk that exists is kept as it is, whatever its size or
+	// key. ErrInvalid, ErrNoSpace.
+	CreateDisk(ctx context.Context, d Disk) error
 
-	// HasDisk tells whether the machine has a disk (not counting the trash).
-	HasDisk(ctx context.Context, id vm.ID) (bool, error)
+	// HasDisk tells whether the disk exists (not counting the trash).
+	HasDisk(ctx context.Context, id DiskID) (bool, error)
 
-	// ResizeDisk grows the disk to size bytes, which a running guest sees at
-	// once; it grows its filesystem itself. A smaller size is ErrInvalid, the
-	// same size does nothing. The key is needed for a disk that is not in use.
-	ResizeDisk(ctx context.Context, id vm.ID, size uint64, key DiskKey) error
+	// ResizeDisk grows the disk to size bytes, which a running guest sees at once; it grows its filesystem itself. A
+	// smaller size is ErrInvalid, the same size does nothing. The key is needed for a disk that is not in use.
+	ResizeDisk(ctx context.Context, id DiskID, size uint64, key DiskKey) error
 
-	// TrashDisk moves the disk of a machine without a process to the trash;
-	// ErrState while it has one. No disk is no error.
-	TrashDisk(ctx context.Context, id vm.ID) error
+	// TrashDisk moves the disk of a VM without a process to the trash; ErrState while it has one. No disk is no error.
+	TrashDisk(ctx context.Context, id DiskID) error
 
-	// RestoreDisk takes the newest disk of id back out of the trash.
-	// ErrNoDisk if there is none, ErrState if the machine has a disk again.
-	RestoreDisk(ctx context.Context, id vm.ID) error
+	// RestoreDisk takes the newest disk of that VM and name back out of the trash. ErrNoDisk if there is none, ErrState if
+	// there is such a disk again.
+	RestoreDisk(ctx context.Context, id DiskID) error
 
 	// SweepTrash deletes what was trashed before the given moment and returns
 	// how many disks that were.

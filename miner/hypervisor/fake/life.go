@@ -71,10 +71,10 @@ func (d *Driver) boot(ctx context.Context, m hypervisor.Machine, l *life) bool {
 	case <-time.After(d.cfg.Boot):
 	}
 	d.mu.Lock()
-	k, err := d.readDisk(m.ID)
+	k, err := d.readDisk(hypervisor.Root(m.ID))
 	if err == nil {
 		k.Boots++
-		err = writeJSON(d.diskPath(m.ID), k)
+		err = writeJSON(d.diskPath(hypervisor.Root(m.ID)), k)
 	}
 	d.mu.Unlock()
 	if err != nil {

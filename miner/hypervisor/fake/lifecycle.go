@@ -72,7 +72,7 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) er
 }
 
 func (d *Driver) startable(m *machine, key hypervisor.DiskKey) error {
-	disk, err := d.readDisk(m.Machine.ID)
+	disk, err := d.readDisk(hypervisor.Root(m.Machine.ID))
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 		delete(d.faults.deaf, id)
 		d.pokes.poke(id)
 	}
-	return d.trash(id)
+	return d.trashAll(id)
 }
 
 // Inspect implements vm.Inventory.
@@ -287,7 +287,7 @@ func (d *Driver) Stats(_ context.Context, id vm.ID) (hypervisor.Stats, error) {
 		return hypervisor.Stats{}, err
 	}
 	var s hypervisor.Stats
-	if disk, err := d.readDisk(id); err == nil {
+	if disk, err := d.readDisk(hypervisor.Root(id)); err == nil {
 		s.DiskAllocated = emptyDiskBytes + disk.Boots*512
 	}
 	if m.life != nil {

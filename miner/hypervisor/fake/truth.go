@@ -56,6 +56,6 @@ func (d *Driver) Trash() int {
 func (d *Driver) Boots(id vm.ID) (uint64, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	k, err := d.readDisk(id)
+	k, err := d.readDisk(hypervisor.Root(id))
 	return k.Boots, err == nil
 }

@@ -83,7 +83,7 @@ func (b *bench) atRest(t *testing.T, m hypervisor.Machine) {
 
 	// Its key is not in the arguments of what grows it.
 	stop := watchArguments(t, forms(m.DiskKey))
-	err = b.driver.ResizeDisk(t.Context(), m.ID, m.DiskBytes+1<<20, m.DiskKey)
+	err = b.driver.ResizeDisk(t.Context(), hypervisor.Root(m.ID), m.DiskBytes+1<<20, m.DiskKey)
 	found, programs := stop()
 	check(t, err)
 	if !programs["qemu-img"] {
@@ -93,7 +93,7 @@ func (b *bench) atRest(t *testing.T, m hypervisor.Machine) {
 		t.Error(f)
 	}
 
-	check(t, b.driver.TrashDisk(t.Context(), m.ID))
+	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	trash, err := filepath.Glob(filepath.Join(b.cfg.StateDir, "trash", string(m.ID)+".*", "root.qcow2"))
 	check(t, err)
 	if len(trash) != 1 {

@@ -85,7 +85,7 @@ func (d *Driver) rootDisk(m hypervisor.Machine) libvirtxml.DomainDisk {
 			ErrorPolicy: "enospace", RErrorPolicy: "report",
 		},
 		Source: &libvirtxml.DomainDiskSource{
-			File: &libvirtxml.DomainDiskSourceFile{File: d.disk(m.ID)},
+			File: &libvirtxml.DomainDiskSourceFile{File: d.root(m.ID)},
 			Encryption: &libvirtxml.DomainDiskEncryption{
 				Format: "luks", Engine: "qemu",
 				Secrets: []libvirtxml.DomainDiskSecret{{Type: "passphrase", UUID: secretUUID(m.ID)}},
@@ -96,7 +96,7 @@ func (d *Driver) rootDisk(m hypervisor.Machine) libvirtxml.DomainDisk {
 			Source:       shared(m.BaseImage),
 			BackingStore: &libvirtxml.DomainDiskBackingStore{}, // the chain ends here, whatever the file says
 		},
-		Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+		Target: &libvirtxml.DomainDiskTarget{Dev: rootTarget, Bus: "virtio"},
 		Boot:   &libvirtxml.DomainDeviceBoot{Order: 1},
 		IOTune: tune,
 		Serial: "hippius-root",

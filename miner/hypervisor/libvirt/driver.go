@@ -171,9 +171,19 @@ func (d *Driver) disksDir() string    { return filepath.Join(d.cfg.StateDir, "di
 func (d *Driver) trashDir() string    { return filepath.Join(d.cfg.StateDir, "trash") }
 func (d *Driver) machinesDir() string { return filepath.Join(d.cfg.StateDir, "machines") }
 
-func (d *Driver) disk(id vm.ID) string {
-	return filepath.Join(d.disksDir(), string(id), "root.qcow2")
+// rootTarget is what the guest sees the root disk as.
+const rootTarget = "vda"
+
+// diskSuffix of the files of disks, after their names; a VM's lie in one folder.
+const diskSuffix = ".qcow2"
+
+func (d *Driver) diskDir(id vm.ID) string { return filepath.Join(d.disksDir(), string(id)) }
+
+func (d *Driver) disk(id hypervisor.DiskID) string {
+	return filepath.Join(d.diskDir(id.VM), id.Name+diskSuffix)
 }
+
+func (d *Driver) root(id vm.ID) string { return d.disk(hypervisor.Root(id)) }
 
 func (d *Driver) machineDir(id vm.ID) string {
 	return filepath.Join(d.machinesDir(), string(id))
@@ -194,6 +204,14 @@ func (d *Driver) lock(ctx context.Context, id vm.ID) (unlock func(), err error) 
 		return nil, fmt.Errorf("wait for vm %s: %w", id, err)
 	}
 	return unlock, nil
+}
+
+// lockDisk takes the turn of the disk's VM.
+func (d *Driver) lockDisk(ctx context.Context, id hypervisor.DiskID) (unlock func(), err error) {
+	if err := id.Validate(); err != nil {
+		return nil, err
+	}
+	return d.lock(ctx, id.VM)
 }
 
 // exists tells whether path does, whatever it is.

@@ -60,7 +60,7 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) er
 	if d.translate(s).State.Alive() {
 		return nil
 	}
-	if has, err := exists(d.disk(id)); err != nil || !has {
+	if has, err := exists(d.root(id)); err != nil || !has {
 		return errors.Join(fmt.Errorf("start vm %s: %w", id, hypervisor.ErrNoDisk), err)
 	}
 	if err := d.user.makeDir(d.socketDir(id)); err != nil {
@@ -131,7 +131,7 @@ func (d *Driver) withSecret(ctx context.Context, id vm.ID, key hypervisor.DiskKe
 	text, err := (&libvirtxml.Secret{
 		Ephemeral: "yes", Private: "yes", UUID: secretUUID(id),
 		Description: "disk of a machine that is being started",
-		Usage:       &libvirtxml.SecretUsage{Type: "volume", Volume: d.disk(id)},
+		Usage:       &libvirtxml.SecretUsage{Type: "volume", Volume: d.root(id)},
 	}).Marshal()
 	if err != nil {
 		return fmt.Errorf("describe secret: %w", err)
@@ -168,7 +168,7 @@ func (d *Driver) dropSecrets(ctx context.Context) error {
 	var errs []error
 	for _, secret := range secrets {
 		id, err := vm.ParseID(filepath.Base(filepath.Dir(secret.UsageID)))
-		if err != nil || secret.UsageID != d.disk(id) {
+		if err != nil || secret.UsageID != d.root(id) {
 			continue // another's
 		}
 		errs = append(errs, d.dropSecret(ctx, id, secret))
@@ -254,7 +254,7 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 		return err
 	}
 	d.seen.forget(id)
-	if err := errors.Join(d.trash(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
+	if err := errors.Join(d.trashAll(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
 		return fmt.Errorf("destroy vm %s: %w", id, err)
 	}
 	d.pokes.poke(id)

@@ -29,7 +29,7 @@ func (d *Driver) Stats(ctx context.Context, id vm.ID) (hypervisor.Stats, error) 
 			return hypervisor.Stats{}, fmt.Errorf("stats of vm %s: %w", id, err)
 		}
 	}
-	stats.DiskAllocated = allocated(d.disk(id))
+	stats.DiskAllocated = allocated(d.root(id))
 	return stats, nil
 }
 
@@ -52,7 +52,7 @@ func read(l *lv.Libvirt, s sight) (hypervisor.Stats, error) {
 			stats.MemoryBytes = m.Val << 10
 		}
 	}
-	readOps, readBytes, writeOps, written, _, err := l.DomainBlockStats(s.domain, "vda")
+	readOps, readBytes, writeOps, written, _, err := l.DomainBlockStats(s.domain, rootTarget)
 	if err != nil {
 		return stats, err
 	}

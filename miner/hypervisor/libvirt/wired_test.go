@@ -74,7 +74,7 @@ func TestWired(t *testing.T) {
 
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m))
+	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	begun := time.Now()
 	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	t.Logf("process runs after %v", time.Since(begun).Round(time.Millisecond))

@@ -76,7 +76,7 @@ func (h *Harness) add(t *testing.T, m hypervisor.Machine) {
 	t.Helper()
 	h.destroyLater(t, m.ID)
 	must(t, "define", h.Driver.Define(t.Context(), m))
-	must(t, "create disk", h.Driver.CreateDisk(t.Context(), m))
+	must(t, "create disk", h.Driver.CreateDisk(t.Context(), m.Root()))
 }
 
 func (h *Harness) destroyLater(t *testing.T, id vm.ID) {

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) *Harness) {
 		{"Full", full},
 		{"Refusals", refusals},
 		{"Disk", resizeAndTrash},
+		{"TwoDisks", twoDisks},
 		{"AtOnce", atOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
@@ -61,7 +62,7 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("start without a disk: %v, want ErrNoDisk", err)
 	}
 
-	must(t, "create disk", h.Driver.CreateDisk(ctx, m))
+	must(t, "create disk", h.Driver.CreateDisk(ctx, m.Root()))
 	if err := h.Driver.Start(ctx, m.ID, NewKey()); !errors.Is(err, hypervisor.ErrWrongKey) {
 		t.Fatalf("start with another key: %v, want ErrWrongKey", err)
 	}
@@ -75,7 +76,7 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("started machine is %+v", first)
 	}
 	must(t, "start again", h.Driver.Start(ctx, m.ID, m.DiskKey))
-	must(t, "create disk again", h.Driver.CreateDisk(ctx, m))
+	must(t, "create disk again", h.Driver.CreateDisk(ctx, m.Root()))
 	if again := h.inspect(t, m.ID); again.PID != first.PID || !again.Since.Equal(first.Since) {
 		t.Fatalf("a second start changed %+v to %+v", first, again)
 	}
@@ -108,7 +109,7 @@ func life(t *testing.T, h *Harness) {
 	}
 
 	// Destroying was a mistake: everything is still there.
-	must(t, "restore disk", h.Driver.RestoreDisk(ctx, m.ID))
+	must(t, "restore disk", h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)))
 	must(t, "define once more", h.Driver.Define(ctx, m))
 	h.boot(t, m, 3)
 }

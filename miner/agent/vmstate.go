@@ -7,84 +7,86 @@ import (
 	"time"
 
 	wire "github.com/hippius/compute/core/guest"
-	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/guestchannel"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 )
 
-// unit is what is known of a VM in memory only: it is made anew after a
+// vmState is what is known of a VM in memory only: it is made anew after a
 // restart, from the chain, the driver and the keepers.
-type unit struct {
-	// The loop works on one VM with one goroutine: only link is shared.
-	bundles      map[uint32]opened // by instance
-	adopted      bool              // network and link were looked at
-	resting      bool              // off, and all but the disk removed
-	troubleSince time.Time
-	given        attempt // the one that was given back as failed
-	sized        uint64  // generation whose size the machine has
+type vmState struct {
+	// The loop works on one VM with one goroutine: only the channel is shared.
+	bundles      provision.Bundles
+	looked       bool      // what was here when this agent began is known
+	failingSince time.Time // zero while nothing fails
+	failed       failedAttempt
+	sized        uint64 // generation whose size the VM has
 
 	mu sync.Mutex
 	// remembered is the last proof that an agent before this one noted; nil if there is none.
 	remembered *guestchannel.Proof
 	channel    *guestchannel.Channel
-	pid        int       // of the process the link talks to
-	linked     time.Time // when it began
+	pid        int       // of the process that the channel leads to
+	opened     time.Time // when it was
 	grown      int64     // height known when the disk last grew: later proofs are of the new size
 	sizeTold   bool      // one of them went out, or none is waited for
 }
 
-// attempt at bringing a VM up.
-type attempt struct {
+// failedAttempt at bringing a VM up, which was given back for it.
+type failedAttempt struct {
 	seq        uint32
 	generation uint64
 }
 
-// opened secrets of one instance, in memory alone.
-type opened struct {
-	bundle   instance.Bundle
-	userData []byte
-}
-
-func (a *Agent) unit(id vm.ID) *unit {
+func (a *Agent) vmState(id vm.ID) *vmState {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	u := a.units[id]
+	u := a.vms[id]
 	if u == nil {
-		u = &unit{bundles: map[uint32]opened{}}
-		a.units[id] = u
+		u = &vmState{}
+		a.vms[id] = u
 	}
 	return u
 }
 
-func (a *Agent) dropUnit(id vm.ID) {
+func (a *Agent) forgetVM(id vm.ID) {
 	a.mu.Lock()
-	u := a.units[id]
-	delete(a.units, id)
+	u := a.vms[id]
+	delete(a.vms, id)
 	a.mu.Unlock()
 	if u != nil {
 		u.closeChannel()
 	}
 }
 
-func (u *unit) getChannel() *guestchannel.Channel {
+func (u *vmState) getChannel() *guestchannel.Channel {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.channel
 }
 
-func (u *unit) closeChannel() {
+func (u *vmState) closeChannel() {
 	u.mu.Lock()
-	l := u.channel
+	c := u.channel
 	u.channel, u.pid = nil, 0
 	u.mu.Unlock()
-	if l != nil {
-		l.Close()
+	if c != nil {
+		c.Close()
 	}
 }
 
+// begin a new run: what an earlier process said is of the past.
+func (u *vmState) begin() {
+	u.closeChannel()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.remembered = nil
+}
+
 // proof is the newest of the present run.
-func (u *unit) proof() *guestchannel.Proof {
+func (u *vmState) proof() *guestchannel.Proof {
 	if l := u.getChannel(); l != nil {
 		return l.Proof()
 	}
@@ -93,7 +95,7 @@ func (u *unit) proof() *guestchannel.Proof {
 
 // nextProof is the one to report after a height: that of an earlier agent, if the chain has not taken it, and then the
 // newest.
-func (u *unit) nextProof(s vm.Status, after int64) (p *guestchannel.Proof, more bool) {
+func (u *vmState) nextProof(s vm.Status, after int64) (p *guestchannel.Proof, more bool) {
 	u.mu.Lock()
 	p = u.remembered
 	u.mu.Unlock()
@@ -105,7 +107,7 @@ func (u *unit) nextProof(s vm.Status, after int64) (p *guestchannel.Proof, more 
 
 // sizeProof is the one to report with a size that is to come into effect: of
 // the machine as it is now.
-func (u *unit) sizeProof() *guestchannel.Proof {
+func (u *vmState) sizeProof() *guestchannel.Proof {
 	p := u.proof()
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -116,14 +118,14 @@ func (u *unit) sizeProof() *guestchannel.Proof {
 }
 
 // grew notes that the disk is larger from here on.
-func (u *unit) grew(height int64) {
+func (u *vmState) grew(height int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.grown, u.sizeTold = height, false
 }
 
 // tellSize reports once that there is a proof of the larger disk.
-func (u *unit) tellSize() bool {
+func (u *vmState) tellSize() bool {
 	ok := u.sizeProof() != nil
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -132,17 +134,17 @@ func (u *unit) tellSize() bool {
 	return ok
 }
 
-// linkedAt is when the guest of the present process began to be listened to.
-func (u *unit) linkedAt() time.Time {
+// listenedFrom is when the guest of the present process began to be listened to.
+func (u *vmState) listenedFrom() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.linked
+	return u.opened
 }
 
 // keepChannel has a link to the guest of a running machine: one for each process
 // and instance.
-func (a *Agent) keepChannel(u *unit, r record, info hypervisor.Info) {
-	id, seq := r.vm.ID, r.vm.Status.InstanceSeq
+func (a *Agent) keepChannel(u *vmState, r record.Record, info hypervisor.Info) {
+	id, seq := r.VM.ID, r.VM.Status.InstanceSeq
 	if l := u.getChannel(); l != nil {
 		u.mu.Lock()
 		same := l.Identity().Seq == seq && (u.pid == info.PID || info.PID == 0)
@@ -152,14 +154,14 @@ func (a *Agent) keepChannel(u *unit, r record, info hypervisor.Info) {
 		}
 		u.closeChannel()
 	}
-	instance, _ := r.vm.Instance(seq)
+	instance, _ := r.VM.Instance(seq)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.pid, u.linked = info.PID, time.Now()
+	u.pid, u.opened = info.PID, time.Now()
 	u.channel = guestchannel.Open(guestchannel.Config{
 		Identity: guestchannel.Identity{ChainID: a.c.ChainID, VM: id, Seq: seq, GuestKey: instance.GuestKey},
 		Dial:     func(ctx context.Context) (net.Conn, error) { return a.Driver.DialChannel(ctx, id) },
-		Head:     a.head.Load, Mesh: a.meshOf(r.vm.Owner), Every: a.c.ProofEvery,
+		Head:     a.head.Load, Mesh: a.meshOf(r.VM.Owner), Every: a.c.ProofEvery,
 		Proven: func(first bool) { a.proven(id, first) }, Log: a.Log,
 	})
 }
@@ -167,7 +169,7 @@ func (a *Agent) keepChannel(u *unit, r record, info hypervisor.Info) {
 // proven is told of each proof; the first one is waited for, and told at once: until the chain has it, a VM that ran
 // while there was no agent is not charged. So is the first one after the disk has grown.
 func (a *Agent) proven(id vm.ID, first bool) {
-	if a.unit(id).tellSize() || first {
+	if a.vmState(id).tellSize() || first {
 		a.reporter.Renew(id)
 		a.loop.Poke(id)
 	}
