@@ -15,8 +15,8 @@ import (
 	"github.com/hippius/compute/miner/provision"
 )
 
-// fakeGuest is the agent inside the fake driver's machines: the real one's
-// conversation, with the configuration from the machine's seed.
+// fakeGuest is the agent inside the fake driver's VMs: the real one's
+// conversation, with the configuration from the VM's seed.
 func (m *miner) fakeGuest(ctx context.Context, machine hypervisor.Machine, channel net.Conn) {
 	cfg, err := guest.ConfigFrom(machine.Seed)
 	if err != nil {

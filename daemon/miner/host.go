@@ -62,7 +62,7 @@ func groupOf(name string) (int, error) {
 func (m *miner) openDriver(ctx context.Context) (err error) {
 	c := m.set
 	if c.Driver == Fake {
-		m.driver, err = fake.New(fake.Config{ //nolint:contextcheck // its machines outlive the start
+		m.driver, err = fake.New(fake.Config{ //nolint:contextcheck // its VMs outlive the start
 			Dir: filepath.Join(c.Data, vmsDir), Boot: c.Timing.FakeBoot, Guest: m.fakeGuest, Log: m.log,
 		})
 		return err
@@ -92,7 +92,7 @@ func (m *miner) openNetwork(ctx context.Context) error {
 	}
 	m.network, m.taps = taps{network: n, set: m.set.Taps}, n
 	m.directory.open = n.SetLighthouses
-	m.directory.doors.begin(n.Lighthouses(), time.Now())
+	m.directory.allowed.begin(n.Lighthouses(), time.Now())
 	return nil
 }
 

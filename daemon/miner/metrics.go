@@ -14,7 +14,7 @@ import (
 // hypervisorWait is how long a reader of the metrics waits for libvirtd.
 const hypervisorWait = 2 * time.Second
 
-// metrics registers what the operator is shown of the agent and the machine.
+// metrics registers what the operator is shown of the agent and the host.
 func (m *miner) metrics() {
 	o := m.observer
 	o.Gauges("hippius_miner_vms", "VMs held, by the phase the chain last told.", "phase", m.phases)

@@ -15,7 +15,7 @@ var errNoRoom = errors.New("no room on this miner")
 
 // admit holds what a new VM takes of the capacity that is registered, or
 // refuses the VM. The chain counts too, and places no more than fits; this is
-// for the day it is wrong, or was told of a larger machine. A VM that has its
+// for the day it is wrong, or was told of a larger host. A VM that has its
 // disk here was admitted before: less on offer does not turn it out.
 func (a *Agent) admit(r record.Record, b provision.Built) error {
 	if a.c.Offer == nil || r.Local.Built != nil {

@@ -152,7 +152,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.keepTidy(ctx) })
 	g.Go(func() error { return a.keepProofs(ctx) })
 	g.Go(func() error {
-		for id := range a.Driver.Pokes(ctx) {
+		for id := range a.Driver.Events(ctx) {
 			if id == "" {
 				a.pokeAll(ctx)
 				continue

@@ -223,7 +223,7 @@ func TestDataStaysBeforeTheChainKnows(t *testing.T) {
 	}
 }
 
-// A machine that the host's full disk paused goes on when there is room.
+// A VM that the host's full disk paused goes on when there is room.
 func TestPausedForSpace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -252,7 +252,7 @@ func TestNoAgentInGuest(t *testing.T) {
 	w.untilPhase(id, vm.Running)
 }
 
-// An earlier instance's machine is not passed off as the present one.
+// An earlier instance's VM is not passed off as the present one.
 func TestNextInstanceOnTheSameHost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

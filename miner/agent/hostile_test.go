@@ -58,7 +58,7 @@ func TestGuestFloods(t *testing.T) {
 }
 
 // TestSecretsStayInMemory: of what the keepers release nothing but the seed
-// lies in a file, for as long as the machine runs, and nothing is logged.
+// lies in a file, for as long as the VM runs, and nothing is logged.
 func TestSecretsStayInMemory(t *testing.T) {
 	const userData = "#cloud-config\n# the tenant's own password\n"
 	w := newWorld(t)

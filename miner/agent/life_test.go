@@ -47,7 +47,7 @@ func TestLife(t *testing.T) {
 	w.wantNone("terminated", w.leftovers(id))
 }
 
-// A restart of the agent is nothing to a machine.
+// A restart of the agent is nothing to a VM.
 func TestAdoption(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -191,7 +191,7 @@ func TestUnknownMachines(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	stranger, ended := vm.ID("00112233445566778899aabbccddeeff"), w.newVM()
-	for _, id := range []vm.ID{stranger, vm.ID(ended)} {
+	for _, id := range []vm.ID{stranger, ended} {
 		m := hypervisor.Machine{
 			ID: id, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 			DiskKey: make([]byte, hypervisor.DiskKeyBytes),

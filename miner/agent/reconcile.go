@@ -51,16 +51,17 @@ func (a *Agent) next(ctx context.Context, r record.Record) (time.Duration, error
 		return 0, a.reportFailure(ctx, u, r, err)
 	}
 	up := d.Direction() == step.Up
-	if info.State.Alive() && info.InstanceSeq == d.Seq && up {
-		if !u.looked { // it ran before this agent
+	switch {
+	case !info.State.Alive():
+		u.known = true
+		u.closeChannel()
+	case up && info.InstanceSeq == d.Seq:
+		if !u.known { // it ran before this agent
+			u.known = true
 			a.recall(u, id)
 			a.Log.Info("machine adopted", "vm_id", id, "instance_seq", info.InstanceSeq)
 		}
 		a.watch(ctx, u, r, info)
-	}
-	u.looked = true
-	if !info.State.Alive() {
-		u.closeChannel()
 	}
 	if up && u.failed == (failedAttempt{d.Seq, d.Generation}) {
 		return 0, nil // it was given back: the chain will say where it goes

@@ -48,5 +48,5 @@ func (t *Turns) Report(ctx context.Context, all bool) error {
 // Tidy looks for what is left of VMs that are gone.
 func (t *Turns) Tidy(ctx context.Context) { t.a.tidy(ctx) }
 
-// End lets go of the guests; machines run on.
+// End lets go of the guests; VMs run on.
 func (t *Turns) End() { t.a.closeChannels() }

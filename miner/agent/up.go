@@ -87,7 +87,7 @@ func (a *Agent) started(ctx context.Context, u *vmState, r record.Record, n *pro
 // memory the chain is told first: the keepers release to one that provisions.
 func (a *Agent) revive(ctx context.Context, u *vmState, r record.Record, info hypervisor.Info) error {
 	a.Log.Warn("VM's process died", "vm_id", r.VM.ID, "state", string(info.State), "stop_reason", string(info.StopReason))
-	a.say(u, r, vm.Provisioning, vm.ReasonHostProcessDied, "the machine's process died on the host; it is started again")
+	a.say(u, r, vm.Provisioning, vm.ReasonHostProcessDied, "the VM's process died on the host; it is started again")
 	if !u.bundles.Has(r.VM.Status.InstanceSeq) {
 		return nil // its phase is Provisioning soon
 	}
@@ -128,7 +128,7 @@ func (a *Agent) await(u *vmState, r record.Record) error {
 		if c := u.getChannel(); c != nil && c.Info().Unsupported != "" {
 			return fmt.Errorf("%w: %s", errBoot, c.Info().Unsupported)
 		}
-		return fmt.Errorf("%w within %s of the machine's start; see its console", errBoot, a.c.BootTimeout)
+		return fmt.Errorf("%w within %s of the VM's start; see its console", errBoot, a.c.BootTimeout)
 	}
 	if d.Phase == vm.Provisioning && u.failingSince.IsZero() {
 		return nil // it was announced, or died: either way it is said
@@ -149,9 +149,9 @@ func (a *Agent) resume(ctx context.Context, r record.Record, info hypervisor.Inf
 	}
 	switch info.PauseReason {
 	case hypervisor.PauseNoSpace:
-		return fmt.Errorf("machine was paused: %w", hypervisor.ErrNoSpace)
+		return fmt.Errorf("the VM was paused: %w", hypervisor.ErrNoSpace)
 	case hypervisor.PauseIOError:
-		return fmt.Errorf("machine was paused: %w", errDisk)
+		return fmt.Errorf("the VM was paused: %w", errDisk)
 	case hypervisor.PauseNone, hypervisor.PauseRequested, hypervisor.PauseOther:
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 type vmState struct {
 	// The loop works on one VM with one goroutine: only the channel is shared.
 	bundles      provision.Bundles
-	looked       bool      // what was here when this agent began is known
+	known        bool      // it was adopted, or seen off: what runs was started by this agent
 	failingSince time.Time // zero while nothing fails
 	failed       failedAttempt
 	sized        uint64 // generation whose size the VM has
@@ -106,7 +106,7 @@ func (u *vmState) nextProof(s vm.Status, after int64) (p *guestchannel.Proof, mo
 }
 
 // sizeProof is the one to report with a size that is to come into effect: of
-// the machine as it is now.
+// the VM as it is now.
 func (u *vmState) sizeProof() *guestchannel.Proof {
 	p := u.proof()
 	u.mu.Lock()
@@ -141,7 +141,7 @@ func (u *vmState) listenedFrom() time.Time {
 	return u.opened
 }
 
-// keepChannel has a link to the guest of a running machine: one for each process
+// keepChannel has a channel to the guest of a running VM: one for each process
 // and instance.
 func (a *Agent) keepChannel(u *vmState, r record.Record, info hypervisor.Info) {
 	id, seq := r.VM.ID, r.VM.Status.InstanceSeq

@@ -109,7 +109,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // shortDir is a folder with a path short enough for sockets, in memory where that is possible: what a process that was
-// killed wrote is there in any case, and disks of test machines are slow to sync.
+// killed wrote is there in any case, and disks of test VMs are slow to sync.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	parent := "/dev/shm"
@@ -137,7 +137,7 @@ func (w *world) openDriver() {
 	w.driver = d
 }
 
-// guest is the agent inside every machine.
+// guest is the agent inside every VM.
 func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) {
 	if w.deafMute.Load() {
 		<-ctx.Done()
@@ -419,7 +419,7 @@ type network struct {
 	ports map[vm.ID]int
 	next  int
 	err   error
-	// before is called before each machine is attached.
+	// before is called before each VM is attached.
 	before func(id vm.ID)
 }
 

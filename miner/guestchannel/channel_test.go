@@ -271,7 +271,7 @@ func TestChannelSaysWhenVersionsDiffer(t *testing.T) {
 	if g := l.Info(); l.Proof() != nil || !strings.Contains(g.Unsupported, "there 8 to 9") {
 		t.Fatalf("proof %v, unsupported %q", l.Proof(), g.Unsupported)
 	}
-	// The machine was restarted with this host's agent.
+	// The VM was restarted with this host's agent.
 	say(wire.ToHost{Hello: &wire.Hello{VMID: channelVM, Seq: 2}})
 	for l.Proof() == nil {
 		c = <-asked

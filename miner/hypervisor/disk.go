@@ -85,7 +85,7 @@ func soundPath(p string) bool {
 // DiskKeyBytes is the length of a disk key.
 const DiskKeyBytes = 32
 
-// DiskKey is the material a machine's disk is encrypted with: DiskKeyBytes
+// DiskKey is the material a VM's disk is encrypted with: DiskKeyBytes
 // random bytes. It prints and marshals as a placeholder, never as itself.
 type DiskKey []byte
 

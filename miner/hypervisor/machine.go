@@ -33,12 +33,12 @@ const (
 	FormatRaw   = "raw"
 )
 
-// Limits caps what a machine may take of its host. A zero field is no cap.
+// Limits caps what a VM may take of its host. A zero field is no cap.
 type Limits struct {
 	CPUPercent      uint32 // of one host core, for each vCPU; 100 is one whole core
 	IOPS            uint64 // disk requests a second, reads and writes together
 	DiskBytesPerSec uint64 // reads and writes together
-	// NetworkBitsPerSec is recorded with the machine so that everything it was
+	// NetworkBitsPerSec is recorded with the VM so that everything it was
 	// sold is in one place; the tap enforces it (package network).
 	NetworkBitsPerSec uint64
 }
@@ -60,7 +60,7 @@ type Machine struct {
 
 	DiskKey DiskKey `json:"-"` // for Root only; Start is handed its own
 
-	Seed     string // absolute path of the machine's CIDATA ISO; "" for none
+	Seed     string // absolute path of the VM's CIDATA ISO; "" for none
 	AgentISO string // absolute path of the shared read-only ISO; "" for none
 
 	Tap string // network interface on the host; "" for no network

@@ -28,7 +28,7 @@ var (
 	ErrUnlisted  = errors.New("not in the catalogue")
 	ErrSecrets   = errors.New("collect secrets")
 	ErrNetwork   = errors.New("attach network")
-	ErrStart     = errors.New("start machine")
+	ErrStart     = errors.New("start VM")
 	ErrNoDisk    = errors.New("the VM's disk is not on this host")
 )
 

@@ -264,6 +264,7 @@ func (s *Store) dropProof(id vm.ID) error {
 	return nil
 }
 
+// LastProof is the one noted last of a VM.
 func (s *Store) LastProof(id vm.ID) (n guestchannel.Proof, ok bool, err error) {
 	err = s.db.View(func(tx *store.Tx) (err error) {
 		n, ok, err = s.proofs.Get(tx, string(id))

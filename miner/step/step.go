@@ -104,7 +104,7 @@ func (d Desired) Direction() Direction {
 type Step uint8
 
 const (
-	// Leave: nothing is ours to do.
+	// Leave it: nothing is ours to do.
 	Leave Step = iota + 1
 	// Announce that provisioning begins, so that the keepers release.
 	Announce
@@ -118,21 +118,22 @@ const (
 	Resume
 	// Await the guest's first proof.
 	Await
-	// ReportRunning, with the newest proof.
+	// ReportRunning with the newest proof.
 	ReportRunning
 	// Reboot it.
 	Reboot
-	// Restart it, for what is fixed when it starts; grow its disk as it runs.
+	// Restart it for what is fixed when it starts.
 	Restart
+	// Grow its disk as it runs.
 	Grow
-	// Rebuild: what is here of an earlier life goes.
+	// Rebuild it: what is here of an earlier life goes.
 	Rebuild
 	// ShutDown a VM that should not run.
 	ShutDown
 	// ReportStopped by the tenant's wish, ReportGuestStopped by the guest's own.
 	ReportStopped
 	ReportGuestStopped
-	// Rest: off and silent.
+	// Rest leaves it off, and nothing is said.
 	Rest
 	// Destroy all that is here of it.
 	Destroy

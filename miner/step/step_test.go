@@ -33,7 +33,7 @@ func everything(visit func(d Desired, o Observed)) {
 						o.Started = 5
 					}
 					if bit(7) {
-						o.Generation = 6 // the store is older than the machine
+						o.Generation = 6 // the store is older than the VM
 					}
 					if bit(8) {
 						d.Resize, d.Restart = 5, bit(9)

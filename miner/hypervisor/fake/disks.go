@@ -56,7 +56,7 @@ func (d *Driver) readDisk(id hypervisor.DiskID) (disk, error) {
 	return k, err
 }
 
-// CreateDisk implements vm.Disks.
+// CreateDisk implements hypervisor.Disks.
 func (d *Driver) CreateDisk(ctx context.Context, k hypervisor.Disk) error {
 	if err := k.Validate(); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (d *Driver) CreateDisk(ctx context.Context, k hypervisor.Disk) error {
 	return writeJSON(d.diskPath(k.DiskID), disk{Bytes: k.Bytes, KeyHash: hashKey(k.Key), Base: k.Base})
 }
 
-// HasDisk implements vm.Disks.
+// HasDisk implements hypervisor.Disks.
 func (d *Driver) HasDisk(_ context.Context, id hypervisor.DiskID) (bool, error) {
 	if err := id.Validate(); err != nil {
 		return false, err
@@ -99,7 +99,7 @@ func (d *Driver) DiskBytes(id vm.ID) (uint64, error) {
 	return k.Bytes, err
 }
 
-// ResizeDisk implements vm.Disks.
+// ResizeDisk implements hypervisor.Disks.
 func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint64, key hypervisor.DiskKey) error {
 	if err := id.Validate(); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint
 	return writeJSON(d.diskPath(id), k)
 }
 
-// TrashDisk implements vm.Disks.
+// TrashDisk implements hypervisor.Disks.
 func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
 	if err := id.Validate(); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (d *Driver) trashAll(id vm.ID) error {
 	return err
 }
 
-// BaseImages implements vm.Inventory.
+// BaseImages implements hypervisor.Inventory.
 func (d *Driver) BaseImages(context.Context) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -217,7 +217,7 @@ func (d *Driver) trashed(file string) (map[string]time.Time, error) {
 	return found, nil
 }
 
-// RestoreDisk implements vm.Disks.
+// RestoreDisk implements hypervisor.Disks.
 func (d *Driver) RestoreDisk(ctx context.Context, id hypervisor.DiskID) error {
 	if err := id.Validate(); err != nil {
 		return err
@@ -248,7 +248,7 @@ func (d *Driver) RestoreDisk(ctx context.Context, id hypervisor.DiskID) error {
 	return os.Rename(newest, d.diskPath(id))
 }
 
-// SweepTrash implements vm.Disks.
+// SweepTrash implements hypervisor.Disks.
 func (d *Driver) SweepTrash(_ context.Context, before time.Time) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

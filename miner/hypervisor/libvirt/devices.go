@@ -21,7 +21,7 @@ func (d *Driver) channelSocket(id vm.ID) string {
 	return filepath.Join(d.socketDir(id), "channel")
 }
 
-// devices are all that a machine has: what is not here a guest cannot attack.
+// devices are all that a VM has: what is not here a guest cannot attack.
 func (d *Driver) devices(m hypervisor.Machine) *libvirtxml.DomainDeviceList {
 	devices := &libvirtxml.DomainDeviceList{
 		Emulator:   "/usr/bin/" + qemuSystem,
@@ -103,7 +103,7 @@ func (d *Driver) rootDisk(m hypervisor.Machine) libvirtxml.DomainDisk {
 	}
 }
 
-// shared is a file many machines read: its owner is not to change with each.
+// shared is a file many VMs read: its owner is not to change with each.
 func shared(path string) *libvirtxml.DomainDiskSource {
 	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{
 		File:     path,

@@ -131,7 +131,7 @@ func (d *Driver) noSpace(want uint64) error {
 	return nil
 }
 
-// HasDisk implements vm.Disks.
+// HasDisk implements hypervisor.Disks.
 func (d *Driver) HasDisk(_ context.Context, id hypervisor.DiskID) (bool, error) {
 	if err := id.Validate(); err != nil {
 		return false, err
@@ -139,7 +139,7 @@ func (d *Driver) HasDisk(_ context.Context, id hypervisor.DiskID) (bool, error) 
 	return exists(d.disk(id))
 }
 
-// ResizeDisk implements vm.Disks.
+// ResizeDisk implements hypervisor.Disks.
 func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint64, key hypervisor.DiskKey) error {
 	unlock, err := d.lockDisk(ctx, id)
 	if err != nil {
@@ -175,7 +175,7 @@ func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint
 	return fault.Point("libvirt.disk_grown")
 }
 
-// BaseImages implements vm.Inventory.
+// BaseImages implements hypervisor.Inventory.
 func (d *Driver) BaseImages(context.Context) ([]string, error) {
 	var bases []string
 	for _, dir := range []string{d.disksDir(), d.trashDir()} {

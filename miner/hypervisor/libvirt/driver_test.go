@@ -20,7 +20,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
 
-// start makes and boots a machine and has it destroyed after the test.
+// start makes and boots a VM and has it destroyed after the test.
 func (b *bench) start(t *testing.T, m hypervisor.Machine) {
 	t.Helper()
 	check(t, b.driver.Define(t.Context(), m))
@@ -62,7 +62,7 @@ func inside(t *testing.T, lab *netlab.Lab, script string, args ...string) string
 	return strings.TrimSpace(string(out))
 }
 
-// TestMachine looks at one running machine from outside: what confines it, and
+// TestMachine looks at one running VM from outside: what confines it, and
 // what can be learned about its key.
 func TestMachine(t *testing.T) {
 	lab := newLab(t)
@@ -181,7 +181,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 	})
 }
 
-// TestFullHost fills the disk under a running machine: it pauses, and goes on
+// TestFullHost fills the disk under a running VM: it pauses, and goes on
 // when there is room.
 func TestFullHost(t *testing.T) {
 	lab := newLab(t)
@@ -249,7 +249,7 @@ func TestNeighbours(t *testing.T) {
 	check(t, two.driver.Destroy(t.Context(), b.ID))
 }
 
-// TestEFI defines and starts a machine with EFI firmware, and has its variables
+// TestEFI defines and starts a VM with EFI firmware, and has its variables
 // removed with it.
 func TestEFI(t *testing.T) {
 	lab := newLab(t)

@@ -24,7 +24,7 @@ import (
 // childDoes is the environment variable that makes this test's program a driver for one errand, as JSON.
 const childDoes = "LIBVIRT_TEST_CHILD"
 
-// errand is what a driver is to do with a machine.
+// errand is what a driver is to do with a VM.
 type errand struct {
 	Do      string
 	Config  libvirt.Config
@@ -114,7 +114,7 @@ func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Machine) {
 	check(t, e.run(t.Context(), b.driver))
 }
 
-// A driver's process is killed with -9 at every point of every call. The next one's call does the rest: one machine, one
+// A driver's process is killed with -9 at every point of every call. The next one's call does the rest: one VM, one
 // disk, one start; no key of a disk stays in libvirtd, and no half of anything on the disk.
 func TestKilledAnywhere(t *testing.T) {
 	lab := newLab(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// Stats implements vm.Inventory.
+// Stats implements hypervisor.Inventory.
 func (d *Driver) Stats(ctx context.Context, id vm.ID) (hypervisor.Stats, error) {
 	if err := hypervisor.CheckID(id); err != nil {
 		return hypervisor.Stats{}, err
@@ -36,7 +36,7 @@ func (d *Driver) Stats(ctx context.Context, id vm.ID) (hypervisor.Stats, error) 
 // memoryResident is libvirt's tag for the process's resident memory, in KiB.
 const memoryResident = int32(lv.DomainMemoryStatRss)
 
-func read(l *lv.Libvirt, s sight) (hypervisor.Stats, error) {
+func read(l *lv.Libvirt, s domainInfo) (hypervisor.Stats, error) {
 	var stats hypervisor.Stats
 	_, _, _, _, cpu, err := l.DomainGetInfo(s.domain)
 	if err != nil {

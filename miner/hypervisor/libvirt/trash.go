@@ -149,7 +149,7 @@ func (d *Driver) newestTrashed(id hypervisor.DiskID) (path string, err error) {
 	return path, nil
 }
 
-// SweepTrash implements vm.Disks.
+// SweepTrash implements hypervisor.Disks.
 func (d *Driver) SweepTrash(ctx context.Context, before time.Time) (int, error) {
 	found, err := d.listTrash()
 	if err != nil {

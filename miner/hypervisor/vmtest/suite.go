@@ -40,7 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) *Harness) {
 	}
 }
 
-// life takes one machine from nothing to nothing.
+// life takes one VM from nothing to nothing.
 func life(t *testing.T, h *Harness) {
 	ctx := t.Context()
 	m := h.Machine(t, false)
@@ -127,14 +127,14 @@ func guestPowersOff(t *testing.T, h *Harness) {
 	m := h.create(t, false)
 	h.boot(t, m, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	pokes := h.Driver.Pokes(ctx)
+	events := h.Driver.Events(ctx)
 	h.PowerOff(t, m.ID)
-	h.poked(t, pokes, m.ID)
+	h.told(t, events, m.ID)
 	h.reaches(t, m.ID, hypervisor.StateStopped, hypervisor.StopGuest)
 	cancel()
-	h.eventually(t, "the pokes to end", func() bool {
+	h.eventually(t, "the events to end", func() bool {
 		select {
-		case _, open := <-pokes:
+		case _, open := <-events:
 			return !open
 		default:
 			return false
@@ -142,16 +142,16 @@ func guestPowersOff(t *testing.T, h *Harness) {
 	})
 }
 
-func (h *Harness) poked(t *testing.T, pokes <-chan vm.ID, id vm.ID) {
+func (h *Harness) told(t *testing.T, events <-chan vm.ID, id vm.ID) {
 	t.Helper()
 	for timeout := time.After(h.Patience); ; {
 		select {
-		case got := <-pokes:
+		case got := <-events:
 			if got == id || got == "" {
 				return
 			}
 		case <-timeout:
-			t.Fatalf("no poke in %v", h.Patience)
+			t.Fatalf("no event in %v", h.Patience)
 		}
 	}
 }
@@ -159,9 +159,9 @@ func (h *Harness) poked(t *testing.T, pokes <-chan vm.ID, id vm.ID) {
 func processDies(t *testing.T, h *Harness) {
 	m := h.create(t, false)
 	h.boot(t, m, 1)
-	pokes := h.Driver.Pokes(t.Context())
+	events := h.Driver.Events(t.Context())
 	h.KillProcess(t, m.ID)
-	h.poked(t, pokes, m.ID)
+	h.told(t, events, m.ID)
 	h.reaches(t, m.ID, hypervisor.StateCrashed, hypervisor.StopProcessDied)
 	h.boot(t, m, 2)
 }
