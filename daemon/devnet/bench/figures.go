@@ -1,4 +1,4 @@
-// Package figures measures what a tenant waits for and what it costs a host,
+// Package bench measures what a tenant waits for and what it costs a host,
 // beside the least it could be. docs/figures.md explains each.
 package bench
 
