@@ -12,8 +12,8 @@ import (
 
 	"github.com/hippius/compute/chain/x/compute/types"
 	"github.com/hippius/compute/chain/x/internal/account"
-	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
 // maxVMPage bounds a page of an owner's VMs.

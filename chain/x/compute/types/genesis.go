@@ -3,8 +3,8 @@ package types
 import (
 	"slices"
 
-	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/sshkey"
 )
 

@@ -3,8 +3,8 @@ package types
 import (
 	"github.com/hippius/compute/chain/x/internal/account"
 	"github.com/hippius/compute/core/plan"
-	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/core/text"
+	"github.com/hippius/compute/core/vm"
 )
 
 // Bounds of messages.
