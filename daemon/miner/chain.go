@@ -6,6 +6,7 @@ import (
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/record"
 )
 
 // chain is the chain as the agent asks it, for one miner.
@@ -20,7 +21,9 @@ func (c chain) Changes(ctx context.Context, after int64) (agent.Changes, error) 
 	if err != nil {
 		return agent.Changes{}, err
 	}
-	return agent.Changes{VMs: m.VMs, Released: m.Released, Full: m.Full, Height: m.Height, Head: m.Head}, nil
+	return agent.Changes{
+		Changes: record.Changes{VMs: m.VMs, Released: m.Released, Full: m.Full, Height: m.Height}, Head: m.Head,
+	}, nil
 }
 
 // Everywhere implements agent.Chain. A VM unknown to a node is no word to act upon.

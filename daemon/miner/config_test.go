@@ -20,7 +20,7 @@ import (
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
-	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/provision"
 )
 
 // The sample says what the defaults are, all of them.
@@ -114,7 +114,7 @@ func TestFakeNetwork(t *testing.T) {
 	n := fakeNetwork{pool: netip.MustParsePrefix("10.90.0.0/16")}
 	seen := map[netip.Addr]bool{}
 	for _, id := range []vm.ID{"00000000000000000000000000000000", "00000001000000000000000000000000", "ffffffff000000000000000000000000"} {
-		nic, err := n.Attach(t.Context(), agent.Port{ID: id})
+		nic, err := n.Attach(t.Context(), provision.Port{ID: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,12 +122,12 @@ func TestFakeNetwork(t *testing.T) {
 			t.Errorf("%s gets %+v", id, nic)
 		}
 		seen[nic.Gateway] = true
-		again, err := n.Attach(t.Context(), agent.Port{ID: id})
+		again, err := n.Attach(t.Context(), provision.Port{ID: id})
 		if err != nil || !reflect.DeepEqual(again, nic) {
 			t.Errorf("%s gets %+v, then %+v, %v", id, nic, again, err)
 		}
 	}
-	if _, err := n.Attach(t.Context(), agent.Port{ID: "x"}); err == nil {
+	if _, err := n.Attach(t.Context(), provision.Port{ID: "x"}); err == nil {
 		t.Error("a bad id is attached")
 	}
 }
@@ -146,7 +146,7 @@ func TestLighthousesTranslated(t *testing.T) {
 	d := &directory{log: slog.New(slog.DiscardHandler)}
 	var opened []netip.AddrPort
 	d.open = func(ends []netip.AddrPort) error { opened = ends; return nil }
-	d.houses = d.believable([]mesh.Lighthouse{
+	d.lighthouses = d.validLighthouses([]mesh.Lighthouse{
 		{Name: "without a CA", Address: netip.MustParseAddr("100.127.0.2"), Endpoints: good.Endpoints},
 		{Name: "broken CA", Address: netip.MustParseAddr("100.127.0.3"), CACertificate: []byte("x"), Endpoints: good.Endpoints},
 		{Name: "another's", Address: netip.MustParseAddr("100.127.0.2"), CACertificate: good.CACertificate, Endpoints: good.Endpoints},
@@ -154,16 +154,16 @@ func TestLighthousesTranslated(t *testing.T) {
 		{Name: "no lighthouse's address", Address: netip.MustParseAddr("100.64.0.1"), CACertificate: good.CACertificate, Endpoints: good.Endpoints},
 		good,
 	}, now)
-	houses, err := d.keptTo(t.Context(), "hip1tenant")
+	lighthouses, err := d.keptTo(t.Context(), "hip1tenant")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(houses) != 1 || houses[0].Address != "100.127.0.1" || !houses[0].Relay || !strings.Contains(houses[0].CA, "BEGIN NEBULA") {
-		t.Fatalf("houses %+v", houses)
+	if len(lighthouses) != 1 || lighthouses[0].Address != "100.127.0.1" || !lighthouses[0].Relay || !strings.Contains(lighthouses[0].CA, "BEGIN NEBULA") {
+		t.Fatalf("lighthouses %+v", lighthouses)
 	}
 	want := []string{"192.0.2.1:4242", "192.0.2.2:4242"}
-	if !slices.Equal(houses[0].Underlay, want) || len(opened) != 2 {
-		t.Errorf("reached at %v, opened %v; want %v", houses[0].Underlay, opened, want)
+	if !slices.Equal(lighthouses[0].Underlay, want) || len(opened) != 2 {
+		t.Errorf("reached at %v, opened %v; want %v", lighthouses[0].Underlay, opened, want)
 	}
 }
 
@@ -181,18 +181,18 @@ func TestLighthousesOfEachTenant(t *testing.T) {
 		for i := range 8 { // more than is taken of one
 			at = append(at, fmt.Sprintf("192.0.2.%d:%d", n+1, 4242+i))
 		}
-		d.houses = append(d.houses, admit.Admitted{Number: n + 1, Addr: addr, Endpoints: at})
+		d.lighthouses = append(d.lighthouses, admit.Admitted{Number: n + 1, Addr: addr, Endpoints: at})
 	}
 	var opened []netip.AddrPort
 	d.open = func(ends []netip.AddrPort) error { opened = ends; return nil }
 	told := map[string]bool{}
 	for _, owner := range []string{"hip1one", "hip1two", "hip1three"} {
-		houses, err := d.keptTo(t.Context(), owner)
-		if err != nil || len(houses) != mesh.KeepTo {
-			t.Fatalf("%s is told of %d, %v", owner, len(houses), err)
+		lighthouses, err := d.keptTo(t.Context(), owner)
+		if err != nil || len(lighthouses) != mesh.KeepTo {
+			t.Fatalf("%s is told of %d, %v", owner, len(lighthouses), err)
 		}
 		first := 0
-		for _, h := range houses {
+		for _, h := range lighthouses {
 			addr := netip.MustParseAddr(h.Address)
 			n, err := mesh.LighthouseNumber(addr)
 			if err != nil {
@@ -240,7 +240,7 @@ func TestDoors(t *testing.T) {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 4242)
 	}
 	now := time.Now()
-	var d doors
+	var d allowlist
 	d.begin([]netip.AddrPort{at(1)}, now)
 	tell := func(ends ...netip.AddrPort) {
 		t.Helper()
@@ -261,11 +261,11 @@ func TestDoors(t *testing.T) {
 	}
 	now = now.Add(time.Second)
 	var many []netip.AddrPort
-	for i := range maxDoors {
+	for i := range maxAllowed {
 		many = append(many, at(1000+i))
 	}
 	tell(many...)
-	if len(opened) != maxDoors || slices.Contains(opened, at(2)) {
+	if len(opened) != maxAllowed || slices.Contains(opened, at(2)) {
 		t.Fatalf("%d are open", len(opened))
 	}
 	// What could not be opened is tried again.

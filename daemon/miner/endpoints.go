@@ -21,8 +21,8 @@ const (
 	resolveAgain = time.Minute
 	// maxEndpoints of one lighthouse.
 	maxEndpoints = 4
-	// maxDoors open at once: as many as there can be lighthouses, with all their endpoints.
-	maxDoors = 4096
+	// maxAllowed open at once: as many as there can be lighthouses, with all their endpoints.
+	maxAllowed = 4096
 	// closeAfter nobody here was told of an endpoint.
 	closeAfter = 10 * time.Minute
 )
@@ -39,11 +39,11 @@ type answer struct {
 	asked time.Time
 }
 
-// of gives where each of the houses is.
-func (r *resolved) of(ctx context.Context, houses []admit.Admitted) [][]netip.AddrPort {
-	out := make([][]netip.AddrPort, len(houses))
+// of gives where each of the lighthouses is.
+func (r *resolved) of(ctx context.Context, lighthouses []admit.Admitted) [][]netip.AddrPort {
+	out := make([][]netip.AddrPort, len(lighthouses))
 	var all sync.WaitGroup
-	for i, h := range houses {
+	for i, h := range lighthouses {
 		all.Go(func() { out[i] = r.one(ctx, h.Endpoints) })
 	}
 	all.Wait()
@@ -103,14 +103,14 @@ func resolve(ctx context.Context, endpoints []string) []netip.AddrPort {
 	return out[:min(len(out), maxEndpoints)]
 }
 
-// doors are the endpoints that guests were told of, and when last.
-type doors struct {
+// allowlist are the endpoints that guests were told of, and when last.
+type allowlist struct {
 	told map[netip.AddrPort]time.Time
 	open []netip.AddrPort
 }
 
 // begin with those that an agent before this one left open.
-func (d *doors) begin(open []netip.AddrPort, now time.Time) {
+func (d *allowlist) begin(open []netip.AddrPort, now time.Time) {
 	d.told = map[netip.AddrPort]time.Time{}
 	for _, e := range open {
 		d.told[e] = now
@@ -120,7 +120,7 @@ func (d *doors) begin(open []netip.AddrPort, now time.Time) {
 
 // tell notes that guests are about to be told of some, and opens them; those
 // that nobody was told of for long are closed.
-func (d *doors) tell(ends []netip.AddrPort, now time.Time, open func([]netip.AddrPort) error) error {
+func (d *allowlist) tell(ends []netip.AddrPort, now time.Time, open func([]netip.AddrPort) error) error {
 	if d.told == nil {
 		d.told = map[netip.AddrPort]time.Time{}
 	}
@@ -129,12 +129,12 @@ func (d *doors) tell(ends []netip.AddrPort, now time.Time, open func([]netip.Add
 	}
 	maps.DeleteFunc(d.told, func(_ netip.AddrPort, at time.Time) bool { return now.Sub(at) >= closeAfter })
 	want := slices.Collect(maps.Keys(d.told))
-	if len(want) > maxDoors {
+	if len(want) > maxAllowed {
 		slices.SortFunc(want, func(a, b netip.AddrPort) int { return cmp.Or(d.told[b].Compare(d.told[a]), a.Compare(b)) })
-		for _, e := range want[maxDoors:] {
+		for _, e := range want[maxAllowed:] {
 			delete(d.told, e)
 		}
-		want = want[:maxDoors]
+		want = want[:maxAllowed]
 	}
 	slices.SortFunc(want, netip.AddrPort.Compare)
 	if slices.Equal(want, d.open) {

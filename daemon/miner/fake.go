@@ -10,13 +10,13 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/guest"
-	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/provision"
 )
 
-// fakeGuest is the agent inside the fake driver's machines: the real one's
-// conversation, with the configuration from the machine's seed.
+// fakeGuest is the agent inside the fake driver's VMs: the real one's
+// conversation, with the configuration from the VM's seed.
 func (m *miner) fakeGuest(ctx context.Context, machine hypervisor.Machine, channel net.Conn) {
 	cfg, err := guest.ConfigFrom(machine.Seed)
 	if err != nil {
@@ -37,11 +37,11 @@ type fakeNetwork struct{ pool netip.Prefix }
 
 const tapIDDigits = 8
 
-// Attach implements agent.Network.
-func (n fakeNetwork) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
+// Attach implements provision.Network.
+func (n fakeNetwork) Attach(_ context.Context, p provision.Port) (provision.NIC, error) {
 	raw, err := hex.DecodeString(string(p.ID))
 	if err != nil || len(raw) < 4 || !n.pool.Addr().Is4() {
-		return agent.NIC{}, fmt.Errorf("attach VM %.40q to %s", p.ID, n.pool)
+		return provision.NIC{}, fmt.Errorf("attach VM %.40q to %s", p.ID, n.pool)
 	}
 	base := n.pool.Masked().Addr().As4()
 	nets := uint32(1) << max(30-n.pool.Bits(), 0)
@@ -51,11 +51,11 @@ func (n fakeNetwork) Attach(_ context.Context, p agent.Port) (agent.NIC, error) 
 		binary.BigEndian.PutUint32(b[:], net30+host)
 		return netip.AddrFrom4(b)
 	}
-	return agent.NIC{
+	return provision.NIC{
 		Tap: "fake" + string(p.ID)[:tapIDDigits], MAC: network.MAC(string(p.ID)).String(),
 		Address: netip.PrefixFrom(at(2), 30), Gateway: at(1),
 	}, nil
 }
 
-// Detach implements agent.Network.
+// Detach implements provision.Network.
 func (fakeNetwork) Detach(context.Context, vm.ID) error { return nil }

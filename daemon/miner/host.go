@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/provision"
 )
 
 // runMiB is the size of the tmpfs mounted for the run folder: a seed takes 60 KiB.
@@ -62,7 +62,7 @@ func groupOf(name string) (int, error) {
 func (m *miner) openDriver(ctx context.Context) (err error) {
 	c := m.set
 	if c.Driver == Fake {
-		m.driver, err = fake.New(fake.Config{ //nolint:contextcheck // its machines outlive the start
+		m.driver, err = fake.New(fake.Config{ //nolint:contextcheck // its VMs outlive the start
 			Dir: filepath.Join(c.Data, vmsDir), Boot: c.Timing.FakeBoot, Guest: m.fakeGuest, Log: m.log,
 		})
 		return err
@@ -96,7 +96,7 @@ func (m *miner) openNetwork(ctx context.Context) error {
 		return err
 	}
 	m.directory.open = n.SetLighthouses
-	m.directory.doors.begin(open, time.Now())
+	m.directory.allowed.begin(open, time.Now())
 	return nil
 }
 
@@ -106,18 +106,18 @@ type taps struct {
 	set     TapConfig
 }
 
-// Attach implements agent.Network.
-func (t taps) Attach(ctx context.Context, p agent.Port) (agent.NIC, error) {
+// Attach implements provision.Network.
+func (t taps) Attach(ctx context.Context, p provision.Port) (provision.NIC, error) {
 	tap, err := t.network.Ensure(ctx, network.Attachment{VM: string(p.ID), Tenant: p.Tenant, BitsPerSec: p.BitsPerSecond})
 	if err != nil {
-		return agent.NIC{}, err
+		return provision.NIC{}, err
 	}
-	return agent.NIC{
+	return provision.NIC{
 		Tap: tap.Name, MAC: tap.MAC, Address: tap.Guest, Gateway: tap.Host.Addr(), DNS: t.set.DNS, MTU: t.set.MTU,
 	}, nil
 }
 
-// Detach implements agent.Network.
+// Detach implements provision.Network.
 func (t taps) Detach(ctx context.Context, id vm.ID) error {
 	return t.network.Remove(ctx, string(id))
 }

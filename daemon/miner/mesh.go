@@ -25,11 +25,11 @@ type directory struct {
 	open func(ends []netip.AddrPort) error
 	log  *slog.Logger
 
-	mu     sync.Mutex
-	houses []admit.Admitted
-	heard  bool // whether the chain was, so that houses are all there are
-	names  resolved
-	doors  doors
+	mu          sync.Mutex
+	lighthouses []admit.Admitted
+	heard       bool // whether the chain was, so that lighthouses are all there are
+	names       resolved
+	allowed     allowlist
 }
 
 // follow looks at the lighthouses until ctx ends.
@@ -52,19 +52,19 @@ func (d *directory) refresh(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	houses := d.believable(listed, now)
+	lighthouses := d.validLighthouses(listed, now)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !reflect.DeepEqual(houses, d.houses) {
-		d.log.Info("lighthouses changed", "count", len(houses))
+	if !reflect.DeepEqual(lighthouses, d.lighthouses) {
+		d.log.Info("lighthouses changed", "count", len(lighthouses))
 	}
-	d.houses, d.heard = houses, true
-	return d.doors.tell(nil, now, d.open)
+	d.lighthouses, d.heard = lighthouses, true
+	return d.allowed.tell(nil, now, d.open)
 }
 
-// believable are the lighthouses that can speak for their address alone; what
+// validLighthouses are the lighthouses that can speak for their address alone; what
 // is unfit is left out, and judged by the guest again.
-func (d *directory) believable(listed []mesh.Lighthouse, now time.Time) []admit.Admitted {
+func (d *directory) validLighthouses(listed []mesh.Lighthouse, now time.Time) []admit.Admitted {
 	all := make([]admit.Candidate, len(listed))
 	for i, l := range listed {
 		all[i] = admit.Candidate{Addr: l.Address, CA: l.CACertificate, Endpoints: l.Endpoints, Relay: l.Relay}
@@ -81,7 +81,7 @@ func (d *directory) believable(listed []mesh.Lighthouse, now time.Time) []admit.
 // keptTo are the lighthouses of a tenant's network, and the way to them is open.
 func (d *directory) keptTo(ctx context.Context, owner string) ([]wire.Lighthouse, error) {
 	d.mu.Lock()
-	chosen := admit.KeptTo(owner, d.houses)
+	chosen := admit.KeptTo(owner, d.lighthouses)
 	d.mu.Unlock()
 	var out []wire.Lighthouse
 	var ends []netip.AddrPort
@@ -98,7 +98,7 @@ func (d *directory) keptTo(ctx context.Context, owner string) ([]wire.Lighthouse
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.doors.tell(ends, time.Now(), d.open); err != nil {
+	if err := d.allowed.tell(ends, time.Now(), d.open); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -118,11 +118,11 @@ func (d *directory) View(ctx context.Context, owner string) (wire.Mesh, error) {
 	if err != nil && !errors.Is(err, client.ErrNotFound) {
 		return wire.Mesh{}, err
 	}
-	houses, err := d.keptTo(ctx, owner)
+	lighthouses, err := d.keptTo(ctx, owner)
 	if err != nil {
 		return wire.Mesh{}, fmt.Errorf("open the way to the lighthouses: %w", err)
 	}
-	m := wire.Mesh{Lighthouses: houses}
+	m := wire.Mesh{Lighthouses: lighthouses}
 	for _, f := range t.Revoked {
 		m.Blocklist = append(m.Blocklist, hex.EncodeToString(f))
 	}

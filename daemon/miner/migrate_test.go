@@ -17,6 +17,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/record"
 )
 
 // noChain is one that does not answer.
@@ -60,7 +61,7 @@ func TestMigrateFirstSchema(t *testing.T) {
 	}
 	check(t, old.Close())
 
-	db, err := store.Open(path, agent.Migrations(client.DecodeStoredVM)...)
+	db, err := store.Open(path, record.Migrations(client.DecodeStoredVM)...)
 	check(t, err)
 	defer func() { check(t, db.Close()) }()
 	for _, bucket := range kept {
@@ -88,7 +89,7 @@ func TestMigrateFirstSchema(t *testing.T) {
 		t.Errorf("the resize is %+v", r)
 	}
 
-	a, err := agent.New(agent.Config{ChainID: "c", Miner: vms[0].Status.Miner}, agent.Parts{Chain: noChain{}, State: agent.NewState(db), Log: slog.New(slog.DiscardHandler)})
+	a, err := agent.New(agent.Config{ChainID: "c", Miner: vms[0].Status.Miner}, agent.Parts{Chain: noChain{}, State: record.New(db), Log: slog.New(slog.DiscardHandler)})
 	check(t, err)
 	turns, err := a.Turns()
 	check(t, err)
@@ -109,7 +110,7 @@ func TestMigrateFirstSchema(t *testing.T) {
 	}
 	// Once is enough.
 	check(t, db.Close())
-	db, err = store.Open(path, agent.Migrations(client.DecodeStoredVM)...)
+	db, err = store.Open(path, record.Migrations(client.DecodeStoredVM)...)
 	check(t, err)
 }
 
@@ -121,7 +122,7 @@ func TestMigrateRefusesWhatItCannotRead(t *testing.T) {
 	check(t, err)
 	check(t, db.Update(func(tx *store.Tx) error { return store.NewBlobs("agent_vms").Put(tx, "00", []byte("no message")) }))
 	check(t, db.Close())
-	if db, err = store.Open(path, agent.Migrations(client.DecodeStoredVM)...); err == nil {
+	if db, err = store.Open(path, record.Migrations(client.DecodeStoredVM)...); err == nil {
 		t.Errorf("it opens: %v", db.Close())
 	}
 }

@@ -26,6 +26,8 @@ import (
 	"github.com/hippius/compute/miner/console"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -70,7 +72,7 @@ type miner struct {
 
 	db         *store.DB
 	driver     hypervisor.Driver
-	network    agent.Network
+	network    provision.Network
 	directory  *directory
 	images     *image.Cache
 	agent      *agent.Agent
@@ -114,7 +116,7 @@ func open(c Config, log *slog.Logger) (*miner, error) {
 }
 
 func (m *miner) openState(context.Context) (err error) {
-	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile), agent.Migrations(client.DecodeStoredVM)...)
+	m.db, err = store.Open(filepath.Join(m.set.Data, StateFile), record.Migrations(client.DecodeStoredVM)...)
 	return err
 }
 
@@ -151,14 +153,14 @@ func (m *miner) openAgent(context.Context) error {
 		Chain: chain{Client: m.chain, sender: m.sender}, Catalogue: m.chain,
 		Secrets: secrets.New(secrets.Config{ChainID: m.chain.ChainID(), Chain: m.chain, Dial: secrets.NewPeers(m.identity), Log: m.log}),
 		Images:  m.images, Network: m.network, Seeds: store, Mesh: m.directory, Driver: m.driver,
-		State: agent.NewState(m.db), Log: m.log,
+		State: record.New(m.db), Log: m.log,
 	})
 	if err != nil {
 		return err
 	}
 	m.observer.Ready("chain", m.agent.Ready)
 	m.observer.Ready("registration", m.isRegistered)
-	m.figures()
+	m.metrics()
 	return nil
 }
 

@@ -148,7 +148,7 @@ func (m *miner) measure(ctx context.Context) (node.Offer, error) {
 	}
 	o := m.set.Offer
 	if m.set.Driver == Fake && o.Cores > 0 && o.MemoryMiB > 0 && o.DiskGiB > 0 {
-		// Its machines take nothing of this one, so any number of them fits.
+		// Its VMs take nothing of this one, so any number of them fits.
 		info.Cores, info.MemoryMiB = o.Cores, o.MemoryMiB+o.ReserveMemoryMiB
 		info.DiskFreeGiB, info.DiskTotalGiB = o.DiskGiB+o.ReserveDiskGiB, o.DiskGiB+o.ReserveDiskGiB
 	}
@@ -158,7 +158,7 @@ func (m *miner) measure(ctx context.Context) (node.Offer, error) {
 	if err != nil {
 		return node.Offer{}, err
 	}
-	m.log.Info("machine measured", "cores", info.Cores, "memory_mib", info.MemoryMiB, "disk_free_gib", info.DiskFreeGiB,
+	m.log.Info("host measured", "cores", info.Cores, "memory_mib", info.MemoryMiB, "disk_free_gib", info.DiskFreeGiB,
 		"disk_write_bytes_per_second", info.DiskWriteBytesPerSecond, "acceleration", string(host.Acceleration), "evidence", host.Evidence)
 	return node.Offer{
 		Capacity: node.Capacity{Cores: offer.Cores, MemoryMiB: offer.MemoryMiB, DiskGiB: offer.DiskGiB},

@@ -36,6 +36,8 @@ import (
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/seed"
 )
 
@@ -264,7 +266,7 @@ func (s *stage) miner(base string) {
 	s.agentPart = agent.Parts{
 		Chain: s.chain, Catalogue: newCatalogue(t, base), Secrets: s, Images: images,
 		Network: inLab{lab: s.host, taps: taps{network: s.network, set: Default().Taps}}, Seeds: s.seeds, Mesh: s,
-		Driver: driver, State: agent.NewState(db), Log: s.log("agent"),
+		Driver: driver, State: record.New(db), Log: s.log("agent"),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var blocks sync.WaitGroup
@@ -295,7 +297,7 @@ type inLab struct {
 	taps taps
 }
 
-func (n inLab) Attach(ctx context.Context, p agent.Port) (nic agent.NIC, err error) {
+func (n inLab) Attach(ctx context.Context, p provision.Port) (nic provision.NIC, err error) {
 	err = n.lab.Do(func() (err error) { nic, err = n.taps.Attach(ctx, p); return err })
 	return nic, err
 }

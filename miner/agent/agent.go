@@ -15,7 +15,11 @@ import (
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/reconcile"
+	"github.com/hippius/compute/miner/guestchannel"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
+	"github.com/hippius/compute/miner/report"
 )
 
 // Config of an Agent. Zero durations have the defaults in brackets.
@@ -32,9 +36,9 @@ type Config struct {
 	ReportEvery, Gather time.Duration
 	// ProofEvery is how often a guest is challenged (5 s).
 	ProofEvery time.Duration
-	// BootTimeout from a machine's start to its first proof (10 min).
+	// BootTimeout from a VM's start to its first proof (10 min).
 	BootTimeout time.Duration
-	// StopTimeout is how long a guest may take to shut down or reboot before it is cut off (90 s).
+	// StopTimeout is how long a guest may take to shut down or reboot before it is forced off (90 s).
 	StopTimeout time.Duration
 	// GiveUp is how long a VM without data is tried before this miner says that it failed (3 min).
 	GiveUp time.Duration
@@ -82,34 +86,35 @@ func (c *Config) defaults() {
 // Parts are what an agent works with; all are required.
 type Parts struct {
 	Chain     Chain
-	Catalogue Catalogue
-	Secrets   Secrets
-	Images    Images
-	Network   Network
-	Seeds     Seeds
+	Catalogue provision.Catalogue
+	Secrets   provision.Secrets
+	Images    provision.Images
+	Network   provision.Network
+	Seeds     provision.Seeds
 	Mesh      Mesh
 	Driver    hypervisor.Driver
-	State     *State
+	State     *record.Store
 	Log       *slog.Logger
 }
 
-// Agent makes this machine match the chain.
+// Agent makes this host match the chain.
 type Agent struct {
 	Parts
 
-	c        Config
-	loop     *reconcile.Loop[vm.ID]
-	reporter *reporter
-	follow   chan struct{} // looks at the chain sooner
-	head     atomic.Pointer[vm.Head]
-	followed atomic.Int64 // unix nanoseconds of the last answer
+	c           Config
+	loop        *reconcile.Loop[vm.ID]
+	reporter    *report.Reporter
+	provisioner *provision.Provisioner
+	follow      chan struct{} // looks at the chain sooner
+	head        atomic.Pointer[vm.Head]
+	followed    atomic.Int64 // unix nanoseconds of the last answer
 
-	mu       sync.Mutex
-	units    map[vm.ID]*unit
-	meshes   map[string]*wire.Mesh // by owner
-	working  map[vm.ID]work
-	admitted map[vm.ID]node.Demand // what new VMs take, until a disk says so
-	puzzling map[vm.ID]bool        // machines that are left alone, already told of
+	mu             sync.Mutex
+	vms            map[vm.ID]*vmState
+	meshes         map[string]*wire.Mesh // by owner
+	working        map[vm.ID]work
+	admitted       map[vm.ID]node.Demand // what new VMs take, until a disk says so
+	unknownDomains map[vm.ID]bool        // that are left alone, already told of
 }
 
 // New makes an agent; Run starts it.
@@ -120,17 +125,21 @@ func New(c Config, p Parts) (*Agent, error) {
 	}
 	a := &Agent{
 		Parts: p, c: c, follow: make(chan struct{}, 1),
-		units: map[vm.ID]*unit{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, puzzling: map[vm.ID]bool{},
+		vms: map[vm.ID]*vmState{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, unknownDomains: map[vm.ID]bool{},
 		admitted: map[vm.ID]node.Demand{},
 	}
-	a.reporter = newReporter(p.Chain, c.ReportEvery, c.Gather, a.answered, p.Log)
+	a.reporter = report.New(report.Config{Chain: p.Chain, Every: c.ReportEvery, Gather: c.Gather, Answered: a.answered, Log: p.Log})
+	a.provisioner = provision.New(provision.Config{
+		ChainID: c.ChainID, AgentISO: c.AgentISO, Catalogue: p.Catalogue, Secrets: p.Secrets, Images: p.Images,
+		Network: p.Network, Seeds: p.Seeds, Driver: p.Driver, Notes: p.State,
+	})
 	a.loop = reconcile.New(a.reconcile, reconcile.Options[vm.ID]{
 		List: a.list, Resync: c.Resync, Workers: c.Workers, MinBackoff: c.Retry, MaxBackoff: 30 * c.Retry, Log: p.Log,
 	})
 	return a, nil
 }
 
-// Run works until ctx ends. Machines run on after it.
+// Run works until ctx ends. VMs run on after it.
 func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.keepFollowing(ctx) })
@@ -138,12 +147,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.awaitChain(ctx)
 		return a.loop.Run(ctx)
 	})
-	g.Go(func() error { return a.reporter.run(ctx, a.opening()) })
+	g.Go(func() error { return a.reporter.Run(ctx, a.opening()) })
 	g.Go(func() error { return a.keepMeshes(ctx) })
 	g.Go(func() error { return a.keepTidy(ctx) })
 	g.Go(func() error { return a.keepProofs(ctx) })
 	g.Go(func() error {
-		for id := range a.Driver.Pokes(ctx) {
+		for id := range a.Driver.Events(ctx) {
 			if id == "" {
 				a.pokeAll(ctx)
 				continue
@@ -153,27 +162,37 @@ func (a *Agent) Run(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
-	a.dropLinks()
+	a.closeChannels()
 	return err
 }
 
 // opening is how long the first report waits for something to say: an empty one would keep the last agent's proofs
 // from the chain for a block longer.
 func (a *Agent) opening() time.Duration {
-	if all, err := a.State.all(); err != nil || len(all) == 0 {
+	const wait = 2 * time.Second
+	if all, err := a.State.All(); err != nil || len(all) == 0 {
 		return 0
 	}
-	return firstWait
+	return wait
 }
 
-// dropLinks lets go of all guests.
-func (a *Agent) dropLinks() {
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// closeChannels lets go of all guests.
+func (a *Agent) closeChannels() {
 	a.mu.Lock()
-	units := a.units
-	a.units = map[vm.ID]*unit{}
+	vms := a.vms
+	a.vms = map[vm.ID]*vmState{}
 	a.mu.Unlock()
-	for _, u := range units {
-		u.dropLink()
+	for _, u := range vms {
+		u.closeChannel()
 	}
 }
 
@@ -189,13 +208,13 @@ func (a *Agent) awaitChain(ctx context.Context) {
 }
 
 func (a *Agent) list(context.Context) ([]vm.ID, error) {
-	records, err := a.State.all()
+	records, err := a.State.All()
 	if err != nil {
 		return nil, err
 	}
 	ids := make([]vm.ID, len(records))
 	for i, r := range records {
-		ids[i] = r.vm.ID
+		ids[i] = r.VM.ID
 	}
 	return ids, nil
 }
@@ -236,21 +255,21 @@ func (a *Agent) Ready() error {
 
 // Owner gives the account that a VM belongs to, if this miner holds it.
 func (a *Agent) Owner(id vm.ID) (owner string, ok bool, err error) {
-	r, ok, err := a.State.get(id)
-	if err != nil || !ok || r.released {
+	r, ok, err := a.State.Get(id)
+	if err != nil || !ok || r.Released {
 		return "", false, err
 	}
-	return r.vm.Owner, true, nil
+	return r.VM.Owner, true, nil
 }
 
 // Guests tells what the guests here said of themselves, by VM.
-func (a *Agent) Guests() map[vm.ID]GuestInfo {
+func (a *Agent) Guests() map[vm.ID]guestchannel.Info {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make(map[vm.ID]GuestInfo, len(a.units))
-	for id, u := range a.units {
-		if l := u.getLink(); l != nil {
-			out[id] = l.guest()
+	out := make(map[vm.ID]guestchannel.Info, len(a.vms))
+	for id, u := range a.vms {
+		if l := u.getChannel(); l != nil {
+			out[id] = l.Info()
 		}
 	}
 	return out

@@ -8,57 +8,39 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/record"
 )
 
-// shutDown asks the guest to power off, and cuts it off if it does not.
-func (a *Agent) shutDown(ctx context.Context, u *unit, r record) error {
-	manner, err := a.Driver.Shutdown(ctx, r.vm.ID, a.c.StopTimeout)
+// shutDown asks the guest to power off, and forces it off if it does not.
+func (a *Agent) shutDown(ctx context.Context, u *vmState, r record.Record) error {
+	manner, err := a.Driver.Shutdown(ctx, r.VM.ID, a.c.StopTimeout)
 	if err != nil {
 		return err
 	}
-	u.dropLink()
-	a.Log.Info("machine shut down", "vm_id", r.vm.ID, "manner", string(manner))
+	u.closeChannel()
+	a.Log.Info("VM shut down", "vm_id", r.VM.ID, "manner", string(manner))
 	return fault.Point("agent.stopped")
 }
 
-// cut ends a machine that runs under an earlier instance's identity: the chain
+// replace ends a VM that runs under an earlier instance's identity: the chain
 // gave that up, and its certificates are revoked.
-func (a *Agent) cut(ctx context.Context, u *unit, r record) error {
-	a.Log.Info("machine runs an earlier instance", "vm_id", r.vm.ID)
-	u.dropLink()
-	if _, err := a.Driver.Shutdown(ctx, r.vm.ID, 0); err != nil {
-		return err
-	}
-	return fault.Point("agent.cut")
+func (a *Agent) replace(ctx context.Context, u *vmState, r record.Record) error {
+	a.Log.Info("VM runs an earlier instance", "vm_id", r.VM.ID)
+	u.closeChannel()
+	return a.provisioner.Cut(ctx, r.VM.ID)
 }
 
 // rest leaves nothing of a VM that is off but its disk and its definition.
-func (a *Agent) rest(ctx context.Context, u *unit, r record) error {
-	if u.resting {
-		return nil
-	}
-	id := r.vm.ID
-	u.dropLink()
-	if err := a.Network.Detach(ctx, id); err != nil {
-		return stage(errNetwork, err)
-	}
-	if err := fault.Point("agent.detached"); err != nil {
+func (a *Agent) rest(ctx context.Context, u *vmState, r record.Record) error {
+	u.closeChannel()
+	if err := a.provisioner.Down(ctx, r.VM.ID); err != nil {
 		return err
 	}
-	if err := a.Seeds.Remove(id); err != nil {
-		return err
-	}
-	if err := fault.Point("agent.unseeded"); err != nil {
-		return err
-	}
-	u.mu.Lock()
-	clear(u.bundles)
-	u.mu.Unlock()
-	u.resting, u.adopted = true, false
+	u.bundles.Clear()
 	return nil
 }
 
-func (a *Agent) stopped(ctx context.Context, u *unit, r record, reason, message string) error {
+func (a *Agent) stopped(ctx context.Context, u *vmState, r record.Record, reason, message string) error {
 	if err := a.rest(ctx, u, r); err != nil {
 		return err
 	}
@@ -67,9 +49,9 @@ func (a *Agent) stopped(ctx context.Context, u *unit, r record, reason, message 
 }
 
 // whyDown keeps the cause of a stop that the chain knows: the tenant's wish, the
-// credit, the guest. What troubled this agent on the way is over.
-func whyDown(r record) (reason, message string) {
-	s := r.vm.Status
+// credit, the guest. What failed on the way is over.
+func whyDown(r record.Record) (reason, message string) {
+	s := r.VM.Status
 	switch s.Reason {
 	case vm.ReasonTenant, vm.ReasonCreditRunOut, vm.ReasonGuestShutdown, vm.ReasonForced:
 		return s.Reason, s.Message
@@ -78,14 +60,14 @@ func whyDown(r record) (reason, message string) {
 	}
 }
 
-// howDown is whyDown of a machine that is off. One that had to be cut off may
+// howDown is whyDown of a VM that is off. One that had to be forced off may
 // have lost what its guest had not written yet: the tenant is told.
-func (a *Agent) howDown(r record, info hypervisor.Info) (reason, message string) {
+func (a *Agent) howDown(r record.Record, info hypervisor.Info) (reason, message string) {
 	reason, message = whyDown(r)
-	if info.StopReason != hypervisor.StopForced || info.InstanceSeq != r.vm.Status.InstanceSeq || reason == vm.ReasonForced {
+	if info.StopReason != hypervisor.StopForced || info.InstanceSeq != r.VM.Status.InstanceSeq || reason == vm.ReasonForced {
 		return reason, message
 	}
-	forced := fmt.Sprintf("the guest did not power off within %s of being asked and was cut off", a.c.StopTimeout)
+	forced := fmt.Sprintf("the guest did not power off within %s of being asked and was forced off", a.c.StopTimeout)
 	if reason == vm.ReasonCreditRunOut {
 		return reason, forced
 	}
@@ -97,10 +79,10 @@ var errHeld = errors.New("not every endpoint of the chain says that this miner i
 
 // destroy removes a VM that this miner is to let go of, if every endpoint says
 // so; its disk stays in the trash for a while.
-func (a *Agent) destroy(ctx context.Context, u *unit, r record, info hypervisor.Info) error {
-	id := r.vm.ID
-	w := r.want()
-	known := hypervisor.Info{InstanceSeq: max(info.InstanceSeq, w.seq), Generation: max(info.Generation, w.generation)}
+func (a *Agent) destroy(ctx context.Context, u *vmState, r record.Record, info hypervisor.Info) error {
+	id := r.VM.ID
+	d := r.Desired()
+	known := hypervisor.Info{InstanceSeq: max(info.InstanceSeq, d.Seq), Generation: max(info.Generation, d.Generation)}
 	if err := a.confirm(ctx, id, known); err != nil {
 		return fmt.Errorf("let go of VM %s: %w", id, err)
 	}
@@ -110,13 +92,13 @@ func (a *Agent) destroy(ctx context.Context, u *unit, r record, info hypervisor.
 	if err := a.dismantle(ctx, u, id); err != nil {
 		return err
 	}
-	if w.phase == vm.Terminating && !w.released {
+	if d.Phase == vm.Terminating && !d.Released {
 		a.say(u, r, vm.Terminated, "", "")
 		return nil // forgotten when the chain has taken it
 	}
-	a.Log.Info("let go of VM", "vm_id", id, "phase", w.phase.String(), "released", w.released)
-	a.reporter.forget(id)
-	a.dropUnit(id)
+	a.Log.Info("let go of VM", "vm_id", id, "phase", d.Phase.String(), "released", d.Released)
+	a.reporter.Forget(id)
+	a.forgetVM(id)
 	return a.forget(id)
 }
 
@@ -149,31 +131,14 @@ func (a *Agent) holds(v vm.VM) bool {
 }
 
 // dismantle removes all that is here of a VM.
-func (a *Agent) dismantle(ctx context.Context, u *unit, id vm.ID) error {
-	u.dropLink()
-	if err := a.Driver.Destroy(ctx, id); err != nil {
+func (a *Agent) dismantle(ctx context.Context, u *vmState, id vm.ID) error {
+	u.closeChannel()
+	if err := a.provisioner.Remove(ctx, id); err != nil {
 		return err
 	}
-	if err := fault.Point("agent.destroyed"); err != nil {
-		return err
-	}
-	u.mu.Lock()
-	clear(u.bundles)
-	u.mu.Unlock()
-	if err := a.Network.Detach(ctx, id); err != nil {
-		return stage(errNetwork, err)
-	}
-	if err := fault.Point("agent.cleared_network"); err != nil {
-		return err
-	}
-	if err := a.Seeds.Remove(id); err != nil {
-		return err
-	}
-	if err := fault.Point("agent.cleared_seed"); err != nil {
-		return err
-	}
+	u.bundles.Clear()
 	a.discharge(id)
-	err := a.State.note(id, func(l *local) { l.DiskSeq, l.Built, l.Started, l.Ran = 0, nil, 0, false })
+	err := a.State.Note(id, func(l *record.Local) { l.DiskSeq, l.Built, l.Started, l.Ran = 0, nil, 0, false })
 	if err != nil {
 		return err
 	}
@@ -182,7 +147,7 @@ func (a *Agent) dismantle(ctx context.Context, u *unit, id vm.ID) error {
 
 // forget a VM of which nothing is left here.
 func (a *Agent) forget(id vm.ID) error {
-	if err := a.State.forget(id); err != nil {
+	if err := a.State.Forget(id); err != nil {
 		return err
 	}
 	return fault.Point("agent.forgotten")

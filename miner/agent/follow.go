@@ -8,6 +8,7 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/step"
 )
 
 // follower is where following the chain has come to.
@@ -81,7 +82,7 @@ func (a *Agent) catchUp(ctx context.Context, f *follower) error {
 }
 
 // check refuses the answer of a node that names what no chain does: ids end up
-// in paths and in the names of machines.
+// in paths and in the names of domains.
 func (c Changes) check() error {
 	for _, v := range c.VMs {
 		if _, err := vm.ParseID(string(v.ID)); err != nil {
@@ -115,7 +116,7 @@ func (a *Agent) take(c Changes, stored int64) (int64, error) {
 	if err := fault.Point("agent.heard"); err != nil {
 		return stored, err
 	}
-	touched, err := a.State.apply(c)
+	touched, err := a.State.Apply(c.Changes)
 	if err != nil {
 		return stored, err
 	}
@@ -129,75 +130,30 @@ func (a *Agent) take(c Changes, stored int64) (int64, error) {
 	return c.Height, nil
 }
 
-// aim is the direction a VM is to go in. A step towards another is interrupted.
-type aim uint8
-
-const (
-	aimNone aim = iota
-	aimUp
-	aimDown
-	aimGone
-)
-
-func (w want) aim() aim {
-	if w.released {
-		return aimGone
-	}
-	switch w.phase {
-	case vm.Assigned, vm.Provisioning, vm.Running, vm.Rebooting:
-		return aimUp
-	case vm.Stopping, vm.Stopped, vm.Failed:
-		return aimDown
-	case vm.Terminating, vm.Terminated:
-		return aimGone
-	case vm.Lost:
-		if w.on {
-			return aimUp
-		}
-		return aimDown
-	case vm.Pending, vm.Archived:
-		return aimNone
-	default:
-		return aimNone
-	}
-}
-
 // work is a step in progress.
 type work struct {
-	aim    aim
-	seq    uint32
-	cancel context.CancelFunc
+	direction step.Direction
+	seq       uint32
+	cancel    context.CancelFunc
 }
 
 // changed looks at a VM anew, and ends a step that leads elsewhere: nobody
 // waits for a download or a shutdown that is not wanted any more, or for the
 // guest of an earlier instance.
 func (a *Agent) changed(id vm.ID) {
-	r, ok, err := a.State.get(id)
+	r, ok, err := a.State.Get(id)
 	if err != nil {
 		a.Log.Error("read VM", "vm_id", id, "error", err)
 	} else if ok {
-		w := r.want()
-		a.reporter.outdated(id, w.generation)
+		d := r.Desired()
+		a.reporter.Supersede(id, d.Generation)
 		a.mu.Lock()
-		if now, busy := a.working[id]; busy && (now.aim != w.aim() || now.seq != w.seq) {
+		if now, busy := a.working[id]; busy && (now.direction != d.Direction() || now.seq != d.Seq) {
 			now.cancel()
 		}
 		a.mu.Unlock()
 	}
 	a.loop.Poke(id)
-}
-
-func (r record) want() want {
-	v, s := r.vm, r.vm.Status
-	w := want{
-		phase: s.Phase, on: v.Spec.On, proofs: v.Spec.Agent != vm.AgentNone, seq: s.InstanceSeq,
-		generation: v.Generation, rebootSeq: v.Spec.RebootSeq, released: r.released, rebuilt: s.RebuildInstance,
-	}
-	if v.Resize != nil {
-		w.resize, w.restart = v.Resize.Generation, v.Resize.Restart
-	}
-	return w
 }
 
 // headHeight is that of the newest block heard of; 0 for none.

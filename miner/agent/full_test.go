@@ -16,6 +16,7 @@ import (
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -147,7 +148,7 @@ func TestDiskFullUnderTheState(t *testing.T) {
 	w.until("the new one runs here, or not at all", func() bool { return back() || w.runs(fresh) })
 	w.order(id, vm.Stop)
 	w.untilPhase(id, vm.Stopped)
-	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.Root(id)); err != nil || !has {
 		t.Errorf("its disk is gone: %v", err)
 	}
 	w.order(id, vm.Terminate)

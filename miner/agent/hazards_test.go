@@ -1,14 +1,10 @@
 package agent_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,9 +20,10 @@ import (
 	"github.com/hippius/compute/miner/agent/agenttest"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/record"
 )
 
-// process tells a machine's process apart from any other.
+// process tells a VM's process apart from any other.
 func (w *world) process(id vm.ID) string {
 	info := w.inspect(id)
 	return fmt.Sprintf("%s process %d of instance %d", info.State, info.PID, info.InstanceSeq)
@@ -53,7 +50,7 @@ func (w *world) provesOn(id vm.ID) {
 	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+2 })
 }
 
-// movedClock is a driver whose host's clock was set by some hours after its machines started: that is when their starts
+// movedClock is a driver whose host's clock was set by some hours after its VMs started: that is when their starts
 // seem to have been.
 type movedClock struct {
 	hypervisor.Driver
@@ -109,7 +106,7 @@ func TestClockMoved(t *testing.T) {
 			if n := w.boots(fresh); n != 1 {
 				t.Errorf("the new one was booted %d times", n)
 			}
-			if err := w.driver.RestoreDisk(t.Context(), vm.ID(gone)); err != nil {
+			if err := w.driver.RestoreDisk(t.Context(), hypervisor.Root(gone)); err != nil {
 				t.Errorf("the disk trashed today is gone: %v", err)
 			}
 			// And an agent that starts under the new clock.
@@ -186,7 +183,7 @@ func (c *restored) Changes(ctx context.Context, after int64) (agent.Changes, err
 		c.full++
 		return *past, nil
 	}
-	return agent.Changes{Height: past.Height, Head: past.Head}, nil
+	return agent.Changes{Changes: record.Changes{Height: past.Height}, Head: past.Head}, nil
 }
 
 func (c *restored) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
@@ -203,7 +200,7 @@ func (c *restored) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 }
 
 // The only node is restored from a copy: it has not heard of one VM, holds one for stopped and one for another miner's.
-// The agent asks for everything anew, and neither ends nor starts a machine on the word of the past.
+// The agent asks for everything anew, and neither ends nor starts a VM on the word of the past.
 func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -348,13 +345,13 @@ func (w *world) machineAndDisk(id vm.ID) (left []string) {
 	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
 		left = append(left, "machine "+string(s))
 	}
-	if has, err := w.driver.HasDisk(w.t.Context(), id); err != nil || has {
+	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.Root(id)); err != nil || has {
 		left = append(left, "disk")
 	}
 	return left
 }
 
-// The database is lost while machines run: they are adopted, with the images under their disks, and one that the chain
+// The database is lost while VMs run: they are adopted, with the images under their disks, and one that the chain
 // does not know is left alone.
 func TestLostDatabase(t *testing.T) {
 	t.Parallel()
@@ -369,7 +366,7 @@ func TestLostDatabase(t *testing.T) {
 	}
 	w.deafMute.Store(true)
 	if err := errors.Join(
-		w.driver.Define(t.Context(), stranger), w.driver.CreateDisk(t.Context(), stranger),
+		w.driver.Define(t.Context(), stranger), w.driver.CreateDisk(t.Context(), stranger.Root()),
 		w.driver.Start(t.Context(), stranger.ID, stranger.DiskKey),
 	); err != nil {
 		t.Fatal(err)
@@ -414,92 +411,5 @@ func TestLostDatabase(t *testing.T) {
 	w.until("running again", func() bool { return w.runs(id) })
 	if n := w.boots(id); n != 2 {
 		t.Errorf("its disk was booted %d times, want the one it had", n)
-	}
-}
-
-// A mirror breaks off over and over, and one gives other bytes from the middle on: the VM gets the very image.
-func TestDownloadBrokenOff(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	data := bytes.Repeat([]byte("image "), 100_000)
-	im := &w.catalogue.images[0]
-	path := strings.TrimPrefix(im.URLs[0], "file://")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(data)
-	im.SHA256, im.SizeBytes = sum[:], uint64(len(data))
-	var resumed atomic.Int64
-	broken := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		from := 0
-		if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); n == 1 && from > 0 {
-			resumed.Add(1)
-			rw.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
-		}
-		rw.Header().Set("Content-Length", fmt.Sprint(len(data)-from))
-		if from > 0 {
-			rw.WriteHeader(http.StatusPartialContent)
-		}
-		_, _ = rw.Write(data[from:min(len(data), from+200_000)])
-		if f, ok := rw.(http.Flusher); ok {
-			f.Flush()
-		}
-		if from+200_000 < len(data) {
-			panic(http.ErrAbortHandler) // the line breaks
-		}
-	}))
-	defer broken.Close()
-	wrong := bytes.Clone(data)
-	copy(wrong[300_000:], "not it")
-	var lied atomic.Int64
-	lying := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		lied.Add(1)
-		http.ServeContent(rw, r, "image", time.Time{}, bytes.NewReader(wrong))
-	}))
-	defer lying.Close()
-	im.URLs = []string{broken.URL + "/image", broken.URL + "/image"}
-	w.startAgent()
-	id := w.newVM()
-	w.until("running", func() bool { return w.runs(id) })
-	if resumed.Load() == 0 {
-		t.Error("nothing was resumed")
-	}
-	w.wantImage(data)
-
-	// The same image, begun by one mirror and gone on with by one that lies: begun again, and right in the end.
-	w.stopAgent()
-	files, err := filepath.Glob(filepath.Join(w.dir, "images", "*.img"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("images %v, %v", files, err)
-	}
-	if err := os.Rename(files[0], strings.TrimSuffix(files[0], ".img")+".img.part"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(strings.TrimSuffix(files[0], ".img")+".img.part", 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(strings.TrimSuffix(files[0], ".img")+".img.part", 250_000); err != nil {
-		t.Fatal(err)
-	}
-	im.URLs = []string{lying.URL + "/image", "file://" + path}
-	w.startAgent()
-	other := w.newVM()
-	w.until("running", func() bool { return w.runs(other) })
-	if lied.Load() == 0 {
-		t.Error("the lying mirror was not asked")
-	}
-	w.wantImage(data)
-}
-
-// wantImage looks that the cache holds the one image and nothing half of it.
-func (w *world) wantImage(data []byte) {
-	w.t.Helper()
-	files, err := filepath.Glob(filepath.Join(w.dir, "images", "*"))
-	if err != nil || len(files) != 1 {
-		w.t.Fatalf("in the cache: %v, %v", files, err)
-	}
-	got, err := os.ReadFile(files[0])
-	if err != nil || !bytes.Equal(got, data) {
-		w.t.Errorf("the image is another: %d bytes, %v", len(got), err)
 	}
 }

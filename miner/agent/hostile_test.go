@@ -17,6 +17,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/record"
 )
 
 // TestGuestFloods: a guest that shouts garbage on its channel harms nobody but
@@ -57,7 +58,7 @@ func TestGuestFloods(t *testing.T) {
 }
 
 // TestSecretsStayInMemory: of what the keepers release nothing but the seed
-// lies in a file, for as long as the machine runs, and nothing is logged.
+// lies in a file, for as long as the VM runs, and nothing is logged.
 func TestSecretsStayInMemory(t *testing.T) {
 	const userData = "#cloud-config\n# the tenant's own password\n"
 	w := newWorld(t)
@@ -95,7 +96,7 @@ func TestSecretsStayInMemory(t *testing.T) {
 			t.Errorf("the %s was logged", what)
 		}
 	}
-	if !bytes.Contains(said.bytes(), []byte("machine started")) {
+	if !bytes.Contains(said.bytes(), []byte("VM started")) {
 		t.Error("nothing was logged at all")
 	}
 	// And then it is gone.
@@ -205,7 +206,7 @@ func TestLyingNode(t *testing.T) {
 	if _, err := os.Stat(victim); err != nil {
 		t.Error("a file outside the seeds' folder was removed")
 	}
-	if all, err := agent.NewState(w.db).Cursor(); err != nil || all == 0 {
+	if all, err := record.New(w.db).Cursor(); err != nil || all == 0 {
 		t.Errorf("cursor %d, %v", all, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/provision"
 	"github.com/hippius/compute/miner/seed"
 )
 
@@ -82,7 +83,7 @@ func (c *injectedChain) Report(ctx context.Context, r []vm.Report) (out []vm.Rep
 }
 
 type injectedSecrets struct {
-	agent.Secrets
+	provision.Secrets
 	i *injector
 }
 
@@ -92,7 +93,7 @@ func (s *injectedSecrets) Collect(ctx context.Context, id vm.ID, seq uint32) (b 
 }
 
 type injectedImages struct {
-	agent.Images
+	provision.Images
 	i *injector
 }
 
@@ -102,11 +103,11 @@ func (s *injectedImages) Get(ctx context.Context, im image.Image) (path string, 
 }
 
 type injectedNetwork struct {
-	agent.Network
+	provision.Network
 	i *injector
 }
 
-func (n *injectedNetwork) Attach(ctx context.Context, p agent.Port) (nic agent.NIC, err error) {
+func (n *injectedNetwork) Attach(ctx context.Context, p provision.Port) (nic provision.NIC, err error) {
 	err = n.i.do("attach", func() (err error) { nic, err = n.Network.Attach(ctx, p); return err })
 	return nic, err
 }
@@ -116,7 +117,7 @@ func (n *injectedNetwork) Detach(ctx context.Context, id vm.ID) error {
 }
 
 type injectedSeeds struct {
-	agent.Seeds
+	provision.Seeds
 	i *injector
 }
 
@@ -156,12 +157,16 @@ func (d *injectedDriver) Destroy(ctx context.Context, id vm.ID) error {
 	return d.i.do("destroy", func() error { return d.Driver.Destroy(ctx, id) })
 }
 
-func (d *injectedDriver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
+func (d *injectedDriver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint64, key hypervisor.DiskKey) error {
 	return d.i.do("resize disk", func() error { return d.Driver.ResizeDisk(ctx, id, size, key) })
 }
 
-func (d *injectedDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
+func (d *injectedDriver) CreateDisk(ctx context.Context, m hypervisor.Disk) error {
 	return d.i.do("create disk", func() error { return d.Driver.CreateDisk(ctx, m) })
+}
+
+func (d *injectedDriver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
+	return d.i.do("trash disk", func() error { return d.Driver.TrashDisk(ctx, id) })
 }
 
 // live takes a VM through its whole life.
@@ -187,7 +192,7 @@ func live(w *world) {
 // life and nothing of it is left.
 func TestEachStepFailsOnce(t *testing.T) {
 	t.Parallel()
-	const enough = 36 // about as many calls as a life has
+	const enough = 48 // about as many calls as a life has
 	for _, after := range []bool{false, true} {
 		for at := range enough {
 			t.Run(fmt.Sprintf("call %d, after %v", at, after), func(t *testing.T) {
@@ -209,7 +214,7 @@ func TestEachStepFailsOnce(t *testing.T) {
 func TestEachStepCrashes(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{false, true} {
-		for at := range 24 {
+		for at := range 32 {
 			t.Run(fmt.Sprintf("call %d, after %v", at, after), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)

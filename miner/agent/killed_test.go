@@ -15,7 +15,6 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/store"
-	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/crashpoint"
 	"github.com/hippius/compute/miner/hypervisor"
 )
@@ -68,17 +67,17 @@ func works() []work {
 			return running(c) && c.has(c.id, c.size(2, 4096, 40))
 		}},
 		{"start fails once", func(c *crash) {
-			// As after a start, but from a machine that died, and whose next start fails.
-			if err := c.driver.KillProcess(vm.ID(c.id)); err != nil {
+			// As after a start, but from a VM that died, and whose next start fails.
+			if err := c.driver.KillProcess(c.id); err != nil {
 				c.t.Fatal(err)
 			}
-			c.driver.FailStarts(vm.ID(c.id), 1)
+			c.driver.FailStarts(c.id, 1)
 			c.forgetStarts()
 		}, func(c *crash) bool {
 			return running(c) && c.chain.Saw(c.id, "provisioning "+vm.ReasonHostProcessDied)
 		}},
 		{"paused by a full disk", func(c *crash) {
-			if err := c.driver.PauseForSpace(vm.ID(c.id)); err != nil {
+			if err := c.driver.PauseForSpace(c.id); err != nil {
 				c.t.Fatal(err)
 			}
 		}, running},
@@ -101,8 +100,8 @@ func works() []work {
 	}
 }
 
-// leftovers puts a VM that has ended here as it would be if the agent's database had been lost meanwhile: its machine,
-// and a seed without a machine, whose owner is unknown too; and its image, which nobody needs any more.
+// leftovers puts a VM that has ended here as it would be if the agent's database had been lost meanwhile: its domain,
+// and a seed without a domain, whose owner is unknown too; and its image, which nobody needs any more.
 func leftovers(c *crash) {
 	c.wantDisks()
 	if _, err := c.driver.SweepTrash(c.t.Context(), time.Now().Add(time.Hour)); err != nil {
@@ -112,10 +111,10 @@ func leftovers(c *crash) {
 		c.t.Fatal(err)
 	}
 	m := hypervisor.Machine{
-		ID: vm.ID(c.id), InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
+		ID: c.id, InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
-	if err := errors.Join(c.driver.Define(c.t.Context(), m), c.driver.CreateDisk(c.t.Context(), m)); err != nil {
+	if err := errors.Join(c.driver.Define(c.t.Context(), m), c.driver.CreateDisk(c.t.Context(), m.Root())); err != nil {
 		c.t.Fatal(err)
 	}
 	stranger := filepath.Join(c.dir, "seeds", fmt.Sprintf("%032x.iso", 0xfeed))
@@ -140,14 +139,14 @@ func (c *crash) imageFiles() []string {
 
 func (c *crash) imageCount() int { return len(c.imageFiles()) }
 
-// forgetStarts counts anew: a machine that died may be started again in the same generation.
+// forgetStarts counts anew: a VM that died may be started again in the same generation.
 func (c *crash) forgetStarts() {
 	c.host.mu.Lock()
 	defer c.host.mu.Unlock()
 	clear(c.host.starts)
 }
 
-// nothingLeft of a VM, on this machine or in the agent's memory.
+// nothingLeft of a VM, on this host or in the agent's memory.
 func (c *crash) nothingLeft(id vm.ID) bool {
 	return len(c.leftovers(id)) == 0 && c.records() == 0
 }
@@ -167,7 +166,14 @@ func (c *crash) records() int {
 	if err != nil {
 		return unknown // copied while it was written
 	}
-	ids, err := agent.NewState(db).Records()
+	ids := map[string]bool{}
+	err = db.View(func(tx *store.Tx) error {
+		var errs []error
+		for _, bucket := range []string{"agent_vms", "agent_released", "agent_local"} {
+			errs = append(errs, store.NewBlobs(bucket).Each(tx, "", func(id string, _ []byte) error { ids[id] = true; return nil }))
+		}
+		return errors.Join(errs...)
+	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return unknown
 	}

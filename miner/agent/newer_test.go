@@ -20,8 +20,8 @@ func nextMigrations(t *testing.T) []store.Migration {
 	})
 }
 
-// A newer miner takes over from an older one with machines running, its database migrated; the older one then refuses
-// it, and goes on with the copy that the newer one made. No machine notices any of it.
+// A newer miner takes over from an older one with VMs running, its database migrated; the older one then refuses
+// it, and goes on with the copy that the newer one made. No VM notices any of it.
 func TestNewerVersionAdopts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

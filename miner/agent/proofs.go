@@ -2,12 +2,12 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
-	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/miner/guestchannel"
+	"github.com/hippius/compute/miner/report"
 )
 
 // keepProofs notes the guests' newest proofs. Batches go out only now and then: what an agent that was killed had heard
@@ -15,7 +15,7 @@ import (
 func (a *Agent) keepProofs(ctx context.Context) error {
 	kept := map[vm.ID]int64{} // heights, by VM
 	for sleep(ctx, a.c.ProofEvery) {
-		if err := a.State.keepProofs(a.freshProofs(kept)); err != nil {
+		if err := a.State.KeepProofs(a.freshProofs(kept)); err != nil {
 			a.Log.Warn("note proofs", "error", err)
 			clear(kept)
 		}
@@ -27,70 +27,34 @@ func (a *Agent) keepProofs(ctx context.Context) error {
 }
 
 // freshProofs are those of VMs that proved themselves since the heights in kept, which it brings up to date.
-func (a *Agent) freshProofs(kept map[vm.ID]int64) map[vm.ID]noted {
+func (a *Agent) freshProofs(kept map[vm.ID]int64) map[vm.ID]guestchannel.Proof {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fresh := map[vm.ID]noted{}
-	for id, u := range a.units {
-		if p := u.proof(); p != nil && p.height > kept[id] {
-			kept[id] = p.height
-			fresh[id] = noted{Seq: p.seq, Height: p.height, Signature: p.signature, At: p.at}
+	fresh := map[vm.ID]guestchannel.Proof{}
+	for id, u := range a.vms {
+		if p := u.proof(); p != nil && p.Height > kept[id] {
+			kept[id], fresh[id] = p.Height, *p
 		}
 	}
 	for id := range kept {
-		if a.units[id] == nil {
+		if a.vms[id] == nil {
 			delete(kept, id)
 		}
 	}
 	return fresh
 }
 
-// remember gives a unit the last proof of the agent before this one. Its age is by this host's clock; the chain judges
+// recall the last proof that the agent before this one noted of a VM that runs. Its age is by this host's clock; the chain judges
 // it again by its own.
-func (a *Agent) remember(u *unit, id vm.ID) {
-	n, ok, err := a.State.lastProof(id)
+func (a *Agent) recall(u *vmState, id vm.ID) {
+	n, ok, err := a.State.LastProof(id)
 	if err != nil {
 		a.Log.Warn("read noted proof", "vm_id", id, "error", err)
 		return
 	}
-	if age := time.Since(n.At); ok && age >= 0 && age < maxProofAge {
+	if age := time.Since(n.At); ok && age >= 0 && age < report.MaxProofAge {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		u.remembered = &proof{seq: n.Seq, height: n.Height, signature: n.Signature, at: n.At, remembered: true}
+		u.remembered = &n
 	}
-}
-
-// keepProofs of VMs that are known.
-func (s *State) keepProofs(fresh map[vm.ID]noted) error {
-	if len(fresh) == 0 {
-		return nil
-	}
-	err := s.db.Update(func(tx *store.Tx) error {
-		for id, n := range fresh {
-			if _, known, err := s.vms.Get(tx, string(id)); err != nil {
-				return err
-			} else if !known {
-				continue // forgotten meanwhile
-			}
-			if err := s.proofs.Put(tx, string(id), n); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("note %d proofs: %w", len(fresh), err)
-	}
-	return nil
-}
-
-func (s *State) lastProof(id vm.ID) (n noted, ok bool, err error) {
-	err = s.db.View(func(tx *store.Tx) (err error) {
-		n, ok, err = s.proofs.Get(tx, string(id))
-		return err
-	})
-	if err != nil {
-		return noted{}, false, fmt.Errorf("read proof of VM %s: %w", id, err)
-	}
-	return n, ok, nil
 }

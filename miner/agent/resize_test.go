@@ -32,7 +32,7 @@ func (w *world) resize(id vm.ID, to plan.Size, restart bool) {
 	}
 }
 
-// has tells whether the machine runs in a size, and the chain has taken that.
+// has tells whether the VM runs in a size, and the chain has taken that.
 func (w *world) has(id vm.ID, s plan.Size) bool {
 	w.t.Helper()
 	v := w.chain.Get(id)
@@ -94,7 +94,7 @@ func TestResize(t *testing.T) {
 	w.until("a smaller machine", func() bool { return w.has(id, smaller) })
 }
 
-// The hypervisor knows what a machine was started with, also where the agent's
+// The hypervisor knows what a VM was started with, also where the agent's
 // own note of it was lost: it is not restarted once more.
 func TestResizeIsNotDoneTwice(t *testing.T) {
 	t.Parallel()
@@ -160,7 +160,7 @@ func TestRebuild(t *testing.T) {
 	w.order(id, vm.Rebuild)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
 	// The old disk is in the trash, and the new one opens with the new instance's key.
-	if err := w.driver.RestoreDisk(t.Context(), id); err == nil {
+	if err := w.driver.RestoreDisk(t.Context(), hypervisor.Root(id)); err == nil {
 		t.Error("there is no new disk")
 	}
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 1 {

@@ -9,6 +9,7 @@ import (
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/step"
 )
 
 // keepTidy looks for what is left of VMs that are gone, at the start and now
@@ -28,21 +29,21 @@ func (a *Agent) keepTidy(ctx context.Context) error {
 }
 
 func (a *Agent) tidy(ctx context.Context) {
-	records, err := a.State.all()
+	records, err := a.State.All()
 	if err != nil {
 		a.Log.Error("tidy", "error", err)
 		return
 	}
 	known, images := map[vm.ID]bool{}, map[string]bool{}
 	for _, r := range records {
-		known[r.vm.ID] = true
-		if r.local.Built != nil {
-			images[r.local.Built.Image] = true
+		known[r.VM.ID] = true
+		if r.Local.Built != nil {
+			images[r.Local.Built.Image] = true
 		}
 	}
-	a.tidyMachines(ctx, known)
+	a.tidyDomains(ctx, known)
 	a.tidySeeds(ctx, known)
-	before := a.moment().Add(-hypervisor.TrashPeriod)
+	before := a.keepingTime().Add(-hypervisor.TrashPeriod)
 	if n, err := a.Driver.SweepTrash(ctx, before); err != nil {
 		a.Log.Warn("sweep trash", "error", err)
 	} else if n > 0 {
@@ -63,8 +64,8 @@ func (a *Agent) tidy(ctx context.Context) {
 	}
 }
 
-// moment is now, for what is to be kept for a while: the chain's time if this host's clock is ahead of it.
-func (a *Agent) moment() time.Time {
+// keepingTime is now, for what is to be kept for a while: the chain's time if this host's clock is ahead of it.
+func (a *Agent) keepingTime() time.Time {
 	now := time.Now()
 	if h := a.head.Load(); h != nil && h.Time > 0 && now.Unix() > h.Time {
 		return time.Unix(h.Time, 0)
@@ -72,34 +73,34 @@ func (a *Agent) moment() time.Time {
 	return now
 }
 
-// tidyMachines removes machines which are not in the store and which every
+// tidyDomains removes domains which are not in the store and which every
 // endpoint of the chain says are not ours. Others it leaves alone.
-func (a *Agent) tidyMachines(ctx context.Context, known map[vm.ID]bool) {
-	machines, err := a.Driver.List(ctx)
+func (a *Agent) tidyDomains(ctx context.Context, known map[vm.ID]bool) {
+	domains, err := a.Driver.List(ctx)
 	if err != nil {
-		a.Log.Warn("list machines", "error", err)
+		a.Log.Warn("list domains", "error", err)
 		return
 	}
-	for _, m := range machines {
+	for _, m := range domains {
 		id := m.ID
 		if known[id] {
 			continue
 		}
 		if err := a.confirm(ctx, id, m); err != nil {
-			if !a.puzzling[id] {
-				a.puzzling[id] = true // only this goroutine looks
-				a.Log.Warn("machine left alone: the chain gave no VM of this id", "vm_id", id, "state", string(m.State), "error", err)
+			if !a.unknownDomains[id] {
+				a.unknownDomains[id] = true // only this goroutine looks
+				a.Log.Warn("domain left alone: the chain gave no VM of this id", "vm_id", id, "state", string(m.State), "error", err)
 			}
 			continue
 		}
-		a.Log.Info("machine is no longer ours", "vm_id", id)
-		if err := a.dismantle(ctx, a.unit(id), id); err != nil {
-			a.Log.Error("remove machine", "vm_id", id, "error", err)
+		a.Log.Info("domain is no longer ours", "vm_id", id)
+		if err := a.dismantle(ctx, a.vmState(id), id); err != nil {
+			a.Log.Error("remove domain", "vm_id", id, "error", err)
 			continue
 		}
-		a.dropUnit(id)
+		a.forgetVM(id)
 		if err := a.forget(id); err != nil {
-			a.Log.Error("forget machine", "vm_id", id, "error", err)
+			a.Log.Error("forget domain", "vm_id", id, "error", err)
 		}
 	}
 }
@@ -115,7 +116,7 @@ func (a *Agent) tidySeeds(ctx context.Context, known map[vm.ID]bool) {
 		if known[id] {
 			continue
 		}
-		// A machine that is left alone keeps its seed.
+		// A domain that is left alone keeps its seed.
 		if info, err := a.Driver.Inspect(ctx, id); err != nil || info.State != hypervisor.StateAbsent {
 			continue
 		}
@@ -128,18 +129,18 @@ func (a *Agent) tidySeeds(ctx context.Context, known map[vm.ID]bool) {
 	}
 }
 
-// keepMeshes looks at lighthouses and revocations of the owners here; links
+// keepMeshes looks at lighthouses and revocations of the owners here; channels
 // pass on what changed.
 func (a *Agent) keepMeshes(ctx context.Context) error {
 	for {
-		records, err := a.State.all()
+		records, err := a.State.All()
 		if err != nil {
 			return err
 		}
 		owners := map[string]bool{}
 		for _, r := range records {
-			if r.want().aim() == aimUp {
-				owners[r.vm.Owner] = true
+			if r.Desired().Direction() == step.Up {
+				owners[r.VM.Owner] = true
 			}
 		}
 		a.lookAtMeshes(ctx, owners)

@@ -41,12 +41,12 @@ func (t *Turns) Reconcile(ctx context.Context, id vm.ID) (time.Duration, error) 
 
 // Report sends what is new, or everything, and waits for the chain's answer.
 func (t *Turns) Report(ctx context.Context, all bool) error {
-	_, err := t.a.reporter.send(ctx, all)
+	_, err := t.a.reporter.Send(ctx, all)
 	return err
 }
 
 // Tidy looks for what is left of VMs that are gone.
 func (t *Turns) Tidy(ctx context.Context) { t.a.tidy(ctx) }
 
-// End lets go of the guests; machines run on.
-func (t *Turns) End() { t.a.dropLinks() }
+// End lets go of the guests; VMs run on.
+func (t *Turns) End() { t.a.closeChannels() }

@@ -2,25 +2,30 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
-	"github.com/hippius/compute/internal/undo"
 	"github.com/hippius/compute/miner/hypervisor"
-	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 )
+
+// needs of a VM on this host.
+func (a *Agent) needs(u *vmState, r record.Record) *provision.Needs {
+	return &provision.Needs{
+		VM: r.VM, Made: r.Local.Built, Outdated: r.Outdated(), DiskSeq: r.DiskSeq(), HasData: r.HasData(), Bundles: &u.bundles,
+		Mesh: func(ctx context.Context) wire.Mesh { return a.meshNow(ctx, r.VM.Owner) },
+	}
+}
 
 // announce says that provisioning begins: the keepers release secrets only
 // then. The image is fetched meanwhile.
-func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
+func (a *Agent) announce(ctx context.Context, u *vmState, r record.Record) error {
 	a.say(u, r, vm.Provisioning, "", "")
-	b, err := a.plan(ctx, r)
+	b, err := a.provisioner.Plan(ctx, a.needs(u, r))
 	if err != nil {
 		return err
 	}
@@ -30,256 +35,113 @@ func (a *Agent) announce(ctx context.Context, u *unit, r record) error {
 	return fault.Point("agent.planned")
 }
 
-// bringUp starts a machine that does not run, making what it lacks. What it
-// made is taken back if it fails, but for the disk, which the next try needs.
-func (a *Agent) bringUp(ctx context.Context, u *unit, r record) (err error) {
-	id := r.vm.ID
-	seq := r.vm.Status.InstanceSeq
-	if _, said := a.reporter.said(id); !said {
-		a.say(u, r, upPhase(r.want().phase), "", "") // the order was heard
+// bringUp starts a VM that does not run, making what it lacks.
+func (a *Agent) bringUp(ctx context.Context, u *vmState, r record.Record) error {
+	if _, said := a.reporter.Last(r.VM.ID); !said {
+		a.say(u, r, upPhase(r.Desired().Phase), "", "") // the order was heard
 	}
-	var own opened
-	var b built
-	g, both := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { own, err = a.collect(both, u, r, seq); return err })
-	g.Go(func() (err error) { b, err = a.plan(both, r); return err })
-	if err := g.Wait(); err != nil {
+	n := a.needs(u, r)
+	if err := a.provisioner.Collect(ctx, n); err != nil {
 		return err
 	}
-	if err := a.admit(r, b); err != nil {
-		return err
-	}
-	apps, err := a.apps(ctx, r)
-	if err != nil {
+	if err := a.admit(r, n.Built); err != nil {
 		return err
 	}
 	if err := fault.Point("agent.collected"); err != nil {
 		return err
 	}
-
-	var taken undo.Stack
-	defer taken.Fail(ctx, &err)
-	u.resting = false
-	nic, err := a.Network.Attach(ctx, a.port(r, b.Limits))
-	if err != nil {
-		return stage(errNetwork, err)
-	}
-	taken.Add("detach network", func(ctx context.Context) error {
-		return errors.Join(a.Network.Detach(ctx, id), fault.Point("agent.undone_network"))
-	})
-	if err := fault.Point("agent.attached"); err != nil {
+	if err := a.provisioner.Up(ctx, n); err != nil {
 		return err
 	}
-	path, err := a.Seeds.Put(a.seed(r, own, nic, apps, a.meshNow(ctx, r.vm.Owner)))
-	if err != nil {
-		return err
-	}
-	taken.Add("remove seed", func(context.Context) error {
-		return errors.Join(a.Seeds.Remove(id), fault.Point("agent.undone_seed"))
-	})
-	if err := fault.Point("agent.seeded"); err != nil {
-		return err
-	}
-	m := b.machine()
-	m.ID, m.InstanceSeq, m.Generation, m.Name = id, seq, r.vm.Generation, r.vm.Spec.Name
-	m.Seed, m.AgentISO, m.Tap, m.MAC = path, a.c.AgentISO, nic.Tap, nic.MAC
-	if err := a.Driver.Define(ctx, m); err != nil {
-		return stage(errStart, err)
-	}
-	if err := fault.Point("agent.defined"); err != nil {
-		return err
-	}
-	key, err := a.disk(ctx, u, r, m, b, own)
-	if err != nil {
-		return stage(errStart, err)
-	}
-	err = a.Driver.Start(ctx, id, key)
-	if err == nil || a.mayRun(ctx, id) {
-		taken.Success() // what runs needs its tap and its seed
-	}
-	if err != nil {
-		return stage(errStart, err)
-	}
-	if err := fault.Point("agent.started"); err != nil {
-		return err
-	}
-	return a.started(ctx, u, r, b.Limits)
-}
-
-// mayRun tells whether a machine whose start failed has a process after all, or
-// may have one for all that can be seen.
-func (a *Agent) mayRun(ctx context.Context, id vm.ID) bool {
-	info, err := a.Driver.Inspect(ctx, id)
-	return err != nil || info.State.Alive()
+	return a.started(ctx, u, r, n)
 }
 
 // started notes that a generation was started, and listens to its guest.
-func (a *Agent) started(ctx context.Context, u *unit, r record, limits hypervisor.Limits) error {
-	w := r.want()
-	err := a.State.note(r.vm.ID, func(l *local) { l.Started, l.Rebooted, l.Sized = w.generation, w.rebootSeq, w.generation })
-	if err != nil {
+func (a *Agent) started(ctx context.Context, u *vmState, r record.Record, n *provision.Needs) error {
+	d := r.Desired()
+	if err := a.State.NoteStarted(r.VM.ID, d); err != nil {
 		return err
 	}
 	if err := fault.Point("agent.start_noted"); err != nil {
 		return err
 	}
-	u.dropLink() // of an earlier process
+	u.begin() // what an earlier process said is of the past
 	// A hypervisor may set up the interface it opens in its own way, as libvirt
 	// does: only now does the bandwidth's cap stay.
-	_, err = a.Network.Attach(ctx, a.port(r, limits))
-	if u.adopted = err == nil; err != nil {
-		a.Log.Error("attach network of started machine", "vm_id", r.vm.ID, "error", err) // adopt tries again
+	if err := a.provisioner.Verify(ctx, n); err != nil {
+		a.Log.Error("verify started VM", "vm_id", r.VM.ID, "error", err) // verified again at the next look
 	}
-	info, err := a.Driver.Inspect(ctx, r.vm.ID)
+	info, err := a.Driver.Inspect(ctx, r.VM.ID)
 	if err != nil {
 		return err
 	}
-	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
-	a.Log.Info("machine started", "vm_id", r.vm.ID, "instance_seq", w.seq, "generation", w.generation)
-	if !w.proofs {
-		a.loop.Poke(r.vm.ID)
+	a.keepChannel(u, r, info) //nolint:contextcheck // it lasts as long as the VM runs
+	a.Log.Info("VM started", "vm_id", r.VM.ID, "instance_seq", d.Seq, "generation", d.Generation)
+	if !d.Proofs {
+		a.loop.Poke(r.VM.ID)
 	}
 	return nil
 }
 
-// disk makes the disk if there is none, or lets it grow to what is wanted, and
-// gives the key it opens with: that of the instance which made it.
-func (a *Agent) disk(ctx context.Context, u *unit, r record, m hypervisor.Machine, b built, own opened) (hypervisor.DiskKey, error) {
-	has, err := a.Driver.HasDisk(ctx, m.ID)
-	if err != nil {
-		return nil, err
-	}
-	m.DiskKey = own.bundle.DiskKey
-	if seq := r.diskSeq(); has && seq != 0 && seq != m.InstanceSeq {
-		older, err := a.collect(ctx, u, r, seq)
-		if err != nil {
-			return nil, err
-		}
-		m.DiskKey = older.bundle.DiskKey
-	}
-	if has {
-		return m.DiskKey, a.refit(ctx, r, b, m.DiskKey)
-	}
-	if r.hasData() {
-		return nil, fmt.Errorf("%w; a blank one is never started in its place", errNoDisk)
-	}
-	// Noted first: a disk whose making and maker's number are out of step
-	// could not be opened.
-	err = a.State.note(m.ID, func(l *local) { l.DiskSeq, l.Built = m.InstanceSeq, &b })
-	if err != nil {
-		return nil, err
-	}
-	if err := fault.Point("agent.disk_noted"); err != nil {
-		return nil, err
-	}
-	if err := a.Driver.CreateDisk(ctx, m); err != nil {
-		return nil, err
-	}
-	return m.DiskKey, fault.Point("agent.disk_made")
-}
-
-// collect gives the secrets of an instance, asking the keepers once.
-func (a *Agent) collect(ctx context.Context, u *unit, r record, seq uint32) (opened, error) {
-	u.mu.Lock()
-	s, ok := u.bundles[seq]
-	u.mu.Unlock()
-	if ok {
-		return s, nil
-	}
-	bundle, userData, err := a.Secrets.Collect(ctx, r.vm.ID, seq)
-	if err != nil {
-		return opened{}, stage(errSecrets, err)
-	}
-	s = opened{bundle: bundle, userData: userData}
-	u.mu.Lock()
-	u.bundles[seq] = s
-	u.mu.Unlock()
-	return s, nil
-}
-
-func (a *Agent) port(r record, l hypervisor.Limits) Port {
-	return Port{ID: r.vm.ID, Tenant: r.vm.Owner, BitsPerSecond: l.NetworkBitsPerSec}
-}
-
-// seed is the content of the VM's own CD.
-func (a *Agent) seed(r record, own opened, nic NIC, apps []seed.App, mesh wire.Mesh) seed.Seed {
-	b := own.bundle
-	cfg := wire.Config{
-		ChainID: a.c.ChainID, VMID: r.vm.ID, Seq: b.Seq, ProofKey: b.ProofKey,
-		MeshCA: b.MeshCA, MeshCert: b.MeshCert, MeshKey: b.MeshKey,
-		SSHHostKey: b.SSHHostKey, SSHHostCert: b.SSHHostCert, Mesh: mesh,
-	}
-	return seed.Seed{
-		VMID: r.vm.ID, Name: r.vm.Spec.Name, AuthorizedKeys: r.vm.AuthorizedKeys,
-		Network: seed.Network{MAC: nic.MAC, Address: nic.Address, Gateway: nic.Gateway, DNS: nic.DNS, MTU: nic.MTU},
-		Apps:    apps, UserData: own.userData, Guest: cfg,
-	}
-}
-
-// revive starts a machine again whose process died. Without its secrets in
+// revive starts a VM again whose process died. Without its secrets in
 // memory the chain is told first: the keepers release to one that provisions.
-func (a *Agent) revive(ctx context.Context, u *unit, r record, info hypervisor.Info) error {
-	a.Log.Warn("machine's process died", "vm_id", r.vm.ID, "state", string(info.State), "stop_reason", string(info.StopReason))
-	a.say(u, r, vm.Provisioning, vm.ReasonHostProcessDied, "the machine's process died on the host; it is started again")
-	u.mu.Lock()
-	_, known := u.bundles[r.vm.Status.InstanceSeq]
-	u.mu.Unlock()
-	if !known {
+func (a *Agent) revive(ctx context.Context, u *vmState, r record.Record, info hypervisor.Info) error {
+	a.Log.Warn("VM's process died", "vm_id", r.VM.ID, "state", string(info.State), "stop_reason", string(info.StopReason))
+	a.say(u, r, vm.Provisioning, vm.ReasonHostProcessDied, "the VM's process died on the host; it is started again")
+	if !u.bundles.Has(r.VM.Status.InstanceSeq) {
 		return nil // its phase is Provisioning soon
 	}
 	return a.bringUp(ctx, u, r)
 }
 
-// adopt takes a running machine over: after a restart of the agent its network
-// is made right again, and its guest listened to.
-func (a *Agent) adopt(ctx context.Context, u *unit, r record, info hypervisor.Info) {
-	u.resting = false
-	if !u.adopted {
-		a.remember(u, r.vm.ID)
+// watch looks after a running VM, at each look: what it needs on this host is
+// made right, and its guest is listened to.
+func (a *Agent) watch(ctx context.Context, u *vmState, r record.Record, info hypervisor.Info) {
+	n := a.needs(u, r)
+	if n.Outdated {
+		n.Made = nil
 	}
-	if !u.adopted && r.local.Built != nil {
-		_, err := a.Network.Attach(ctx, a.port(r, r.local.Built.Limits))
-		if err == nil {
-			err = fault.Point("agent.adopted")
-		}
-		if err != nil {
-			// It runs: that is worth more than its rules being looked at now.
-			a.Log.Error("attach network of adopted machine", "vm_id", r.vm.ID, "error", err)
-		} else {
-			u.adopted = true
-			a.Log.Info("machine adopted", "vm_id", r.vm.ID, "instance_seq", info.InstanceSeq)
-		}
+	if n.Built = (provision.Built{}).Sized(r.VM.Size); n.Made != nil {
+		n.Built = *n.Made
 	}
-	a.keepLink(u, r, info) //nolint:contextcheck // it lasts as long as the machine runs
+	err := a.provisioner.Verify(ctx, n)
+	if err == nil {
+		err = fault.Point("agent.adopted")
+	}
+	if err != nil && ctx.Err() == nil {
+		// It runs: that is worth more than its rules being right now.
+		a.Log.Error("verify running VM", "vm_id", r.VM.ID, "error", err)
+	}
+	a.keepChannel(u, r, info) //nolint:contextcheck // it lasts as long as the VM runs
 }
 
 // await the guest: a VM on its way up is given time, one that was up is
 // reported as it was.
-func (a *Agent) await(u *unit, r record) error {
-	w := r.want()
-	if w.phase == vm.Running || w.phase == vm.Lost {
+func (a *Agent) await(u *vmState, r record.Record) error {
+	d := r.Desired()
+	if d.Phase == vm.Running || d.Phase == vm.Lost {
 		a.say(u, r, vm.Running, "", "")
 		return nil
 	}
 	// Since this agent first saw it: a clock that was set says nothing of how long a guest has had.
-	if time.Since(u.linkedAt()) > a.c.BootTimeout {
-		if l := u.getLink(); l != nil && l.guest().Misfit != "" {
-			return fmt.Errorf("%w: %s", errBoot, l.guest().Misfit)
+	if time.Since(u.listenedFrom()) > a.c.BootTimeout {
+		if c := u.getChannel(); c != nil && c.Info().Unsupported != "" {
+			return fmt.Errorf("%w: %s", errBoot, c.Info().Unsupported)
 		}
-		return fmt.Errorf("%w within %s of the machine's start; see its console", errBoot, a.c.BootTimeout)
+		return fmt.Errorf("%w within %s of the VM's start; see its console", errBoot, a.c.BootTimeout)
 	}
-	if w.phase == vm.Provisioning && u.troubleSince.IsZero() {
+	if d.Phase == vm.Provisioning && u.failingSince.IsZero() {
 		return nil // it was announced, or died: either way it is said
 	}
-	u.troubleSince = time.Time{}
-	a.say(u, r, w.phase, "", "")
+	u.failingSince = time.Time{}
+	a.say(u, r, d.Phase, "", "")
 	return nil
 }
 
-// resume lets a paused machine run. One that the host's disk paused may pause
+// resume lets a paused VM run. One that the host's disk paused may pause
 // again at once: that is told, and tried later and later.
-func (a *Agent) resume(ctx context.Context, r record, info hypervisor.Info) error {
-	if err := a.Driver.Resume(ctx, r.vm.ID); err != nil {
+func (a *Agent) resume(ctx context.Context, r record.Record, info hypervisor.Info) error {
+	if err := a.Driver.Resume(ctx, r.VM.ID); err != nil {
 		return err
 	}
 	if err := fault.Point("agent.resumed"); err != nil {
@@ -287,27 +149,27 @@ func (a *Agent) resume(ctx context.Context, r record, info hypervisor.Info) erro
 	}
 	switch info.PauseReason {
 	case hypervisor.PauseNoSpace:
-		return fmt.Errorf("machine was paused: %w", hypervisor.ErrNoSpace)
+		return fmt.Errorf("the VM was paused: %w", hypervisor.ErrNoSpace)
 	case hypervisor.PauseIOError:
-		return fmt.Errorf("machine was paused: %w", errDisk)
+		return fmt.Errorf("the VM was paused: %w", errDisk)
 	case hypervisor.PauseNone, hypervisor.PauseRequested, hypervisor.PauseOther:
 	}
 	return nil
 }
 
 // reboot restarts the guest, and hears it anew.
-func (a *Agent) reboot(ctx context.Context, u *unit, r record) error {
-	seq := r.vm.Spec.RebootSeq
-	manner, err := a.Driver.Reboot(ctx, r.vm.ID, a.c.StopTimeout)
+func (a *Agent) reboot(ctx context.Context, u *vmState, r record.Record) error {
+	seq := r.VM.Spec.RebootSeq
+	manner, err := a.Driver.Reboot(ctx, r.VM.ID, a.c.StopTimeout)
 	if err != nil {
 		return err
 	}
-	a.Log.Info("machine rebooted", "vm_id", r.vm.ID, "manner", string(manner), "reboot_seq", seq)
+	a.Log.Info("VM rebooted", "vm_id", r.VM.ID, "manner", string(manner), "reboot_seq", seq)
 	if err := fault.Point("agent.rebooted"); err != nil {
 		return err
 	}
-	u.dropLink()
-	if err := a.State.note(r.vm.ID, func(l *local) { l.Rebooted = seq }); err != nil {
+	u.closeChannel()
+	if err := a.State.Note(r.VM.ID, func(l *record.Local) { l.Rebooted = seq }); err != nil {
 		return err
 	}
 	return fault.Point("agent.reboot_noted")

@@ -33,6 +33,8 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/seed"
 )
 
@@ -107,7 +109,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // shortDir is a folder with a path short enough for sockets, in memory where that is possible: what a process that was
-// killed wrote is there in any case, and disks of test machines are slow to sync.
+// killed wrote is there in any case, and disks of test VMs are slow to sync.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	parent := "/dev/shm"
@@ -135,7 +137,7 @@ func (w *world) openDriver() {
 	w.driver = d
 }
 
-// guest is the agent inside every machine.
+// guest is the agent inside every VM.
 func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) {
 	if w.deafMute.Load() {
 		<-ctx.Done()
@@ -204,7 +206,7 @@ func readSeed(path string) (wire.Config, error) {
 
 // migrations of a database that was never of the first schema; daemon/miner tests that one.
 func migrations() []store.Migration {
-	return agent.Migrations(func([]byte) (vm.VM, error) { return vm.VM{}, errors.New("not the first schema") })
+	return record.Migrations(func([]byte) (vm.VM, error) { return vm.VM{}, errors.New("not the first schema") })
 }
 
 // startAgent starts one on what an earlier one left.
@@ -212,7 +214,7 @@ func (w *world) startAgent() {
 	w.t.Helper()
 	p := agent.Parts{
 		Chain: w.chain, Catalogue: w.catalogue, Secrets: w.keepers, Images: w.images, Network: w.network,
-		Seeds: w.seeds, Mesh: w.mesh, Driver: w.driver, State: agent.NewState(w.db), Log: w.log(),
+		Seeds: w.seeds, Mesh: w.mesh, Driver: w.driver, State: record.New(w.db), Log: w.log(),
 	}
 	w.parts(&p)
 	a, err := agent.New(w.config, p)
@@ -316,7 +318,7 @@ func (w *world) leftovers(id vm.ID) (left []string) {
 	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
 		left = append(left, "machine "+string(s))
 	}
-	if has, err := w.driver.HasDisk(w.t.Context(), id); err != nil || has {
+	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.Root(id)); err != nil || has {
 		left = append(left, "disk")
 	}
 	return append(left, w.runtime(id)...)
@@ -417,25 +419,25 @@ type network struct {
 	ports map[vm.ID]int
 	next  int
 	err   error
-	// before is called before each machine is attached.
+	// before is called before each VM is attached.
 	before func(id vm.ID)
 }
 
-func (n *network) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
+func (n *network) Attach(_ context.Context, p provision.Port) (provision.NIC, error) {
 	if n.before != nil {
 		n.before(p.ID)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.err != nil {
-		return agent.NIC{}, n.err
+		return provision.NIC{}, n.err
 	}
 	if _, ok := n.ports[p.ID]; !ok {
 		n.next++
 		n.ports[p.ID] = n.next
 	}
 	at := byte(n.ports[p.ID])
-	return agent.NIC{
+	return provision.NIC{
 		Tap: fmt.Sprintf("hip%d", at), MAC: fmt.Sprintf("52:54:00:00:00:%02x", at),
 		Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 200, at, 2}), 30), Gateway: netip.AddrFrom4([4]byte{10, 200, at, 1}),
 	}, nil

@@ -194,7 +194,7 @@ func (s *Service) join(stream grpc.BidiStreamingServer[minerv1.ConsoleRequest, m
 		if stream.Context().Err() == nil && ctx.Err() != nil {
 			return status.Error(codes.DeadlineExceeded, "the grant has expired; open the console again")
 		}
-		return nil // the machine stopped
+		return nil // the VM stopped
 	}
 }
 
@@ -213,7 +213,7 @@ func (s *Service) keys(stream grpc.BidiStreamingServer[minerv1.ConsoleRequest, m
 			return status.Errorf(codes.InvalidArgument, "input of %d bytes; at most %d in one message", len(in), maxInput)
 		}
 		if _, err := conn.Write(in); err != nil {
-			return nil //nolint:nilerr // the machine stopped: its reader says so
+			return nil //nolint:nilerr // the VM stopped: its reader says so
 		}
 	}
 }

@@ -66,7 +66,7 @@ func newBenchOn(t *testing.T, seen func(*fake.Driver) hypervisor.Console) *bench
 		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
 	for _, err := range []error{
-		driver.Define(t.Context(), m), driver.CreateDisk(t.Context(), m), driver.Start(t.Context(), vmID, m.DiskKey),
+		driver.Define(t.Context(), m), driver.CreateDisk(t.Context(), m.Root()), driver.Start(t.Context(), vmID, m.DiskKey),
 	} {
 		if err != nil {
 			t.Fatal(err)

@@ -21,7 +21,7 @@ func Names() []string {
 		// Down.
 		"agent.stopped", "agent.cut", "agent.detached", "agent.unseeded",
 		// Gone.
-		"agent.confirmed", "agent.destroyed", "agent.cleared_network", "agent.cleared_seed", "agent.cleared",
+		"agent.confirmed", "agent.disk_trashed", "agent.destroyed", "agent.cleared_network", "agent.cleared_seed", "agent.cleared",
 		"agent.forgotten", "agent.tidied_seed",
 		// Said.
 		"agent.reporting", "agent.reported", "agent.proofs_noted",

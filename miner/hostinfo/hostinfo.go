@@ -1,4 +1,4 @@
-// Package hostinfo measures the machine a miner runs on, and decides what of it
+// Package hostinfo measures the host a miner runs on, and decides what of it
 // may be offered: what a miner registers is what was found, not what was
 // written into a file.
 package hostinfo
@@ -59,7 +59,7 @@ const (
 	gib           = 1 << 30
 )
 
-// Measure looks at the machine. It writes and removes one file of SampleBytes.
+// Measure looks at the host. It writes and removes one file of SampleBytes.
 func Measure(ctx context.Context, c Config) (Info, error) {
 	if c.SampleBytes == 0 {
 		c.SampleBytes = defaultSample
@@ -113,7 +113,7 @@ func readProc(root, name string) (string, error) {
 }
 
 // memory gives total and available MiB. The hypervisor's own node info is not
-// asked: inside containers it tells of another machine.
+// asked: inside containers it tells of another host.
 func memory(meminfo string) (total, available uint64) {
 	for line := range strings.Lines(meminfo) {
 		fields := strings.Fields(line)

@@ -11,7 +11,7 @@ import (
 
 // Driver is all that a miner needs of a hypervisor.
 //
-// Every method is safe for concurrent use; calls for one machine are taken
+// Every method is safe for concurrent use; calls for one VM are taken
 // one after the other. Every method gives up when its context ends and may
 // return ErrHypervisorDown, except where its comment says that it works
 // without the hypervisor's daemon.
@@ -21,28 +21,28 @@ type Driver interface {
 	Disks
 	Console
 	Channel
-	Poker
+	Events
 
-	// Close lets go of the hypervisor. Machines keep running.
+	// Close lets go of the hypervisor. VMs keep running.
 	Close() error
 }
 
-// Lifecycle brings one machine from state to state.
+// Lifecycle brings one VM from state to state.
 type Lifecycle interface {
-	// Define makes the machine known, or makes a known one match m. On a
-	// machine that runs, what differs takes effect at its next start. It
+	// Define makes the VM known, or makes a known one match m. On a
+	// VM that runs, what differs takes effect at its next start. It
 	// neither makes nor checks the disk.
 	Define(ctx context.Context, m Machine) error
 
-	// Start boots a stopped or crashed machine; on a running or paused one it
+	// Start boots a stopped or crashed VM; on a running or paused one it
 	// does nothing. It returns when the process runs, not when the guest is
 	// up. ErrNotFound, ErrNoDisk, ErrWrongKey, ErrNoSpace.
 	Start(ctx context.Context, id vm.ID, key DiskKey) error
 
 	// Shutdown asks the guest to power off, again and again until it does,
-	// and cuts it off when the deadline has passed; a deadline of 0 or less
-	// cuts it off at once. A paused machine is resumed to be asked. It returns
-	// when the machine has stopped, saying how; when ctx ends first, nothing
+	// and forces it off when the deadline has passed; a deadline of 0 or less
+	// forces it off at once. A paused VM is resumed to be asked. It returns
+	// when the VM has stopped, saying how; when ctx ends first, nothing
 	// has been forced.
 	Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (Manner, error)
 
@@ -50,26 +50,26 @@ type Lifecycle interface {
 	// when the deadline has passed. ErrState unless running or paused.
 	Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (Manner, error)
 
-	// Suspend stops the CPUs of a running machine, Resume lets them run.
+	// Suspend stops the CPUs of a running VM, Resume lets them run.
 	// ErrState if it has no process.
 	Suspend(ctx context.Context, id vm.ID) error
 	Resume(ctx context.Context, id vm.ID) error
 
-	// Destroy cuts the machine off, forgets it and moves its disk to the
-	// trash. Nothing else of it stays. Absent machines are no error.
+	// Destroy forces the VM off, forgets it and moves all its disks to the
+	// trash. Nothing else of it stays. Absent VMs are no error.
 	Destroy(ctx context.Context, id vm.ID) error
 }
 
 // Inventory tells what is here.
 type Inventory interface {
-	// Inspect never returns ErrNotFound: an absent machine is an answer.
+	// Inspect never returns ErrNotFound: an absent VM is an answer.
 	Inspect(ctx context.Context, id vm.ID) (Info, error)
 
-	// List returns every machine this driver owns, by id, in whatever state:
-	// what a restarted agent adopts. Machines of others are left out.
+	// List returns every VM this driver owns, by id, in whatever state:
+	// what a restarted agent adopts. VMs of others are left out.
 	List(ctx context.Context) ([]Info, error)
 
-	// Stats counts what a machine uses. ErrNotFound.
+	// Stats counts what a VM uses. ErrNotFound.
 	Stats(ctx context.Context, id vm.ID) (Stats, error)
 
 	// BaseImages returns the paths of the base images that disks here, those
@@ -81,28 +81,26 @@ type Inventory interface {
 	Host(ctx context.Context) (Host, error)
 }
 
-// Disks makes and removes machines' disks. It works without the hypervisor's
-// daemon, except for resizing the disk of a running machine.
+// Disks makes and removes VMs' disks, each by its VM and its name. It works without the hypervisor's daemon, except for
+// resizing a disk of a running VM. Only the disk named RootDisk is attached to a VM so far.
 type Disks interface {
-	// CreateDisk makes the encrypted disk of m over its base image. A disk
-	// that exists is kept as it is, whatever its size or key. ErrNoSpace.
-	CreateDisk(ctx context.Context, m Machine) error
+	// CreateDisk makes an encrypted disk over its base image. A disk that exists is kept as it is, whatever its size or
+	// key. ErrInvalid, ErrNoSpace.
+	CreateDisk(ctx context.Context, d Disk) error
 
-	// HasDisk tells whether the machine has a disk (not counting the trash).
-	HasDisk(ctx context.Context, id vm.ID) (bool, error)
+	// HasDisk tells whether the disk exists (not counting the trash).
+	HasDisk(ctx context.Context, id DiskID) (bool, error)
 
-	// ResizeDisk grows the disk to size bytes, which a running guest sees at
-	// once; it grows its filesystem itself. A smaller size is ErrInvalid, the
-	// same size does nothing. The key is needed for a disk that is not in use.
-	ResizeDisk(ctx context.Context, id vm.ID, size uint64, key DiskKey) error
+	// ResizeDisk grows the disk to size bytes, which a running guest sees at once; it grows its filesystem itself. A
+	// smaller size is ErrInvalid, the same size does nothing. The key is needed for a disk that is not in use.
+	ResizeDisk(ctx context.Context, id DiskID, size uint64, key DiskKey) error
 
-	// TrashDisk moves the disk of a machine without a process to the trash;
-	// ErrState while it has one. No disk is no error.
-	TrashDisk(ctx context.Context, id vm.ID) error
+	// TrashDisk moves the disk of a VM without a process to the trash; ErrState while it has one. No disk is no error.
+	TrashDisk(ctx context.Context, id DiskID) error
 
-	// RestoreDisk takes the newest disk of id back out of the trash.
-	// ErrNoDisk if there is none, ErrState if the machine has a disk again.
-	RestoreDisk(ctx context.Context, id vm.ID) error
+	// RestoreDisk takes the newest disk of that VM and name back out of the trash. ErrNoDisk if there is none, ErrState if
+	// there is such a disk again.
+	RestoreDisk(ctx context.Context, id DiskID) error
 
 	// SweepTrash deletes what was trashed before the given moment and returns
 	// how many disks that were.
@@ -115,15 +113,15 @@ const TrashPeriod = 24 * time.Hour
 // ConsoleLogBytes is how much of the serial console's output is returned.
 const ConsoleLogBytes = 1 << 20
 
-// Console reaches a machine's serial console. It works without the
+// Console reaches a VM's serial console. It works without the
 // hypervisor's daemon.
 type Console interface {
-	// DialConsole attaches to the console of a machine with a process, one
+	// DialConsole attaches to the console of a VM with a process, one
 	// client at a time: ErrBusy. Closing detaches; ctx bounds only the dial.
 	DialConsole(ctx context.Context, id vm.ID) (io.ReadWriteCloser, error)
 
 	// ConsoleLog returns the last ConsoleLogBytes of output, over all boots
-	// since the machine was defined. Empty before the first.
+	// since the VM was defined. Empty before the first.
 	ConsoleLog(ctx context.Context, id vm.ID) ([]byte, error)
 }
 
@@ -134,7 +132,7 @@ const ChannelName = "org.hippius.guest.0"
 // Channel reaches the agent inside the guest, without any network. It works
 // without the hypervisor's daemon.
 type Channel interface {
-	// DialChannel attaches to the host's end of the channel of a machine with
+	// DialChannel attaches to the host's end of the channel of a VM with
 	// a process, one client at a time: ErrBusy. Nothing is told of whether
 	// the guest listens. What the guest wrote while nobody was attached is
 	// mostly lost, but a little may arrive late: judge freshness by content.
@@ -142,10 +140,10 @@ type Channel interface {
 	DialChannel(ctx context.Context, id vm.ID) (net.Conn, error)
 }
 
-// Poker tells that something changed.
-type Poker interface {
-	// Pokes delivers ids of machines whose state may have changed, until ctx
-	// ends and the channel is closed. A poke may be lost, late or without
-	// cause: it says only that looking now is worth it. "" means any machine.
-	Pokes(ctx context.Context) <-chan vm.ID
+// Events tells that something changed.
+type Events interface {
+	// Events delivers ids of VMs whose state may have changed, until ctx
+	// ends and the channel is closed. An event may be lost, late or without
+	// cause: it says only that looking now is worth it. "" means any VM.
+	Events(ctx context.Context) <-chan vm.ID
 }

@@ -1,11 +1,8 @@
 package hypervisor
 
 import (
-	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"net"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -20,30 +17,6 @@ func CheckID(id vm.ID) error {
 	}
 	return nil
 }
-
-// DiskKeyBytes is the length of a disk key.
-const DiskKeyBytes = 32
-
-// DiskKey is the material a machine's disk is encrypted with: DiskKeyBytes
-// random bytes. It prints and marshals as a placeholder, never as itself.
-type DiskKey []byte
-
-const redacted = "[disk key]"
-
-// Passphrase is what the disk's key slot is opened with: base64 of the key,
-// because hypervisors insist on UTF-8.
-func (k DiskKey) Passphrase() []byte {
-	return base64.StdEncoding.AppendEncode(nil, k)
-}
-
-// Format keeps the key out of every verb of fmt.
-func (k DiskKey) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }
-
-// MarshalText keeps the key out of JSON and every encoder that asks for text.
-func (k DiskKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// LogValue keeps the key out of the log.
-func (k DiskKey) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Firmware says how the image boots.
 type Firmware string
@@ -60,17 +33,17 @@ const (
 	FormatRaw   = "raw"
 )
 
-// Limits caps what a machine may take of its host. A zero field is no cap.
+// Limits caps what a VM may take of its host. A zero field is no cap.
 type Limits struct {
 	CPUPercent      uint32 // of one host core, for each vCPU; 100 is one whole core
 	IOPS            uint64 // disk requests a second, reads and writes together
 	DiskBytesPerSec uint64 // reads and writes together
-	// NetworkBitsPerSec is recorded with the machine so that everything it was
+	// NetworkBitsPerSec is recorded with the VM so that everything it was
 	// sold is in one place; the tap enforces it (package network).
 	NetworkBitsPerSec uint64
 }
 
-// Machine is everything needed to define a VM and to make its disk.
+// Machine is everything needed to define a VM and to make its root disk.
 type Machine struct {
 	ID          vm.ID
 	InstanceSeq uint32 // rises each time the VM moves to another host; starts at 1
@@ -85,9 +58,9 @@ type Machine struct {
 	BaseFormat string // FormatQcow2 or FormatRaw
 	Firmware   Firmware
 
-	DiskKey DiskKey `json:"-"` // needed by CreateDisk only; Start is handed its own
+	DiskKey DiskKey `json:"-"` // for Root only; Start is handed its own
 
-	Seed     string // absolute path of the machine's CIDATA ISO; "" for none
+	Seed     string // absolute path of the VM's CIDATA ISO; "" for none
 	AgentISO string // absolute path of the shared read-only ISO; "" for none
 
 	Tap string // network interface on the host; "" for no network
@@ -114,26 +87,23 @@ func (m Machine) Validate() error {
 		return bad("%d vcpus, want 1..256", m.VCPUs)
 	case m.MemoryMiB < 16 || m.MemoryMiB > 1<<20:
 		return bad("%d MiB of memory, want 16..%d", m.MemoryMiB, 1<<20)
-	case m.DiskBytes == 0 || m.DiskBytes > 1<<50 || m.DiskBytes%512 != 0:
-		return bad("disk of %d bytes, want a multiple of 512 up to 2^50", m.DiskBytes)
-	case m.BaseFormat != FormatQcow2 && m.BaseFormat != FormatRaw:
-		return bad("base format %.20q, want qcow2 or raw", m.BaseFormat)
 	case m.Firmware != "" && m.Firmware != FirmwareBIOS && m.Firmware != FirmwareEFI:
 		return bad("firmware %.20q, want bios or efi", m.Firmware)
 	}
-	for _, p := range []struct {
-		what, path string
-		optional   bool
-	}{{"base image", m.BaseImage, false}, {"seed", m.Seed, true}, {"agent iso", m.AgentISO, true}} {
-		if p.path == "" && p.optional {
-			continue
-		}
-		if !filepath.IsAbs(p.path) || filepath.Clean(p.path) != p.path || len(p.path) > 1024 ||
-			strings.ContainsFunc(p.path, func(r rune) bool { return !text.Printable(r) }) {
+	for _, p := range []struct{ what, path string }{{"seed", m.Seed}, {"agent iso", m.AgentISO}} {
+		if p.path != "" && !soundPath(p.path) {
 			return bad("%s path %.100q is not absolute and printable", p.what, p.path)
 		}
 	}
+	if err := m.Root().check(); err != nil {
+		return err
+	}
 	return m.validateNetwork(bad)
+}
+
+// Root is the disk that m boots from.
+func (m Machine) Root() Disk {
+	return Disk{DiskID: Root(m.ID), Bytes: m.DiskBytes, Base: m.BaseImage, BaseFormat: m.BaseFormat, Key: m.DiskKey}
 }
 
 // maxIfName is IFNAMSIZ less its terminating zero.

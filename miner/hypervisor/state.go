@@ -7,7 +7,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// State is what a machine is doing. The set is closed.
+// State is what a VM is doing. The set is closed.
 //
 //	          Define          Start              Suspend
 //	absent ──────────▶ stopped ─────▶ running ◀──────────▶ paused
@@ -17,7 +17,7 @@ import (
 //	                         power-off             ▼          │
 //	                                            crashed ◀─────┘
 //
-// A crashed machine starts like a stopped one.
+// A crashed VM starts like a stopped one.
 type State string
 
 // The states.
@@ -29,10 +29,10 @@ const (
 	StateCrashed State = "crashed" // not running, and nobody wished so
 )
 
-// Alive reports whether the machine has a process.
+// Alive reports whether the VM has a process.
 func (s State) Alive() bool { return s == StateRunning || s == StatePaused }
 
-// StopReason says why a machine does not run. It tells a guest's own clean
+// StopReason says why a VM does not run. It tells a guest's own clean
 // power-off, which ends at the tenant's wish, from the host's failure, which
 // the agent repairs.
 type StopReason string
@@ -47,7 +47,7 @@ const (
 	StopUnknown     StopReason = "unknown"           // nobody was there to see (host restart)
 )
 
-// PauseReason says why a machine is paused.
+// PauseReason says why a VM is paused.
 type PauseReason string
 
 // The reasons.
@@ -59,17 +59,17 @@ const (
 	PauseOther     PauseReason = "other"
 )
 
-// Manner says how a machine was brought to stop or restart.
+// Manner says how a VM was brought to stop or restart.
 type Manner string
 
 // The manners.
 const (
 	MannerNone   Manner = ""       // nothing had to be done
 	MannerGuest  Manner = "guest"  // the guest complied
-	MannerForced Manner = "forced" // the deadline passed and it was cut off
+	MannerForced Manner = "forced" // the deadline passed and it was forced off
 )
 
-// Info is what a driver sees of a machine. In state absent only ID and State
+// Info is what a driver sees of a VM. In state absent only ID and State
 // are set.
 type Info struct {
 	ID          vm.ID
@@ -87,8 +87,8 @@ type Info struct {
 	MAC string
 }
 
-// Stats are counters of a running machine since its process started; for a
-// machine without a process all but DiskAllocated are 0.
+// Stats are counters of a running VM since its process started; for a
+// VM without a process all but DiskAllocated are 0.
 type Stats struct {
 	CPUTime       time.Duration // of all vCPUs and the emulator
 	MemoryBytes   uint64        // resident on the host
@@ -110,24 +110,24 @@ const (
 	AccelTCG Acceleration = "tcg" // emulated: correct, ten or more times slower
 )
 
-// Host is what the driver knows of the machine under it.
+// Host is what the driver knows of the host under it.
 type Host struct {
 	Acceleration Acceleration
 	Evidence     string // why that acceleration, a sentence for the operator
 	Hypervisor   string // name and version
-	// OverheadMiB is what a machine may take of the host's memory beyond its
+	// OverheadMiB is what a VM may take of the host's memory beyond its
 	// own: count it when deciding what fits.
 	OverheadMiB uint64
 }
 
 // Errors a caller may act upon; test with errors.Is.
 var (
-	ErrInvalid        = errors.New("invalid machine")
-	ErrNotFound       = errors.New("no such machine")
+	ErrInvalid        = errors.New("invalid VM")
+	ErrNotFound       = errors.New("no such VM")
 	ErrState          = errors.New("not possible in this state")
 	ErrHypervisorDown = errors.New("hypervisor is not reachable")
 	ErrNoSpace        = errors.New("no space left on the host's disk")
-	ErrNoDisk         = errors.New("machine has no disk")
+	ErrNoDisk         = errors.New("the VM has no disk")
 	ErrWrongKey       = errors.New("disk key does not open the disk")
 	ErrBusy           = errors.New("already in use")
 )

@@ -24,7 +24,7 @@ type Config struct {
 	Dir string
 	// MaxBytes the cache may take before Trim removes what nobody uses.
 	MaxBytes uint64
-	// AllowFile accepts file URLs: for networks on one machine only.
+	// AllowFile accepts file URLs: for networks on one host only.
 	AllowFile bool
 	// Client fetches; nil is one with sound timeouts.
 	Client *http.Client

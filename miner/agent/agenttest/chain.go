@@ -16,6 +16,7 @@ import (
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/record"
 )
 
 // The chain's and the only miner's names.
@@ -121,8 +122,8 @@ func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 		return agent.Changes{}, c.away
 	}
 	out := agent.Changes{
-		Height: c.height, Full: after <= 0 || after < c.oldest,
-		Head: vm.Head{Height: c.height, Hash: c.heads[c.height].hash, Time: c.heads[c.height].at},
+		Changes: record.Changes{Height: c.height, Full: after <= 0 || after < c.oldest},
+		Head:    vm.Head{Height: c.height, Hash: c.heads[c.height].hash, Time: c.heads[c.height].at},
 	}
 	for _, v := range c.vms {
 		if v.Status.Miner == Miner && (out.Full || v.ChangedHeight > after) {

@@ -32,45 +32,56 @@ func hashKey(key hypervisor.DiskKey) []byte {
 	return sum[:]
 }
 
-func (d *Driver) diskPath(id vm.ID) string {
-	return filepath.Join(d.cfg.Dir, "disks", string(id))
+// nameSeparator is between a VM's id and the name of a disk that is not its root.
+const nameSeparator = "+"
+
+// diskFile is the name of a disk's file.
+func diskFile(id hypervisor.DiskID) string {
+	if id.Name == hypervisor.RootDisk {
+		return string(id.VM)
+	}
+	return string(id.VM) + nameSeparator + id.Name
 }
 
-func (d *Driver) readDisk(id vm.ID) (disk, error) {
+func (d *Driver) diskPath(id hypervisor.DiskID) string {
+	return filepath.Join(d.cfg.Dir, "disks", diskFile(id))
+}
+
+func (d *Driver) readDisk(id hypervisor.DiskID) (disk, error) {
 	var k disk
 	err := readJSON(d.diskPath(id), &k)
 	if errors.Is(err, fs.ErrNotExist) {
-		return k, fmt.Errorf("vm %s: %w", id, hypervisor.ErrNoDisk)
+		return k, fmt.Errorf("%s: %w", id, hypervisor.ErrNoDisk)
 	}
 	return k, err
 }
 
-// CreateDisk implements vm.Disks.
-func (d *Driver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
-	if err := m.Validate(); err != nil {
+// CreateDisk implements hypervisor.Disks.
+func (d *Driver) CreateDisk(ctx context.Context, k hypervisor.Disk) error {
+	if err := k.Validate(); err != nil {
 		return err
 	}
-	if len(m.DiskKey) != hypervisor.DiskKeyBytes {
-		return fmt.Errorf("%w: vm %s: disk key of %d bytes", hypervisor.ErrInvalid, m.ID, len(m.DiskKey))
-	}
-	unlock, err := d.ops.Lock(ctx, m.ID)
+	unlock, err := d.ops.Lock(ctx, k.VM)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.readDisk(m.ID); !errors.Is(err, hypervisor.ErrNoDisk) {
+	if _, err := d.readDisk(k.DiskID); !errors.Is(err, hypervisor.ErrNoDisk) {
 		return err
 	}
 	if d.faults.full {
-		return fmt.Errorf("create disk of vm %s: %w", m.ID, hypervisor.ErrNoSpace)
+		return fmt.Errorf("create %s: %w", k.DiskID, hypervisor.ErrNoSpace)
 	}
-	return writeJSON(d.diskPath(m.ID), disk{Bytes: m.DiskBytes, KeyHash: hashKey(m.DiskKey), Base: m.BaseImage})
+	return writeJSON(d.diskPath(k.DiskID), disk{Bytes: k.Bytes, KeyHash: hashKey(k.Key), Base: k.Base})
 }
 
-// HasDisk implements vm.Disks.
-func (d *Driver) HasDisk(_ context.Context, id vm.ID) (bool, error) {
+// HasDisk implements hypervisor.Disks.
+func (d *Driver) HasDisk(_ context.Context, id hypervisor.DiskID) (bool, error) {
+	if err := id.Validate(); err != nil {
+		return false, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, err := d.readDisk(id)
@@ -80,17 +91,20 @@ func (d *Driver) HasDisk(_ context.Context, id vm.ID) (bool, error) {
 	return err == nil, err
 }
 
-// DiskBytes is the size of id's disk.
+// DiskBytes is the size of a VM's root disk.
 func (d *Driver) DiskBytes(id vm.ID) (uint64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	k, err := d.readDisk(id)
+	k, err := d.readDisk(hypervisor.Root(id))
 	return k.Bytes, err
 }
 
-// ResizeDisk implements vm.Disks.
-func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
-	unlock, err := d.ops.Lock(ctx, id)
+// ResizeDisk implements hypervisor.Disks.
+func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint64, key hypervisor.DiskKey) error {
+	if err := id.Validate(); err != nil {
+		return err
+	}
+	unlock, err := d.ops.Lock(ctx, id.VM)
 	if err != nil {
 		return err
 	}
@@ -102,17 +116,17 @@ func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hype
 	case err != nil:
 		return err
 	case size < k.Bytes || size%512 != 0:
-		return fmt.Errorf("%w: resize disk of vm %s from %d to %d bytes", hypervisor.ErrInvalid, id, k.Bytes, size)
+		return fmt.Errorf("%w: resize %s from %d to %d bytes", hypervisor.ErrInvalid, id, k.Bytes, size)
 	case size == k.Bytes:
 		return nil
 	}
-	m := d.machines[id]
+	m := d.machines[id.VM]
 	open := m != nil && m.State.Alive()
 	switch {
 	case !open && string(k.KeyHash) != string(hashKey(key)):
-		return fmt.Errorf("resize disk of vm %s: %w", id, hypervisor.ErrWrongKey)
+		return fmt.Errorf("resize %s: %w", id, hypervisor.ErrWrongKey)
 	case d.faults.full:
-		return fmt.Errorf("resize disk of vm %s: %w", id, hypervisor.ErrNoSpace)
+		return fmt.Errorf("resize %s: %w", id, hypervisor.ErrNoSpace)
 	}
 	if open {
 		if err := d.up(); err != nil {
@@ -123,31 +137,48 @@ func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hype
 	return writeJSON(d.diskPath(id), k)
 }
 
-// TrashDisk implements vm.Disks.
-func (d *Driver) TrashDisk(ctx context.Context, id vm.ID) error {
-	unlock, err := d.ops.Lock(ctx, id)
+// TrashDisk implements hypervisor.Disks.
+func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
+	if err := id.Validate(); err != nil {
+		return err
+	}
+	unlock, err := d.ops.Lock(ctx, id.VM)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.machines[id]; m != nil && m.State.Alive() {
-		return fmt.Errorf("trash disk of vm %s, which is %s: %w", id, m.State, hypervisor.ErrState)
+	if m := d.machines[id.VM]; m != nil && m.State.Alive() {
+		return fmt.Errorf("trash %s, which is %s: %w", id, m.State, hypervisor.ErrState)
 	}
 	return d.trash(id)
 }
 
-// trash moves id's disk, if any, under the moment of its trashing.
-func (d *Driver) trash(id vm.ID) error {
-	to := filepath.Join(d.cfg.Dir, "trash", fmt.Sprintf("%s.%d", id, time.Now().UnixNano()))
+// trash moves a disk, if there is one, under the moment of its trashing.
+func (d *Driver) trash(id hypervisor.DiskID) error {
+	to := filepath.Join(d.cfg.Dir, "trash", fmt.Sprintf("%s.%d", diskFile(id), time.Now().UnixNano()))
 	if err := os.Rename(d.diskPath(id), to); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("trash disk of vm %s: %w", id, err)
+		return fmt.Errorf("trash %s: %w", id, err)
 	}
 	return nil
 }
 
-// BaseImages implements vm.Inventory.
+// trashAll moves every disk of a VM.
+func (d *Driver) trashAll(id vm.ID) error {
+	others, err := filepath.Glob(d.diskPath(hypervisor.Root(id)) + nameSeparator + "*")
+	if err != nil {
+		return fmt.Errorf("fake hypervisor: %w", err)
+	}
+	err = d.trash(hypervisor.Root(id))
+	for _, path := range others {
+		_, name, _ := strings.Cut(filepath.Base(path), nameSeparator)
+		err = errors.Join(err, d.trash(hypervisor.DiskID{VM: id, Name: name}))
+	}
+	return err
+}
+
+// BaseImages implements hypervisor.Inventory.
 func (d *Driver) BaseImages(context.Context) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -168,8 +199,8 @@ func (d *Driver) BaseImages(context.Context) ([]string, error) {
 	return bases, nil
 }
 
-// trashed lists what is in the trash: path to moment.
-func (d *Driver) trashed(id vm.ID) (map[string]time.Time, error) {
+// trashed lists what is in the trash of a disk's file, or of all for "": path to moment.
+func (d *Driver) trashed(file string) (map[string]time.Time, error) {
 	dir := filepath.Join(d.cfg.Dir, "trash")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -179,16 +210,19 @@ func (d *Driver) trashed(id vm.ID) (map[string]time.Time, error) {
 	for _, e := range entries {
 		owner, stamp, _ := strings.Cut(e.Name(), ".")
 		ns, err := strconv.ParseInt(stamp, 10, 64)
-		if err == nil && (id == "" || owner == string(id)) {
+		if err == nil && (file == "" || owner == file) {
 			found[filepath.Join(dir, e.Name())] = time.Unix(0, ns)
 		}
 	}
 	return found, nil
 }
 
-// RestoreDisk implements vm.Disks.
-func (d *Driver) RestoreDisk(ctx context.Context, id vm.ID) error {
-	unlock, err := d.ops.Lock(ctx, id)
+// RestoreDisk implements hypervisor.Disks.
+func (d *Driver) RestoreDisk(ctx context.Context, id hypervisor.DiskID) error {
+	if err := id.Validate(); err != nil {
+		return err
+	}
+	unlock, err := d.ops.Lock(ctx, id.VM)
 	if err != nil {
 		return err
 	}
@@ -196,9 +230,9 @@ func (d *Driver) RestoreDisk(ctx context.Context, id vm.ID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, err := d.readDisk(id); !errors.Is(err, hypervisor.ErrNoDisk) {
-		return errors.Join(fmt.Errorf("restore disk of vm %s over another: %w", id, hypervisor.ErrState), err)
+		return errors.Join(fmt.Errorf("restore %s over another: %w", id, hypervisor.ErrState), err)
 	}
-	found, err := d.trashed(id)
+	found, err := d.trashed(diskFile(id))
 	if err != nil {
 		return err
 	}
@@ -209,12 +243,12 @@ func (d *Driver) RestoreDisk(ctx context.Context, id vm.ID) error {
 		}
 	}
 	if newest == "" {
-		return fmt.Errorf("restore disk of vm %s: %w", id, hypervisor.ErrNoDisk)
+		return fmt.Errorf("restore %s: %w", id, hypervisor.ErrNoDisk)
 	}
 	return os.Rename(newest, d.diskPath(id))
 }
 
-// SweepTrash implements vm.Disks.
+// SweepTrash implements hypervisor.Disks.
 func (d *Driver) SweepTrash(_ context.Context, before time.Time) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,12 +1,12 @@
-// Package fake is a hypervisor in memory: machines that take a moment to boot,
+// Package fake is a hypervisor in memory: VMs that take a moment to boot,
 // answer ACPI, count their boots on their disk, echo on their console and run
 // a Go function as their guest agent. It lets an agent, or a whole network, be
 // tested without root and in milliseconds, and passes the same suite as the
 // real driver.
 //
-// Each machine's state lies in one file, so that closing a driver and opening
+// Each VM's state lies in one file, so that closing a driver and opening
 // another on the same folder is what an agent's restart is to a real
-// hypervisor: running machines still run.
+// hypervisor: running VMs still run.
 package fake
 
 import (
@@ -28,28 +28,28 @@ import (
 
 // Config sets up a Driver.
 type Config struct {
-	// Dir holds the machines. Required; made if absent; one driver at a time.
+	// Dir holds the VMs. Required; made if absent; one driver at a time.
 	Dir string
 	// Boot is how long a guest takes from Start, or from a reboot, until it
 	// listens to ACPI, its console and its channel. May be 0.
 	Boot time.Duration
-	// Guest is the agent inside every machine. It is called once the guest is
+	// Guest is the agent inside every VM. It is called once the guest is
 	// up, with the guest's end of the channel, and has to return soon after
-	// ctx ends, which is when the machine stops or restarts; the connection
-	// is closed then. Returning sooner is an agent that died: the machine
-	// runs on. Machines carry no disk key. Nil is a guest without an agent.
+	// ctx ends, which is when the VM stops or restarts; the connection
+	// is closed then. Returning sooner is an agent that died: the VM
+	// runs on. VMs carry no disk key. Nil is a guest without an agent.
 	Guest func(ctx context.Context, m hypervisor.Machine, channel net.Conn)
 	// Log may be nil.
 	Log *slog.Logger
 }
 
-// Driver is a working hypervisor without a machine under it.
+// Driver is a working hypervisor without a host under it.
 type Driver struct {
-	cfg   Config
-	lock  *os.File
-	ops   keylock.Map[vm.ID]
-	guest sync.WaitGroup // everything that runs on behalf of machines
-	pokes pokers
+	cfg    Config
+	lock   *os.File
+	ops    keylock.Map[vm.ID]
+	guest  sync.WaitGroup // everything that runs on behalf of VMs
+	events subscribers
 
 	mu       sync.Mutex // guards all below, held briefly
 	machines map[vm.ID]*machine
@@ -60,14 +60,14 @@ type Driver struct {
 
 var _ hypervisor.Driver = (*Driver)(nil)
 
-// machine is one machine's record and, while it has a process, its life.
+// machine is one VM's record and, while it has a process, its life.
 type machine struct {
 	record
 	life *life
 	past *life // the one before, which may still be ending
 }
 
-// New opens the hypervisor in cfg.Dir and lets the machines that ran there run
+// New opens the hypervisor in cfg.Dir and lets the VMs that ran there run
 // on. It fails if another driver has the folder open.
 func New(cfg Config) (*Driver, error) {
 	if cfg.Dir == "" {
@@ -95,7 +95,7 @@ func New(cfg Config) (*Driver, error) {
 	return d, nil
 }
 
-// Close detaches from the machines. In the files they run on; in this process
+// Close detaches from the VMs. In the files they run on; in this process
 // their guests are gone when it returns.
 func (d *Driver) Close() error {
 	d.mu.Lock()
@@ -138,7 +138,7 @@ func (d *Driver) up() error {
 	return nil
 }
 
-// get returns the record of a defined machine. d.mu is held.
+// get returns the record of a defined VM. d.mu is held.
 func (d *Driver) get(id vm.ID) (*machine, error) {
 	if err := d.up(); err != nil {
 		return nil, err
@@ -164,15 +164,15 @@ func (d *Driver) Host(context.Context) (hypervisor.Host, error) {
 	}, nil
 }
 
-// pokers is a set of subscribers.
-type pokers struct {
+// subscribers is a set of subscribers.
+type subscribers struct {
 	mu   sync.Mutex
 	subs map[chan vm.ID]struct{}
 }
 
-// Pokes implements vm.Poker.
-func (d *Driver) Pokes(ctx context.Context) <-chan vm.ID {
-	p := &d.pokes
+// Events implements hypervisor.Events.
+func (d *Driver) Events(ctx context.Context) <-chan vm.ID {
+	p := &d.events
 	ch := make(chan vm.ID, 16)
 	p.mu.Lock()
 	if p.subs == nil {
@@ -189,13 +189,13 @@ func (d *Driver) Pokes(ctx context.Context) <-chan vm.ID {
 	return ch
 }
 
-func (p *pokers) poke(id vm.ID) {
+func (p *subscribers) publish(id vm.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for ch := range p.subs {
 		select {
 		case ch <- id:
-		default: // a full channel pokes already
+		default: // a full channel tells already
 		}
 	}
 }

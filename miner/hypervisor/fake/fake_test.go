@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 		BaseImage: "/base", BaseFormat: hypervisor.FormatRaw, DiskKey: vmtest.NewKey(),
 	}
 	check(t, d.Define(ctx, m))
-	check(t, d.CreateDisk(ctx, m))
+	check(t, d.CreateDisk(ctx, m.Root()))
 
 	d.FailStarts(m.ID, 1)
 	if err := d.Start(ctx, m.ID, m.DiskKey); err == nil || errors.Is(err, hypervisor.ErrNoSpace) {
@@ -154,7 +154,7 @@ func TestGuestPowersItselfOff(t *testing.T) {
 		BaseImage: "/base", BaseFormat: hypervisor.FormatRaw, DiskKey: vmtest.NewKey(),
 	}
 	check(t, d.Define(t.Context(), m))
-	check(t, d.CreateDisk(t.Context(), m))
+	check(t, d.CreateDisk(t.Context(), m.Root()))
 	check(t, d.Start(t.Context(), m.ID, m.DiskKey))
 	check(t, <-ended)
 	if info, err := d.Inspect(t.Context(), m.ID); err != nil || info.StopReason != hypervisor.StopGuest {

@@ -29,12 +29,12 @@ func (f *faults) start(id vm.ID) error {
 	return nil
 }
 
-// SetHypervisorDown makes the daemon vanish or come back. Machines run on.
+// SetHypervisorDown makes the daemon vanish or come back. VMs run on.
 func (d *Driver) SetHypervisorDown(down bool) {
 	d.mu.Lock()
 	d.faults.down = down
 	d.mu.Unlock()
-	d.pokes.poke("")
+	d.events.publish("")
 }
 
 // SetNoSpace fills the host's disk or makes room.
@@ -93,6 +93,6 @@ func (d *Driver) PauseForSpace(id vm.ID) error {
 	}
 	m.State, m.Pause, m.Since = hypervisor.StatePaused, hypervisor.PauseNoSpace, now()
 	m.life.pause(true)
-	d.pokes.poke(id)
+	d.events.publish(id)
 	return d.save(m)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// life is a machine between its start and its stop.
+// life is a VM between its start and its stop.
 type life struct {
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
@@ -63,7 +63,7 @@ func (d *Driver) run(l *life, f func()) {
 }
 
 // boot is what the guest does first: it counts the boot on its disk and says
-// so on its console. It reports whether the machine got that far.
+// so on its console. It reports whether the VM got that far.
 func (d *Driver) boot(ctx context.Context, m hypervisor.Machine, l *life) bool {
 	select {
 	case <-ctx.Done():
@@ -71,21 +71,21 @@ func (d *Driver) boot(ctx context.Context, m hypervisor.Machine, l *life) bool {
 	case <-time.After(d.cfg.Boot):
 	}
 	d.mu.Lock()
-	k, err := d.readDisk(m.ID)
+	k, err := d.readDisk(hypervisor.Root(m.ID))
 	if err == nil {
 		k.Boots++
-		err = writeJSON(d.diskPath(m.ID), k)
+		err = writeJSON(d.diskPath(hypervisor.Root(m.ID)), k)
 	}
 	d.mu.Unlock()
 	if err != nil {
-		d.cfg.Log.Error("boot", "vm", m.ID, "err", err)
+		d.cfg.Log.Error("boot", "vm_id", m.ID, "error", err)
 		return false
 	}
 	if _, err := fmt.Fprintf(l.console.guest, "HIPPIUS BOOT %04d\r\n", k.Boots); err != nil {
 		return false
 	}
 	l.up.Store(true)
-	d.pokes.poke(m.ID)
+	d.events.publish(m.ID)
 	return true
 }
 
@@ -128,23 +128,23 @@ func (d *Driver) logTo(id vm.ID) func([]byte) {
 	return func(p []byte) {
 		old, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			d.cfg.Log.Error("console log", "vm", id, "err", err)
+			d.cfg.Log.Error("console log", "vm_id", id, "error", err)
 			return
 		}
 		if err := os.WriteFile(path, tail(append(old, p...)), 0o600); err != nil {
-			d.cfg.Log.Error("console log", "vm", id, "err", err)
+			d.cfg.Log.Error("console log", "vm_id", id, "error", err)
 		}
 	}
 }
 
 func tail(p []byte) []byte { return p[max(0, len(p)-hypervisor.ConsoleLogBytes):] }
 
-// DialConsole implements vm.Console.
+// DialConsole implements hypervisor.Console.
 func (d *Driver) DialConsole(_ context.Context, id vm.ID) (io.ReadWriteCloser, error) {
 	return d.dial(id, func(l *life) *port { return l.console })
 }
 
-// DialChannel implements vm.Channel.
+// DialChannel implements hypervisor.Channel.
 func (d *Driver) DialChannel(_ context.Context, id vm.ID) (net.Conn, error) {
 	return d.dial(id, func(l *life) *port { return l.channel })
 }
@@ -166,7 +166,7 @@ func (d *Driver) dial(id vm.ID, which func(*life) *port) (net.Conn, error) {
 	return conn, nil
 }
 
-// ConsoleLog implements vm.Console.
+// ConsoleLog implements hypervisor.Console.
 func (d *Driver) ConsoleLog(_ context.Context, id vm.ID) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 // askEvery is how often a guest is asked to shut down until it does.
 const askEvery = 20 * time.Millisecond
 
-// Define implements vm.Lifecycle.
+// Define implements hypervisor.Lifecycle.
 func (d *Driver) Define(ctx context.Context, want hypervisor.Machine) error {
 	if err := want.Validate(); err != nil {
 		return err
@@ -38,11 +38,11 @@ func (d *Driver) Define(ctx context.Context, want hypervisor.Machine) error {
 		d.machines[want.ID] = m
 	}
 	m.Machine = want
-	d.pokes.poke(want.ID)
+	d.events.publish(want.ID)
 	return d.save(m)
 }
 
-// Start implements vm.Lifecycle.
+// Start implements hypervisor.Lifecycle.
 func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
@@ -66,13 +66,13 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) er
 		return errors.Join(fmt.Errorf("start vm %s: %w", id, err), d.save(m))
 	}
 	m.PID, m.State, m.Stop, m.Pause, m.Since = d.nextPID(), hypervisor.StateRunning, hypervisor.StopNone, hypervisor.PauseNone, now()
-	m.life = d.begin(m.Machine, booting) //nolint:contextcheck // a machine outlives the call that starts it
-	d.pokes.poke(id)
+	m.life = d.begin(m.Machine, booting) //nolint:contextcheck // a VM outlives the call that starts it
+	d.events.publish(id)
 	return d.save(m)
 }
 
 func (d *Driver) startable(m *machine, key hypervisor.DiskKey) error {
-	disk, err := d.readDisk(m.Machine.ID)
+	disk, err := d.readDisk(hypervisor.Root(m.Machine.ID))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (d *Driver) halt(m *machine, reason hypervisor.StopReason) error {
 		m.State = hypervisor.StateCrashed
 	}
 	m.Stop, m.Pause, m.PID, m.Since = reason, hypervisor.PauseNone, 0, now()
-	d.pokes.poke(m.Machine.ID)
+	d.events.publish(m.Machine.ID)
 	return d.save(m)
 }
 
@@ -108,12 +108,12 @@ func (d *Driver) settle(m *machine) {
 	}
 }
 
-// Shutdown implements vm.Lifecycle.
+// Shutdown implements hypervisor.Lifecycle.
 func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	return d.bringDown(ctx, id, deadline, false)
 }
 
-// Reboot implements vm.Lifecycle.
+// Reboot implements hypervisor.Lifecycle.
 func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	return d.bringDown(ctx, id, deadline, true)
 }
@@ -126,7 +126,7 @@ func (d *Driver) bringDown(ctx context.Context, id vm.ID, deadline time.Duration
 	defer unlock()
 	end := time.Now().Add(deadline)
 	for asked := false; ; asked = true {
-		manner, done, err := d.tryDown(id, restart, asked, !time.Now().Before(end)) //nolint:contextcheck // nor does a machine end with the call that reboots it
+		manner, done, err := d.tryDown(id, restart, asked, !time.Now().Before(end)) //nolint:contextcheck // nor does a VM end with the call that reboots it
 		if done || err != nil {
 			return manner, err
 		}
@@ -138,7 +138,7 @@ func (d *Driver) bringDown(ctx context.Context, id vm.ID, deadline time.Duration
 	}
 }
 
-// tryDown asks the guest once, or cuts it off.
+// tryDown asks the guest once, or forces it off.
 func (d *Driver) tryDown(id vm.ID, restart, asked, cut bool) (manner hypervisor.Manner, done bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -171,7 +171,7 @@ func (d *Driver) tryDown(id vm.ID, restart, asked, cut bool) (manner hypervisor.
 		}
 		m.life = d.begin(m.Machine, booting)
 		m.State, m.Pause, m.Since = hypervisor.StateRunning, hypervisor.PauseNone, now()
-		d.pokes.poke(id)
+		d.events.publish(id)
 		return manner, true, d.save(m)
 	}
 	reason := hypervisor.StopGuest
@@ -191,16 +191,16 @@ func (d *Driver) setPaused(m *machine, paused bool) {
 	if m.State != state {
 		m.State, m.Pause, m.Since = state, reason, now()
 		m.life.pause(paused)
-		d.pokes.poke(m.Machine.ID)
+		d.events.publish(m.Machine.ID)
 	}
 }
 
-// Suspend implements vm.Lifecycle.
+// Suspend implements hypervisor.Lifecycle.
 func (d *Driver) Suspend(ctx context.Context, id vm.ID) error {
 	return d.switchPause(ctx, id, true)
 }
 
-// Resume implements vm.Lifecycle.
+// Resume implements hypervisor.Lifecycle.
 func (d *Driver) Resume(ctx context.Context, id vm.ID) error {
 	return d.switchPause(ctx, id, false)
 }
@@ -224,7 +224,7 @@ func (d *Driver) switchPause(ctx context.Context, id vm.ID, paused bool) error {
 	return d.save(m)
 }
 
-// Destroy implements vm.Lifecycle.
+// Destroy implements hypervisor.Lifecycle.
 func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 	unlock, err := d.ops.Lock(ctx, id)
 	if err != nil {
@@ -245,12 +245,12 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 			return err
 		}
 		delete(d.faults.deaf, id)
-		d.pokes.poke(id)
+		d.events.publish(id)
 	}
-	return d.trash(id)
+	return d.trashAll(id)
 }
 
-// Inspect implements vm.Inventory.
+// Inspect implements hypervisor.Inventory.
 func (d *Driver) Inspect(_ context.Context, id vm.ID) (hypervisor.Info, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -264,7 +264,7 @@ func (d *Driver) Inspect(_ context.Context, id vm.ID) (hypervisor.Info, error) {
 	return m.info(), nil
 }
 
-// List implements vm.Inventory.
+// List implements hypervisor.Inventory.
 func (d *Driver) List(context.Context) ([]hypervisor.Info, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -278,7 +278,7 @@ func (d *Driver) List(context.Context) ([]hypervisor.Info, error) {
 	return infos, nil
 }
 
-// Stats implements vm.Inventory.
+// Stats implements hypervisor.Inventory.
 func (d *Driver) Stats(_ context.Context, id vm.ID) (hypervisor.Stats, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -287,7 +287,7 @@ func (d *Driver) Stats(_ context.Context, id vm.ID) (hypervisor.Stats, error) {
 		return hypervisor.Stats{}, err
 	}
 	var s hypervisor.Stats
-	if disk, err := d.readDisk(id); err == nil {
+	if disk, err := d.readDisk(hypervisor.Root(id)); err == nil {
 		s.DiskAllocated = emptyDiskBytes + disk.Boots*512
 	}
 	if m.life != nil {

@@ -9,7 +9,7 @@ import (
 
 // port is a serial line between a guest and at most one client on the host,
 // with the manners of a QEMU socket device: the guest's end lives as long as
-// the machine, clients come and go, and what the guest says while there is
+// the VM, clients come and go, and what the guest says while there is
 // none is dropped.
 type port struct {
 	guest net.Conn // the guest's end
@@ -87,7 +87,7 @@ func (p *port) fromClient(a *attached) {
 	}
 }
 
-// awake waits while the machine is paused; it reports false once it ended.
+// awake waits while the VM is paused; it reports false once it ended.
 func (p *port) awake() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// record is what stays of a machine over a restart of the agent.
+// record is what stays of a VM over a restart of the agent.
 type record struct {
 	Machine hypervisor.Machine
 	State   hypervisor.State

@@ -13,7 +13,7 @@ import (
 // What is really here, also while the hypervisor's daemon does not answer: for
 // those who judge an agent, not for agents.
 
-// Machines lists every machine, by id.
+// Machines lists every VM, by id.
 func (d *Driver) Machines() []hypervisor.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -34,7 +34,7 @@ func (d *Driver) Machine(id vm.ID) hypervisor.Info {
 	return hypervisor.Info{ID: id, State: hypervisor.StateAbsent}
 }
 
-// Disks lists the machines that have a disk, those in the trash not counted.
+// Disks lists the VMs that have a disk, those in the trash not counted.
 func (d *Driver) Disks() (ids []vm.ID) {
 	entries, _ := os.ReadDir(filepath.Join(d.cfg.Dir, "disks")) // an unreadable folder has none
 	for _, e := range entries {
@@ -51,11 +51,11 @@ func (d *Driver) Trash() int {
 	return len(found)
 }
 
-// Boots is how often a machine's disk was booted: less than before is another
+// Boots is how often a VM's disk was booted: less than before is another
 // disk. False if there is none.
 func (d *Driver) Boots(id vm.ID) (uint64, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	k, err := d.readDisk(id)
+	k, err := d.readDisk(hypervisor.Root(id))
 	return k.Boots, err == nil
 }

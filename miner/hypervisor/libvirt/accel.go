@@ -125,7 +125,7 @@ func probe(ctx context.Context, accel string) error {
 // grows to a quarter of the guest's memory or more.
 const tbCacheMiB = 128
 
-// overheadMiB is what a machine's process may take beyond the guest's memory:
+// overheadMiB is what a VM's process may take beyond the guest's memory:
 // QEMU itself, its device buffers and the disk encryption's; page cache counts
 // against the limit too, but gives way.
 func overheadMiB(accel hypervisor.Acceleration) uint64 {

@@ -18,7 +18,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
 
-// onDisk is what a machine's guest read from its disk and wrote back to it.
+// onDisk is what a VM's guest read from its disk and wrote back to it.
 var onDisk = []byte("what the tenant keeps on his disk")
 
 // forms are the ways in which a key might be written down.
@@ -70,7 +70,7 @@ func watchArguments(t *testing.T, secrets map[string]string) (stop func() (found
 	}
 }
 
-// atRest looks at what a machine that is off has left on the disk, with and
+// atRest looks at what a VM that is off has left on the disk, with and
 // without its key, and then the same in the trash.
 func (b *bench) atRest(t *testing.T, m hypervisor.Machine) {
 	t.Helper()
@@ -83,7 +83,7 @@ func (b *bench) atRest(t *testing.T, m hypervisor.Machine) {
 
 	// Its key is not in the arguments of what grows it.
 	stop := watchArguments(t, forms(m.DiskKey))
-	err = b.driver.ResizeDisk(t.Context(), m.ID, m.DiskBytes+1<<20, m.DiskKey)
+	err = b.driver.ResizeDisk(t.Context(), hypervisor.Root(m.ID), m.DiskBytes+1<<20, m.DiskKey)
 	found, programs := stop()
 	check(t, err)
 	if !programs["qemu-img"] {
@@ -93,7 +93,7 @@ func (b *bench) atRest(t *testing.T, m hypervisor.Machine) {
 		t.Error(f)
 	}
 
-	check(t, b.driver.TrashDisk(t.Context(), m.ID))
+	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	trash, err := filepath.Glob(filepath.Join(b.cfg.StateDir, "trash", string(m.ID)+".*", "root.qcow2"))
 	check(t, err)
 	if len(trash) != 1 {

@@ -17,7 +17,7 @@ import (
 // comes before it listens is lost.
 const askEvery = time.Second
 
-// Shutdown implements vm.Lifecycle.
+// Shutdown implements hypervisor.Lifecycle.
 func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
@@ -26,7 +26,7 @@ func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration)
 	defer unlock()
 	listening, cancel := context.WithCancel(ctx)
 	defer cancel()
-	changed := d.pokes.subscribe(listening, &d.pokes.subs)
+	changed := d.events.subscribe(listening, &d.events.subs)
 	end := time.Now().Add(deadline)
 	asked := false
 	for {
@@ -59,7 +59,7 @@ func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration)
 	}
 }
 
-// cut ends a machine from outside.
+// cut ends a VM from outside.
 func (d *Driver) cut(ctx context.Context, id vm.ID, domain lv.Domain) error {
 	err := do(ctx, d.link, func(l *lv.Libvirt) error { return l.DomainDestroy(domain) })
 	if err != nil && !isInactive(err) {
@@ -72,9 +72,9 @@ func (d *Driver) cut(ctx context.Context, id vm.ID, domain lv.Domain) error {
 	return err
 }
 
-// ask lets a machine's CPUs run and makes a request of its guest. That the
-// machine ended meanwhile is no error: the caller looks again.
-func (d *Driver) ask(ctx context.Context, s sight, request func(*lv.Libvirt) error) error {
+// ask lets a VM's CPUs run and makes a request of its guest. That the
+// VM ended meanwhile is no error: the caller looks again.
+func (d *Driver) ask(ctx context.Context, s domainInfo, request func(*lv.Libvirt) error) error {
 	err := do(ctx, d.link, func(l *lv.Libvirt) error {
 		if d.translate(s).State == hypervisor.StatePaused {
 			if err := d.run(l, s); err != nil {
@@ -110,9 +110,9 @@ func await(ctx context.Context, id vm.ID, changed <-chan vm.ID, while time.Durat
 	}
 }
 
-// Reboot implements vm.Lifecycle. The process stays: libvirt turns the guest's
+// Reboot implements hypervisor.Lifecycle. The process stays: libvirt turns the guest's
 // power-off into a reset, so that a caller that dies in the middle cannot
-// leave a machine that looks as if its guest wanted it off.
+// leave a VM that looks as if its guest wanted it off.
 func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (hypervisor.Manner, error) {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
@@ -121,7 +121,7 @@ func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (
 	defer unlock()
 	listening, cancel := context.WithCancel(ctx)
 	defer cancel()
-	reboots := d.pokes.subscribe(listening, &d.pokes.reboots)
+	reboots := d.events.subscribe(listening, &d.events.reboots)
 	end := time.Now().Add(deadline)
 	for {
 		s, err := d.look(ctx, id)

@@ -21,7 +21,7 @@ func (d *Driver) channelSocket(id vm.ID) string {
 	return filepath.Join(d.socketDir(id), "channel")
 }
 
-// devices are all that a machine has: what is not here a guest cannot attack.
+// devices are all that a VM has: what is not here a guest cannot attack.
 func (d *Driver) devices(m hypervisor.Machine) *libvirtxml.DomainDeviceList {
 	devices := &libvirtxml.DomainDeviceList{
 		Emulator:   "/usr/bin/" + qemuSystem,
@@ -85,7 +85,7 @@ func (d *Driver) rootDisk(m hypervisor.Machine) libvirtxml.DomainDisk {
 			ErrorPolicy: "enospace", RErrorPolicy: "report",
 		},
 		Source: &libvirtxml.DomainDiskSource{
-			File: &libvirtxml.DomainDiskSourceFile{File: d.disk(m.ID)},
+			File: &libvirtxml.DomainDiskSourceFile{File: d.root(m.ID)},
 			Encryption: &libvirtxml.DomainDiskEncryption{
 				Format: "luks", Engine: "qemu",
 				Secrets: []libvirtxml.DomainDiskSecret{{Type: "passphrase", UUID: secretUUID(m.ID)}},
@@ -96,14 +96,14 @@ func (d *Driver) rootDisk(m hypervisor.Machine) libvirtxml.DomainDisk {
 			Source:       shared(m.BaseImage),
 			BackingStore: &libvirtxml.DomainDiskBackingStore{}, // the chain ends here, whatever the file says
 		},
-		Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+		Target: &libvirtxml.DomainDiskTarget{Dev: rootTarget, Bus: "virtio"},
 		Boot:   &libvirtxml.DomainDeviceBoot{Order: 1},
 		IOTune: tune,
 		Serial: "hippius-root",
 	}
 }
 
-// shared is a file many machines read: its owner is not to change with each.
+// shared is a file many VMs read: its owner is not to change with each.
 func shared(path string) *libvirtxml.DomainDiskSource {
 	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{
 		File:     path,

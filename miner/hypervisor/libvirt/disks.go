@@ -11,77 +11,73 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 	"golang.org/x/sys/unix"
 
-	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt/overlay"
 )
 
-// CreateDisk implements vm.Disks.
-func (d *Driver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
-	if err := m.Validate(); err != nil {
+// CreateDisk implements hypervisor.Disks.
+func (d *Driver) CreateDisk(ctx context.Context, k hypervisor.Disk) error {
+	if err := k.Validate(); err != nil {
 		return err
 	}
-	if len(m.DiskKey) != hypervisor.DiskKeyBytes {
-		return fmt.Errorf("%w: vm %s: disk key of %d bytes", hypervisor.ErrInvalid, m.ID, len(m.DiskKey))
-	}
-	unlock, err := d.lock(ctx, m.ID)
+	unlock, err := d.lock(ctx, k.VM)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if has, err := exists(d.disk(m.ID)); err != nil || has {
+	if has, err := exists(d.disk(k.DiskID)); err != nil || has {
 		return err
 	}
-	if err := checkBase(ctx, m); err != nil {
+	if err := checkBase(ctx, k); err != nil {
 		return err
 	}
 	if err := d.noSpace(d.cfg.MinFreeBytes); err != nil {
-		return fmt.Errorf("create disk of vm %s: %w", m.ID, err)
+		return fmt.Errorf("create %s: %w", k.DiskID, err)
 	}
-	if err := d.makeDisk(m); err != nil {
-		return errors.Join(fmt.Errorf("create disk of vm %s: %w", m.ID, err), d.noSpace(0))
+	if err := d.makeDisk(k); err != nil {
+		return errors.Join(fmt.Errorf("create %s: %w", k.DiskID, err), d.noSpace(0))
 	}
 	return nil
 }
 
 // checkBase refuses a base that refers to other files, which would be read
 // with the hypervisor's rights, and one that does not fit.
-func checkBase(ctx context.Context, m hypervisor.Machine) error {
-	base, err := describe(ctx, m.BaseImage, m.BaseFormat)
+func checkBase(ctx context.Context, k hypervisor.Disk) error {
+	base, err := describe(ctx, k.Base, k.BaseFormat)
 	if err != nil {
-		return fmt.Errorf("base image of vm %s: %w", m.ID, err)
+		return fmt.Errorf("base image of %s: %w", k.DiskID, err)
 	}
 	switch {
 	case base.Backing != "" || base.Extra.Data.File != "":
-		return fmt.Errorf("%w: base image %s refers to another file", hypervisor.ErrInvalid, m.BaseImage)
-	case base.Bytes > m.DiskBytes:
-		return fmt.Errorf("%w: base image %s of %d bytes is larger than the disk of %d", hypervisor.ErrInvalid, m.BaseImage, base.Bytes, m.DiskBytes)
+		return fmt.Errorf("%w: base image %s refers to another file", hypervisor.ErrInvalid, k.Base)
+	case base.Bytes > k.Bytes:
+		return fmt.Errorf("%w: base image %s of %d bytes is larger than the disk of %d", hypervisor.ErrInvalid, k.Base, base.Bytes, k.Bytes)
 	}
 	return nil
 }
 
 // makeDisk makes the overlay under another name first: what bears the disk's
 // name is complete.
-func (d *Driver) makeDisk(m hypervisor.Machine) (err error) {
-	path := d.disk(m.ID)
+func (d *Driver) makeDisk(k hypervisor.Disk) (err error) {
+	path := d.disk(k.DiskID)
 	dir, part := filepath.Dir(path), path+".part"
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // QEMU's user passes through
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, removeIfThere(part), removeIfThere(path), removeIfEmpty(dir))
 		}
 	}()
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeIfThere(part); err != nil {
 		return err
 	}
 	if err := fault.Point("libvirt.disk_begun"); err != nil {
 		return err
 	}
 	if err := overlay.Create(part, overlay.Spec{
-		Bytes: m.DiskBytes, Base: m.BaseImage, BaseFormat: m.BaseFormat, Passphrase: m.DiskKey.Passphrase(),
+		Bytes: k.Bytes, Base: k.Base, BaseFormat: k.BaseFormat, Passphrase: k.Key.Passphrase(),
 	}); err != nil {
 		return err
 	}
@@ -95,6 +91,21 @@ func (d *Driver) makeDisk(m hypervisor.Machine) (err error) {
 		return err
 	}
 	return errors.Join(syncFile(dir), syncFile(filepath.Dir(dir)))
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// removeIfEmpty removes a folder that nothing is in.
+func removeIfEmpty(dir string) error {
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+		return err
+	}
+	return nil
 }
 
 // syncFile brings a file or folder to the disk.
@@ -120,56 +131,56 @@ func (d *Driver) noSpace(want uint64) error {
 	return nil
 }
 
-// HasDisk implements vm.Disks.
-func (d *Driver) HasDisk(_ context.Context, id vm.ID) (bool, error) {
-	if err := hypervisor.CheckID(id); err != nil {
+// HasDisk implements hypervisor.Disks.
+func (d *Driver) HasDisk(_ context.Context, id hypervisor.DiskID) (bool, error) {
+	if err := id.Validate(); err != nil {
 		return false, err
 	}
 	return exists(d.disk(id))
 }
 
-// ResizeDisk implements vm.Disks.
-func (d *Driver) ResizeDisk(ctx context.Context, id vm.ID, size uint64, key hypervisor.DiskKey) error {
-	unlock, err := d.lock(ctx, id)
+// ResizeDisk implements hypervisor.Disks.
+func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint64, key hypervisor.DiskKey) error {
+	unlock, err := d.lockDisk(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	if has, err := exists(d.disk(id)); err != nil || !has {
-		return errors.Join(fmt.Errorf("resize disk of vm %s: %w", id, hypervisor.ErrNoDisk), err)
+		return errors.Join(fmt.Errorf("resize %s: %w", id, hypervisor.ErrNoDisk), err)
 	}
 	now, err := describe(ctx, d.disk(id), hypervisor.FormatQcow2)
 	switch {
 	case err != nil:
-		return fmt.Errorf("resize disk of vm %s: %w", id, err)
+		return fmt.Errorf("resize %s: %w", id, err)
 	case size < now.Bytes || size%512 != 0:
-		return fmt.Errorf("%w: resize disk of vm %s from %d to %d bytes", hypervisor.ErrInvalid, id, now.Bytes, size)
+		return fmt.Errorf("%w: resize %s from %d to %d bytes", hypervisor.ErrInvalid, id, now.Bytes, size)
 	case size == now.Bytes:
 		return nil
 	}
 	open, err := inUse(d.disk(id))
 	if err != nil {
-		return fmt.Errorf("resize disk of vm %s: %w", id, err)
+		return fmt.Errorf("resize %s: %w", id, err)
 	}
-	if open {
+	if open { // the root disk: no other is attached
 		err = do(ctx, d.link, func(l *lv.Libvirt) error {
-			return l.DomainBlockResize(lv.Domain{Name: d.domainName(id), UUID: uuidOf(id)}, "vda", size, lv.DomainBlockResizeBytes)
+			return l.DomainBlockResize(lv.Domain{Name: d.domainName(id.VM), UUID: uuidOf(id.VM)}, rootTarget, size, lv.DomainBlockResizeBytes)
 		})
 	} else {
 		err = resizeOverlay(ctx, d.disk(id), size, key)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("resize disk of vm %s: %w", id, err), d.noSpace(0))
+		return errors.Join(fmt.Errorf("resize %s: %w", id, err), d.noSpace(0))
 	}
 	return fault.Point("libvirt.disk_grown")
 }
 
-// BaseImages implements vm.Inventory.
+// BaseImages implements hypervisor.Inventory.
 func (d *Driver) BaseImages(context.Context) ([]string, error) {
 	var bases []string
 	for _, dir := range []string{d.disksDir(), d.trashDir()} {
 		// A disk that is being made has no name yet.
-		paths, err := filepath.Glob(filepath.Join(dir, "*", filepath.Base(d.disk(""))))
+		paths, err := filepath.Glob(filepath.Join(dir, "*", "*"+diskSuffix))
 		if err != nil {
 			return nil, fmt.Errorf("list disks: %w", err)
 		}

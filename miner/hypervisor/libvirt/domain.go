@@ -52,8 +52,8 @@ func uuidText(id vm.ID) string {
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
-// secretUUID names the secret of a machine's disk. It differs from the
-// machine's own, which is the domain's.
+// secretUUID names the secret of a VM's disk. It differs from the
+// VM's own, which is the domain's.
 func secretUUID(id vm.ID) string {
 	sum := sha256.Sum256([]byte("hippius disk secret " + string(id)))
 	return uuidText(vm.ID(hex.EncodeToString(sum[:16])))
@@ -130,7 +130,7 @@ func cpuTune(l hypervisor.Limits) *libvirtxml.DomainCPUTune {
 	return &libvirtxml.DomainCPUTune{
 		Period: period,
 		Quota:  &libvirtxml.DomainCPUTuneQuota{Value: int64(l.CPUPercent) * cpuPeriod / 100},
-		// Serving the machine's devices is worth one core, whatever its vCPUs.
+		// Serving the VM's devices is worth one core, whatever its vCPUs.
 		EmulatorPeriod: period,
 		EmulatorQuota:  &libvirtxml.DomainCPUTuneQuota{Value: cpuPeriod},
 	}

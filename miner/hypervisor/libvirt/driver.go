@@ -1,9 +1,9 @@
-// Package libvirt runs machines under QEMU through a libvirtd on this host.
+// Package libvirt runs VMs under QEMU through a libvirtd on this host.
 //
 // One domain each, found again by what its metadata says, so that a restarted
 // agent adopts what runs. Disks are qcow2 overlays, LUKS-encrypted, over plain
 // shared base images; keys are handed to libvirtd in ephemeral private secrets
-// that exist only while a machine starts. Consoles and channels are unix
+// that exist only while a VM starts. Consoles and channels are unix
 // sockets of QEMU's own and work while libvirtd is down.
 package libvirt
 
@@ -35,7 +35,7 @@ type Config struct {
 	// QEMU's user has to be able to enter both.
 	StateDir string
 	RunDir   string
-	// Tag tells this miner's domains from those of others on the machine: 1 to
+	// Tag tells this miner's domains from those of others on the host: 1 to
 	// 8 lower-case letters and digits.
 	Tag string
 	// Accel says how guests run; see Choose.
@@ -88,10 +88,10 @@ type Driver struct {
 	host hypervisor.Host
 	log  *slog.Logger
 
-	ops   keylock.Map[vm.ID]
-	lines lineLocks
-	seen  journal
-	pokes pokers
+	ops    keylock.Map[vm.ID]
+	lines  lineLocks
+	seen   journal
+	events subscribers
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -140,7 +140,7 @@ func New(ctx context.Context, cfg Config) (*Driver, error) {
 	return d, nil
 }
 
-// Close lets go of libvirtd. Machines run on.
+// Close lets go of libvirtd. VMs run on.
 func (d *Driver) Close() error {
 	d.stop()
 	d.link.close()
@@ -148,7 +148,7 @@ func (d *Driver) Close() error {
 	return nil
 }
 
-// Host implements vm.Inventory.
+// Host implements hypervisor.Inventory.
 func (d *Driver) Host(ctx context.Context) (hypervisor.Host, error) {
 	version, err := versions(ctx, d.link)
 	if err != nil {
@@ -164,16 +164,26 @@ func dotted(v uint64) string {
 	return fmt.Sprintf("%d.%d.%d", v/1_000_000, v/1_000%1_000, v%1_000)
 }
 
-// domainName is unique on the machine: cgroups are named by it.
+// domainName is unique on the host: cgroups are named by it.
 func (d *Driver) domainName(id vm.ID) string { return "hip-" + d.cfg.Tag + "-" + string(id) }
 
 func (d *Driver) disksDir() string    { return filepath.Join(d.cfg.StateDir, "disks") }
 func (d *Driver) trashDir() string    { return filepath.Join(d.cfg.StateDir, "trash") }
 func (d *Driver) machinesDir() string { return filepath.Join(d.cfg.StateDir, "machines") }
 
-func (d *Driver) disk(id vm.ID) string {
-	return filepath.Join(d.disksDir(), string(id), "root.qcow2")
+// rootTarget is what the guest sees the root disk as.
+const rootTarget = "vda"
+
+// diskSuffix of the files of disks, after their names; a VM's lie in one folder.
+const diskSuffix = ".qcow2"
+
+func (d *Driver) diskDir(id vm.ID) string { return filepath.Join(d.disksDir(), string(id)) }
+
+func (d *Driver) disk(id hypervisor.DiskID) string {
+	return filepath.Join(d.diskDir(id.VM), id.Name+diskSuffix)
 }
+
+func (d *Driver) root(id vm.ID) string { return d.disk(hypervisor.Root(id)) }
 
 func (d *Driver) machineDir(id vm.ID) string {
 	return filepath.Join(d.machinesDir(), string(id))
@@ -194,6 +204,14 @@ func (d *Driver) lock(ctx context.Context, id vm.ID) (unlock func(), err error) 
 		return nil, fmt.Errorf("wait for vm %s: %w", id, err)
 	}
 	return unlock, nil
+}
+
+// lockDisk takes the turn of the disk's VM.
+func (d *Driver) lockDisk(ctx context.Context, id hypervisor.DiskID) (unlock func(), err error) {
+	if err := id.Validate(); err != nil {
+		return nil, err
+	}
+	return d.lock(ctx, id.VM)
 }
 
 // exists tells whether path does, whatever it is.

@@ -20,12 +20,12 @@ import (
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
 
-// start makes and boots a machine and has it destroyed after the test.
+// start makes and boots a VM and has it destroyed after the test.
 func (b *bench) start(t *testing.T, m hypervisor.Machine) {
 	t.Helper()
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m))
+	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	b.await(t, vmtest.BootLine(1), func() bool {
 		log, err := b.driver.ConsoleLog(t.Context(), m.ID)
@@ -62,7 +62,7 @@ func inside(t *testing.T, lab *netlab.Lab, script string, args ...string) string
 	return strings.TrimSpace(string(out))
 }
 
-// TestMachine looks at one running machine from outside: what confines it, and
+// TestMachine looks at one running VM from outside: what confines it, and
 // what can be learned about its key.
 func TestMachine(t *testing.T) {
 	lab := newLab(t)
@@ -181,7 +181,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 	})
 }
 
-// TestFullHost fills the disk under a running machine: it pauses, and goes on
+// TestFullHost fills the disk under a running VM: it pauses, and goes on
 // when there is room.
 func TestFullHost(t *testing.T) {
 	lab := newLab(t)
@@ -189,7 +189,7 @@ func TestFullHost(t *testing.T) {
 	m := b.machine(t, false)
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m))
+	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	fill(t, true)
 	empty := sync.OnceFunc(func() { fill(t, false) })
 	defer empty()
@@ -249,7 +249,7 @@ func TestNeighbours(t *testing.T) {
 	check(t, two.driver.Destroy(t.Context(), b.ID))
 }
 
-// TestEFI defines and starts a machine with EFI firmware, and has its variables
+// TestEFI defines and starts a VM with EFI firmware, and has its variables
 // removed with it.
 func TestEFI(t *testing.T) {
 	lab := newLab(t)
@@ -258,7 +258,7 @@ func TestEFI(t *testing.T) {
 	m.Firmware, m.MemoryMiB = hypervisor.FirmwareEFI, 128
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m))
+	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	if vars := inside(t, lab, `ls /var/lib/libvirt/qemu/nvram`); !strings.Contains(vars, string(m.ID)) {
 		t.Errorf("no variables of the firmware: %s", vars)
@@ -285,15 +285,15 @@ func TestBaseImages(t *testing.T) {
 		if out, err := exec.CommandContext(t.Context(), "qemu-img", argv...).CombinedOutput(); err != nil {
 			t.Fatalf("qemu-img %v: %v: %s", argv, err, out)
 		}
-		if err := b.driver.CreateDisk(t.Context(), m); !errors.Is(err, hypervisor.ErrInvalid) {
+		if err := b.driver.CreateDisk(t.Context(), m.Root()); !errors.Is(err, hypervisor.ErrInvalid) {
 			t.Errorf("base with %s: %v, want ErrInvalid", name, err)
 		}
 		check(t, os.Remove(m.BaseImage))
 	}
-	if err := b.driver.CreateDisk(t.Context(), m); err == nil {
+	if err := b.driver.CreateDisk(t.Context(), m.Root()); err == nil {
 		t.Error("a disk over nothing was made")
 	}
-	if has, err := b.driver.HasDisk(t.Context(), m.ID); err != nil || has {
+	if has, err := b.driver.HasDisk(t.Context(), hypervisor.Root(m.ID)); err != nil || has {
 		t.Errorf("has disk: %v, %v", has, err)
 	}
 }

@@ -26,10 +26,10 @@ func (d *Driver) watch(ctx context.Context) {
 			return
 		}
 		if err != nil && !wasDown {
-			d.log.Warn("libvirtd is not reachable", "err", err)
+			d.log.Warn("libvirtd is not reachable", "error", err)
 		}
 		wasDown = err != nil
-		d.pokes.poke("")
+		d.events.publish("")
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryEvery):
@@ -59,10 +59,10 @@ func (d *Driver) follow(ctx context.Context) error {
 	d.log.Info("following libvirtd")
 	d.wg.Go(func() {
 		if err := d.dropSecrets(ctx); err != nil && ctx.Err() == nil {
-			d.log.Warn("drop disk keys", "err", err)
+			d.log.Warn("drop disk keys", "error", err)
 		}
 	})
-	d.pokes.poke("") // whatever happened unseen
+	d.events.publish("") // whatever happened unseen
 	for {
 		select {
 		case event, open := <-states:
@@ -77,7 +77,7 @@ func (d *Driver) follow(ctx context.Context) error {
 				return nil
 			}
 			if msg, ok := event.(*lv.DomainEventCallbackRebootMsg); ok {
-				d.pokes.reboot(idOf(msg.Msg.Dom.UUID))
+				d.events.reboot(idOf(msg.Msg.Dom.UUID))
 			}
 		case <-c.dead:
 			return nil
@@ -99,7 +99,7 @@ func (d *Driver) heard(ctx context.Context, msg lv.DomainEventLifecycleMsg) {
 		return
 	}
 	id := idOf(msg.Dom.UUID)
-	d.log.Debug("domain event", "vm", id, "event", msg.Event, "detail", msg.Detail)
+	d.log.Debug("domain event", "vm_id", id, "event", msg.Event, "detail", msg.Detail)
 	switch lv.DomainEventType(msg.Event) {
 	case lv.DomainEventStarted:
 		d.seen.begins(id)
@@ -114,26 +114,26 @@ func (d *Driver) heard(ctx context.Context, msg lv.DomainEventLifecycleMsg) {
 		looking, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		if _, err := d.Inspect(looking, id); err != nil && ctx.Err() == nil {
-			d.log.Warn("look at a machine that stopped", "vm", id, "err", err)
+			d.log.Warn("look at a VM that stopped", "vm_id", id, "error", err)
 		}
 	}
-	d.pokes.poke(id)
+	d.events.publish(id)
 }
 
-// pokers are those who want to know that something changed.
-type pokers struct {
+// subscribers are those who want to know that something changed.
+type subscribers struct {
 	mu      sync.Mutex
 	subs    map[chan vm.ID]struct{}
 	reboots map[chan vm.ID]struct{}
 }
 
-// Pokes implements vm.Poker.
-func (d *Driver) Pokes(ctx context.Context) <-chan vm.ID {
-	return d.pokes.subscribe(ctx, &d.pokes.subs)
+// Events implements hypervisor.Events.
+func (d *Driver) Events(ctx context.Context) <-chan vm.ID {
+	return d.events.subscribe(ctx, &d.events.subs)
 }
 
 // subscribe adds a channel to a set until ctx ends.
-func (p *pokers) subscribe(ctx context.Context, set *map[chan vm.ID]struct{}) <-chan vm.ID {
+func (p *subscribers) subscribe(ctx context.Context, set *map[chan vm.ID]struct{}) <-chan vm.ID {
 	ch := make(chan vm.ID, 64)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,16 +150,16 @@ func (p *pokers) subscribe(ctx context.Context, set *map[chan vm.ID]struct{}) <-
 	return ch
 }
 
-func (p *pokers) poke(id vm.ID)   { p.tell(id, &p.subs) }
-func (p *pokers) reboot(id vm.ID) { p.tell(id, &p.reboots) }
+func (p *subscribers) publish(id vm.ID) { p.tell(id, &p.subs) }
+func (p *subscribers) reboot(id vm.ID)  { p.tell(id, &p.reboots) }
 
-func (p *pokers) tell(id vm.ID, set *map[chan vm.ID]struct{}) {
+func (p *subscribers) tell(id vm.ID, set *map[chan vm.ID]struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for ch := range *set {
 		select {
 		case ch <- id:
-		default: // a full channel pokes already
+		default: // a full channel tells already
 		}
 	}
 }

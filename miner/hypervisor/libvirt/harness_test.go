@@ -136,7 +136,7 @@ func (b *bench) machine(t *testing.T, deaf bool) hypervisor.Machine {
 // tinyImage is where `make image` puts the tiny guest.
 const tinyImage = "../../../build/images/tiny.qcow2"
 
-// talker is a machine with the tiny guest and an agent that echoes.
+// talker is a VM with the tiny guest and an agent that echoes.
 func (b *bench) talker(t *testing.T) hypervisor.Machine {
 	t.Helper()
 	base := filepath.Join(b.files, "tiny.qcow2")
@@ -173,7 +173,7 @@ func writeISO(t *testing.T, path, label string, files map[string]string) {
 	check(t, os.WriteFile(path, out.Bytes(), 0o644)) //nolint:gosec // QEMU's user reads it
 }
 
-// signal sends one to a machine's process, from inside the lab, where its pid
+// signal sends one to a VM's process, from inside the lab, where its pid
 // is what libvirtd says.
 func (b *bench) signal(t *testing.T, id vm.ID, sig string) {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 )
 
 // TestHostileMachines puts what means something to XML, a shell or a path into
-// every text of a machine: it is refused, or stays the text it is.
+// every text of a VM: it is refused, or stays the text it is.
 func TestHostileMachines(t *testing.T) {
 	t.Parallel()
 	d := &Driver{cfg: Config{Tag: "t", StateDir: "/state", RunDir: "/run/x"}}

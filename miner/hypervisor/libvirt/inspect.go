@@ -28,8 +28,8 @@ func uuidOf(id vm.ID) (uuid lv.UUID) {
 
 func idOf(uuid lv.UUID) vm.ID { return vm.ID(hex.EncodeToString(uuid[:])) }
 
-// sight is what libvirtd says of one domain at one moment.
-type sight struct {
+// domainInfo is what libvirtd says of one domain at one moment.
+type domainInfo struct {
 	domain lv.Domain
 	label  label
 	state  lv.DomainState
@@ -40,18 +40,18 @@ type sight struct {
 }
 
 // look asks about a domain of ours. ErrNotFound for those of others.
-func (d *Driver) look(ctx context.Context, id vm.ID) (sight, error) {
-	return query(ctx, d.link, func(l *lv.Libvirt) (sight, error) {
+func (d *Driver) look(ctx context.Context, id vm.ID) (domainInfo, error) {
+	return query(ctx, d.link, func(l *lv.Libvirt) (domainInfo, error) {
 		domain, err := l.DomainLookupByUUID(uuidOf(id))
 		if err != nil {
-			return sight{}, err
+			return domainInfo{}, err
 		}
 		return d.lookAt(l, domain)
 	})
 }
 
-func (d *Driver) lookAt(l *lv.Libvirt, domain lv.Domain) (sight, error) {
-	s := sight{domain: domain}
+func (d *Driver) lookAt(l *lv.Libvirt, domain lv.Domain) (domainInfo, error) {
+	s := domainInfo{domain: domain}
 	// What is to be at the next start, not what an older start left.
 	text, err := l.DomainGetXMLDesc(domain, lv.DomainXMLInactive)
 	if err != nil {
@@ -83,7 +83,7 @@ func (d *Driver) lookAt(l *lv.Libvirt, domain lv.Domain) (sight, error) {
 	return s, nil
 }
 
-// Inspect implements vm.Inventory.
+// Inspect implements hypervisor.Inventory.
 func (d *Driver) Inspect(ctx context.Context, id vm.ID) (hypervisor.Info, error) {
 	if err := hypervisor.CheckID(id); err != nil {
 		return hypervisor.Info{}, err
@@ -98,14 +98,14 @@ func (d *Driver) Inspect(ctx context.Context, id vm.ID) (hypervisor.Info, error)
 	return d.info(ctx, id, s), nil
 }
 
-// List implements vm.Inventory.
+// List implements hypervisor.Inventory.
 func (d *Driver) List(ctx context.Context) ([]hypervisor.Info, error) {
-	sights, err := query(ctx, d.link, func(l *lv.Libvirt) ([]sight, error) {
+	found, err := query(ctx, d.link, func(l *lv.Libvirt) ([]domainInfo, error) {
 		domains, _, err := l.ConnectListAllDomains(1, 0)
 		if err != nil {
 			return nil, err
 		}
-		var sights []sight
+		var found []domainInfo
 		for _, domain := range domains {
 			if !strings.HasPrefix(domain.Name, d.domainName("")) {
 				continue
@@ -116,24 +116,24 @@ func (d *Driver) List(ctx context.Context) ([]hypervisor.Info, error) {
 			case err != nil:
 				return nil, err
 			default:
-				sights = append(sights, s)
+				found = append(found, s)
 			}
 		}
-		return sights, nil
+		return found, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list machines: %w", err)
+		return nil, fmt.Errorf("list domains: %w", err)
 	}
-	infos := make([]hypervisor.Info, 0, len(sights))
-	for _, s := range sights {
+	infos := make([]hypervisor.Info, 0, len(found))
+	for _, s := range found {
 		infos = append(infos, d.info(ctx, idOf(s.domain.UUID), s))
 	}
 	slices.SortFunc(infos, func(a, b hypervisor.Info) int { return cmp.Compare(a.ID, b.ID) })
 	return infos, nil
 }
 
-// info turns a sight into what callers see, and remembers it.
-func (d *Driver) info(ctx context.Context, id vm.ID, s sight) hypervisor.Info {
+// info turns a domainInfo into what callers see, and remembers it.
+func (d *Driver) info(ctx context.Context, id vm.ID, s domainInfo) hypervisor.Info {
 	now := d.translate(s)
 	if now.State.Alive() {
 		now.PID, now.Since = d.process(id)
@@ -143,7 +143,7 @@ func (d *Driver) info(ctx context.Context, id vm.ID, s sight) hypervisor.Info {
 	}
 	now, err := d.seen.note(id, now)
 	if err != nil {
-		d.log.Warn("a machine's state is not written down", "err", err)
+		d.log.Warn("a VM's state is not written down", "error", err)
 	}
 	return hypervisor.Info{
 		ID: id, InstanceSeq: s.label.InstanceSeq, Generation: s.label.Generation, Name: s.label.Name,
@@ -154,43 +154,43 @@ func (d *Driver) info(ctx context.Context, id vm.ID, s sight) hypervisor.Info {
 
 // translate maps libvirt's states and reasons to ours. StopUnknown on a domain
 // that never ran is put right by the journal.
-func (d *Driver) translate(s sight) moment {
+func (d *Driver) translate(s domainInfo) lastSeen {
 	switch s.state {
 	case lv.DomainPaused:
 		switch lv.DomainPausedReason(s.reason) {
 		case lv.DomainPausedUser:
-			return moment{State: hypervisor.StatePaused, Pause: hypervisor.PauseRequested}
+			return lastSeen{State: hypervisor.StatePaused, Pause: hypervisor.PauseRequested}
 		case lv.DomainPausedIoerror:
 			// The disks' error policy pauses for nothing but a full host.
-			return moment{State: hypervisor.StatePaused, Pause: hypervisor.PauseNoSpace}
+			return lastSeen{State: hypervisor.StatePaused, Pause: hypervisor.PauseNoSpace}
 		case lv.DomainPausedShuttingDown, lv.DomainPausedStartingUp, lv.DomainPausedSnapshot:
-			return moment{State: hypervisor.StateRunning} // passing
+			return lastSeen{State: hypervisor.StateRunning} // passing
 		default:
-			return moment{State: hypervisor.StatePaused, Pause: hypervisor.PauseOther}
+			return lastSeen{State: hypervisor.StatePaused, Pause: hypervisor.PauseOther}
 		}
 	case lv.DomainShutoff:
 		switch lv.DomainShutoffReason(s.reason) {
 		case lv.DomainShutoffShutdown:
-			return moment{State: hypervisor.StateStopped, Stop: hypervisor.StopGuest}
+			return lastSeen{State: hypervisor.StateStopped, Stop: hypervisor.StopGuest}
 		case lv.DomainShutoffDestroyed:
-			return moment{State: hypervisor.StateStopped, Stop: hypervisor.StopForced}
+			return lastSeen{State: hypervisor.StateStopped, Stop: hypervisor.StopForced}
 		case lv.DomainShutoffFailed:
-			return moment{State: hypervisor.StateStopped, Stop: hypervisor.StopStartFailed}
+			return lastSeen{State: hypervisor.StateStopped, Stop: hypervisor.StopStartFailed}
 		case lv.DomainShutoffCrashed, lv.DomainShutoffDaemon:
-			return moment{State: hypervisor.StateCrashed, Stop: hypervisor.StopProcessDied}
+			return lastSeen{State: hypervisor.StateCrashed, Stop: hypervisor.StopProcessDied}
 		default:
-			return moment{State: hypervisor.StateStopped, Stop: hypervisor.StopUnknown}
+			return lastSeen{State: hypervisor.StateStopped, Stop: hypervisor.StopUnknown}
 		}
 	case lv.DomainCrashed:
-		return moment{State: hypervisor.StateCrashed, Stop: hypervisor.StopProcessDied}
+		return lastSeen{State: hypervisor.StateCrashed, Stop: hypervisor.StopProcessDied}
 	case lv.DomainPmsuspended:
-		return moment{State: hypervisor.StatePaused, Pause: hypervisor.PauseOther}
+		return lastSeen{State: hypervisor.StatePaused, Pause: hypervisor.PauseOther}
 	default: // running, blocked, shutting down
-		return moment{State: hypervisor.StateRunning}
+		return lastSeen{State: hypervisor.StateRunning}
 	}
 }
 
-// process reads the machine's pid file, which QEMU writes once when it starts.
+// process reads the VM's pid file, which QEMU writes once when it starts.
 func (d *Driver) process(id vm.ID) (pid int, since time.Time) {
 	path := filepath.Join(d.cfg.LibvirtRunDir, "qemu", d.domainName(id)+".pid")
 	text, err := os.ReadFile(path)

@@ -16,8 +16,8 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// moment is what was last seen of a machine.
-type moment struct {
+// lastSeen is what was last seen of a VM.
+type lastSeen struct {
 	State hypervisor.State       `json:"state"`
 	Stop  hypervisor.StopReason  `json:"stop,omitempty"`
 	Pause hypervisor.PauseReason `json:"pause,omitempty"`
@@ -25,7 +25,7 @@ type moment struct {
 	Since time.Time              `json:"since"`
 }
 
-// ending says who asked a machine's process to end.
+// ending says who asked a VM's process to end.
 type ending int
 
 const (
@@ -34,13 +34,13 @@ const (
 	endedByHost // a signal to QEMU, as when the host shuts down
 )
 
-// journal remembers what libvirtd forgets at its restart: how machines ended,
+// journal remembers what libvirtd forgets at its restart: how VMs ended,
 // and since when they are as they are.
 type journal struct {
-	dir string // one folder for each machine
+	dir string // one folder for each VM
 
 	mu      sync.Mutex
-	moments map[vm.ID]moment // what the files hold, or would, on a full disk
+	seen    map[vm.ID]lastSeen // what the files hold, or would, on a full disk
 	endings map[vm.ID]ending
 	told    map[vm.ID]chan struct{} // closed when the ending is known
 	follows bool                    // events come in
@@ -49,21 +49,21 @@ type journal struct {
 func (j *journal) path(id vm.ID) string { return filepath.Join(j.dir, string(id), "seen.json") }
 
 // last returns what was seen last. j.mu is held.
-func (j *journal) last(id vm.ID) moment {
-	if m, ok := j.moments[id]; ok {
+func (j *journal) last(id vm.ID) lastSeen {
+	if m, ok := j.seen[id]; ok {
 		return m
 	}
-	var m moment
+	var m lastSeen
 	text, err := os.ReadFile(j.path(id))
 	if err != nil || json.Unmarshal(text, &m) != nil {
-		return moment{} // nothing yet, or torn by a crash
+		return lastSeen{} // nothing yet, or torn by a crash
 	}
 	return m
 }
 
 // note merges what is seen now with what was seen last, and keeps it. When it
 // cannot be written it is kept in memory, and the error is for the log.
-func (j *journal) note(id vm.ID, now moment) (moment, error) {
+func (j *journal) note(id vm.ID, now lastSeen) (lastSeen, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	last := j.last(id)
@@ -81,14 +81,14 @@ func (j *journal) note(id vm.ID, now moment) (moment, error) {
 	if now.Since.IsZero() || last.PID == now.PID {
 		now.Since = time.Now().UTC().Round(0)
 	}
-	if j.moments == nil {
-		j.moments = make(map[vm.ID]moment)
+	if j.seen == nil {
+		j.seen = make(map[vm.ID]lastSeen)
 	}
-	j.moments[id] = now
+	j.seen[id] = now
 	return now, j.write(id, now)
 }
 
-func (j *journal) write(id vm.ID, m moment) error {
+func (j *journal) write(id vm.ID, m lastSeen) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("remember vm %s: %w", id, err)
@@ -116,15 +116,15 @@ func (j *journal) follow(yes bool) {
 	j.follows = yes
 }
 
-// forget drops all memory of a machine that is no more.
+// forget drops all memory of a VM that is no more.
 func (j *journal) forget(id vm.ID) {
 	j.begins(id)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	delete(j.moments, id)
+	delete(j.seen, id)
 }
 
-// begins forgets how the machine ended before.
+// begins forgets how the VM ended before.
 func (j *journal) begins(id vm.ID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -132,7 +132,7 @@ func (j *journal) begins(id vm.ID) {
 	delete(j.told, id)
 }
 
-// ends records who ended the machine.
+// ends records who ended the VM.
 func (j *journal) ends(id vm.ID, who ending) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -150,7 +150,7 @@ func (j *journal) ends(id vm.ID, who ending) {
 // powered off from a QEMU that was told to go by a signal, only its events do.
 // They come before the state changes, but through another goroutine, so this
 // waits a moment for them.
-func (j *journal) whoEnded(ctx context.Context, id vm.ID, now moment) moment {
+func (j *journal) whoEnded(ctx context.Context, id vm.ID, now lastSeen) lastSeen {
 	j.mu.Lock()
 	who, known := j.endings[id]
 	if last := j.last(id); last.State != "" && !last.State.Alive() {

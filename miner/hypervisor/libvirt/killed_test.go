@@ -24,7 +24,7 @@ import (
 // childDoes is the environment variable that makes this test's program a driver for one errand, as JSON.
 const childDoes = "LIBVIRT_TEST_CHILD"
 
-// errand is what a driver is to do with a machine.
+// errand is what a driver is to do with a VM.
 type errand struct {
 	Do      string
 	Config  libvirt.Config
@@ -52,9 +52,9 @@ func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
 	id := e.Machine.ID
 	switch e.Do {
 	case "disk":
-		return d.CreateDisk(ctx, e.Machine)
+		return d.CreateDisk(ctx, e.Machine.Root())
 	case "up":
-		if err := errors.Join(d.Define(ctx, e.Machine), d.CreateDisk(ctx, e.Machine), d.Start(ctx, id, e.Key)); err != nil {
+		if err := errors.Join(d.Define(ctx, e.Machine), d.CreateDisk(ctx, e.Machine.Root()), d.Start(ctx, id, e.Key)); err != nil {
 			return err
 		}
 		if info, err := d.Inspect(ctx, id); err != nil || info.State != hypervisor.StatePaused {
@@ -77,12 +77,12 @@ func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
 	case "destroy":
 		return d.Destroy(ctx, id)
 	case "grow":
-		return d.ResizeDisk(ctx, id, e.Machine.DiskBytes+1<<20, e.Key)
+		return d.ResizeDisk(ctx, hypervisor.Root(id), e.Machine.DiskBytes+1<<20, e.Key)
 	case "restore":
-		if has, err := d.HasDisk(ctx, id); has || err != nil {
+		if has, err := d.HasDisk(ctx, hypervisor.Root(id)); has || err != nil {
 			return err
 		}
-		return d.RestoreDisk(ctx, id)
+		return d.RestoreDisk(ctx, hypervisor.Root(id))
 	case "sweep":
 		_, err := d.SweepTrash(ctx, time.Now())
 		return err
@@ -114,7 +114,7 @@ func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Machine) {
 	check(t, e.run(t.Context(), b.driver))
 }
 
-// A driver's process is killed with -9 at every point of every call. The next one's call does the rest: one machine, one
+// A driver's process is killed with -9 at every point of every call. The next one's call does the rest: one VM, one
 // disk, one start; no key of a disk stays in libvirtd, and no half of anything on the disk.
 func TestKilledAnywhere(t *testing.T) {
 	lab := newLab(t)
@@ -171,7 +171,7 @@ func TestKilledAnywhere(t *testing.T) {
 	// A disk that has grown does not shrink.
 	grown := func(m hypervisor.Machine) {
 		t.Helper()
-		if err := b.driver.ResizeDisk(t.Context(), m.ID, m.DiskBytes, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
+		if err := b.driver.ResizeDisk(t.Context(), hypervisor.Root(m.ID), m.DiskBytes, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
 			t.Errorf("the disk did not grow: %v", err)
 		}
 		b.wantDisk(t)
@@ -182,17 +182,17 @@ func TestKilledAnywhere(t *testing.T) {
 		m := b.machine(t, false)
 		at(point, "disk", m)
 		b.wantDisk(t)
-		check(t, b.driver.TrashDisk(t.Context(), m.ID))
+		check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	}
 	m := b.machine(t, false)
-	check(t, b.driver.CreateDisk(t.Context(), m))
-	check(t, b.driver.TrashDisk(t.Context(), m.ID))
+	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
+	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	at("restored", "restore", m)
 	b.wantDisk(t)
 	trashed(m, 0)
 	at("disk_grown", "grow", m)
 	grown(m)
-	check(t, b.driver.TrashDisk(t.Context(), m.ID))
+	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	at("swept", "sweep", m)
 	trashed(m, 0)
 
@@ -228,7 +228,7 @@ func TestKilledAnywhere(t *testing.T) {
 	// Gone.
 	for _, point := range []string{"undefined", "trashed", "removed"} {
 		m := b.machine(t, false)
-		check(t, errors.Join(b.driver.Define(t.Context(), m), b.driver.CreateDisk(t.Context(), m)))
+		check(t, errors.Join(b.driver.Define(t.Context(), m), b.driver.CreateDisk(t.Context(), m.Root())))
 		at(point, "destroy", m)
 		gone(m)
 	}

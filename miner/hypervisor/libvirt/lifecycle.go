@@ -16,7 +16,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// Define implements vm.Lifecycle.
+// Define implements hypervisor.Lifecycle.
 func (d *Driver) Define(ctx context.Context, m hypervisor.Machine) error {
 	if err := m.Validate(); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (d *Driver) Define(ctx context.Context, m hypervisor.Machine) error {
 	return fault.Point("libvirt.defined")
 }
 
-// Start implements vm.Lifecycle.
+// Start implements hypervisor.Lifecycle.
 func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
@@ -60,7 +60,7 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) er
 	if d.translate(s).State.Alive() {
 		return nil
 	}
-	if has, err := exists(d.disk(id)); err != nil || !has {
+	if has, err := exists(d.root(id)); err != nil || !has {
 		return errors.Join(fmt.Errorf("start vm %s: %w", id, hypervisor.ErrNoDisk), err)
 	}
 	if err := d.user.makeDir(d.socketDir(id)); err != nil {
@@ -88,11 +88,11 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) er
 	return err
 }
 
-// run lets a paused machine's CPUs run, which nothing else does, and not before
+// run lets a paused VM's CPUs run, which nothing else does, and not before
 // its process's memory is limited. The limit is set on the process and not in
 // the definition because libvirt would then raise what the process may lock,
 // too, which needs a capability that libvirtd in a container lacks.
-func (d *Driver) run(l *lv.Libvirt, s sight) error {
+func (d *Driver) run(l *lv.Libvirt, s domainInfo) error {
 	limit := lv.TypedParam{
 		Field: "hard_limit",
 		Value: *lv.NewTypedParamValueUllong(s.memory + d.host.OverheadMiB<<10),
@@ -125,13 +125,13 @@ func (d *Driver) explainStart(err error) error {
 	return err
 }
 
-// withSecret runs f while libvirtd knows the machine's disk key, in a secret
+// withSecret runs f while libvirtd knows the VM's disk key, in a secret
 // that is on no disk and that no client can read back.
 func (d *Driver) withSecret(ctx context.Context, id vm.ID, key hypervisor.DiskKey, f func(context.Context) error) error {
 	text, err := (&libvirtxml.Secret{
 		Ephemeral: "yes", Private: "yes", UUID: secretUUID(id),
-		Description: "disk of a machine that is being started",
-		Usage:       &libvirtxml.SecretUsage{Type: "volume", Volume: d.disk(id)},
+		Description: "disk of a VM that is being started",
+		Usage:       &libvirtxml.SecretUsage{Type: "volume", Volume: d.root(id)},
 	}).Marshal()
 	if err != nil {
 		return fmt.Errorf("describe secret: %w", err)
@@ -168,7 +168,7 @@ func (d *Driver) dropSecrets(ctx context.Context) error {
 	var errs []error
 	for _, secret := range secrets {
 		id, err := vm.ParseID(filepath.Base(filepath.Dir(secret.UsageID)))
-		if err != nil || secret.UsageID != d.disk(id) {
+		if err != nil || secret.UsageID != d.root(id) {
 			continue // another's
 		}
 		errs = append(errs, d.dropSecret(ctx, id, secret))
@@ -189,17 +189,17 @@ func (d *Driver) dropSecret(ctx context.Context, id vm.ID, secret lv.Secret) err
 	return err
 }
 
-// Suspend implements vm.Lifecycle.
+// Suspend implements hypervisor.Lifecycle.
 func (d *Driver) Suspend(ctx context.Context, id vm.ID) error {
-	return d.switchPause(ctx, id, hypervisor.StatePaused, func(l *lv.Libvirt, s sight) error { return l.DomainSuspend(s.domain) })
+	return d.switchPause(ctx, id, hypervisor.StatePaused, func(l *lv.Libvirt, s domainInfo) error { return l.DomainSuspend(s.domain) })
 }
 
-// Resume implements vm.Lifecycle.
+// Resume implements hypervisor.Lifecycle.
 func (d *Driver) Resume(ctx context.Context, id vm.ID) error {
 	return d.switchPause(ctx, id, hypervisor.StateRunning, d.run)
 }
 
-func (d *Driver) switchPause(ctx context.Context, id vm.ID, want hypervisor.State, change func(*lv.Libvirt, sight) error) error {
+func (d *Driver) switchPause(ctx context.Context, id vm.ID, want hypervisor.State, change func(*lv.Libvirt, domainInfo) error) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func (d *Driver) switchPause(ctx context.Context, id vm.ID, want hypervisor.Stat
 	return nil
 }
 
-// Destroy implements vm.Lifecycle.
+// Destroy implements hypervisor.Lifecycle.
 func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
@@ -254,10 +254,10 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 		return err
 	}
 	d.seen.forget(id)
-	if err := errors.Join(d.trash(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
+	if err := errors.Join(d.trashAll(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
 		return fmt.Errorf("destroy vm %s: %w", id, err)
 	}
-	d.pokes.poke(id)
+	d.events.publish(id)
 	return fault.Point("libvirt.removed")
 }
 

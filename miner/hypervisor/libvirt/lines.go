@@ -53,12 +53,12 @@ func (l *line) Close() error {
 	return err
 }
 
-// DialConsole implements vm.Console.
+// DialConsole implements hypervisor.Console.
 func (d *Driver) DialConsole(ctx context.Context, id vm.ID) (io.ReadWriteCloser, error) {
 	return d.dial(ctx, id, d.consoleSocket(id))
 }
 
-// DialChannel implements vm.Channel.
+// DialChannel implements hypervisor.Channel.
 func (d *Driver) DialChannel(ctx context.Context, id vm.ID) (net.Conn, error) {
 	return d.dial(ctx, id, d.channelSocket(id))
 }
@@ -82,7 +82,7 @@ func (d *Driver) dial(ctx context.Context, id vm.ID, path string) (net.Conn, err
 	return nil, fmt.Errorf("line of vm %s: %w", id, err)
 }
 
-// known tells, without libvirtd, whether the machine is defined.
+// known tells, without libvirtd, whether the VM is defined.
 func (d *Driver) known(id vm.ID) error {
 	if err := hypervisor.CheckID(id); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (d *Driver) known(id vm.ID) error {
 	return nil
 }
 
-// ConsoleLog implements vm.Console. virtlogd turns the log over from time to
+// ConsoleLog implements hypervisor.Console. virtlogd turns the log over from time to
 // time, so the tail may begin in an older file.
 func (d *Driver) ConsoleLog(_ context.Context, id vm.ID) ([]byte, error) {
 	if err := d.known(id); err != nil {

@@ -69,7 +69,7 @@ type image struct {
 }
 
 // describe looks at an image of a stated format; it need not open its key. The
-// overlay of a running machine can be looked at, too.
+// overlay of a running VM can be looked at, too.
 func describe(ctx context.Context, path, format string) (image, error) {
 	var about image
 	out, err := runImg(ctx, nil, "info", "--output=json", "--force-share", "-f", format, path)

@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// Stats implements vm.Inventory.
+// Stats implements hypervisor.Inventory.
 func (d *Driver) Stats(ctx context.Context, id vm.ID) (hypervisor.Stats, error) {
 	if err := hypervisor.CheckID(id); err != nil {
 		return hypervisor.Stats{}, err
@@ -29,14 +29,14 @@ func (d *Driver) Stats(ctx context.Context, id vm.ID) (hypervisor.Stats, error) 
 			return hypervisor.Stats{}, fmt.Errorf("stats of vm %s: %w", id, err)
 		}
 	}
-	stats.DiskAllocated = allocated(d.disk(id))
+	stats.DiskAllocated = allocated(d.root(id))
 	return stats, nil
 }
 
 // memoryResident is libvirt's tag for the process's resident memory, in KiB.
 const memoryResident = int32(lv.DomainMemoryStatRss)
 
-func read(l *lv.Libvirt, s sight) (hypervisor.Stats, error) {
+func read(l *lv.Libvirt, s domainInfo) (hypervisor.Stats, error) {
 	var stats hypervisor.Stats
 	_, _, _, _, cpu, err := l.DomainGetInfo(s.domain)
 	if err != nil {
@@ -52,7 +52,7 @@ func read(l *lv.Libvirt, s sight) (hypervisor.Stats, error) {
 			stats.MemoryBytes = m.Val << 10
 		}
 	}
-	readOps, readBytes, writeOps, written, _, err := l.DomainBlockStats(s.domain, "vda")
+	readOps, readBytes, writeOps, written, _, err := l.DomainBlockStats(s.domain, rootTarget)
 	if err != nil {
 		return stats, err
 	}

@@ -16,53 +16,71 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// TrashDisk implements vm.Disks.
-func (d *Driver) TrashDisk(ctx context.Context, id vm.ID) error {
-	unlock, err := d.lock(ctx, id)
+// TrashDisk implements hypervisor.Disks.
+func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
+	unlock, err := d.lockDisk(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	open, err := inUse(d.disk(id))
+	path := d.disk(id)
+	if has, err := exists(path); err != nil || !has {
+		return err
+	}
+	open, err := inUse(path)
 	if err != nil {
-		return fmt.Errorf("trash disk of vm %s: %w", id, err)
+		return fmt.Errorf("trash %s: %w", id, err)
 	}
 	if open {
-		return fmt.Errorf("trash disk of vm %s, which is in use: %w", id, hypervisor.ErrState)
+		return fmt.Errorf("trash %s, which is in use: %w", id, hypervisor.ErrState)
 	}
-	return d.trash(id)
+	to := d.trashName(id.VM)
+	if err := os.Mkdir(to, 0o711); err != nil { //nolint:gosec // as the folder it comes from
+		return fmt.Errorf("trash %s: %w", id, err)
+	}
+	if err := os.Rename(path, filepath.Join(to, filepath.Base(path))); err != nil {
+		return fmt.Errorf("trash %s: %w", id, errors.Join(err, os.Remove(to)))
+	}
+	return errors.Join(syncFile(to), removeIfEmpty(d.diskDir(id.VM)), d.trashed())
 }
 
-// trash moves a disk's folder, if there is one, to the trash, named by the
-// moment.
-func (d *Driver) trash(id vm.ID) error {
-	to := filepath.Join(d.trashDir(), fmt.Sprintf("%s.%d", id, time.Now().UnixNano()))
-	err := os.Rename(filepath.Dir(d.disk(id)), to)
+// trashAll moves the folder of a VM's disks, if there is one, to the trash.
+func (d *Driver) trashAll(id vm.ID) error {
+	err := os.Rename(d.diskDir(id), d.trashName(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("trash disk of vm %s: %w", id, err)
+		return fmt.Errorf("trash disks of vm %s: %w", id, err)
 	}
+	return d.trashed()
+}
+
+// trashName is of a folder in the trash, named by the moment.
+func (d *Driver) trashName(id vm.ID) string {
+	return filepath.Join(d.trashDir(), fmt.Sprintf("%s.%d", id, time.Now().UnixNano()))
+}
+
+func (d *Driver) trashed() error {
 	if err := fault.Point("libvirt.trashed"); err != nil {
 		return err
 	}
 	return errors.Join(syncFile(d.trashDir()), syncFile(d.disksDir()))
 }
 
-// trashed is one disk in the trash.
-type trashed struct {
+// discarded is a folder of disks of one VM in the trash.
+type discarded struct {
 	path string
 	id   vm.ID
 	at   time.Time
 }
 
-func (d *Driver) listTrash() ([]trashed, error) {
+func (d *Driver) listTrash() ([]discarded, error) {
 	entries, err := os.ReadDir(d.trashDir())
 	if err != nil {
 		return nil, fmt.Errorf("trash: %w", err)
 	}
-	var found []trashed
+	var found []discarded
 	for _, e := range entries {
 		name, stamp, _ := strings.Cut(e.Name(), ".")
 		id, idErr := vm.ParseID(name)
@@ -71,52 +89,67 @@ func (d *Driver) listTrash() ([]trashed, error) {
 			d.log.Warn("left alone in the trash", "name", e.Name())
 			continue
 		}
-		found = append(found, trashed{filepath.Join(d.trashDir(), e.Name()), id, time.Unix(0, ns)})
+		found = append(found, discarded{filepath.Join(d.trashDir(), e.Name()), id, time.Unix(0, ns)})
 	}
 	return found, nil
 }
 
-// RestoreDisk implements vm.Disks.
-func (d *Driver) RestoreDisk(ctx context.Context, id vm.ID) error {
-	unlock, err := d.lock(ctx, id)
+// RestoreDisk implements hypervisor.Disks.
+func (d *Driver) RestoreDisk(ctx context.Context, id hypervisor.DiskID) error {
+	unlock, err := d.lockDisk(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	has, err := exists(d.disk(id))
+	path := d.disk(id)
+	has, err := exists(path)
 	if err != nil {
-		return fmt.Errorf("restore disk of vm %s: %w", id, err)
+		return fmt.Errorf("restore %s: %w", id, err)
 	}
 	if has {
-		return fmt.Errorf("restore disk of vm %s over another: %w", id, hypervisor.ErrState)
+		return fmt.Errorf("restore %s over another: %w", id, hypervisor.ErrState)
 	}
-	found, err := d.listTrash()
+	from, err := d.newestTrashed(id)
 	if err != nil {
 		return err
 	}
-	var newest trashed
-	for _, t := range found {
-		if t.id == id && t.at.After(newest.at) {
-			newest = t
-		}
+	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil { //nolint:gosec // QEMU's user passes through
+		return fmt.Errorf("restore %s: %w", id, err)
 	}
-	if newest.path == "" {
-		return fmt.Errorf("restore disk of vm %s: %w", id, hypervisor.ErrNoDisk)
-	}
-	dir := filepath.Dir(d.disk(id))
-	if err := os.RemoveAll(dir); err != nil { // what a creation left that was cut short
-		return fmt.Errorf("restore disk of vm %s: %w", id, err)
-	}
-	if err := os.Rename(newest.path, dir); err != nil {
-		return fmt.Errorf("restore disk of vm %s: %w", id, err)
+	if err := errors.Join(os.Rename(from, path), removeIfEmpty(filepath.Dir(from))); err != nil {
+		return fmt.Errorf("restore %s: %w", id, err)
 	}
 	if err := fault.Point("libvirt.restored"); err != nil {
 		return err
 	}
-	return errors.Join(syncFile(d.trashDir()), syncFile(d.disksDir()))
+	return errors.Join(syncFile(filepath.Dir(path)), syncFile(d.trashDir()), syncFile(d.disksDir()))
 }
 
-// SweepTrash implements vm.Disks.
+// newestTrashed is where the newest disk of that VM and name lies in the trash.
+func (d *Driver) newestTrashed(id hypervisor.DiskID) (path string, err error) {
+	found, err := d.listTrash()
+	if err != nil {
+		return "", err
+	}
+	var at time.Time
+	for _, t := range found {
+		p := filepath.Join(t.path, id.Name+diskSuffix)
+		if t.id != id.VM || !t.at.After(at) {
+			continue
+		}
+		if has, err := exists(p); err != nil {
+			return "", fmt.Errorf("restore %s: %w", id, err)
+		} else if has {
+			path, at = p, t.at
+		}
+	}
+	if path == "" {
+		return "", fmt.Errorf("restore %s: %w", id, hypervisor.ErrNoDisk)
+	}
+	return path, nil
+}
+
+// SweepTrash implements hypervisor.Disks.
 func (d *Driver) SweepTrash(ctx context.Context, before time.Time) (int, error) {
 	found, err := d.listTrash()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/hippius/compute/miner/network"
 )
 
-// seedISO writes a CIDATA disc for a machine on a tap.
+// seedISO writes a CIDATA disc for a VM on a tap.
 func seedISO(t *testing.T, path string, m hypervisor.Machine, tap network.Tap) {
 	t.Helper()
 	dir := t.TempDir()
@@ -47,7 +47,7 @@ ethernets:
 }
 
 // TestWired boots the tiny guest on a tap with its rules and meets its SSH
-// server, from the host, which alone may call a machine.
+// server, from the host, which alone may call a VM.
 func TestWired(t *testing.T) {
 	if _, err := os.Stat(tinyImage); err != nil {
 		t.Skip("needs the tiny guest: runs after `make image`")
@@ -74,7 +74,7 @@ func TestWired(t *testing.T) {
 
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m))
+	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	begun := time.Now()
 	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	t.Logf("process runs after %v", time.Since(begun).Round(time.Millisecond))

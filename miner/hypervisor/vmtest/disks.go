@@ -17,19 +17,19 @@ func full(t *testing.T, h *Harness) {
 	h.destroyLater(t, m.ID)
 	must(t, "define", h.Driver.Define(ctx, m))
 	h.SetFull(t, true)
-	if err := h.Driver.CreateDisk(ctx, m); !errors.Is(err, hypervisor.ErrNoSpace) {
+	if err := h.Driver.CreateDisk(ctx, m.Root()); !errors.Is(err, hypervisor.ErrNoSpace) {
 		t.Fatalf("create disk on a full disk: %v, want ErrNoSpace", err)
 	}
 	h.hasDisk(t, m.ID, false)
 	h.SetFull(t, false)
-	must(t, "create disk", h.Driver.CreateDisk(ctx, m))
+	must(t, "create disk", h.Driver.CreateDisk(ctx, m.Root()))
 	h.hasDisk(t, m.ID, true)
 	h.boot(t, m, 1)
 }
 
 func (h *Harness) hasDisk(t *testing.T, id vm.ID, want bool) {
 	t.Helper()
-	has, err := h.Driver.HasDisk(t.Context(), id)
+	has, err := h.Driver.HasDisk(t.Context(), hypervisor.Root(id))
 	must(t, "has disk", err)
 	if has != want {
 		t.Fatalf("has disk: %v, want %v", has, want)
@@ -49,40 +49,99 @@ func (h *Harness) hasBase(t *testing.T, base string) {
 func resizeAndTrash(t *testing.T, h *Harness) {
 	ctx := t.Context()
 	m := h.create(t, false)
-	must(t, "grow", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+1<<20, m.DiskKey))
-	must(t, "keep", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+1<<20, m.DiskKey))
-	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
+	must(t, "grow", h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes+1<<20, m.DiskKey))
+	must(t, "keep", h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes+1<<20, m.DiskKey))
+	if err := h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
 		t.Fatalf("shrink: %v, want ErrInvalid", err)
 	}
-	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+2<<20, NewKey()); !errors.Is(err, hypervisor.ErrWrongKey) {
+	if err := h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes+2<<20, NewKey()); !errors.Is(err, hypervisor.ErrWrongKey) {
 		t.Fatalf("grow with another key: %v, want ErrWrongKey", err)
 	}
 	h.boot(t, m, 1)
-	must(t, "grow while running, which has the key", h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+2<<20, nil))
-	if err := h.Driver.TrashDisk(ctx, m.ID); !errors.Is(err, hypervisor.ErrState) {
+	must(t, "grow while running, which has the key", h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes+2<<20, nil))
+	if err := h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)); !errors.Is(err, hypervisor.ErrState) {
 		t.Fatalf("trash the disk of a running machine: %v, want ErrState", err)
 	}
-	if err := h.Driver.RestoreDisk(ctx, m.ID); !errors.Is(err, hypervisor.ErrState) {
+	if err := h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)); !errors.Is(err, hypervisor.ErrState) {
 		t.Fatalf("restore over a disk: %v, want ErrState", err)
 	}
 	h.stop(t, m.ID, hypervisor.MannerGuest)
-	if err := h.Driver.ResizeDisk(ctx, m.ID, m.DiskBytes+1<<20, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
+	if err := h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes+1<<20, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
 		t.Fatalf("what was grown while running did not stay: %v, want ErrInvalid", err)
 	}
 
 	h.hasBase(t, m.BaseImage)
-	must(t, "trash", h.Driver.TrashDisk(ctx, m.ID))
+	must(t, "trash", h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)))
 	h.hasBase(t, m.BaseImage) // it may be restored
-	must(t, "trash again", h.Driver.TrashDisk(ctx, m.ID))
+	must(t, "trash again", h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)))
 	h.hasDisk(t, m.ID, false)
-	must(t, "restore", h.Driver.RestoreDisk(ctx, m.ID))
+	must(t, "restore", h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)))
 	h.hasDisk(t, m.ID, true)
-	must(t, "trash", h.Driver.TrashDisk(ctx, m.ID))
+	must(t, "trash", h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)))
 	h.swept(t, time.Now().Add(-hypervisor.TrashPeriod), 0)
 	h.swept(t, time.Now().Add(time.Second), 1)
 	h.swept(t, time.Now().Add(time.Second), 0)
-	if err := h.Driver.RestoreDisk(ctx, m.ID); !errors.Is(err, hypervisor.ErrNoDisk) {
+	if err := h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)); !errors.Is(err, hypervisor.ErrNoDisk) {
 		t.Fatalf("restore from an empty trash: %v, want ErrNoDisk", err)
+	}
+}
+
+// twoDisks are made, grown, trashed and restored each by itself, and go together.
+func twoDisks(t *testing.T, h *Harness) {
+	ctx := t.Context()
+	m := h.create(t, false)
+	second := m.Root()
+	second.Name, second.Key = "data-1", NewKey()
+	id := second.DiskID
+	has := func(disk hypervisor.DiskID, want bool) {
+		t.Helper()
+		got, err := h.Driver.HasDisk(ctx, disk)
+		must(t, "has disk", err)
+		if got != want {
+			t.Fatalf("has %s: %v, want %v", disk, got, want)
+		}
+	}
+	has(id, false)
+	must(t, "create", h.Driver.CreateDisk(ctx, second))
+	must(t, "create again", h.Driver.CreateDisk(ctx, second))
+	must(t, "grow", h.Driver.ResizeDisk(ctx, id, second.Bytes+1<<20, second.Key))
+	if err := h.Driver.ResizeDisk(ctx, id, second.Bytes+2<<20, m.DiskKey); !errors.Is(err, hypervisor.ErrWrongKey) {
+		t.Fatalf("grow with the other disk's key: %v, want ErrWrongKey", err)
+	}
+	must(t, "keep the root as it was", h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes, m.DiskKey))
+
+	must(t, "trash the second", h.Driver.TrashDisk(ctx, id))
+	has(id, false)
+	has(hypervisor.Root(m.ID), true)
+	must(t, "trash the root", h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)))
+	must(t, "restore the second", h.Driver.RestoreDisk(ctx, id))
+	has(id, true)
+	has(hypervisor.Root(m.ID), false)
+	must(t, "restore the root", h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)))
+	if err := h.Driver.ResizeDisk(ctx, id, second.Bytes, second.Key); !errors.Is(err, hypervisor.ErrInvalid) {
+		t.Fatalf("another disk came back: %v, want ErrInvalid", err)
+	}
+	h.boot(t, m, 1)
+	h.stop(t, m.ID, hypervisor.MannerGuest)
+
+	must(t, "destroy", h.Driver.Destroy(ctx, m.ID))
+	has(id, false)
+	has(hypervisor.Root(m.ID), false)
+	must(t, "restore one", h.Driver.RestoreDisk(ctx, id))
+	has(hypervisor.Root(m.ID), false)
+	must(t, "restore the other", h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)))
+	must(t, "destroy what is not defined", h.Driver.Destroy(ctx, m.ID))
+	has(id, false)
+
+	for _, name := range []string{"", "../root", "Root", "a.b", "-", "a+b", "x" + string(make([]byte, 40))} {
+		bad := second
+		bad.Name = name
+		if err := h.Driver.CreateDisk(ctx, bad); !errors.Is(err, hypervisor.ErrInvalid) {
+			t.Errorf("create a disk named %q: %v, want ErrInvalid", name, err)
+		}
+		if err := h.Driver.TrashDisk(ctx, bad.DiskID); !errors.Is(err, hypervisor.ErrInvalid) {
+			t.Errorf("trash a disk named %q: %v, want ErrInvalid", name, err)
+		}
 	}
 }
 
@@ -114,10 +173,10 @@ func refusals(t *testing.T, h *Harness) {
 			t.Errorf("%s of an absent machine: %v, want ErrNotFound", what, err)
 		}
 	}
-	if err := h.Driver.ResizeDisk(ctx, absent, 1<<20, NewKey()); !errors.Is(err, hypervisor.ErrNoDisk) {
+	if err := h.Driver.ResizeDisk(ctx, hypervisor.Root(absent), 1<<20, NewKey()); !errors.Is(err, hypervisor.ErrNoDisk) {
 		t.Errorf("resize an absent disk: %v, want ErrNoDisk", err)
 	}
-	must(t, "trash an absent disk", h.Driver.TrashDisk(ctx, absent))
+	must(t, "trash an absent disk", h.Driver.TrashDisk(ctx, hypervisor.Root(absent)))
 
 	m := h.create(t, false)
 	for what, err := range map[string]error{
@@ -130,12 +189,14 @@ func refusals(t *testing.T, h *Harness) {
 
 	bad := m
 	bad.VCPUs = 0
+	sizeless := m.Root()
+	sizeless.Name, sizeless.Bytes = "data", 0
 	keyless := h.Machine(t, false)
 	keyless.DiskKey = keyless.DiskKey[:5]
 	for what, err := range map[string]error{
 		"define without vcpus":       h.Driver.Define(ctx, bad),
-		"create disk without vcpus":  h.Driver.CreateDisk(ctx, bad),
-		"create disk with short key": h.Driver.CreateDisk(ctx, keyless),
+		"create disk without size":   h.Driver.CreateDisk(ctx, sizeless),
+		"create disk with short key": h.Driver.CreateDisk(ctx, keyless.Root()),
 	} {
 		if !errors.Is(err, hypervisor.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", what, err)

@@ -1,7 +1,7 @@
 // Package vmtest is the contract of a hypervisor.Driver as tests: one suite, which
 // every driver passes, the fake as well as the real one.
 //
-// The machines it runs hold a guest that keeps four promises: it counts its
+// The VMs it runs hold a guest that keeps four promises: it counts its
 // boots on its disk, says "HIPPIUS BOOT" and the count on its serial console
 // when it is up, echoes what it hears there, and powers off on ACPI's button
 // (unless it is deaf) and when told to.
@@ -23,7 +23,7 @@ import (
 // Harness is one driver under test and the hands that reach around it.
 type Harness struct {
 	Driver hypervisor.Driver
-	// Machine describes a new machine whose files exist; its disk does not.
+	// Machine describes a new VM whose files exist; its disk does not.
 	// A deaf one ignores ACPI.
 	Machine func(t *testing.T, deaf bool) hypervisor.Machine
 	// Talker is like Machine, with an agent that echoes each line on the channel,
@@ -33,13 +33,13 @@ type Harness struct {
 	NoTalker string
 	// Reopen closes Driver and opens another, as a restarted agent does.
 	Reopen func(t *testing.T)
-	// KillProcess kills the machine's process without its knowing.
+	// KillProcess kills the VM's process without its knowing.
 	KillProcess func(t *testing.T, id vm.ID)
 	// PowerOff makes the guest power itself off, by itself.
 	PowerOff func(t *testing.T, id vm.ID)
 	// SetDown stops or starts the hypervisor's daemon.
 	SetDown func(t *testing.T, down bool)
-	// SetFull fills the disk that machines' disks go to, or makes room.
+	// SetFull fills the disk that VMs' disks go to, or makes room.
 	SetFull func(t *testing.T, full bool)
 	// Patience bounds how long a guest may take for anything; Deadline is one
 	// that a guest which listens always meets.
@@ -76,7 +76,7 @@ func (h *Harness) add(t *testing.T, m hypervisor.Machine) {
 	t.Helper()
 	h.destroyLater(t, m.ID)
 	must(t, "define", h.Driver.Define(t.Context(), m))
-	must(t, "create disk", h.Driver.CreateDisk(t.Context(), m))
+	must(t, "create disk", h.Driver.CreateDisk(t.Context(), m.Root()))
 }
 
 func (h *Harness) destroyLater(t *testing.T, id vm.ID) {
@@ -125,7 +125,7 @@ func (h *Harness) inspect(t *testing.T, id vm.ID) hypervisor.Info {
 	return info
 }
 
-// reaches waits until the machine is in a state for a reason.
+// reaches waits until the VM is in a state for a reason.
 func (h *Harness) reaches(t *testing.T, id vm.ID, state hypervisor.State, reason hypervisor.StopReason) {
 	t.Helper()
 	var last hypervisor.Info

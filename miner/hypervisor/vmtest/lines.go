@@ -151,7 +151,7 @@ func channelEcho(t *testing.T, h *Harness) {
 
 	// A disk that grows under the running guest is seen by it at once.
 	h.answers(t, conn, "size\n", fmt.Sprintf("%d\n", m.DiskBytes/512))
-	must(t, "grow", h.Driver.ResizeDisk(t.Context(), m.ID, m.DiskBytes+1<<30, nil))
+	must(t, "grow", h.Driver.ResizeDisk(t.Context(), hypervisor.Root(m.ID), m.DiskBytes+1<<30, nil))
 	h.answers(t, conn, "size\n", fmt.Sprintf("%d\n", (m.DiskBytes+1<<30)/512))
 }
 

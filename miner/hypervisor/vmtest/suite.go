@@ -33,13 +33,14 @@ func Run(t *testing.T, open func(t *testing.T) *Harness) {
 		{"Full", full},
 		{"Refusals", refusals},
 		{"Disk", resizeAndTrash},
+		{"TwoDisks", twoDisks},
 		{"AtOnce", atOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 }
 
-// life takes one machine from nothing to nothing.
+// life takes one VM from nothing to nothing.
 func life(t *testing.T, h *Harness) {
 	ctx := t.Context()
 	m := h.Machine(t, false)
@@ -61,7 +62,7 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("start without a disk: %v, want ErrNoDisk", err)
 	}
 
-	must(t, "create disk", h.Driver.CreateDisk(ctx, m))
+	must(t, "create disk", h.Driver.CreateDisk(ctx, m.Root()))
 	if err := h.Driver.Start(ctx, m.ID, NewKey()); !errors.Is(err, hypervisor.ErrWrongKey) {
 		t.Fatalf("start with another key: %v, want ErrWrongKey", err)
 	}
@@ -75,7 +76,7 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("started machine is %+v", first)
 	}
 	must(t, "start again", h.Driver.Start(ctx, m.ID, m.DiskKey))
-	must(t, "create disk again", h.Driver.CreateDisk(ctx, m))
+	must(t, "create disk again", h.Driver.CreateDisk(ctx, m.Root()))
 	if again := h.inspect(t, m.ID); again.PID != first.PID || !again.Since.Equal(first.Since) {
 		t.Fatalf("a second start changed %+v to %+v", first, again)
 	}
@@ -108,7 +109,7 @@ func life(t *testing.T, h *Harness) {
 	}
 
 	// Destroying was a mistake: everything is still there.
-	must(t, "restore disk", h.Driver.RestoreDisk(ctx, m.ID))
+	must(t, "restore disk", h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)))
 	must(t, "define once more", h.Driver.Define(ctx, m))
 	h.boot(t, m, 3)
 }
@@ -126,14 +127,14 @@ func guestPowersOff(t *testing.T, h *Harness) {
 	m := h.create(t, false)
 	h.boot(t, m, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	pokes := h.Driver.Pokes(ctx)
+	events := h.Driver.Events(ctx)
 	h.PowerOff(t, m.ID)
-	h.poked(t, pokes, m.ID)
+	h.told(t, events, m.ID)
 	h.reaches(t, m.ID, hypervisor.StateStopped, hypervisor.StopGuest)
 	cancel()
-	h.eventually(t, "the pokes to end", func() bool {
+	h.eventually(t, "the events to end", func() bool {
 		select {
-		case _, open := <-pokes:
+		case _, open := <-events:
 			return !open
 		default:
 			return false
@@ -141,16 +142,16 @@ func guestPowersOff(t *testing.T, h *Harness) {
 	})
 }
 
-func (h *Harness) poked(t *testing.T, pokes <-chan vm.ID, id vm.ID) {
+func (h *Harness) told(t *testing.T, events <-chan vm.ID, id vm.ID) {
 	t.Helper()
 	for timeout := time.After(h.Patience); ; {
 		select {
-		case got := <-pokes:
+		case got := <-events:
 			if got == id || got == "" {
 				return
 			}
 		case <-timeout:
-			t.Fatalf("no poke in %v", h.Patience)
+			t.Fatalf("no event in %v", h.Patience)
 		}
 	}
 }
@@ -158,9 +159,9 @@ func (h *Harness) poked(t *testing.T, pokes <-chan vm.ID, id vm.ID) {
 func processDies(t *testing.T, h *Harness) {
 	m := h.create(t, false)
 	h.boot(t, m, 1)
-	pokes := h.Driver.Pokes(t.Context())
+	events := h.Driver.Events(t.Context())
 	h.KillProcess(t, m.ID)
-	h.poked(t, pokes, m.ID)
+	h.told(t, events, m.ID)
 	h.reaches(t, m.ID, hypervisor.StateCrashed, hypervisor.StopProcessDied)
 	h.boot(t, m, 2)
 }

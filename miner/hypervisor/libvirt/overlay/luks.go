@@ -28,7 +28,7 @@ const (
 	luksSlotOff = 0x0000DEAD
 
 	// luksRounds slow down guessing the passphrase. Ours is random: there is
-	// nothing to guess, and every start of the machine pays for them.
+	// nothing to guess, and every start of the VM pays for them.
 	luksRounds = 1000
 )
 

@@ -3,7 +3,7 @@
 //
 // qemu-img can do the same, but first measures for seconds of CPU time how
 // often it may hash the passphrase, even when told to hash it briefly, and
-// fails on busy hosts when the measurement does. Machines start with this.
+// fails on busy hosts when the measurement does. VMs start with this.
 package overlay
 
 import (

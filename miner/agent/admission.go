@@ -6,6 +6,8 @@ import (
 
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/record"
 )
 
 // errNoRoom: this miner was given more VMs than it registered room for.
@@ -13,30 +15,30 @@ var errNoRoom = errors.New("no room on this miner")
 
 // admit holds what a new VM takes of the capacity that is registered, or
 // refuses the VM. The chain counts too, and places no more than fits; this is
-// for the day it is wrong, or was told of a larger machine. A VM that has its
+// for the day it is wrong, or was told of a larger host. A VM that has its
 // disk here was admitted before: less on offer does not turn it out.
-func (a *Agent) admit(r record, b built) error {
-	if a.c.Offer == nil || r.local.Built != nil {
+func (a *Agent) admit(r record.Record, b provision.Built) error {
+	if a.c.Offer == nil || r.Local.Built != nil {
 		return nil
 	}
 	offer, known := a.c.Offer()
 	if !known {
 		return nil // nothing is registered yet, so nothing new was placed here
 	}
-	records, err := a.State.all()
+	records, err := a.State.All()
 	if err != nil {
 		return err
 	}
-	id, wanted := r.vm.ID, b.demand()
+	id, wanted := r.VM.ID, b.Demand()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var taken node.Usage
 	for _, other := range records {
-		demand, held := a.admitted[other.vm.ID]
-		if other.local.Built != nil {
-			demand, held = other.local.Built.demand(), true
+		demand, held := a.admitted[other.VM.ID]
+		if other.Local.Built != nil {
+			demand, held = other.Local.Built.Demand(), true
 		}
-		if !held || other.vm.ID == id {
+		if !held || other.VM.ID == id {
 			continue
 		}
 		if taken, err = taken.Add(demand); err != nil {
@@ -58,8 +60,4 @@ func (a *Agent) discharge(id vm.ID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.admitted, id)
-}
-
-func (b built) demand() node.Demand {
-	return node.Demand{VCPUs: b.VCPUs, MemoryMiB: b.MemoryMiB, DiskGiB: (b.DiskBytes + gib - 1) / gib}
 }

@@ -1,4 +1,4 @@
-package agent
+package report
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/guestchannel"
 )
 
 // ledger takes reports down.
@@ -63,12 +64,12 @@ func (l *ledger) seen() ([][]vm.Report, []time.Time) {
 }
 
 // report runs a reporter in a bubble until the test ends.
-func report(t *testing.T, l *ledger, answered func(vm.ID, bool)) *reporter {
+func start(t *testing.T, l *ledger, answered func(vm.ID, bool)) *Reporter {
 	t.Helper()
-	r := newReporter(l, 30*time.Second, 150*time.Millisecond, answered, slog.New(slog.DiscardHandler))
+	r := New(Config{Chain: l, Every: 30 * time.Second, Gather: 150 * time.Millisecond, Answered: answered, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- r.run(ctx, 0) }()
+	go func() { done <- r.Run(ctx, 0) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -81,14 +82,20 @@ func report(t *testing.T, l *ledger, answered func(vm.ID, bool)) *reporter {
 
 func silent(vm.ID, bool) {}
 
-func running(seq uint32) statement { return statement{seq: seq, phase: vm.Running} }
+func running(id vm.ID, seq uint32) vm.Report {
+	return vm.Report{ID: id, InstanceSeq: seq, Phase: vm.Running}
+}
+
+func proof(height int64, at time.Time) *guestchannel.Proof {
+	return &guestchannel.Proof{Proof: vm.Proof{Height: height, Signature: []byte("s")}, At: at}
+}
 
 func TestReporterGathersAndSplits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
-		r := report(t, l, silent)
+		r := start(t, l, silent)
 		for i := range 300 {
-			r.say(vm.ID(fmt.Sprint(i)), running(1), nil)
+			r.Say(running(vm.ID(fmt.Sprint(i)), 1), nil)
 		}
 		time.Sleep(time.Second)
 		if got := fmt.Sprint(l.sizes()); got != "[0 256 44]" {
@@ -108,12 +115,12 @@ func TestReporterGathersAndSplits(t *testing.T) {
 func TestReporterSaysOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
-		r := report(t, l, silent)
-		var newest atomic.Pointer[proof]
-		newest.Store(&proof{height: 5, signature: []byte("s"), at: time.Now()})
-		proofs := func(int64) *proof { return newest.Load() }
+		r := start(t, l, silent)
+		var newest atomic.Pointer[guestchannel.Proof]
+		newest.Store(proof(5, time.Now()))
+		proofs := func(int64) (*guestchannel.Proof, bool) { return newest.Load(), false }
 		for range 10 {
-			r.say("a", running(1), proofs)
+			r.Say(running("a", 1), proofs)
 			time.Sleep(time.Second)
 		}
 		time.Sleep(21 * time.Second)
@@ -125,13 +132,13 @@ func TestReporterSaysOnce(t *testing.T) {
 			t.Error("one proof is sent once")
 		}
 		// Newer, but made long ago: the chain would refuse it, and the report with it.
-		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(-50 * time.Second)})
+		newest.Store(proof(6, time.Now().Add(-50*time.Second)))
 		time.Sleep(30 * time.Second)
 		b, _ = l.seen()
 		if b[3][0].Proof != nil {
 			t.Error("a stale proof was sent")
 		}
-		newest.Store(&proof{height: 6, signature: []byte("s"), at: time.Now().Add(29 * time.Second)})
+		newest.Store(proof(6, time.Now().Add(29*time.Second)))
 		time.Sleep(30 * time.Second)
 		b, _ = l.seen()
 		if b[4][0].Proof.Height != 6 {
@@ -144,13 +151,13 @@ func TestReporterSaysOnce(t *testing.T) {
 func TestReporterRenewsWhileOneIsOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{block: 6 * time.Second}
-		r := report(t, l, silent)
+		r := start(t, l, silent)
 		time.Sleep(7 * time.Second)
-		var newest atomic.Pointer[proof]
-		r.say("a", running(1), func(int64) *proof { return newest.Load() })
+		var newest atomic.Pointer[guestchannel.Proof]
+		r.Say(running("a", 1), func(int64) (*guestchannel.Proof, bool) { return newest.Load(), false })
 		time.Sleep(time.Second)
-		newest.Store(&proof{height: 5, signature: []byte("s"), at: time.Now()})
-		r.renew("a")
+		newest.Store(proof(5, time.Now()))
+		r.Renew("a")
 		time.Sleep(13 * time.Second) // two blocks, and less than until everything is told again
 		if got := fmt.Sprint(l.sizes()); got != "[0 1 1]" {
 			t.Fatalf("batches %s", got)
@@ -164,8 +171,8 @@ func TestReporterRenewsWhileOneIsOnItsWay(t *testing.T) {
 func TestReporterTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{fail: 1 + 3}
-		r := report(t, l, silent)
-		r.say("a", running(1), nil)
+		r := start(t, l, silent)
+		r.Say(running("a", 1), nil)
 		time.Sleep(20 * time.Second)
 		if got := l.sizes(); len(got) == 0 || got[len(got)-1] > 1 {
 			t.Fatalf("batches %v", got)
@@ -186,13 +193,13 @@ func TestReporterAndRefusals(t *testing.T) {
 		l := &ledger{refuse: map[vm.ID]bool{"bad": true}}
 		var mu sync.Mutex
 		heard := map[vm.ID]bool{}
-		r := report(t, l, func(id vm.ID, taken bool) {
+		r := start(t, l, func(id vm.ID, taken bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard[id] = taken
 		})
-		r.say("good", running(1), nil)
-		r.say("bad", running(1), nil)
+		r.Say(running("good", 1), nil)
+		r.Say(running("bad", 1), nil)
 		time.Sleep(time.Second)
 		mu.Lock()
 		defer mu.Unlock()
@@ -213,12 +220,12 @@ func TestReporterBeginsWithWhatThereIs(t *testing.T) {
 	for said, want := range map[time.Duration]string{100 * time.Millisecond: "[1]", 3 * time.Second: "[0]"} {
 		synctest.Test(t, func(t *testing.T) {
 			l := &ledger{block: 6 * time.Second}
-			r := newReporter(l, 30*time.Second, 50*time.Millisecond, silent, slog.New(slog.DiscardHandler))
+			r := New(Config{Chain: l, Every: 30 * time.Second, Gather: 50 * time.Millisecond, Answered: silent, Log: slog.New(slog.DiscardHandler)})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			go func() { _ = r.run(ctx, 2*time.Second) }()
+			go func() { _ = r.Run(ctx, 2*time.Second) }()
 			time.Sleep(said)
-			r.say("a", running(1), nil)
+			r.Say(running("a", 1), nil)
 			time.Sleep(10*time.Second - said)
 			l.mu.Lock()
 			first := len(l.batches[0])
@@ -237,9 +244,9 @@ func TestReporterBeginsWithWhatThereIs(t *testing.T) {
 func TestReporterKeepsToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
-		r := report(t, l, silent)
+		r := start(t, l, silent)
 		for i := range 600 {
-			r.say("a", running(uint32(i+1)), nil)
+			r.Say(running("a", uint32(i+1)), nil)
 			time.Sleep(100 * time.Millisecond)
 		}
 		if n := len(l.sizes()); n > messagesPerMinute+messageBurst {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/provision"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -33,37 +33,31 @@ const (
 	ReasonInternal         = "internal_error"
 )
 
-// Stages of bringing a VM up, to name where an error came from.
+// Failures beside those of the stages that package provision names.
 var (
-	errCatalogue = errors.New("read catalogue")
-	errUnlisted  = errors.New("not in the catalogue")
-	errSecrets   = errors.New("collect secrets")
-	errNetwork   = errors.New("attach network")
-	errStart     = errors.New("start machine")
-	errNoDisk    = errors.New("the VM's disk is not on this host")
-	errDisk      = errors.New("the host's disk failed")
-	errBoot      = errors.New("the guest's agent has not been heard")
+	errDisk = errors.New("the host's disk failed")
+	errBoot = errors.New("the guest's agent has not been heard")
 )
 
-// trouble is an error as it is reported.
-type trouble struct {
+// failure is an error as it is reported.
+type failure struct {
 	reason, message string
-	// hopeless: trying again on this machine will not help.
-	hopeless bool
-	// patient: it will pass by itself, however long it takes, and is not held
-	// against this machine.
-	patient bool
+	// permanent: trying again on this host will not help.
+	permanent bool
+	// transient: it will pass by itself, however long it takes, and is not held
+	// against this host.
+	transient bool
 }
 
 // diagnose names an error's reason. The first kind that fits decides, the more
 // telling first.
-func diagnose(err error) trouble {
-	t := trouble{reason: ReasonInternal, message: sentence(err)}
+func diagnose(err error) failure {
+	f := failure{reason: ReasonInternal, message: sentence(err)}
 	for _, c := range []struct {
-		kind     error
-		reason   string
-		hopeless bool
-		patient  bool
+		kind      error
+		reason    string
+		permanent bool
+		transient bool
 	}{
 		{hypervisor.ErrHypervisorDown, ReasonHypervisorDown, false, true},
 		{image.ErrChecksum, ReasonImageChecksum, true, false},
@@ -72,25 +66,25 @@ func diagnose(err error) trouble {
 		{hypervisor.ErrNoSpace, ReasonNoSpace, true, false},
 		{seed.ErrNoSpace, ReasonNoSpace, true, false},
 		{image.ErrUnavailable, ReasonImageUnavailable, false, false},
-		{errUnlisted, ReasonCatalogue, true, false},
-		{errCatalogue, ReasonCatalogue, false, true},
+		{provision.ErrUnlisted, ReasonCatalogue, true, false},
+		{provision.ErrCatalogue, ReasonCatalogue, false, true},
 		{secrets.ErrInconsistent, ReasonSecrets, true, false},
-		{errSecrets, ReasonSecrets, false, true},
+		{provision.ErrSecrets, ReasonSecrets, false, true},
 		{seed.ErrUserData, ReasonUserData, true, false},
 		{hypervisor.ErrWrongKey, ReasonDiskKey, true, false},
-		{errNetwork, ReasonNetwork, false, false},
+		{provision.ErrNetwork, ReasonNetwork, false, false},
 		{errDisk, ReasonDisk, false, false},
-		{errNoDisk, ReasonDiskMissing, true, false},
+		{provision.ErrNoDisk, ReasonDiskMissing, true, false},
 		{errBoot, ReasonBootTimeout, true, false},
-		{errStart, ReasonStartFailed, false, false},
+		{provision.ErrStart, ReasonStartFailed, false, false},
 		{hypervisor.ErrInvalid, ReasonInternal, true, false},
 	} {
 		if errors.Is(err, c.kind) {
-			t.reason, t.hopeless, t.patient = c.reason, c.hopeless, c.patient
-			return t
+			f.reason, f.permanent, f.transient = c.reason, c.permanent, c.transient
+			return f
 		}
 	}
-	return t
+	return f
 }
 
 // sentence is an error as the chain takes it: one printable line in bounds.
@@ -115,5 +109,3 @@ func sentence(err error) string {
 	}
 	return s
 }
-
-func stage(kind, err error) error { return fmt.Errorf("%w: %w", kind, err) }

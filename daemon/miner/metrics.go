@@ -11,11 +11,11 @@ import (
 	"github.com/hippius/compute/miner/agent"
 )
 
-// hypervisorWait is how long a reader of the figures waits for libvirtd.
+// hypervisorWait is how long a reader of the metrics waits for libvirtd.
 const hypervisorWait = 2 * time.Second
 
-// figures registers what the operator is shown of the agent and the machine.
-func (m *miner) figures() {
+// metrics registers what the operator is shown of the agent and the host.
+func (m *miner) metrics() {
 	o := m.observer
 	o.Gauges("hippius_miner_vms", "VMs held, by the phase the chain last told.", "phase", m.phases)
 	o.Gauge("hippius_miner_vms_released", "VMs given back of which something is still being removed.", func() float64 { return float64(m.count().Released) })
@@ -28,14 +28,14 @@ func (m *miner) figures() {
 	})
 	o.Counters("hippius_miner_reports_total", "Reports on VMs that reached the chain, by what it said.", "result", func() map[string]float64 {
 		f := m.count()
-		return map[string]float64{"taken": float64(f.Taken), "refused": float64(f.Refused)}
+		return map[string]float64{"taken": float64(f.Reports.Taken), "refused": float64(f.Reports.Refused)}
 	})
 	o.Counter("hippius_miner_report_messages_failed_total", "Messages with reports that did not get into a block.",
-		func() float64 { return float64(m.count().Failed) })
+		func() float64 { return float64(m.count().Reports.Failed) })
 	o.Gauge("hippius_miner_followed_timestamp_seconds", "When the chain was last heard; 0 for not yet.",
 		func() float64 { return observe.Timestamp(m.count().Followed) })
 	o.Gauge("hippius_miner_reported_timestamp_seconds", "When the chain last took a report; 0 for not yet.",
-		func() float64 { return observe.Timestamp(m.count().Reported) })
+		func() float64 { return observe.Timestamp(m.count().Reports.Reported) })
 	o.Gauge("hippius_miner_registered", "1 when the chain has what was measured and set.", func() float64 { return observe.Flag(m.isRegistered() == nil) })
 	o.Gauges("hippius_miner_status", "What the chain says of this miner: 1 for its status, 0 for the others. All are 0 before it is heard.", "status", m.statuses)
 	o.Gauge("hippius_miner_hypervisor_up", "1 when libvirtd answers.", m.hypervisorUp)
@@ -44,9 +44,9 @@ func (m *miner) figures() {
 	o.Counters("hippius_chain_calls_total", "Calls of the chain, by whether some node answered.", "result", observe.Answered(m.chain.Calls))
 }
 
-// count reads the agent's figures; what cannot be read counts as nothing.
-func (m *miner) count() agent.Figures {
-	f, err := m.agent.Figures()
+// count reads the agent's metrics; what cannot be read counts as nothing.
+func (m *miner) count() agent.Metrics {
+	f, err := m.agent.Metrics()
 	if err != nil {
 		m.log.Error("count VMs", "error", err)
 	}

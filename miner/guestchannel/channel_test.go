@@ -1,4 +1,4 @@
-package agent
+package guestchannel
 
 import (
 	"bytes"
@@ -20,22 +20,22 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-const linkVM = "00112233445566778899aabbccddeeff"
+const channelVM = "00112233445566778899aabbccddeeff"
 
-func linkKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32)) }
+func guestKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32)) }
 
-// listen starts a link whose guest is what the test makes of the other end.
-func listen(t *testing.T, every time.Duration) (*link, chan net.Conn) {
+// listen opens a channel whose guest is what the test makes of the other end.
+func listen(t *testing.T, every time.Duration) (*Channel, chan net.Conn) {
 	t.Helper()
-	pub, ok := linkKey().Public().(ed25519.PublicKey)
+	pub, ok := guestKey().Public().(ed25519.PublicKey)
 	if !ok {
 		t.Fatal("not an ed25519 key")
 	}
 	guests := make(chan net.Conn, 8)
 	var height atomic.Int64
-	l := &link{
-		who: identity{chainID: "c", vmID: linkVM, seq: 2, guestKey: pub},
-		dial: func(context.Context) (net.Conn, error) {
+	l := Open(Config{
+		Identity: Identity{ChainID: "c", VM: channelVM, Seq: 2, GuestKey: pub},
+		Dial: func(context.Context) (net.Conn, error) {
 			near, far := net.Pipe()
 			select {
 			case guests <- far:
@@ -44,15 +44,14 @@ func listen(t *testing.T, every time.Duration) (*link, chan net.Conn) {
 				return nil, errors.New("nobody takes it")
 			}
 		},
-		head: func() *vm.Head {
+		Head: func() *vm.Head {
 			h := height.Add(1)
 			return &vm.Head{Height: h, Hash: bytes.Repeat([]byte{byte(h)}, 32)}
 		},
-		mesh: func() *wire.Mesh { return nil }, every: every,
-		log: slog.New(slog.DiscardHandler), proven: func(bool) {},
-	}
-	l.start()
-	t.Cleanup(l.stop) // twice does no harm
+		Mesh: func() *wire.Mesh { return nil }, Every: every,
+		Log: slog.New(slog.DiscardHandler), Proven: func(bool) {},
+	})
+	t.Cleanup(l.Close) // twice does no harm
 	return l, guests
 }
 
@@ -79,7 +78,7 @@ func challenges(conn net.Conn) <-chan wire.Challenge {
 }
 
 func answer(c wire.Challenge, key ed25519.PrivateKey, seq uint32) wire.ToHost {
-	return wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: vm.SignProof(key, "c", linkVM, seq, c.Height, c.Hash)}}
+	return wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: vm.SignProof(key, "c", channelVM, seq, c.Height, c.Hash)}}
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -92,7 +91,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("not within 10 s: %s", what)
 }
 
-func TestLinkTakesOnlyGoodProofs(t *testing.T) {
+func TestChannelTakesOnlyGoodProofs(t *testing.T) {
 	t.Parallel()
 	l, guests := listen(t, 10*time.Millisecond)
 	conn := <-guests
@@ -105,21 +104,21 @@ func TestLinkTakesOnlyGoodProofs(t *testing.T) {
 	}
 	first := <-asked
 	other := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{4}, 32))
-	say(answer(first, other, 2))                                                 // another's key
-	say(answer(first, linkKey(), 1))                                             // an earlier instance
-	say(answer(wire.Challenge{Height: 1 << 40, Hash: first.Hash}, linkKey(), 2)) // nobody asked
-	say(answer(wire.Challenge{Height: first.Height, Hash: nil}, linkKey(), 2))   // another block
+	say(answer(first, other, 2))                                                  // another's key
+	say(answer(first, guestKey(), 1))                                             // an earlier instance
+	say(answer(wire.Challenge{Height: 1 << 40, Hash: first.Hash}, guestKey(), 2)) // nobody asked
+	say(answer(wire.Challenge{Height: first.Height, Hash: nil}, guestKey(), 2))   // another block
 	say(wire.ToHost{Proof: &wire.Proof{Height: first.Height, Signature: []byte("short")}})
 	say(wire.ToHost{Hello: &wire.Hello{AgentVersion: string(bytes.Repeat([]byte("v"), 9999))}, Metrics: &wire.Metrics{RxBytes: 7}})
-	eventually(t, "heard", func() bool { return l.guest().Metrics.RxBytes == 7 })
-	if p := l.proof(); p != nil {
+	eventually(t, "heard", func() bool { return l.Info().Metrics.RxBytes == 7 })
+	if p := l.Proof(); p != nil {
 		t.Fatalf("a bad proof was taken: %+v", p)
 	}
-	if v := l.guest().Hello.AgentVersion; len(v) > maxGuestText {
+	if v := l.Info().Hello.AgentVersion; len(v) > maxText {
 		t.Errorf("kept %d bytes of the guest's words", len(v))
 	}
-	say(answer(first, linkKey(), 2))
-	eventually(t, "proven", func() bool { return l.proof() != nil && l.proof().height == first.Height })
+	say(answer(first, guestKey(), 2))
+	eventually(t, "proven", func() bool { return l.Proof() != nil && l.Proof().Height == first.Height })
 	// An older one that comes late does not replace it.
 	var later wire.Challenge
 	for c := range asked {
@@ -128,29 +127,29 @@ func TestLinkTakesOnlyGoodProofs(t *testing.T) {
 			break
 		}
 	}
-	say(answer(later, linkKey(), 2))
-	eventually(t, "newer", func() bool { return l.proof().height == later.Height })
-	say(answer(first, linkKey(), 2))
+	say(answer(later, guestKey(), 2))
+	eventually(t, "newer", func() bool { return l.Proof().Height == later.Height })
+	say(answer(first, guestKey(), 2))
 	time.Sleep(20 * time.Millisecond)
-	if h := l.proof().height; h < later.Height {
+	if h := l.Proof().Height; h < later.Height {
 		t.Errorf("fell back to height %d", h)
 	}
 }
 
 // A guest that shouts is read slowly, is not answered in kind, and makes
-// nothing grow; and the link still ends at once.
-func TestLinkAndAFlood(t *testing.T) {
+// nothing grow; and the channel still ends at once.
+func TestChannelAndAFlood(t *testing.T) {
 	for name, c := range map[string]struct {
 		line string
 		// most that is read in a second, once the burst is spent.
 		most int
 	}{
-		"one endless line": {strings.Repeat("x", 32<<10), guestBytesPerSecond},
-		"garbage":          {strings.Repeat("\x00\xff{[\n", 6<<10), guestBytesPerSecond},
-		"nested deeply":    {strings.Repeat(strings.Repeat("[", 30<<10)+"\n", 4), guestBytesPerSecond},
-		"hellos":           {strings.Repeat(`{"hello":{}}`+"\n", 1000), guestWordsPerSecond * len(`{"hello":{}}`+"\n")},
-		"empty messages":   {strings.Repeat("{}\n", 4000), guestWordsPerSecond * len("{}\n")},
-		"proofs":           {strings.Repeat(`{"proof":{"height":1,"signature":"AAAA"}}`+"\n", 500), guestWordsPerSecond * len(`{"proof":{"height":1,"signature":"AAAA"}}`+"\n")},
+		"one endless line": {strings.Repeat("x", 32<<10), bytesPerSecond},
+		"garbage":          {strings.Repeat("\x00\xff{[\n", 6<<10), bytesPerSecond},
+		"nested deeply":    {strings.Repeat(strings.Repeat("[", 30<<10)+"\n", 4), bytesPerSecond},
+		"hellos":           {strings.Repeat(`{"hello":{}}`+"\n", 1000), messagesPerSecond * len(`{"hello":{}}`+"\n")},
+		"empty messages":   {strings.Repeat("{}\n", 4000), messagesPerSecond * len("{}\n")},
+		"proofs":           {strings.Repeat(`{"proof":{"height":1,"signature":"AAAA"}}`+"\n", 500), messagesPerSecond * len(`{"proof":{"height":1,"signature":"AAAA"}}`+"\n")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -187,16 +186,16 @@ func TestLinkAndAFlood(t *testing.T) {
 					t.Errorf("%d bytes more are held", grown)
 				}
 				began := time.Now()
-				l.stop()
+				l.Close()
 				if took := time.Since(began); took > 0 {
 					t.Errorf("it took %s to end", took)
 				}
 				_ = conn.Close()
 				heard.Wait()
-				if most := 70*(guestWordsPerSecond+2) + guestWordsBurst; asked > most {
+				if most := 70*(messagesPerSecond+2) + messageBurst; asked > most {
 					t.Errorf("asked %d times in 70 s", asked)
 				}
-				if p := l.proof(); p != nil {
+				if p := l.Proof(); p != nil {
 					t.Errorf("proven by noise: %+v", p)
 				}
 			})
@@ -211,34 +210,34 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-func TestLinkComesBack(t *testing.T) {
+func TestChannelComesBack(t *testing.T) {
 	t.Parallel()
 	l, guests := listen(t, 10*time.Millisecond)
 	for range 3 {
 		conn := <-guests
 		c := <-challenges(conn)
-		if err := wire.WriteMessage(conn, answer(c, linkKey(), 2)); err != nil {
+		if err := wire.WriteMessage(conn, answer(c, guestKey(), 2)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "proven", func() bool { p := l.proof(); return p != nil && p.height == c.Height })
+		eventually(t, "proven", func() bool { p := l.Proof(); return p != nil && p.Height == c.Height })
 		_ = conn.Close()
 	}
 }
 
-// FuzzLink: nothing a guest says is taken for a proof, or breaks the link.
-func FuzzLink(f *testing.F) {
+// FuzzChannel: nothing a guest says is taken for a proof, or breaks the channel.
+func FuzzChannel(f *testing.F) {
 	f.Add([]byte(`{"proof":{"height":1,"signature":"AAAA"}}` + "\n"))
 	f.Add([]byte(`{"hello":{"vm_id":"x","seq":4294967295}}` + "\n" + `{"metrics":{"cpu_milli":-1}}` + "\n"))
 	f.Add(bytes.Repeat([]byte("a"), 70_000))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		l := &link{
-			who:  identity{chainID: "c", vmID: linkVM, seq: 2},
-			head: func() *vm.Head { return &vm.Head{Height: 1, Hash: []byte("h")} },
-			mesh: func() *wire.Mesh { return nil }, every: time.Hour, log: slog.New(slog.DiscardHandler),
-			proven: func(bool) { t.Error("proven without a key") },
-		}
 		near, far := net.Pipe()
-		l.dial = func(context.Context) (net.Conn, error) { return near, nil }
+		l := &Channel{c: Config{
+			Identity: Identity{ChainID: "c", VM: channelVM, Seq: 2},
+			Dial:     func(context.Context) (net.Conn, error) { return near, nil },
+			Head:     func() *vm.Head { return &vm.Head{Height: 1, Hash: []byte("h")} },
+			Mesh:     func() *wire.Mesh { return nil }, Every: time.Hour, Log: slog.New(slog.DiscardHandler),
+			Proven: func(bool) { t.Error("proven without a key") },
+		}}
 		go func() { _, _ = io.Copy(io.Discard, far) }()
 		go func() {
 			_, _ = far.Write(data)
@@ -251,7 +250,7 @@ func FuzzLink(f *testing.F) {
 }
 
 // A guest of another time is not taken for one that lies: its proofs do not count, and what is wrong is said.
-func TestLinkSaysWhenVersionsDiffer(t *testing.T) {
+func TestChannelSaysWhenVersionsDiffer(t *testing.T) {
 	t.Parallel()
 	l, guests := listen(t, 10*time.Millisecond)
 	conn := <-guests
@@ -263,22 +262,22 @@ func TestLinkSaysWhenVersionsDiffer(t *testing.T) {
 		}
 	}
 	c := <-asked
-	say(wire.ToHost{Hello: &wire.Hello{AgentVersion: "v9", VMID: linkVM, Seq: 2, Protocol: &wire.Versions{Oldest: 8, Newest: 9}}})
-	say(answer(c, linkKey(), 2))
+	say(wire.ToHost{Hello: &wire.Hello{AgentVersion: "v9", VMID: channelVM, Seq: 2, Protocol: &wire.Versions{Oldest: 8, Newest: 9}}})
+	say(answer(c, guestKey(), 2))
 	say(wire.ToHost{Metrics: &wire.Metrics{CPUMilli: 7}}) // read once all before it was
-	for l.guest().Metrics.CPUMilli != 7 {
+	for l.Info().Metrics.CPUMilli != 7 {
 		time.Sleep(time.Millisecond)
 	}
-	if g := l.guest(); l.proof() != nil || !strings.Contains(g.Misfit, "there 8 to 9") {
-		t.Fatalf("proof %v, misfit %q", l.proof(), g.Misfit)
+	if g := l.Info(); l.Proof() != nil || !strings.Contains(g.Unsupported, "there 8 to 9") {
+		t.Fatalf("proof %v, unsupported %q", l.Proof(), g.Unsupported)
 	}
-	// The machine was restarted with this host's agent.
-	say(wire.ToHost{Hello: &wire.Hello{VMID: linkVM, Seq: 2}})
-	for l.proof() == nil {
+	// The VM was restarted with this host's agent.
+	say(wire.ToHost{Hello: &wire.Hello{VMID: channelVM, Seq: 2}})
+	for l.Proof() == nil {
 		c = <-asked
-		say(answer(c, linkKey(), 2))
+		say(answer(c, guestKey(), 2))
 	}
-	if g := l.guest(); g.Misfit != "" {
-		t.Errorf("misfit %q of a guest that is understood", g.Misfit)
+	if g := l.Info(); g.Unsupported != "" {
+		t.Errorf("unsupported %q of a guest that speaks our protocol", g.Unsupported)
 	}
 }

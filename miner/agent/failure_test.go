@@ -12,6 +12,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/secrets"
 )
 
@@ -62,7 +63,7 @@ func TestGivenBack(t *testing.T) {
 				t.Errorf("message %q does not say %q", s.Message, c.says)
 			}
 			w.until("forgotten", func() bool {
-				known, err := agent.NewState(w.db).Cursor()
+				known, err := record.New(w.db).Cursor()
 				return err == nil && known > 0 && len(w.leftovers(id)) == 0
 			})
 			w.stopAgent()
@@ -128,7 +129,7 @@ func TestDataStays(t *testing.T) {
 	w.order(id, vm.Start)
 	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonNoSpace) })
 	time.Sleep(200 * time.Millisecond)
-	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.Root(id)); err != nil || !has {
 		t.Fatal("its disk is gone")
 	}
 	w.deafMute.Store(true)
@@ -148,15 +149,15 @@ func TestNeverBlank(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 	w.order(id, vm.Stop)
 	w.untilPhase(id, vm.Stopped)
-	if err := w.driver.TrashDisk(t.Context(), id); err != nil {
+	if err := w.driver.TrashDisk(t.Context(), hypervisor.Root(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.order(id, vm.Start)
 	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonDiskMissing) })
-	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.Root(id)); err != nil || has {
 		t.Errorf("it has a disk again: %v, %v", has, err)
 	}
-	if err := w.driver.RestoreDisk(t.Context(), id); err != nil {
+	if err := w.driver.RestoreDisk(t.Context(), hypervisor.Root(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.until("running", func() bool { return w.runs(id) })
@@ -217,12 +218,12 @@ func TestDataStaysBeforeTheChainKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)
-	if has, err := w.driver.HasDisk(t.Context(), id); err != nil || !has {
+	if has, err := w.driver.HasDisk(t.Context(), hypervisor.Root(id)); err != nil || !has {
 		t.Error("its disk is gone")
 	}
 }
 
-// A machine that the host's full disk paused goes on when there is room.
+// A VM that the host's full disk paused goes on when there is room.
 func TestPausedForSpace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -251,7 +252,7 @@ func TestNoAgentInGuest(t *testing.T) {
 	w.untilPhase(id, vm.Running)
 }
 
-// An earlier instance's machine is not passed off as the present one.
+// An earlier instance's VM is not passed off as the present one.
 func TestNextInstanceOnTheSameHost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
