@@ -57,7 +57,9 @@ var homes = map[string][]string{
 	module + "chain/node":       {"chain/node", "cmd/hippiusd", "daemon/devnet", "test"},
 	module + "chain/x":          {"chain/app", "chain/node", "chain/x", "cmd/hippiusd", "test"},
 	module + "internal/testkit": {testsOnly},
-	"github.com/stretchr":       {testsOnly},
+	// The chain's messages as they are generated; everybody else speaks core.
+	module + "api/chain":  {"api", "chain/client", testsOnly},
+	"github.com/stretchr": {testsOnly},
 	// Reads the queries of deploy/.
 	"github.com/VictoriaMetrics": {testsOnly},
 	"pgregory.net/rapid":         {testsOnly},
@@ -223,6 +225,8 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "mesh/cert", imp: "github.com/slackhq/nebula/cert"},
 		{from: "mesh/nebula", imp: "github.com/slackhq/nebulae"},
 		{from: "guest", imp: module + "internal/testkit", test: true},
+		{from: "chain/client", imp: module + "api/chain/compute/v1"},
+		{from: "daemon/sentinel", imp: module + "api/chain/compute/v1", test: true},
 
 		{from: "cli", imp: module + "daemon/miner", want: "not on a floor below"},
 		{from: "miner/agent", imp: module + "chain/client", want: "not on a floor below"},
@@ -252,6 +256,8 @@ func TestCheckerFinds(t *testing.T) {
 		{from: "mesh/cert", imp: "github.com/slackhq/nebula", want: "its home is"},
 		{from: "miner/agent", imp: "go.etcd.io/bbolt", want: "its home is"},
 		{from: "guest", imp: module + "internal/testkit", want: "its home is"},
+		{from: "cli", imp: module + "api/chain/compute/v1", want: "its home is"},
+		{from: "test/chaos", imp: module + "api/chain/compute/v1", want: "its home is"},
 		{from: "guest", imp: "github.com/stretchr/testify/require", want: "its home is"},
 	} {
 		p := pkg{path: tc.from}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -233,33 +232,4 @@ func TestTenants(t *testing.T) {
 	got, err = c.Tenants(t.Context(), got.Height)
 	require.NoError(t, err)
 	require.Empty(t, got.Tenants)
-}
-
-func TestFollow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		start := time.Now()
-		type call struct {
-			cursor int
-			at     time.Duration
-		}
-		var calls []call
-		fails := 0
-		poke := make(chan struct{}, 1)
-		err := Follow(ctx, 7, time.Second, poke, func(_ context.Context, cursor int) (int, error) {
-			calls = append(calls, call{cursor, time.Since(start)})
-			switch len(calls) {
-			case 2, 3:
-				return 99, errors.New("node away")
-			case 4:
-				poke <- struct{}{}
-			case 6:
-				cancel()
-			}
-			return cursor + 1, nil
-		}, func(error) { fails++ })
-		require.NoError(t, err)
-		require.Equal(t, 2, fails)
-		require.Equal(t, []call{{7, 0}, {8, time.Second}, {8, 3 * time.Second}, {8, 7 * time.Second}, {9, 7 * time.Second}, {10, 8 * time.Second}}, calls)
-	})
 }

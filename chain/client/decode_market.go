@@ -24,7 +24,7 @@ func decodePrice(d *decoder, p *marketplacev1.PlanPrice) plan.Priced {
 		},
 		Rates: decodeRates(d, p.GetRunningUcreditPerHour(), p.GetStoppedUcreditPerHour()),
 	}
-	d.rule(out.Plan.Validate())
+	d.rule(out.Validate())
 	return out
 }
 

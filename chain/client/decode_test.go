@@ -356,6 +356,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func fuzzed[F proto.Message, T any](t *testing.T, raw []byte, m F, decode func(*decoder, F) T) (T, bool) {
+	t.Helper()
 	var none T
 	if proto.Unmarshal(raw, m) != nil {
 		return none, false

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"fmt"
-	"time"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
@@ -112,31 +111,4 @@ func (c *Client) Tenants(ctx context.Context, after int64) (TenantChanges, error
 		req.AfterHeight, req.AfterOwner = last.ChangedHeight, last.Owner
 	}
 	return TenantChanges{}, fmt.Errorf("tenants: the list does not end")
-}
-
-// Follow calls step with a cursor, from start on, until ctx ends, and then returns nil. Step fetches what came after
-// the cursor, makes it and the next cursor durable together, and returns the next cursor. It is called again after
-// every, or at once when poke receives (nil for never); after an error, which goes to failed, later and later up to
-// 16 × every, with the same cursor.
-func Follow[C any](ctx context.Context, start C, every time.Duration, poke <-chan struct{}, step func(context.Context, C) (C, error), failed func(error)) error {
-	cursor, wait := start, every
-	for ctx.Err() == nil {
-		next, err := step(ctx, cursor)
-		switch {
-		case err == nil:
-			cursor, wait = next, every
-		case ctx.Err() != nil: // the loop ends
-		default:
-			failed(err)
-			wait = min(2*wait, 16*every)
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-poke:
-		case <-t.C:
-		}
-		t.Stop()
-	}
-	return nil
 }

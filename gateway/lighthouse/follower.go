@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/internal/follow"
 )
 
 // Directory is the chain's list of tenants, followed by height.
@@ -40,22 +41,27 @@ type Trusted struct {
 
 // Follower applies the directory to the node.
 type Follower struct {
-	dir    Directory
-	admit  Admission
-	node   Node
-	every  time.Duration
-	log    *slog.Logger
-	cursor int64
-	known  map[string]mesh.Tenant
+	dir   Directory
+	admit Admission
+	node  Node
+	log   *slog.Logger
+	steps *follow.Follower[int64, []mesh.Tenant]
+	known map[string]mesh.Tenant
 
 	trusted, refused atomic.Int64
 	synced           atomic.Bool
 	heard            atomic.Int64 // unix nanoseconds
 }
 
-// New follows dir every interval.
+// New follows dir every interval, also while that fails: a revocation must not wait for a node that is back. What is
+// known is in memory alone, and so is the cursor.
 func New(dir Directory, admit Admission, node Node, every time.Duration, log *slog.Logger) *Follower {
-	return &Follower{dir: dir, admit: admit, node: node, every: every, log: log, known: map[string]mesh.Tenant{}}
+	f := &Follower{dir: dir, admit: admit, node: node, log: log, known: map[string]mesh.Tenant{}}
+	f.steps = follow.New(follow.Config[int64, []mesh.Tenant]{
+		Fetch: f.fetch, Apply: f.apply, Every: every, MaxPause: every,
+		Failed: func(err error) { log.Warn("follow tenants", "error", err) },
+	})
+	return f
 }
 
 // Synced says that the directory was applied at least once.
@@ -73,30 +79,23 @@ func (f *Follower) Heard() time.Time {
 func (f *Follower) Counts() (trusted, refused int64) { return f.trusted.Load(), f.refused.Load() }
 
 // Run follows until ctx ends, which is no error. A failed query is logged and tried again.
-func (f *Follower) Run(ctx context.Context) error {
-	tick := time.NewTicker(f.every)
-	defer tick.Stop()
-	for {
-		if err := f.Step(ctx); err != nil && ctx.Err() == nil {
-			f.log.Warn("follow tenants", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
+func (f *Follower) Run(ctx context.Context) error { return f.steps.Run(ctx) }
 
-// Step asks once and applies what changed, all of it in one reload.
-func (f *Follower) Step(ctx context.Context) error {
-	changed, next, err := f.dir.Tenants(ctx, f.cursor)
+// Step asks once and applies what changed.
+func (f *Follower) Step(ctx context.Context) error { return f.steps.Step(ctx) }
+
+func (f *Follower) fetch(ctx context.Context, after int64) ([]mesh.Tenant, int64, error) {
+	changed, next, err := f.dir.Tenants(ctx, after)
 	if err != nil {
-		return fmt.Errorf("list tenants after height %d: %w", f.cursor, err)
+		return nil, 0, fmt.Errorf("list tenants after height %d: %w", after, err)
 	}
 	f.heard.Store(time.Now().UnixNano())
+	return changed, next, nil
+}
+
+// apply takes in what changed, all of it in one reload.
+func (f *Follower) apply(_ context.Context, changed []mesh.Tenant, _ int64) error {
 	if len(changed) == 0 && f.synced.Load() {
-		f.cursor = next
 		return nil
 	}
 	known := maps.Clone(f.known)
@@ -111,7 +110,7 @@ func (f *Follower) Step(ctx context.Context) error {
 	if err := f.node.Trust(admitted); err != nil {
 		return fmt.Errorf("reload lighthouse with %d tenants: %w", len(admitted), err)
 	}
-	f.known, f.cursor = known, next
+	f.known = known
 	f.trusted.Store(int64(len(admitted)))
 	f.refused.Store(int64(refused))
 	f.synced.Store(true)

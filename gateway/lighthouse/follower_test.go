@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hippius/compute/core/mesh"
@@ -118,4 +119,31 @@ func TestFollowerForgetsNothingWhenAReloadFails(t *testing.T) {
 	if len(n.trusts) != 1 {
 		t.Fatal("a failed query dropped tenants")
 	}
+}
+
+// A revocation is heeded within an interval of the node's return, however long it was away.
+func TestRunDoesNotBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{at: map[string]int64{}, all: map[string]mesh.Tenant{}, err: errors.New("chain away")}
+		n := &node{}
+		f := New(d, admit, n, time.Second, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		time.Sleep(time.Minute + time.Millisecond)
+		synctest.Wait()
+		d.err = nil
+		a := tenant("a", "100.64.0.0/26")
+		a.Revoked = [][]byte{{1}}
+		d.set(a)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(n.trusts) != 1 || len(n.trusts[0].Revoked) != 1 {
+			t.Errorf("a second after the node's return %v is trusted", n.trusts)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -241,7 +241,7 @@ func (w *world) victim(h *host) (vm.ID, bool) {
 	if len(alive) == 0 {
 		return "", false
 	}
-	return vm.ID(pick(w.chance, alive)), true
+	return pick(w.chance, alive), true
 }
 
 func (w *world) killMachine(h *host) error {
