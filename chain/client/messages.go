@@ -64,6 +64,11 @@ func (s *Sender) RenameVM(ctx context.Context, id vm.ID, name string) error {
 	return err
 }
 
+// BroadcastRename is RenameVM without waiting for the block, which WaitTx does by the hash it gives.
+func (s *Sender) BroadcastRename(ctx context.Context, id vm.ID, name string) (hash string, err error) {
+	return s.Broadcast(ctx, &computev1.MsgRenameVM{Owner: s.Address(), VmId: string(id), Name: name})
+}
+
 // ResizeVM orders the size of another plan, and tells whether the VM is restarted for it.
 func (s *Sender) ResizeVM(ctx context.Context, id vm.ID, plan string) (restart bool, err error) {
 	r, err := send[*computev1.MsgResizeVMResponse](ctx, s, &computev1.MsgResizeVM{Owner: s.Address(), VmId: string(id), Plan: plan})

@@ -9,16 +9,12 @@ import (
 // bought is consumed or held, every coin released is somebody's, and the
 // miners' share is what their earnings say.
 func (n *Net) Audit(ctx context.Context) error {
-	resp, err := n.chain.Totals(ctx)
+	b, err := n.chain.Books(ctx)
 	if err != nil {
 		return err
 	}
-	t := resp.GetTotals()
-	if sum := t.GetReleasedMinersUhip() + t.GetReleasedStakersUhip() + t.GetReleasedTreasuryUhip(); sum != t.GetReleasedUhip() {
-		return fmt.Errorf("released are %d uhip, split are %d", t.GetReleasedUhip(), sum)
-	}
-	if t.GetDepositedUhip() != t.GetReserveUhip()+t.GetReleasedUhip() {
-		return fmt.Errorf("deposited are %d uhip; reserve and released make %d", t.GetDepositedUhip(), t.GetReserveUhip()+t.GetReleasedUhip())
+	if err := b.Check(); err != nil {
+		return err
 	}
 	var earned uint64
 	for _, m := range n.miners {
@@ -26,10 +22,10 @@ func (n *Net) Audit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		earned += e.GetAccruedUhip() + e.GetClaimedUhip()
+		earned += e.AccruedUhip + e.ClaimedUhip
 	}
-	if earned != t.GetReleasedMinersUhip() {
-		return fmt.Errorf("miners earned %d uhip, released for miners are %d", earned, t.GetReleasedMinersUhip())
+	if earned != b.Miners {
+		return fmt.Errorf("miners earned %d uhip, released for miners are %d", earned, b.Miners)
 	}
 	return nil
 }

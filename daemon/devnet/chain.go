@@ -156,7 +156,7 @@ func (n *Net) startValidators(ctx context.Context) error {
 	n.chain = c
 	return n.until(ctx, "blocks", func(ctx context.Context) error {
 		head, err := c.Head(ctx)
-		if err == nil && head.GetHeight() < 1 {
+		if err == nil && head.Height < 1 {
 			err = errors.New("no block yet")
 		}
 		return err

@@ -35,7 +35,7 @@ func TestFaucetAnswers(t *testing.T) {
 		"unknown word": {body: `{"recipient":"hip1x","ucredit":1,"reference":"a","free":true}`, status: http.StatusBadRequest},
 		"too long":     {body: `{"recipient":"` + strings.Repeat("x", onramp.MaxBody) + `"}`, status: http.StatusBadRequest},
 		"refused": {
-			body: `{"recipient":"hip1x","ucredit":1,"reference":"a"}`, err: &client.Error{Codespace: "credits", Code: 3},
+			body: `{"recipient":"hip1x","ucredit":1,"reference":"a"}`, err: &client.Error{Codespace: "credits", Code: 3, Sentence: "too few credits"},
 			status: http.StatusConflict, uhip: 2,
 		},
 	} {

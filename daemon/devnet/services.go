@@ -26,7 +26,7 @@ func (n *Net) startFaucet(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	n.faucetHTTP = newFaucetServer(&faucet{
-		buyer: n.chain.NewSender(n.faucet.wallet), price: p.Credits.GetUhipPerCredit(), log: n.set.Log.With("program", "faucet"),
+		buyer: n.chain.NewSender(n.faucet.wallet), price: p.UhipPerCredit, log: n.set.Log.With("program", "faucet"),
 	})
 	go func() {
 		if err := n.faucetHTTP.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -65,8 +65,8 @@ func (n *Net) startSentinels(ctx context.Context) error {
 	}
 	return n.until(ctx, "keepers", func(ctx context.Context) error {
 		c, err := n.chain.Committee(ctx)
-		if err == nil && len(c.GetKeepers()) < len(n.validators) {
-			err = fmt.Errorf("%d of %d are registered", len(c.GetKeepers()), len(n.validators))
+		if err == nil && len(c.Keepers) < len(n.validators) {
+			err = fmt.Errorf("%d of %d are registered", len(c.Keepers), len(n.validators))
 		}
 		return err
 	})
@@ -102,7 +102,7 @@ func (n *Net) startGateway(ctx context.Context) error {
 			return err
 		}
 		for _, l := range all {
-			if len(l.GetCaCertificate()) > 0 {
+			if len(l.CACertificate) > 0 {
 				return nil
 			}
 		}
@@ -121,7 +121,7 @@ func (n *Net) freshMiners(ctx context.Context) error {
 		}
 		seen := 0
 		for _, m := range all {
-			if m.GetLastSeen() > 0 {
+			if m.LastSeen > 0 {
 				seen++
 			}
 		}

@@ -7,13 +7,9 @@ import (
 	"slices"
 	"strconv"
 
-	abciv1beta1 "cosmossdk.io/api/cosmos/base/abci/v1beta1"
-	txv1beta1 "cosmossdk.io/api/cosmos/tx/v1beta1"
-	"google.golang.org/protobuf/proto"
-
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/app/apptest"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/plan"
+	"github.com/hippius/compute/core/vm"
 )
 
 // gap is the longest time between two proofs that is charged, in seconds; also
@@ -25,7 +21,7 @@ const gap = 80
 type book struct {
 	guests *guests
 	times  map[int64]int64 // of blocks
-	vms    map[string]*account
+	vms    map[vm.ID]*account
 	// forgiven to an account, in ucredit·seconds per hour: what its balance could not pay.
 	forgiven map[string]uint64
 	// served is what an account was charged for service, in ucredit.
@@ -46,7 +42,7 @@ type account struct {
 }
 
 func newBook(g *guests) *book {
-	return &book{guests: g, times: map[int64]int64{}, vms: map[string]*account{}, forgiven: map[string]uint64{}, served: map[string]uint64{}}
+	return &book{guests: g, times: map[int64]int64{}, vms: map[vm.ID]*account{}, forgiven: map[string]uint64{}, served: map[string]uint64{}}
 }
 
 // enter takes a block in.
@@ -59,7 +55,7 @@ func (b *book) enter(height, now int64, done []apptest.Done, end []apptest.Event
 	}
 	for _, e := range end {
 		until := int64(0)
-		if e.Attr["reason"] == corevm.ReasonCreditRunOut {
+		if e.Attr["reason"] == vm.ReasonCreditRunOut {
 			until = now
 			b.runOuts++
 		}
@@ -71,12 +67,8 @@ func (b *book) enter(height, now int64, done []apptest.Done, end []apptest.Event
 }
 
 func (b *book) transaction(now int64, d apptest.Done) error {
-	report, err := reportIn(d.Raw)
-	if err != nil {
-		return err
-	}
 	until := now // what a tenant ends was alive until then, if it was shortly before
-	if report != nil {
+	if d.Batch != nil {
 		until = 0
 	}
 	for _, e := range d.Events {
@@ -84,44 +76,40 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 			return err
 		}
 	}
-	if report == nil || d.Code != 0 {
+	if d.Batch == nil || d.Code != 0 {
 		return nil
 	}
-	results, err := answers(d.Data)
-	if err != nil {
-		return err
-	}
-	for i, r := range report.GetReports() {
-		if results[i].GetCode() != 0 {
+	for i, r := range d.Batch.Reports {
+		if d.Batch.Results[i].Code != 0 {
 			continue
 		}
 		if err := b.taken(now, r); err != nil {
-			return fmt.Errorf("VM %.6s: %w", r.GetVmId(), err)
+			return fmt.Errorf("VM %.6s: %w", r.ID, err)
 		}
 	}
 	return nil
 }
 
 // taken is a report that the chain accepted; what phase it led to is known.
-func (b *book) taken(now int64, r *computev1.VMReport) error {
-	a := b.vms[r.GetVmId()]
+func (b *book) taken(now int64, r vm.Report) error {
+	a := b.vms[r.ID]
 	switch {
 	case a.phase == "running" || a.phase == "rebooting":
-		p := r.GetProof()
+		p := r.Proof
 		if p == nil {
 			return nil
 		}
-		if !b.guests.did(signed{r.GetVmId(), r.GetInstanceSeq(), p.GetHeight()}) {
-			return fmt.Errorf("a proof of block %d by instance %d was taken that no guest signed", p.GetHeight(), r.GetInstanceSeq())
+		if !b.guests.did(signed{r.ID, r.InstanceSeq, p.Height}) {
+			return fmt.Errorf("a proof of block %d by instance %d was taken that no guest signed", p.Height, r.InstanceSeq)
 		}
-		at := b.times[p.GetHeight()]
+		at := b.times[p.Height]
 		if at == 0 || now-at > gap {
-			return fmt.Errorf("a proof of block %d, %d s old, was taken", p.GetHeight(), now-at)
+			return fmt.Errorf("a proof of block %d, %d s old, was taken", p.Height, now-at)
 		}
 		b.proofs++
 		b.attest(a, at)
 		a.disk = false
-	case a.phase == "stopped" && r.GetPhase() == computev1.Phase_PHASE_STOPPED:
+	case a.phase == "stopped" && r.Phase == vm.Stopped:
 		if a.disk {
 			b.attest(a, now)
 		}
@@ -150,11 +138,11 @@ func (b *book) event(e apptest.Event, until int64) error {
 	}
 	switch e.Kind {
 	case "hippius.compute.vm_created":
-		b.vms[e.Attr["vm"]] = &account{owner: e.Attr["owner"], phase: e.Attr["phase"]}
+		b.vms[vm.ID(e.Attr["vm"])] = &account{owner: e.Attr["owner"], phase: e.Attr["phase"]}
 	case "hippius.compute.vm_assigned":
 		b.moves++
 	case "hippius.compute.vm_phase":
-		a := b.vms[e.Attr["vm"]]
+		a := b.vms[vm.ID(e.Attr["vm"])]
 		if a == nil || a.phase != e.Attr["from"] {
 			return fmt.Errorf("VM %.6s came to %s from %s, where it was not", e.Attr["vm"], e.Attr["phase"], e.Attr["from"])
 		}
@@ -190,46 +178,14 @@ func (b *book) consumed(account, miner string, ucredit uint64) {
 }
 
 // due is what all machines of an account may have cost, in ucredit·seconds per hour.
-func (b *book) due(owner string, rates map[string][2]uint64) uint64 {
+func (b *book) due(owner string, rates map[vm.ID]plan.Rates) uint64 {
 	var sum uint64
 	for _, id := range slices.Sorted(maps.Keys(b.vms)) {
 		if a := b.vms[id]; a.owner == owner {
-			sum += a.running*rates[id][0] + a.stopped*rates[id][1]
+			sum += a.running*rates[id].Running + a.stopped*rates[id].Stopped
 		}
 	}
 	return sum
-}
-
-// reportIn is the miner's batch that a transaction carries, or nil.
-func reportIn(raw []byte) (*computev1.MsgReportVM, error) {
-	var tx txv1beta1.TxRaw
-	var body txv1beta1.TxBody
-	if err := proto.Unmarshal(raw, &tx); err != nil {
-		return nil, err
-	}
-	if err := proto.Unmarshal(tx.GetBodyBytes(), &body); err != nil {
-		return nil, err
-	}
-	for _, packed := range body.GetMessages() {
-		var m computev1.MsgReportVM
-		if packed.GetTypeUrl() == "/"+string(m.ProtoReflect().Descriptor().FullName()) {
-			return &m, proto.Unmarshal(packed.GetValue(), &m)
-		}
-	}
-	return nil, nil //nolint:nilnil // most carry none
-}
-
-func answers(data []byte) ([]*computev1.ReportResult, error) {
-	var all abciv1beta1.TxMsgData
-	var r computev1.MsgReportVMResponse
-	if err := proto.Unmarshal(data, &all); err != nil {
-		return nil, err
-	}
-	if len(all.GetMsgResponses()) != 1 {
-		return nil, fmt.Errorf("%d answers to one batch", len(all.GetMsgResponses()))
-	}
-	err := proto.Unmarshal(all.GetMsgResponses()[0].GetValue(), &r)
-	return r.GetResults(), err
 }
 
 // prices make a credit dear and short: minutes here are days elsewhere.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -226,7 +227,7 @@ func (w *world) losePower(h *host) error {
 		}
 	}
 	for _, id := range w.alive(h) {
-		if err := h.driver.KillProcess(hypervisor.ID(id)); err != nil {
+		if err := h.driver.KillProcess(id); err != nil {
 			return err
 		}
 	}
@@ -235,12 +236,12 @@ func (w *world) losePower(h *host) error {
 }
 
 // victim is one of the machines that run on a host, if there is one.
-func (w *world) victim(h *host) (hypervisor.ID, bool) {
+func (w *world) victim(h *host) (vm.ID, bool) {
 	alive := w.alive(h)
 	if len(alive) == 0 {
 		return "", false
 	}
-	return hypervisor.ID(pick(w.chance, alive)), true
+	return vm.ID(pick(w.chance, alive)), true
 }
 
 func (w *world) killMachine(h *host) error {
@@ -286,10 +287,10 @@ func (w *world) pauseMachine(h *host) error {
 
 // failStart has the next starts of some VM fail.
 func (w *world) failStart(h *host) error {
-	var held []string
+	var held []vm.ID
 	for _, v := range w.vms {
-		if v.GetStatus().GetMiner() == h.wallet.Address() {
-			held = append(held, v.GetId())
+		if v.Status.Miner == h.wallet.Address() {
+			held = append(held, v.ID)
 		}
 	}
 	if len(held) == 0 {
@@ -297,6 +298,6 @@ func (w *world) failStart(h *host) error {
 	}
 	id, n := pick(w.chance, held), 1+w.chance.IntN(4)
 	w.begin(fmt.Sprintf("%d starts of %.6s on %s fail", n, id, h.name))
-	h.driver.FailStarts(hypervisor.ID(id), n)
+	h.driver.FailStarts(id, n)
 	return nil
 }

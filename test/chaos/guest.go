@@ -13,13 +13,13 @@ import (
 	"github.com/kdomanski/iso9660"
 
 	wire "github.com/hippius/compute/core/guest"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
 // signed is a guest's word that it lived when a block was known.
 type signed struct {
-	vm     string
+	vm     vm.ID
 	seq    uint32
 	height int64
 }
@@ -40,7 +40,7 @@ func (g *guests) run(_ context.Context, m hypervisor.Machine, conn net.Conn) {
 		g.mu.Unlock()
 		return
 	}
-	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{VMID: cfg.VMID, Seq: cfg.Seq}}) != nil {
+	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{VMID: string(cfg.VMID), Seq: cfg.Seq}}) != nil {
 		return
 	}
 	in := wire.NewReader(conn)
@@ -56,7 +56,7 @@ func (g *guests) run(_ context.Context, m hypervisor.Machine, conn net.Conn) {
 		g.mu.Lock()
 		g.signed[signed{cfg.VMID, cfg.Seq, c.Height}] = true
 		g.mu.Unlock()
-		sig := corevm.SignProof(ed25519.NewKeyFromSeed(cfg.ProofKey), cfg.ChainID, cfg.VMID, cfg.Seq, c.Height, c.Hash)
+		sig := vm.SignProof(ed25519.NewKeyFromSeed(cfg.ProofKey), cfg.ChainID, cfg.VMID, cfg.Seq, c.Height, c.Hash)
 		if wire.WriteMessage(conn, wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: sig}}) != nil {
 			return
 		}

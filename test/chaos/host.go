@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/app/apptest"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/agent"
@@ -68,7 +68,7 @@ func newHost(w *world, i int) (*host, error) {
 	}
 	h := &host{
 		w: w, name: name, wallet: wal, identity: key(name), path: filepath.Join(w.dir, name+".db"),
-		taps: &taps{ports: map[string]int{}}, images: &images{},
+		taps: &taps{ports: map[vm.ID]int{}}, images: &images{},
 	}
 	if h.seeds, err = seed.NewStore(seed.Config{Dir: filepath.Join(w.dir, name+"-seeds"), Group: -1, AnyFilesystem: true}); err != nil {
 		return nil, err
@@ -219,7 +219,7 @@ func (h *host) act() error {
 		for _, id := range ids {
 			if ch.often(60) {
 				todo = append(todo, func() {
-					p.turn(id, func(ctx context.Context) { _, _ = p.turns.Reconcile(ctx, id) }) // tried again
+					p.turn(string(id), func(ctx context.Context) { _, _ = p.turns.Reconcile(ctx, id) }) // tried again
 				})
 			}
 		}
@@ -251,11 +251,11 @@ func (v minerView) Changes(ctx context.Context, after int64) (agent.Changes, err
 }
 
 // Everywhere implements agent.Chain.
-func (v minerView) Everywhere(ctx context.Context, id string) ([]*computev1.VM, error) {
+func (v minerView) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 	return v.VMEverywhere(ctx, id)
 }
 
 // Report implements agent.Chain.
-func (v minerView) Report(ctx context.Context, reports []*computev1.VMReport) ([]*computev1.ReportResult, error) {
+func (v minerView) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
 	return v.sender.ReportVM(ctx, reports)
 }

@@ -13,10 +13,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/peer"
 	"github.com/hippius/compute/internal/sealbox"
 	"github.com/hippius/compute/internal/store"
@@ -70,10 +70,10 @@ func (k *keeperHost) stop() error {
 type keeperView struct{ *client.Client }
 
 // VM implements keeper.Chain.
-func (v keeperView) VM(ctx context.Context, id string) (*computev1.VM, bool, error) {
+func (v keeperView) VM(ctx context.Context, id vm.ID) (vm.VM, bool, error) {
 	got, err := v.Client.VM(ctx, id)
 	if errors.Is(err, client.ErrNotFound) {
-		return nil, false, nil
+		return vm.VM{}, false, nil
 	}
 	return got, err == nil, err
 }
@@ -81,13 +81,13 @@ func (v keeperView) VM(ctx context.Context, id string) (*computev1.VM, bool, err
 // MayCreate implements keeper.Chain.
 func (v keeperView) MayCreate(ctx context.Context, owner string) (bool, error) {
 	b, err := v.Balance(ctx, owner)
-	return b.GetUcredit() > 0, err
+	return b.Ucredit > 0, err
 }
 
 // Time implements keeper.Chain.
 func (v keeperView) Time(ctx context.Context) (time.Time, error) {
 	h, err := v.Head(ctx)
-	return time.Unix(h.GetTime(), 0), err
+	return time.Unix(h.Time, 0), err
 }
 
 // dialer reaches keepers as one program, which proves a key.
@@ -101,13 +101,13 @@ type dialer struct {
 func (d dialer) Key() ed25519.PublicKey { return public(d.key) }
 
 // Keeper implements deal.Dialer and secrets.Dialer.
-func (d dialer) Keeper(k *registryv1.Keeper) (keeperv1.KeeperClient, func(), error) {
+func (d dialer) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
 	for _, h := range d.w.keepers {
-		if h.name == k.GetName() {
+		if h.name == k.Name {
 			return keeperLine{dialer: d, to: h}, func() {}, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("keeper %q is nowhere", k.GetName())
+	return nil, nil, fmt.Errorf("keeper %q is nowhere", k.Name)
 }
 
 // keeperLine is a connection to a keeper. What a call did may be lost on its way back.

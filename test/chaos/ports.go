@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
@@ -73,13 +73,13 @@ func (c *ports) Changes(ctx context.Context, after int64) (agent.Changes, error)
 }
 
 // Everywhere implements agent.Chain.
-func (c *ports) Everywhere(ctx context.Context, id string) (v []*computev1.VM, err error) {
-	err = c.p.do("everywhere", id, func() (err error) { v, err = c.Chain.Everywhere(ctx, id); return err })
+func (c *ports) Everywhere(ctx context.Context, id vm.ID) (v []vm.VM, err error) {
+	err = c.p.do("everywhere", string(id), func() (err error) { v, err = c.Chain.Everywhere(ctx, id); return err })
 	return v, err
 }
 
 // Report implements agent.Chain.
-func (c *ports) Report(ctx context.Context, r []*computev1.VMReport) (out []*computev1.ReportResult, err error) {
+func (c *ports) Report(ctx context.Context, r []vm.Report) (out []vm.ReportResult, err error) {
 	err = c.p.do("report", "", func() (err error) { out, err = c.Chain.Report(ctx, r); return err })
 	return out, err
 }
@@ -90,8 +90,8 @@ type portSecrets struct {
 }
 
 // Collect implements agent.Secrets.
-func (s *portSecrets) Collect(ctx context.Context, id string, seq uint32) (b instance.Bundle, u []byte, err error) {
-	err = s.p.do("collect", id, func() (err error) { b, u, err = s.Secrets.Collect(ctx, id, seq); return err })
+func (s *portSecrets) Collect(ctx context.Context, id vm.ID, seq uint32) (b instance.Bundle, u []byte, err error) {
+	err = s.p.do("collect", string(id), func() (err error) { b, u, err = s.Secrets.Collect(ctx, id, seq); return err })
 	return b, u, err
 }
 
@@ -118,7 +118,7 @@ func (n *portNetwork) Attach(ctx context.Context, q agent.Port) (nic agent.NIC, 
 }
 
 // Detach implements agent.Network.
-func (n *portNetwork) Detach(ctx context.Context, id hypervisor.ID) error {
+func (n *portNetwork) Detach(ctx context.Context, id vm.ID) error {
 	return n.p.do("detach", string(id), func() error { return n.taps.Detach(ctx, id) })
 }
 
@@ -129,13 +129,13 @@ type portSeeds struct {
 
 // Put implements agent.Seeds.
 func (s *portSeeds) Put(v seed.Seed) (path string, err error) {
-	err = s.p.do("put seed", v.VMID, func() (err error) { path, err = s.Store.Put(v); return err })
+	err = s.p.do("put seed", string(v.VMID), func() (err error) { path, err = s.Store.Put(v); return err })
 	return path, err
 }
 
 // Remove implements agent.Seeds.
-func (s *portSeeds) Remove(id string) error {
-	return s.p.do("remove seed", id, func() error { return s.Store.Remove(id) })
+func (s *portSeeds) Remove(id vm.ID) error {
+	return s.p.do("remove seed", string(id), func() error { return s.Store.Remove(id) })
 }
 
 type portDriver struct {
@@ -143,44 +143,44 @@ type portDriver struct {
 	p *process
 }
 
-// Define implements vm.Driver.
+// Define implements hypervisor.Driver.
 func (d *portDriver) Define(ctx context.Context, m hypervisor.Machine) error {
 	return d.p.do("define", string(m.ID), func() error { return d.Driver.Define(ctx, m) })
 }
 
-// CreateDisk implements vm.Driver.
+// CreateDisk implements hypervisor.Driver.
 func (d *portDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
 	return d.p.do("create disk", string(m.ID), func() error { return d.Driver.CreateDisk(ctx, m) })
 }
 
-// Start implements vm.Driver.
-func (d *portDriver) Start(ctx context.Context, id hypervisor.ID, k hypervisor.DiskKey) error {
+// Start implements hypervisor.Driver.
+func (d *portDriver) Start(ctx context.Context, id vm.ID, k hypervisor.DiskKey) error {
 	return d.p.do("start", string(id), func() error { return d.Driver.Start(ctx, id, k) })
 }
 
-// Shutdown implements vm.Driver.
-func (d *portDriver) Shutdown(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
+// Shutdown implements hypervisor.Driver.
+func (d *portDriver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.p.do("shutdown", string(id), func() (err error) { m, err = d.Driver.Shutdown(ctx, id, deadline); return err })
 	return m, err
 }
 
-// Reboot implements vm.Driver.
-func (d *portDriver) Reboot(ctx context.Context, id hypervisor.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
+// Reboot implements hypervisor.Driver.
+func (d *portDriver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (m hypervisor.Manner, err error) {
 	err = d.p.do("reboot", string(id), func() (err error) { m, err = d.Driver.Reboot(ctx, id, deadline); return err })
 	return m, err
 }
 
-// Resume implements vm.Driver.
-func (d *portDriver) Resume(ctx context.Context, id hypervisor.ID) error {
+// Resume implements hypervisor.Driver.
+func (d *portDriver) Resume(ctx context.Context, id vm.ID) error {
 	return d.p.do("resume", string(id), func() error { return d.Driver.Resume(ctx, id) })
 }
 
-// Destroy implements vm.Driver.
-func (d *portDriver) Destroy(ctx context.Context, id hypervisor.ID) error {
+// Destroy implements hypervisor.Driver.
+func (d *portDriver) Destroy(ctx context.Context, id vm.ID) error {
 	return d.p.do("destroy", string(id), func() error { return d.Driver.Destroy(ctx, id) })
 }
 
-// SweepTrash implements vm.Driver.
+// SweepTrash implements hypervisor.Driver.
 func (d *portDriver) SweepTrash(ctx context.Context, before time.Time) (n int, err error) {
 	err = d.p.do("sweep", "", func() (err error) { n, err = d.Driver.SweepTrash(ctx, before); return err })
 	return n, err
@@ -189,7 +189,7 @@ func (d *portDriver) SweepTrash(ctx context.Context, before time.Time) (n int, e
 // taps are a host's network.
 type taps struct {
 	mu    sync.Mutex
-	ports map[string]int
+	ports map[vm.ID]int
 	next  int
 	err   error
 }
@@ -201,11 +201,11 @@ func (n *taps) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
 	if n.err != nil {
 		return agent.NIC{}, n.err
 	}
-	if _, ok := n.ports[string(p.ID)]; !ok {
+	if _, ok := n.ports[p.ID]; !ok {
 		n.next++
-		n.ports[string(p.ID)] = n.next
+		n.ports[p.ID] = n.next
 	}
-	at := n.ports[string(p.ID)]
+	at := n.ports[p.ID]
 	hi, lo := byte(at>>8), byte(at)
 	return agent.NIC{
 		Tap: fmt.Sprintf("hip%d", at), MAC: fmt.Sprintf("52:54:00:00:%02x:%02x", hi, lo),
@@ -214,10 +214,10 @@ func (n *taps) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
 }
 
 // Detach implements agent.Network.
-func (n *taps) Detach(_ context.Context, id hypervisor.ID) error {
+func (n *taps) Detach(_ context.Context, id vm.ID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.ports, string(id))
+	delete(n.ports, id)
 	return nil
 }
 

@@ -12,13 +12,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/app/apptest"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/cli/deal"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/mesh"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
 )
 
@@ -55,7 +54,7 @@ func newTenant(w *world, name string) (*tenant, error) {
 
 // join gives the tenant its block and its key.
 func (t *tenant) join(ctx context.Context) error {
-	if _, err := t.sender.RegisterTenant(ctx, public(key(t.name+"-ca"))); err != nil {
+	if err := t.sender.RegisterTenant(ctx, public(key(t.name+"-ca"))); err != nil {
 		return err
 	}
 	line, err := ssh.NewPublicKey(public(key(t.name)))
@@ -66,7 +65,7 @@ func (t *tenant) join(ctx context.Context) error {
 		return err
 	}
 	r, err := t.chain.Tenant(ctx, t.wallet.Address())
-	t.block = mesh.Block(r.GetIndex())
+	t.block = r.Block
 	return err
 }
 
@@ -127,7 +126,7 @@ func (t *tenant) act() {
 		return
 	}
 	v := pick(ch, mine)
-	id := v.GetId()
+	id := v.ID
 	what := fmt.Sprintf(" %.6s", id)
 	switch ch.IntN(12) {
 	case 0, 1:
@@ -158,27 +157,27 @@ func (t *tenant) buy() {
 }
 
 // tend deals further instances of a VM that has used up its own.
-func (t *tenant) tend(v *computev1.VM) {
-	last := uint32(len(v.GetInstances())) //nolint:gosec // a few
-	if last > v.GetStatus().GetInstanceSeq() {
+func (t *tenant) tend(v vm.VM) {
+	last := v.LastInstance()
+	if last > v.Status.InstanceSeq {
 		return
 	}
-	t.do(fmt.Sprintf("deal %.6s", v.GetId()), func(ctx context.Context) error {
-		list, err := t.deal(ctx, v.GetNonce(), last+1)
+	t.do(fmt.Sprintf("deal %.6s", v.ID), func(ctx context.Context) error {
+		list, err := t.deal(ctx, v.Nonce, last+1)
 		if err != nil {
 			return err
 		}
-		return t.sender.DealInstances(ctx, v.GetId(), list)
+		return t.sender.DealInstances(ctx, v.ID, list)
 	})
 }
 
 func (t *tenant) create() {
 	t.serial++
-	nonce := make([]byte, corevm.NonceSize)
+	nonce := make([]byte, vm.NonceSize)
 	for i := range nonce {
 		nonce[i] = byte(t.w.chance.IntN(256))
 	}
-	id, err := corevm.ID(t.wallet.Address(), nonce)
+	id, err := vm.NewID(t.wallet.Address(), nonce)
 	if err != nil {
 		panic(err) // the nonce has its size
 	}
@@ -186,10 +185,9 @@ func (t *tenant) create() {
 	if !addr.IsValid() {
 		return
 	}
-	spec := &computev1.VMSpec{
-		Name: fmt.Sprintf("vm-%d", t.serial), Plan: "spark", Image: "tiny", SshKeys: []string{"laptop"},
-		MeshAddress: addr.String(), HostCa: public(key("host-ca")),
-		Power: computev1.Power_POWER_ON, Agent: computev1.AgentMode_AGENT_MODE_GUEST,
+	spec := vm.Spec{
+		Name: fmt.Sprintf("vm-%d", t.serial), Plan: "spark", Image: "tiny", SSHKeys: []string{"laptop"},
+		MeshAddress: addr.String(), HostCA: public(key("host-ca")), Agent: vm.AgentGuest, On: true,
 	}
 	t.do(fmt.Sprintf("create %.6s", id), func(ctx context.Context) error {
 		list, err := t.deal(ctx, nonce, 1)
@@ -205,7 +203,7 @@ func (t *tenant) create() {
 func (t *tenant) address() netip.Addr {
 	taken := map[string]bool{}
 	for _, v := range t.w.of(t) {
-		taken[v.GetSpec().GetMeshAddress()] = true
+		taken[v.Spec.MeshAddress] = true
 	}
 	for host := uint32(mesh.FirstVM); host <= mesh.LastVM; host++ {
 		if a, err := t.block.Addr(host); err == nil && !taken[a.String()] {
@@ -216,7 +214,7 @@ func (t *tenant) address() netip.Addr {
 }
 
 // deal hands the secrets of further instances to the keepers.
-func (t *tenant) deal(ctx context.Context, nonce []byte, first uint32) ([]*computev1.Instance, error) {
+func (t *tenant) deal(ctx context.Context, nonce []byte, first uint32) ([]vm.Instance, error) {
 	committee, err := t.chain.Committee(ctx)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 // Package chaos plays whole networks in one process and in no time, with
 // everything going wrong that can: agents, keepers and hosts die at any step,
 // nodes lie in the past, transactions and answers are lost, hypervisors fail,
-// and tenants do as they please. The laws of laws.go hold all the while, and
+// and tenants do as they please. The invariants of invariants.go hold all the while, and
 // when it is over everything is in order again.
 //
 // The chain's application, its clients, the agents, the keepers and the dealing
@@ -22,13 +22,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/plan"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -40,7 +39,7 @@ type Outcome struct {
 	Lines []string
 	// Blocks made, faults that struck, machines ordered, placements, proofs taken, accounts' VMs stopped for lack of credit.
 	Blocks, Faults, VMs, Moves, Proofs, RunOuts int
-	// Err is the law that was broken, if one was.
+	// Err is the invariant that was violated, if one was.
 	Err error
 }
 
@@ -73,12 +72,12 @@ type world struct {
 	ill, lively int
 
 	every  time.Duration // a block
-	vms    []*computev1.VM
-	rates  map[string][2]uint64
-	boots  map[string]uint64
+	vms    []vm.VM
+	rates  map[vm.ID]plan.Rates
+	boots  map[vm.ID]uint64
 	purses []string
 	supply string
-	told   map[string]string
+	told   map[vm.ID]string
 }
 
 // Lengths of a history, in seconds.
@@ -95,7 +94,7 @@ func Play(t testing.TB, seed uint64, dir string) Outcome {
 	time.Sleep(time.Until(time.Unix(apptest.Start, 0))) // the chain's clock is the world's
 	w := &world{
 		dir: dir, trace: newTrace(), chance: newChance(seed), guests: &guests{signed: map[signed]bool{}},
-		cuts: map[[2]string]bool{}, active: map[string]bool{}, rates: map[string][2]uint64{}, boots: map[string]uint64{}, told: map[string]string{},
+		cuts: map[[2]string]bool{}, active: map[string]bool{}, rates: map[vm.ID]plan.Rates{}, boots: map[vm.ID]uint64{}, told: map[vm.ID]string{},
 	}
 	w.trace.began = time.Now()
 	w.book = newBook(w.guests)
@@ -228,15 +227,14 @@ func (w *world) register(ctx context.Context) error {
 	var mu sync.Mutex
 	var errs error
 	for _, h := range w.hosts {
-		offer := &registryv1.MsgRegisterMiner{
-			Name: h.name, Identity: public(h.identity), Roles: []string{"compute"}, Endpoint: h.name + ".example:7070", Region: "eu", BondUhip: bond,
-			Capacity: &registryv1.Capacity{
-				Cores: uint32(1 + w.chance.IntN(3)), MemoryMib: 16 << 10, DiskGib: 200, Arch: "amd64", Acceleration: "tcg", CpuModel: "test", DiskWriteBytesPerSecond: 1, //nolint:gosec // up to 3
-			},
+		offer := node.Offer{
+			Name: h.name, Identity: public(h.identity), Roles: []string{node.RoleCompute}, Endpoint: h.name + ".example:7070", Region: "eu",
+			Capacity: node.Capacity{Cores: uint32(1 + w.chance.IntN(3)), MemoryMiB: 16 << 10, DiskGiB: 200}, //nolint:gosec // up to 3
+			Hardware: node.Hardware{Arch: "amd64", Acceleration: "tcg", CPUModel: "test", DiskWriteBytesPerSecond: 1},
 		}
 		w.errands.Go(func() {
 			c := w.chain.client(h.name, false)
-			err := c.NewSender(h.wallet).RegisterMiner(ctx, offer)
+			err := c.NewSender(h.wallet).RegisterMiner(ctx, offer, bond)
 			mu.Lock()
 			defer mu.Unlock()
 			errs = errors.Join(errs, err)
@@ -326,7 +324,7 @@ func (w *world) second(ctx context.Context, busy bool) error {
 	return w.makeBlock(ctx)
 }
 
-// makeBlock makes one, and sees that all laws hold.
+// makeBlock makes one, and sees that all invariants hold.
 func (w *world) makeBlock(ctx context.Context) error {
 	done, end, err := w.chain.block()
 	if err != nil {
@@ -339,30 +337,30 @@ func (w *world) makeBlock(ctx context.Context) error {
 		return err
 	}
 	w.tell()
-	return w.laws(ctx)
+	return w.invariants(ctx)
 }
 
 // tell notes what changed.
 func (w *world) tell() {
 	for _, v := range w.vms {
-		s, a := v.GetStatus(), v.GetStatus().GetAttestation()
-		w.trace.mark(v.GetId(), a.GetProofHeight(), a.GetRunningSeconds(), a.GetStoppedSeconds())
+		s, a := v.Status, v.Status.Attestation
+		w.trace.mark(v.ID, a.ProofHeight, a.RunningSeconds, a.StoppedSeconds)
 		where := "nobody"
-		if h := w.host(s.GetMiner()); h != nil {
+		if h := w.host(s.Miner); h != nil {
 			where = h.name
 		}
-		line := fmt.Sprintf("%s with %s, instance %d, generation %d, reboot %d of %d", phase(v), where,
-			s.GetInstanceSeq(), v.GetGeneration(), s.GetObservedRebootSeq(), v.GetSpec().GetRebootSeq())
-		if w.told[v.GetId()] != line {
-			w.told[v.GetId()] = line
-			w.trace.note("block %d: %.6s is %s; proved %d s, stopped %d s", w.chain.Height(), v.GetId(), line, a.GetRunningSeconds(), a.GetStoppedSeconds())
+		line := fmt.Sprintf("%s with %s, instance %d, generation %d, reboot %d of %d", v.Status.Phase, where,
+			s.InstanceSeq, v.Generation, s.ObservedRebootSeq, v.Spec.RebootSeq)
+		if w.told[v.ID] != line {
+			w.told[v.ID] = line
+			w.trace.note("block %d: %.6s is %s; proved %d s, stopped %d s", w.chain.Height(), v.ID, line, a.RunningSeconds, a.StoppedSeconds)
 		}
 	}
 }
 
 // until lets calm seconds pass until something is so. Now and then each tenant
 // does what is his to do.
-func (w *world) until(ctx context.Context, seconds int, so func() error, errand func(t *tenant, v *computev1.VM)) error {
+func (w *world) until(ctx context.Context, seconds int, so func() error, errand func(t *tenant, v vm.VM)) error {
 	var err error
 	for i := range seconds {
 		if err = w.second(ctx, false); err != nil {
@@ -386,18 +384,18 @@ func (w *world) until(ctx context.Context, seconds int, so func() error, errand 
 }
 
 // revive brings back what failed while nothing worked.
-func revive(t *tenant, v *computev1.VM) {
-	if phase(v) == corevm.Failed {
-		t.do(fmt.Sprintf("start %.6s", v.GetId()), func(ctx context.Context) error { return t.sender.StartVM(ctx, v.GetId()) })
+func revive(t *tenant, v vm.VM) {
+	if v.Status.Phase == vm.Failed {
+		t.do(fmt.Sprintf("start %.6s", v.ID), func(ctx context.Context) error { return t.sender.StartVM(ctx, v.ID) })
 		return
 	}
 	t.tend(v)
 }
 
 // terminate ends what is left, with credits bought for it if need be.
-func terminate(t *tenant, v *computev1.VM) {
-	t.do(fmt.Sprintf("terminate %.6s", v.GetId()), func(ctx context.Context) error {
-		err := t.sender.TerminateVM(ctx, v.GetId())
+func terminate(t *tenant, v vm.VM) {
+	t.do(fmt.Sprintf("terminate %.6s", v.ID), func(ctx context.Context) error {
+		err := t.sender.TerminateVM(ctx, v.ID)
 		if err == nil {
 			return nil
 		}

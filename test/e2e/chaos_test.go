@@ -41,7 +41,7 @@ func ramDir(t *testing.T) string {
 	return dir
 }
 
-// Whatever goes wrong, the laws hold, and all is in order when it is over.
+// Whatever goes wrong, the invariants hold, and all is in order when it is over.
 // 'make chaos' plays hundreds; 'make chaos SEED=n' one again.
 func TestChaos(t *testing.T) {
 	if *chaosSeed != 0 {

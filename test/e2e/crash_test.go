@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/devnet"
 	"github.com/hippius/compute/daemon/devnet/demo"
 	"github.com/hippius/compute/daemon/miner"
@@ -23,7 +23,7 @@ type crashes struct {
 	net     *devnet.Net
 	tenant  *demo.Tenant
 	ledger  *ledger
-	id      string
+	id      vm.ID
 	address string
 	session *session
 	// built is the miner's program as it was built, program the file that runs.
@@ -138,7 +138,7 @@ func (c *crashes) qemu(t *testing.T) process {
 	}
 	for _, file := range found {
 		line, err := os.ReadFile(file)
-		if err != nil || !bytes.HasPrefix(line, []byte("/usr/bin/qemu-system")) || !bytes.Contains(line, []byte("guest=hip-miner0-"+c.id)) {
+		if err != nil || !bytes.HasPrefix(line, []byte("/usr/bin/qemu-system")) || !bytes.Contains(line, fmt.Append(nil, "guest=hip-miner0-", c.id)) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
@@ -180,7 +180,7 @@ func (c *crashes) unharmed(t *testing.T, crash func()) {
 	}
 }
 
-func running(e entry) bool { return e.phase == corevm.Running && e.readyAt != 0 }
+func running(e entry) bool { return e.phase == vm.Running && e.readyAt != 0 }
 
 // back waits until the machine runs, after a mark, in another process, and logs in anew.
 func (c *crashes) back(t *testing.T, mark int, died process) {
@@ -270,7 +270,7 @@ func (c *crashes) gateway(t *testing.T) {
 	if err != nil || len(after) != 1 {
 		t.Fatalf("lighthouses: %v, %v", after, err)
 	}
-	if a, b := before[0], after[0]; a.GetAddress() != b.GetAddress() || !bytes.Equal(a.GetCaCertificate(), b.GetCaCertificate()) {
+	if a, b := before[0], after[0]; a.Address != b.Address || !bytes.Equal(a.CACertificate, b.CACertificate) {
 		t.Errorf("the lighthouse was %v and is %v", a, b)
 	}
 }
@@ -308,8 +308,8 @@ func (c *crashes) node(t *testing.T) {
 	})
 	testkit.Eventually(t, time.Minute, func() error {
 		now, err := c.net.Chain().Head(t.Context())
-		if err == nil && now.GetHeight() <= head.GetHeight() {
-			err = fmt.Errorf("the chain is at block %d, was at %d", now.GetHeight(), head.GetHeight())
+		if err == nil && now.Height <= head.Height {
+			err = fmt.Errorf("the chain is at block %d, was at %d", now.Height, head.Height)
 		}
 		return err
 	})
@@ -331,7 +331,7 @@ func (c *crashes) process(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.ledger.await(t, mark, "told why", func(e entry) bool {
-		return e.phase == corevm.Provisioning && e.reason == corevm.ReasonHostProcessDied
+		return e.phase == vm.Provisioning && e.reason == vm.ReasonHostProcessDied
 	})
 	if shown := c.run(t, "vm", "show", crashVM); !strings.Contains(shown, "host process died") {
 		// It may be up again by now; the ledger has what was said.
@@ -367,7 +367,7 @@ func (c *crashes) power(t *testing.T) {
 	if err != nil || string(out) != "synced\n1\n" {
 		t.Errorf("the disk came back with %q, %v", out, err)
 	}
-	c.ledger.await(t, mark, "told why", func(e entry) bool { return e.reason == corevm.ReasonHostProcessDied })
+	c.ledger.await(t, mark, "told why", func(e entry) bool { return e.reason == vm.ReasonHostProcessDied })
 	c.back(t, mark, died)
 	if got := c.ssh(t, "cat kept"); got != "precious\n" {
 		t.Errorf("what was synced is %q", got)
@@ -383,7 +383,7 @@ func (c *crashes) minerIdentity(t *testing.T) string {
 	if err != nil || len(all) != 1 {
 		t.Fatalf("miners: %v, %v", all, err)
 	}
-	return fmt.Sprintf("%x at %s", all[0].GetIdentity(), all[0].GetEndpoint())
+	return fmt.Sprintf("%x at %s", all[0].Identity, all[0].Endpoint)
 }
 
 // A guest that powers itself off has its wish: nothing starts it but its
@@ -395,7 +395,7 @@ func (c *crashes) guestOff(t *testing.T) {
 	c.session.close()
 	_, _ = c.tenant.Run(t.Context(), "ssh", "-i", c.tenant.Key(), crashVM, "sudo poweroff") // the connection may break first
 	off := func(e entry) bool {
-		return e.phase == corevm.Stopped && e.reason == corevm.ReasonGuestShutdown && !e.on
+		return e.phase == vm.Stopped && e.reason == vm.ReasonGuestShutdown && !e.on
 	}
 	e := c.ledger.await(t, mark, "stopped by its guest", off)
 	if e.readyAt != 0 || !e.disk || e.running-before.running > e.lastAt-before.lastAt {
@@ -426,13 +426,13 @@ func (c *crashes) deafGuest(t *testing.T) {
 	c.kill(t, minerProgram)
 	mark := c.ledger.mark()
 	c.run(t, "vm", "stop", crashVM)
-	c.ledger.await(t, mark, "stopping", func(e entry) bool { return e.phase == corevm.Stopping })
+	c.ledger.await(t, mark, "stopping", func(e entry) bool { return e.phase == vm.Stopping })
 	if c.qemu(t) == (process{}) {
 		t.Fatal("the machine has no process")
 	}
 	c.restart(t, minerProgram)
-	e := c.ledger.await(t, mark, "stopped", func(e entry) bool { return e.phase == corevm.Stopped })
-	if e.reason != corevm.ReasonForced || !strings.Contains(e.message, deaf.String()) {
+	e := c.ledger.await(t, mark, "stopped", func(e entry) bool { return e.phase == vm.Stopped })
+	if e.reason != vm.ReasonForced || !strings.Contains(e.message, deaf.String()) {
 		t.Errorf("the tenant is told %q: %q", e.reason, e.message)
 	}
 	c.gone(t)
@@ -448,13 +448,13 @@ func (c *crashes) terminated(t *testing.T) {
 	mark := c.ledger.mark()
 	c.run(t, "vm", "rm", crashVM, "--yes")
 	c.ledger.await(t, mark, "told why it is not gone yet", func(e entry) bool {
-		return e.phase == corevm.Terminating && e.reason == "hypervisor_down"
+		return e.phase == vm.Terminating && e.reason == "hypervisor_down"
 	})
 	if now := c.qemu(t); now != p {
 		t.Errorf("the machine's process was %+v and is %+v", p, now)
 	}
 	c.restart(t, libvirtd)
-	c.ledger.await(t, mark, "terminated", func(e entry) bool { return e.phase == corevm.Terminated })
+	c.ledger.await(t, mark, "terminated", func(e entry) bool { return e.phase == vm.Terminated })
 	c.gone(t)
 	out, err := c.net.Lab(0).Command(t.Context(), "ip", "-o", "link", "show", "type", "tun").CombinedOutput()
 	if err != nil || len(bytes.TrimSpace(out)) != 0 {

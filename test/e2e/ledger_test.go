@@ -8,15 +8,14 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/devnet"
 	"github.com/hippius/compute/internal/testkit"
 )
 
 // entry is what the chain said of a machine at one moment.
 type entry struct {
-	phase           corevm.Phase
+	phase           vm.Phase
 	reason, message string
 	on              bool
 	readyAt, lastAt int64
@@ -33,7 +32,7 @@ func (e entry) String() string {
 // ledger follows one machine on chain, as often as the chain changes it.
 type ledger struct {
 	net *devnet.Net
-	id  string
+	id  vm.ID
 	// maxGap is the chain's max_proof_gap_seconds.
 	maxGap int64
 
@@ -42,13 +41,13 @@ type ledger struct {
 }
 
 // follow begins a ledger that ends with the test.
-func follow(t *testing.T, n *devnet.Net, id string) *ledger {
+func follow(t *testing.T, n *devnet.Net, id vm.ID) *ledger {
 	t.Helper()
 	p, err := n.Chain().Params(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &ledger{net: n, id: id, maxGap: int64(p.Compute.GetMaxProofGapSeconds())} //nolint:gosec // at most 600
+	l := &ledger{net: n, id: id, maxGap: p.MaxProofGapSeconds}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() {
@@ -70,11 +69,10 @@ func (l *ledger) look(ctx context.Context) {
 	if err != nil {
 		return // the chain may be what was killed
 	}
-	s, a := v.GetStatus(), v.GetStatus().GetAttestation()
+	s, a := v.Status, v.Status.Attestation
 	e := entry{
-		phase: corevm.Phase(s.GetPhase()), reason: s.GetReason(), message: s.GetMessage(),
-		on: v.GetSpec().GetPower() == computev1.Power_POWER_ON, readyAt: s.GetReadyAt(), lastAt: a.GetLastAt(), disk: a.GetDisk(),
-		running: int64(a.GetRunningSeconds()), stopped: int64(a.GetStoppedSeconds()),
+		phase: s.Phase, reason: s.Reason, message: s.Message, on: v.Spec.On, readyAt: s.ReadyAt, lastAt: a.LastAt, disk: a.Disk,
+		running: int64(a.RunningSeconds), stopped: int64(a.StoppedSeconds), //nolint:gosec // seconds of a test
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +147,7 @@ func (l *ledger) check(t *testing.T) {
 			}
 			continue
 		}
-		if want := corevm.Attested(a.lastAt, b.lastAt, l.maxGap); b.running-a.running != want {
+		if want := vm.Attested(a.lastAt, b.lastAt, l.maxGap); b.running-a.running != want {
 			t.Errorf("%d s were charged, want %d:\n%s", b.running-a.running, want, listed(all[i-1:i+1]))
 		}
 	}

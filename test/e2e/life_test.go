@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"testing"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 func sha256Hex(data []byte) string {
@@ -12,7 +14,7 @@ func sha256Hex(data []byte) string {
 }
 
 type vmView struct {
-	ID             string `json:"id"`
+	ID             vm.ID  `json:"id"`
 	Name           string `json:"name"`
 	Phase          string `json:"phase"`
 	MeshAddress    string `json:"mesh_address"`

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/cli/deal"
 	"github.com/hippius/compute/core/instance"
@@ -28,7 +27,7 @@ func TestChangesDealFurtherInstances(t *testing.T) {
 	u.ok("vm", "rename", "plenty", "plenty-2")
 	var plenty vmView
 	u.read(&plenty, "vm", "show", "plenty-2")
-	for id, want := range map[string]int{plenty.ID: deal.FirstDeal, id: 1} {
+	for id, want := range map[vm.ID]int{plenty.ID: deal.FirstDeal, id: 1} {
 		if got := dealt(t, n.Chain(), id); got != want {
 			t.Errorf("machine %s has %d instances, want %d", id, got, want)
 		}
@@ -43,17 +42,17 @@ func TestChangesDealFurtherInstances(t *testing.T) {
 	}
 }
 
-func dealt(t *testing.T, c *client.Client, id string) int {
+func dealt(t *testing.T, c *client.Client, id vm.ID) int {
 	t.Helper()
 	v, err := c.VM(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(v.GetInstances())
+	return len(v.Instances)
 }
 
 // createWithOneInstance orders a machine as the command line would, but for all the instances it deals.
-func (u *tenant) createWithOneInstance(t *testing.T, n *devnet.Net, name string) string {
+func (u *tenant) createWithOneInstance(t *testing.T, n *devnet.Net, name string) vm.ID {
 	t.Helper()
 	phrase := u.dir + ".phrase"
 	u.ok("login", "--backup", phrase)
@@ -62,7 +61,7 @@ func (u *tenant) createWithOneInstance(t *testing.T, n *devnet.Net, name string)
 	if _, err := rand.Read(nonce); err != nil {
 		t.Fatal(err)
 	}
-	id, err := vm.ID(w.Address(), nonce)
+	id, err := vm.NewID(w.Address(), nonce)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,9 +91,9 @@ func (u *tenant) createWithOneInstance(t *testing.T, n *devnet.Net, name string)
 		t.Fatal(err)
 	}
 	ca := sha256.Sum256([]byte("host CA"))
-	spec := &computev1.VMSpec{
-		Name: name, Plan: "spark", Image: "tiny", SshKeys: []string{"laptop"}, MeshAddress: blockAddress(t, tenant.GetIndex(), 9),
-		HostCa: ca[:], Agent: computev1.AgentMode_AGENT_MODE_GUEST, Power: computev1.Power_POWER_ON,
+	spec := vm.Spec{
+		Name: name, Plan: "spark", Image: "tiny", SSHKeys: []string{"laptop"}, MeshAddress: blockAddress(t, tenant.Block, 9),
+		HostCA: ca[:], Agent: vm.AgentGuest, On: true,
 	}
 	if _, err := n.Chain().NewSender(w).CreateVM(t.Context(), nonce, spec, d.Instances); err != nil {
 		t.Fatal(err)
@@ -111,9 +110,9 @@ func (u *tenant) wallet(t *testing.T, phrase string) *wallet.Wallet {
 	return w
 }
 
-func blockAddress(t *testing.T, index, host uint32) string {
+func blockAddress(t *testing.T, block mesh.Block, host uint32) string {
 	t.Helper()
-	addr, err := mesh.Block(index).Addr(host)
+	addr, err := block.Addr(host)
 	if err != nil {
 		t.Fatal(err)
 	}

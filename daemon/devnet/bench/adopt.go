@@ -24,7 +24,7 @@ func adopt(ctx context.Context, o Options, name string) error {
 		if err != nil {
 			return err
 		}
-		miner, _, ok := o.Net.MinerName(v.GetStatus().GetMiner())
+		miner, _, ok := o.Net.MinerName(v.Status.Miner)
 		if !ok {
 			return fmt.Errorf("%s is on no miner of the network", name)
 		}
@@ -38,7 +38,7 @@ func adopt(ctx context.Context, o Options, name string) error {
 		}
 		start := time.Now()
 		if err == nil {
-			err = awaitLine(ctx, log, "machine adopted", v.GetId())
+			err = awaitLine(ctx, log, "machine adopted", string(v.ID))
 		}
 		took = append(took, time.Since(start).Seconds())
 		if err = errors.Join(err, log.Close()); err != nil {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/hippius/compute/core/vm"
 )
 
 // compare measures create-to-SSH against a bare start of the same image, in
@@ -87,18 +89,18 @@ func rented(ctx context.Context, o Options, name string) (measured, error) {
 			return m, err
 		}
 		if ordered == 0 {
-			ordered = v.GetChangedHeight()
+			ordered = v.ChangedHeight
 		}
-		if m.blocks == 0 && hasProcess(o, v.GetStatus().GetMiner(), v.GetId()) {
+		if m.blocks == 0 && hasProcess(o, v.Status.Miner, v.ID) {
 			head, err := o.Net.Chain().Head(ctx)
 			if err != nil {
 				return m, err
 			}
-			m.blocks = head.GetHeight() - ordered
+			m.blocks = head.Height - ordered
 		}
-		phase := strings.ToLower(strings.TrimPrefix(v.GetStatus().GetPhase().String(), "PHASE_"))
-		if phase == "failed" {
-			return m, fmt.Errorf("%s failed: %s: %s", name, v.GetStatus().GetReason(), v.GetStatus().GetMessage())
+		phase := v.Status.Phase.String()
+		if v.Status.Phase == vm.Failed {
+			return m, fmt.Errorf("%s failed: %s: %s", name, v.Status.Reason, v.Status.Message)
 		}
 		if phase != last {
 			if last != "" {
@@ -122,11 +124,11 @@ func rented(ctx context.Context, o Options, name string) (measured, error) {
 
 // hasProcess tells whether a miner's libvirtd runs the machine: QEMU writes its
 // pid when it has started.
-func hasProcess(o Options, miner, id string) bool {
+func hasProcess(o Options, miner string, id vm.ID) bool {
 	name, i, ok := o.Net.MinerName(miner)
 	if !ok {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(o.Net.Lab(i).LibvirtRunDir(), "qemu", "hip-"+name+"-"+id+".pid"))
+	_, err := os.Stat(filepath.Join(o.Net.Lab(i).LibvirtRunDir(), "qemu", "hip-"+name+"-"+string(id)+".pid"))
 	return err == nil
 }

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/devnet/demo"
 	"github.com/hippius/compute/internal/wallet"
 )
@@ -50,7 +50,7 @@ func Scale(ctx context.Context, o Options, tenants [2]*demo.Tenant) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	var all []*computev1.VM
+	var all []vm.VM
 	for _, t := range tenants {
 		owner, err := account(ctx, t)
 		if err != nil {
@@ -72,7 +72,7 @@ func Scale(ctx context.Context, o Options, tenants [2]*demo.Tenant) error {
 }
 
 // allRun waits until every machine of an account runs.
-func (o Options) allRun(ctx context.Context, owner string) ([]*computev1.VM, error) {
+func (o Options) allRun(ctx context.Context, owner string) ([]vm.VM, error) {
 	for {
 		vms, err := o.Net.Chain().VMs(ctx, owner, false)
 		if err != nil {
@@ -80,7 +80,7 @@ func (o Options) allRun(ctx context.Context, owner string) ([]*computev1.VM, err
 		}
 		up := 0
 		for _, v := range vms {
-			if v.GetStatus().GetPhase() == computev1.Phase_PHASE_RUNNING {
+			if v.Status.Phase == vm.Running {
 				up++
 			}
 		}
@@ -97,7 +97,7 @@ func (o Options) allRun(ctx context.Context, owner string) ([]*computev1.VM, err
 
 // chainOps has an account rename its machines again and again, and counts how
 // many of that blocks hold a second.
-func (o Options) chainOps(ctx context.Context, t *demo.Tenant, vms []*computev1.VM) error {
+func (o Options) chainOps(ctx context.Context, t *demo.Tenant, vms []vm.VM) error {
 	pass, err := wallet.ReadPassphrase(t.PassphraseFile())
 	if err != nil {
 		return err
@@ -110,9 +110,7 @@ func (o Options) chainOps(ctx context.Context, t *demo.Tenant, vms []*computev1.
 	hashes := make([]string, scaleOps)
 	start := time.Now()
 	for i := range hashes {
-		v := vms[i%len(vms)]
-		hashes[i], err = sender.Broadcast(ctx, &computev1.MsgRenameVM{Owner: v.GetOwner(), VmId: v.GetId(), Name: fmt.Sprintf("op-%d", i)})
-		if err != nil {
+		if hashes[i], err = sender.BroadcastRename(ctx, vms[i%len(vms)].ID, fmt.Sprintf("op-%d", i)); err != nil {
 			return fmt.Errorf("order %d: %w", i, err)
 		}
 	}

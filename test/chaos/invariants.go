@@ -1,17 +1,17 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
-	computev1 "github.com/hippius/compute/api/chain/compute/v1"
-	corevm "github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// look reads everything the laws are about. It runs when nothing moves.
+// look reads everything the invariants are about. It runs when nothing moves.
 func (w *world) look(ctx context.Context) error {
 	w.vms = w.vms[:0]
 	for _, t := range w.tenants {
@@ -19,59 +19,43 @@ func (w *world) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(list, func(a, b *computev1.VM) int { return compare(a.GetId(), b.GetId()) })
+		slices.SortFunc(list, func(a, b vm.VM) int { return cmp.Compare(a.ID, b.ID) })
 		w.vms = append(w.vms, list...)
 	}
 	for _, v := range w.vms {
-		w.rates[v.GetId()] = [2]uint64{v.GetRunningRate(), v.GetStoppedRate()}
+		w.rates[v.ID] = v.Rates
 	}
 	return nil
 }
 
-func compare(a, b string) int {
-	if a < b {
-		return -1
-	}
-	if a > b {
-		return 1
-	}
-	return 0
-}
-
 // of lists a tenant's machines that are not ended.
-func (w *world) of(t *tenant) []*computev1.VM {
-	var out []*computev1.VM
+func (w *world) of(t *tenant) []vm.VM {
+	var out []vm.VM
 	for _, v := range w.vms {
-		if v.GetOwner() == t.wallet.Address() && !ended(v) {
+		if v.Owner == t.wallet.Address() && !v.Ended() {
 			out = append(out, v)
 		}
 	}
 	return out
 }
 
-func phase(v *computev1.VM) corevm.Phase { return corevm.Phase(v.GetStatus().GetPhase()) }
-
-func ended(v *computev1.VM) bool {
-	return phase(v) == corevm.Terminated || phase(v) == corevm.Terminating
-}
-
 // alive lists the machines with a process on a host, whatever its hypervisor says.
-func (w *world) alive(h *host) (ids []string) {
+func (w *world) alive(h *host) (ids []vm.ID) {
 	for _, m := range h.driver.Machines() {
 		if m.State.Alive() {
-			ids = append(ids, string(m.ID))
+			ids = append(ids, m.ID)
 		}
 	}
 	return ids
 }
 
-// laws hold after every block, whatever happens.
-func (w *world) laws(ctx context.Context) error {
+// invariants hold after every block, whatever happens.
+func (w *world) invariants(ctx context.Context) error {
 	if err := w.guests.fault(); err != nil {
 		return err
 	}
-	for _, law := range []func(context.Context) error{w.oneLives, w.dataStays, w.chargedIsAttested, w.moneyAddsUp} {
-		if err := law(ctx); err != nil {
+	for _, holds := range []func(context.Context) error{w.oneLives, w.dataStays, w.chargedIsAttested, w.moneyAddsUp} {
+		if err := holds(ctx); err != nil {
 			return err
 		}
 	}
@@ -80,7 +64,7 @@ func (w *world) laws(ctx context.Context) error {
 
 // oneLives: a VM has one machine with a process, and so has an address.
 func (w *world) oneLives(context.Context) error {
-	where := map[string]string{}
+	where := map[vm.ID]string{}
 	for _, h := range w.hosts {
 		for _, id := range w.alive(h) {
 			if other := where[id]; other != "" {
@@ -89,16 +73,16 @@ func (w *world) oneLives(context.Context) error {
 			where[id] = h.name
 		}
 	}
-	at := map[string]string{}
+	at := map[string]vm.ID{}
 	for _, v := range w.vms {
-		if where[v.GetId()] == "" {
+		if where[v.ID] == "" {
 			continue
 		}
-		addr := v.GetSpec().GetMeshAddress()
+		addr := v.Spec.MeshAddress
 		if other := at[addr]; other != "" {
-			return fmt.Errorf("VMs %.6s and %.6s both run with address %s", other, v.GetId(), addr)
+			return fmt.Errorf("VMs %.6s and %.6s both run with address %s", other, v.ID, addr)
 		}
-		at[addr] = v.GetId()
+		at[addr] = v.ID
 	}
 	return nil
 }
@@ -106,15 +90,15 @@ func (w *world) oneLives(context.Context) error {
 // dataStays: the disk of a VM that was up is where its miner is, and is the one it was.
 func (w *world) dataStays(context.Context) error {
 	for _, v := range w.vms {
-		id := v.GetId()
-		if ended(v) || !v.GetStatus().GetHasData() {
+		id := v.ID
+		if v.Ended() || !v.Status.HasData {
 			continue
 		}
-		h := w.host(v.GetStatus().GetMiner())
+		h := w.host(v.Status.Miner)
 		if h == nil {
 			return fmt.Errorf("VM %.6s has data and is with nobody", id)
 		}
-		boots, ok := h.driver.Boots(hypervisor.ID(id))
+		boots, ok := h.driver.Boots(id)
 		if !ok {
 			return fmt.Errorf("VM %.6s has lost its disk on %s", id, h.name)
 		}
@@ -129,34 +113,34 @@ func (w *world) dataStays(context.Context) error {
 // chargedIsAttested: not a second more or less than was proved, at the rate it was sold for.
 func (w *world) chargedIsAttested(ctx context.Context) error {
 	for _, v := range w.vms {
-		a, got := w.book.vms[v.GetId()], v.GetStatus().GetAttestation()
+		a, got := w.book.vms[v.ID], v.Status.Attestation
 		if a == nil {
-			return fmt.Errorf("VM %.6s was never created", v.GetId())
+			return fmt.Errorf("VM %.6s was never created", v.ID)
 		}
-		if got.GetRunningSeconds() != a.running || got.GetStoppedSeconds() != a.stopped {
+		if got.RunningSeconds != a.running || got.StoppedSeconds != a.stopped {
 			return fmt.Errorf("VM %.6s is charged %d s running and %d s stopped; proved are %d and %d",
-				v.GetId(), got.GetRunningSeconds(), got.GetStoppedSeconds(), a.running, a.stopped)
+				v.ID, got.RunningSeconds, got.StoppedSeconds, a.running, a.stopped)
 		}
 	}
 	for _, t := range w.tenants {
-		r, err := w.god.Meter(ctx, t.wallet.Address())
+		st, err := w.god.Statement(ctx, t.wallet.Address())
 		if err != nil {
 			return err
 		}
-		m := r.GetMeter()
-		units := m.GetConsumed()*3600 + m.GetCarry()
-		for _, x := range m.GetAccruals() {
-			units += x.GetUnits()
+		m := st.Meter
+		units := m.Consumed*3600 + m.Carry
+		for _, x := range m.Accruals {
+			units += x.Units
 		}
-		for _, x := range m.GetSegments() {
-			units += x.GetUnits()
+		for _, x := range m.Segments {
+			units += x.Units
 		}
 		if due := w.book.due(t.wallet.Address(), w.rates); units+w.book.forgiven[t.wallet.Address()] != due {
 			return fmt.Errorf("%s is charged %d units and forgiven %d; rate × attested seconds are %d",
 				t.name, units, w.book.forgiven[t.wallet.Address()], due)
 		}
-		if m.GetConsumed() != w.book.served[t.wallet.Address()] {
-			return fmt.Errorf("%s was charged %d ucredit, its miners were credited with %d", t.name, m.GetConsumed(), w.book.served[t.wallet.Address()])
+		if m.Consumed != w.book.served[t.wallet.Address()] {
+			return fmt.Errorf("%s was charged %d ucredit, its miners were credited with %d", t.name, m.Consumed, w.book.served[t.wallet.Address()])
 		}
 	}
 	return nil
@@ -165,14 +149,13 @@ func (w *world) chargedIsAttested(ctx context.Context) error {
 // moneyAddsUp: what was released is 60, 30 and 10 parts of what was used, and
 // all credits are in somebody's hands.
 func (w *world) moneyAddsUp(ctx context.Context) error {
-	r, err := w.god.Totals(ctx)
+	t, err := w.god.Books(ctx)
 	if err != nil {
 		return err
 	}
-	t := r.GetTotals()
-	if t.GetReleasedMinersUhip() != w.book.miners || t.GetReleasedStakersUhip() != w.book.stakers || t.GetReleasedTreasuryUhip() != w.book.treasury {
+	if t.Miners != w.book.miners || t.Stakers != w.book.stakers || t.Treasury != w.book.treasury {
 		return fmt.Errorf("released are %d to miners, %d to stakers, %d to the treasury; due are %d, %d, %d",
-			t.GetReleasedMinersUhip(), t.GetReleasedStakersUhip(), t.GetReleasedTreasuryUhip(), w.book.miners, w.book.stakers, w.book.treasury)
+			t.Miners, t.Stakers, t.Treasury, w.book.miners, w.book.stakers, w.book.treasury)
 	}
 	var held uint64
 	for _, a := range w.purses {
@@ -180,9 +163,9 @@ func (w *world) moneyAddsUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		held += b.GetUcredit()
+		held += b.Ucredit
 	}
-	if out := t.GetBoughtUcredit() - t.GetConsumedUcredit(); held != out {
+	if out := t.Outstanding(); held != out {
 		return fmt.Errorf("%d ucredit are outstanding, and %d in all hands", out, held)
 	}
 	if got := w.chain.Supply(); got != w.supply {
@@ -197,7 +180,7 @@ func (w *world) moneyAddsUp(ctx context.Context) error {
 func (w *world) settled() error {
 	for _, v := range w.vms {
 		if err := w.calm(v); err != nil {
-			return fmt.Errorf("VM %.6s, %s (%s: %s): %w", v.GetId(), phase(v), v.GetStatus().GetReason(), v.GetStatus().GetMessage(), err)
+			return fmt.Errorf("VM %.6s, %s (%s: %s): %w", v.ID, v.Status.Phase, v.Status.Reason, v.Status.Message, err)
 		}
 	}
 	for _, h := range w.hosts {
@@ -208,31 +191,31 @@ func (w *world) settled() error {
 	return nil
 }
 
-func (w *world) calm(v *computev1.VM) error {
+func (w *world) calm(v vm.VM) error {
 	var info hypervisor.Info
-	h := w.host(v.GetStatus().GetMiner())
+	h := w.host(v.Status.Miner)
 	if h != nil {
-		info = h.driver.Machine(hypervisor.ID(v.GetId()))
+		info = h.driver.Machine(v.ID)
 	}
-	switch p := phase(v); p { //nolint:exhaustive // the others pass
-	case corevm.Terminated:
+	switch p := v.Status.Phase; p { //nolint:exhaustive // the others pass
+	case vm.Terminated:
 		return nil
-	case corevm.Running:
-		if info.State != hypervisor.StateRunning || info.InstanceSeq != v.GetStatus().GetInstanceSeq() {
+	case vm.Running:
+		if info.State != hypervisor.StateRunning || info.InstanceSeq != v.Status.InstanceSeq {
 			return fmt.Errorf("its machine is %s, instance %d", info.State, info.InstanceSeq)
 		}
-		if age := time.Now().Unix() - v.GetStatus().GetAttestation().GetLastAt(); age > gap {
+		if age := time.Now().Unix() - v.Status.Attestation.LastAt; age > gap {
 			return fmt.Errorf("proved %d s ago", age)
 		}
 		return nil
-	case corevm.Stopped, corevm.Failed:
+	case vm.Stopped, vm.Failed:
 		if info.State.Alive() {
 			return fmt.Errorf("its machine is %s", info.State)
 		}
 		return nil
-	case corevm.Pending:
-		switch v.GetStatus().GetReason() {
-		case corevm.ReasonNoCapacity, corevm.ReasonSecretsNeeded:
+	case vm.Pending:
+		switch v.Status.Reason {
+		case vm.ReasonNoCapacity, vm.ReasonSecretsNeeded:
 			return nil // it waits for others
 		}
 	}
@@ -241,25 +224,25 @@ func (w *world) calm(v *computev1.VM) error {
 
 // tidied: a host has what the chain says, and nothing else.
 func (w *world) tidied(h *host) error {
-	held := map[string]*computev1.VM{}
+	held := map[vm.ID]vm.VM{}
 	for _, v := range w.vms {
-		if v.GetStatus().GetMiner() == h.wallet.Address() {
-			held[v.GetId()] = v
+		if v.Status.Miner == h.wallet.Address() {
+			held[v.ID] = v
 		}
 	}
 	up := 0
 	for _, v := range held {
-		if phase(v) == corevm.Running {
+		if v.Status.Phase == vm.Running {
 			up++
 		}
 	}
 	for _, m := range h.driver.Machines() {
-		if held[string(m.ID)] == nil {
+		if _, ok := held[m.ID]; !ok {
 			return fmt.Errorf("it has machine %.6s, %s, which is not its own", m.ID, m.State)
 		}
 	}
 	for _, id := range h.driver.Disks() {
-		if held[string(id)] == nil {
+		if _, ok := held[id]; !ok {
 			return fmt.Errorf("it has the disk of %.6s, which is not its own", id)
 		}
 	}
@@ -268,7 +251,7 @@ func (w *world) tidied(h *host) error {
 		return err
 	}
 	for _, id := range seeds {
-		if v := held[id]; v == nil || phase(v) != corevm.Running {
+		if v, ok := held[id]; !ok || v.Status.Phase != vm.Running {
 			return fmt.Errorf("it has the seed of %.6s, which does not run here", id)
 		}
 	}
@@ -281,8 +264,8 @@ func (w *world) tidied(h *host) error {
 // emptied: after the last VM's end nothing of any is anywhere.
 func (w *world) emptied() error {
 	for _, v := range w.vms {
-		if phase(v) != corevm.Terminated {
-			return fmt.Errorf("VM %.6s is %s", v.GetId(), phase(v))
+		if v.Status.Phase != vm.Terminated {
+			return fmt.Errorf("VM %.6s is %s", v.ID, v.Status.Phase)
 		}
 	}
 	for _, h := range w.hosts {
