@@ -97,10 +97,10 @@ type dialer struct {
 	key ed25519.PrivateKey
 }
 
-// Key implements deal.Dialer.
+// Key implements tenancy.Keepers.
 func (d dialer) Key() ed25519.PublicKey { return public(d.key) }
 
-// Keeper implements deal.Dialer and secrets.Dialer.
+// Keeper implements tenancy.Keepers and secrets.Dialer.
 func (d dialer) Keeper(k node.Keeper) (keeperv1.KeeperClient, func(), error) {
 	for _, h := range d.w.keepers {
 		if h.name == k.Name {

@@ -2,11 +2,8 @@ package chaos
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 
@@ -14,11 +11,10 @@ import (
 
 	"github.com/hippius/compute/chain/app/apptest"
 	"github.com/hippius/compute/chain/client"
-	"github.com/hippius/compute/cli/deal"
-	"github.com/hippius/compute/core/instance"
-	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/cli/connect"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
+	tenancy "github.com/hippius/compute/tenant"
 )
 
 const (
@@ -33,9 +29,8 @@ type tenant struct {
 	w      *world
 	name   string
 	wallet *wallet.Wallet
-	chain  *client.Client
 	sender *client.Sender
-	block  mesh.Block
+	client *tenancy.Client
 	serial int
 
 	mu      sync.Mutex
@@ -49,23 +44,23 @@ func newTenant(w *world, name string) (*tenant, error) {
 		return nil, err
 	}
 	c := w.chain.client(name, false)
-	return &tenant{w: w, name: name, wallet: wal, chain: c, sender: c.NewSender(wal)}, nil
+	t := &tenant{w: w, name: name, wallet: wal, sender: c.NewSender(wal)}
+	set := connect.Config(c, t.sender, seeded{wal}, dialer{w, name, key(name + "-transport")}, w.clock)
+	set.Rand, set.AtOnce = nonces{w.chance}, dealt
+	t.client = tenancy.New(set)
+	return t, nil
 }
 
-// join gives the tenant its block and its key.
+// join gives the tenant its place in the mesh and its key.
 func (t *tenant) join(ctx context.Context) error {
-	if err := t.sender.RegisterTenant(ctx, public(key(t.name+"-ca"))); err != nil {
+	if _, _, err := t.client.Join(ctx); err != nil {
 		return err
 	}
 	line, err := ssh.NewPublicKey(public(key(t.name)))
 	if err != nil {
 		return err
 	}
-	if _, err := t.sender.AddSSHKey(ctx, "laptop", strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line)))); err != nil {
-		return err
-	}
-	r, err := t.chain.Tenant(ctx, t.wallet.Address())
-	t.block = r.Block
+	_, err = t.sender.AddSSHKey(ctx, "laptop", strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))))
 	return err
 }
 
@@ -96,7 +91,7 @@ func verdict(err error) string {
 		return "in doubt"
 	case errors.Is(err, client.ErrUnavailable):
 		return "no node answers"
-	case errors.Is(err, deal.ErrTooFewKeepers):
+	case errors.Is(err, tenancy.ErrTooFewKeepers):
 		return "too few keepers"
 	default:
 		return "not done"
@@ -158,85 +153,43 @@ func (t *tenant) buy() {
 
 // tend deals further instances of a VM that has used up its own.
 func (t *tenant) tend(v vm.VM) {
-	last := v.LastInstance()
-	if last > v.Status.InstanceSeq {
+	if v.LastInstance() > v.Status.InstanceSeq {
 		return
 	}
 	t.do(fmt.Sprintf("deal %.6s", v.ID), func(ctx context.Context) error {
-		list, err := t.deal(ctx, v.Nonce, last+1)
-		if err != nil {
-			return err
-		}
-		return t.sender.DealInstances(ctx, v.ID, list)
+		_, err := t.client.EnsureNext(ctx, v)
+		return err
 	})
 }
 
 func (t *tenant) create() {
 	t.serial++
-	nonce := make([]byte, vm.NonceSize)
-	for i := range nonce {
-		nonce[i] = byte(t.w.chance.IntN(256))
-	}
-	id, err := vm.NewID(t.wallet.Address(), nonce)
+	spec := vm.Spec{Name: fmt.Sprintf("vm-%d", t.serial), Plan: "spark", Image: "tiny", SSHKeys: []string{"laptop"}, Agent: vm.AgentGuest, On: true}
+	order, err := t.client.NewOrder(spec, nil)
 	if err != nil {
-		panic(err) // the nonce has its size
+		panic(err) // chance does not end
 	}
-	addr := t.address()
-	if !addr.IsValid() {
-		return
-	}
-	spec := vm.Spec{
-		Name: fmt.Sprintf("vm-%d", t.serial), Plan: "spark", Image: "tiny", SSHKeys: []string{"laptop"},
-		MeshAddress: addr.String(), HostCA: public(key("host-ca")), Agent: vm.AgentGuest, On: true,
-	}
-	t.do(fmt.Sprintf("create %.6s", id), func(ctx context.Context) error {
-		list, err := t.deal(ctx, nonce, 1)
-		if err != nil {
+	t.do(fmt.Sprintf("create %.6s", order.ID()), func(ctx context.Context) error {
+		if _, err := order.Prepare(ctx); err != nil {
 			return err
 		}
-		_, err = t.sender.CreateVM(ctx, nonce, spec, list)
-		return err
+		return order.Place(ctx)
 	})
 }
 
-// address is one that no machine of the tenant has.
-func (t *tenant) address() netip.Addr {
-	taken := map[string]bool{}
-	for _, v := range t.w.of(t) {
-		taken[v.Spec.MeshAddress] = true
-	}
-	for host := uint32(mesh.FirstVM); host <= mesh.LastVM; host++ {
-		if a, err := t.block.Addr(host); err == nil && !taken[a.String()] {
-			return a
-		}
-	}
-	return netip.Addr{}
-}
+// seeded is a wallet that grows its seeds without a phrase.
+type seeded struct{ *wallet.Wallet }
 
-// deal hands the secrets of further instances to the keepers.
-func (t *tenant) deal(ctx context.Context, nonce []byte, first uint32) ([]vm.Instance, error) {
-	committee, err := t.chain.Committee(ctx)
-	if err != nil {
-		return nil, err
-	}
-	d := deal.New(t.chain.ChainID(), t.wallet, dialer{t.w, t.name, key(t.name + "-transport")}, t.w.clock)
-	out, err := d.Deal(ctx, deal.Order{Nonce: nonce, First: first, Count: dealt, Committee: committee, Bundle: bundle})
-	return out.Instances, err
-}
+// Seed implements tenancy.Wallet.
+func (s seeded) Seed(label string) ([]byte, error) { return key(s.Address() + label).Seed(), nil }
 
-// bundle is an instance's; nothing here speaks SSH or joins the mesh.
-func bundle(uint32) (instance.Bundle, deal.Public, error) {
-	pub, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return instance.Bundle{}, deal.Public{}, err
+// nonces are what the seed decides.
+type nonces struct{ chance }
+
+// Read fills p; it never fails.
+func (n nonces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(n.IntN(256))
 	}
-	random := func() []byte {
-		b := make([]byte, instance.KeySize)
-		_, _ = rand.Read(b) // never fails
-		return b
-	}
-	return instance.Bundle{
-		ProofKey: priv.Seed(), DiskKey: random(), CheckpointKey: random(),
-		MeshCA: "ca", MeshCert: "certificate", MeshKey: "key", SSHHostKey: "key", SSHHostCert: "certificate",
-	}, deal.Public{GuestKey: pub, MeshFingerprint: random()}, nil
+	return len(p), nil
 }

@@ -1,18 +1,15 @@
 package e2e
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"testing"
 	"time"
 
 	"github.com/hippius/compute/chain/client"
-	"github.com/hippius/compute/cli/deal"
-	"github.com/hippius/compute/core/instance"
-	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/cli/connect"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/devnet"
 	"github.com/hippius/compute/internal/wallet"
+	tenancy "github.com/hippius/compute/tenant"
 )
 
 // A machine with few instances left is given more by the next change that opens the wallet anyway.
@@ -27,17 +24,17 @@ func TestChangesDealFurtherInstances(t *testing.T) {
 	u.ok("vm", "rename", "plenty", "plenty-2")
 	var plenty vmView
 	u.read(&plenty, "vm", "show", "plenty-2")
-	for id, want := range map[vm.ID]int{plenty.ID: deal.FirstDeal, id: 1} {
+	for id, want := range map[vm.ID]int{plenty.ID: tenancy.FirstDeal, id: 1} {
 		if got := dealt(t, n.Chain(), id); got != want {
 			t.Errorf("machine %s has %d instances, want %d", id, got, want)
 		}
 	}
 	u.ok("vm", "rename", "few", "more")
-	if got := dealt(t, n.Chain(), id); got != 1+deal.FirstDeal {
-		t.Errorf("after a change it has %d instances, want %d", got, 1+deal.FirstDeal)
+	if got := dealt(t, n.Chain(), id); got != 1+tenancy.FirstDeal {
+		t.Errorf("after a change it has %d instances, want %d", got, 1+tenancy.FirstDeal)
 	}
 	u.ok("vm", "rename", "more", "still-more")
-	if got := dealt(t, n.Chain(), id); got != 1+deal.FirstDeal {
+	if got := dealt(t, n.Chain(), id); got != 1+tenancy.FirstDeal {
 		t.Errorf("with enough of them it was given more: %d", got)
 	}
 }
@@ -57,48 +54,25 @@ func (u *tenant) createWithOneInstance(t *testing.T, n *devnet.Net, name string)
 	phrase := u.dir + ".phrase"
 	u.ok("login", "--backup", phrase)
 	w := u.wallet(t, phrase)
-	nonce := make([]byte, 16)
-	if _, err := rand.Read(nonce); err != nil {
-		t.Fatal(err)
-	}
-	id, err := vm.NewID(w.Address(), nonce)
+	keepers, err := connect.NewKeepers()
 	if err != nil {
 		t.Fatal(err)
 	}
-	committee, err := n.Chain().Committee(t.Context())
+	set := connect.Config(n.Chain(), n.Chain().NewSender(w), w, keepers, time.Now)
+	set.AtOnce = 1
+	order, err := tenancy.New(set).NewOrder(vm.Spec{
+		Name: name, Plan: "spark", Image: "tiny", SSHKeys: []string{"laptop"}, Agent: vm.AgentGuest, On: true,
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	peers, err := deal.NewPeers()
-	if err != nil {
+	if _, err := order.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d, err := deal.New(n.Chain().ChainID(), w, peers, time.Now).Deal(t.Context(), deal.Order{
-		Nonce: nonce, First: 1, Count: 1, Committee: committee,
-		Bundle: func(uint32) (instance.Bundle, deal.Public, error) {
-			key := sha256.Sum256(nonce)
-			return instance.Bundle{
-				ProofKey: key[:], DiskKey: key[:], CheckpointKey: key[:], MeshCA: "ca", MeshCert: "cert", MeshKey: "key",
-				SSHHostKey: "host key", SSHHostCert: "host cert",
-			}, deal.Public{GuestKey: key[:], MeshFingerprint: key[:]}, nil
-		},
-	})
-	if err != nil {
+	if err := order.Place(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	tenant, err := n.Chain().Tenant(t.Context(), w.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca := sha256.Sum256([]byte("host CA"))
-	spec := vm.Spec{
-		Name: name, Plan: "spark", Image: "tiny", SSHKeys: []string{"laptop"}, MeshAddress: blockAddress(t, tenant.Block, 9),
-		HostCA: ca[:], Agent: vm.AgentGuest, On: true,
-	}
-	if _, err := n.Chain().NewSender(w).CreateVM(t.Context(), nonce, spec, d.Instances); err != nil {
-		t.Fatal(err)
-	}
-	return id
+	return order.ID()
 }
 
 func (u *tenant) wallet(t *testing.T, phrase string) *wallet.Wallet {
@@ -108,13 +82,4 @@ func (u *tenant) wallet(t *testing.T, phrase string) *wallet.Wallet {
 		t.Fatal(err)
 	}
 	return w
-}
-
-func blockAddress(t *testing.T, block mesh.Block, host uint32) string {
-	t.Helper()
-	addr, err := block.Addr(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr.String()
 }
