@@ -181,7 +181,7 @@ func (c *crash) records() int {
 }
 
 // settle is how long an agent whose work shows has to come to the point after it.
-const settle = 50 * time.Millisecond
+const settle = 150 * time.Millisecond
 
 // get a work done by an agent that is killed when it comes to the point, and by the next one.
 func (c *crash) get(w work) {
@@ -251,8 +251,11 @@ func (c *crash) live() {
 	c.wantClean()
 }
 
-// tell what the last agent said, if something is wrong.
+// tell what is left and what the last agent said, if something is wrong.
 func (c *crash) tell() {
+	if c.t.Failed() {
+		c.t.Logf("left of the VM: %v, and %d records", c.leftovers(c.id), c.records())
+	}
 	if err := c.agent.kill(); err != nil {
 		c.t.Log(err)
 	} else if c.t.Failed() {

@@ -130,8 +130,9 @@ const (
 	Rebuild
 	// ShutDown a VM that should not run.
 	ShutDown
-	// ReportStopped by the tenant's wish, ReportGuestStopped by the guest's own.
+	// ReportStopped by the tenant's wish.
 	ReportStopped
+	// ReportGuestStopped by the guest's own.
 	ReportGuestStopped
 	// Rest leaves it off, and nothing is said.
 	Rest
