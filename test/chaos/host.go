@@ -19,6 +19,7 @@ import (
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor/fake"
+	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -112,7 +113,7 @@ func (h *host) start() error {
 			ChainID: c.ChainID(), Chain: c, Dial: dialer{h.w, h.name, h.identity}, Log: log, Pause: 700 * time.Millisecond,
 		})},
 		Images: &portImages{p, h.images}, Network: &portNetwork{p, h.taps}, Seeds: &portSeeds{p, h.seeds},
-		Mesh: noMesh{}, Driver: &portDriver{h.driver, p}, State: agent.NewState(db), Log: log,
+		Mesh: noMesh{}, Driver: &portDriver{h.driver, p}, State: record.New(db), Log: log,
 	})
 	if err == nil {
 		p.turns, err = a.Turns()
@@ -247,7 +248,9 @@ func (v minerView) Changes(ctx context.Context, after int64) (agent.Changes, err
 	if err != nil {
 		return agent.Changes{}, err
 	}
-	return agent.Changes{VMs: m.VMs, Released: m.Released, Full: m.Full, Height: m.Height, Head: m.Head}, nil
+	return agent.Changes{
+		Changes: record.Changes{VMs: m.VMs, Released: m.Released, Full: m.Full, Height: m.Height}, Head: m.Head,
+	}, nil
 }
 
 // Everywhere implements agent.Chain.

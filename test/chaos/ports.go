@@ -14,6 +14,7 @@ import (
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
+	"github.com/hippius/compute/miner/provision"
 	"github.com/hippius/compute/miner/seed"
 )
 
@@ -86,10 +87,10 @@ func (c *ports) Report(ctx context.Context, r []vm.Report) (out []vm.ReportResul
 
 type portSecrets struct {
 	p *process
-	agent.Secrets
+	provision.Secrets
 }
 
-// Collect implements agent.Secrets.
+// Collect implements provision.Secrets.
 func (s *portSecrets) Collect(ctx context.Context, id vm.ID, seq uint32) (b instance.Bundle, u []byte, err error) {
 	err = s.p.do("collect", string(id), func() (err error) { b, u, err = s.Secrets.Collect(ctx, id, seq); return err })
 	return b, u, err
@@ -100,7 +101,7 @@ type portImages struct {
 	*images
 }
 
-// Get implements agent.Images.
+// Get implements provision.Images.
 func (s *portImages) Get(ctx context.Context, im image.Image) (path string, err error) {
 	err = s.p.do("image", im.Name, func() (err error) { path, err = s.images.Get(ctx, im); return err })
 	return path, err
@@ -111,13 +112,13 @@ type portNetwork struct {
 	*taps
 }
 
-// Attach implements agent.Network.
-func (n *portNetwork) Attach(ctx context.Context, q agent.Port) (nic agent.NIC, err error) {
+// Attach implements provision.Network.
+func (n *portNetwork) Attach(ctx context.Context, q provision.Port) (nic provision.NIC, err error) {
 	err = n.p.do("attach", string(q.ID), func() (err error) { nic, err = n.taps.Attach(ctx, q); return err })
 	return nic, err
 }
 
-// Detach implements agent.Network.
+// Detach implements provision.Network.
 func (n *portNetwork) Detach(ctx context.Context, id vm.ID) error {
 	return n.p.do("detach", string(id), func() error { return n.taps.Detach(ctx, id) })
 }
@@ -127,13 +128,13 @@ type portSeeds struct {
 	*seed.Store
 }
 
-// Put implements agent.Seeds.
+// Put implements provision.Seeds.
 func (s *portSeeds) Put(v seed.Seed) (path string, err error) {
 	err = s.p.do("put seed", string(v.VMID), func() (err error) { path, err = s.Store.Put(v); return err })
 	return path, err
 }
 
-// Remove implements agent.Seeds.
+// Remove implements provision.Seeds.
 func (s *portSeeds) Remove(id vm.ID) error {
 	return s.p.do("remove seed", string(id), func() error { return s.Store.Remove(id) })
 }
@@ -149,8 +150,8 @@ func (d *portDriver) Define(ctx context.Context, m hypervisor.Machine) error {
 }
 
 // CreateDisk implements hypervisor.Driver.
-func (d *portDriver) CreateDisk(ctx context.Context, m hypervisor.Machine) error {
-	return d.p.do("create disk", string(m.ID), func() error { return d.Driver.CreateDisk(ctx, m) })
+func (d *portDriver) CreateDisk(ctx context.Context, disk hypervisor.Disk) error {
+	return d.p.do("create disk", string(disk.VM), func() error { return d.Driver.CreateDisk(ctx, disk) })
 }
 
 // Start implements hypervisor.Driver.
@@ -194,12 +195,12 @@ type taps struct {
 	err   error
 }
 
-// Attach implements agent.Network.
-func (n *taps) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
+// Attach implements provision.Network.
+func (n *taps) Attach(_ context.Context, p provision.Port) (provision.NIC, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.err != nil {
-		return agent.NIC{}, n.err
+		return provision.NIC{}, n.err
 	}
 	if _, ok := n.ports[p.ID]; !ok {
 		n.next++
@@ -207,13 +208,13 @@ func (n *taps) Attach(_ context.Context, p agent.Port) (agent.NIC, error) {
 	}
 	at := n.ports[p.ID]
 	hi, lo := byte(at>>8), byte(at)
-	return agent.NIC{
+	return provision.NIC{
 		Tap: fmt.Sprintf("hip%d", at), MAC: fmt.Sprintf("52:54:00:00:%02x:%02x", hi, lo),
 		Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, hi, lo, 2}), 30), Gateway: netip.AddrFrom4([4]byte{10, hi, lo, 1}),
 	}, nil
 }
 
-// Detach implements agent.Network.
+// Detach implements provision.Network.
 func (n *taps) Detach(_ context.Context, id vm.ID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -239,7 +240,7 @@ type images struct {
 	err error
 }
 
-// Get implements agent.Images.
+// Get implements provision.Images.
 func (s *images) Get(ctx context.Context, _ image.Image) (string, error) {
 	s.mu.Lock()
 	err := s.err
@@ -256,7 +257,7 @@ func (s *images) Get(ctx context.Context, _ image.Image) (string, error) {
 	return "/images/tiny", nil
 }
 
-// Trim implements agent.Images.
+// Trim implements provision.Images.
 func (*images) Trim(func(string) bool, time.Time) (uint64, error) { return 0, nil }
 
 func (s *images) set(err error) {

@@ -184,7 +184,7 @@ func (h *host) start(name string, limits hypervisor.Limits) *machine {
 	)
 	check(t, h.driver.Define(t.Context(), m.Machine))
 	t.Cleanup(func() { check(t, h.driver.Destroy(context.Background(), m.ID)) })
-	check(t, h.driver.CreateDisk(t.Context(), m.Machine))
+	check(t, h.driver.CreateDisk(t.Context(), m.Root()))
 	check(t, h.driver.Start(t.Context(), m.ID, m.DiskKey))
 	check(t, wire()) // as the agent does
 	return m
