@@ -3,13 +3,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/hippius/compute/chain/client"
+	"github.com/hippius/compute/cli/connect"
+	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/tenant"
 )
 
 func main() {
@@ -19,10 +24,10 @@ func main() {
 	}
 }
 
-// run shows the VMs of a seed phrase on a network, and stops the one named. A page would do the same.
+// run orders a VM for a seed phrase on a network. A page would do the same.
 func run(ctx context.Context, args []string) error {
 	if len(args) != 3 {
-		return errors.New("give a network profile, a seed phrase and the id of a VM")
+		return errors.New("give a network profile, a seed phrase and the VM's spec in JSON")
 	}
 	network, err := client.ParseNetwork([]byte(args[0]))
 	if err != nil {
@@ -32,17 +37,27 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	var spec vm.Spec
+	if err := json.Unmarshal([]byte(args[2]), &spec); err != nil {
+		return fmt.Errorf("spec: %w", err)
+	}
 	c, err := client.New(client.Config{Network: network, Dial: noSocket})
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // the program ends
-	vms, err := c.VMs(ctx, w.Address(), false)
+	keepers, err := connect.NewKeepers()
 	if err != nil {
 		return err
 	}
-	fmt.Println(vms)
-	return c.NewSender(w).StopVM(ctx, args[2])
+	order, err := tenant.New(connect.Config(c, c.NewSender(w), w, keepers, time.Now)).NewOrder(spec, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := order.Prepare(ctx); err != nil {
+		return err
+	}
+	return order.Place(ctx)
 }
 
 // noSocket is where a page has its WebSocket.
