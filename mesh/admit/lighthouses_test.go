@@ -90,7 +90,7 @@ func TestKeptTo(t *testing.T) {
 	var all, backwards []admit.Admitted
 	var numbers []uint32
 	for n := uint32(1); n <= 30; n++ {
-		addr, err := mesh.Lighthouse(n)
+		addr, err := mesh.LighthouseAddr(n)
 		require.NoError(t, err)
 		all = append(all, admit.Admitted{Number: n, Addr: addr})
 		backwards = append([]admit.Admitted{all[len(all)-1]}, backwards...)
@@ -98,7 +98,7 @@ func TestKeptTo(t *testing.T) {
 	}
 	var got []uint32
 	for _, l := range admit.KeptTo("hip1tenant", all) {
-		addr, err := mesh.Lighthouse(l.Number)
+		addr, err := mesh.LighthouseAddr(l.Number)
 		require.NoError(t, err)
 		require.Equal(t, addr, l.Addr)
 		got = append(got, l.Number)
