@@ -28,6 +28,7 @@ type host struct {
 	listen net.Listener
 	server *rpc.Server
 	wg     sync.WaitGroup
+	calls  sync.WaitGroup  // agents whose calls are carried out
 	ctx    context.Context //nolint:containedctx // of calls that outlive their caller
 
 	mu     sync.Mutex
@@ -93,7 +94,9 @@ func (h *host) serve(conn net.Conn) {
 	}
 	switch what, id, _ := strings.Cut(strings.TrimSpace(line), " "); what {
 	case "calls":
-		h.server.ServeConn(buffered{conn, in})
+		h.calls.Add(1)
+		defer h.calls.Done()
+		h.server.ServeConn(buffered{conn, in}) // returns when the last call is carried out
 	case "events":
 		ctx, cancel := context.WithCancel(h.ctx)
 		defer cancel()

@@ -81,9 +81,11 @@ type process struct {
 	said  bytes.Buffer  // for whoever looks after that
 }
 
-// spawn starts an agent's process in which faults happen.
+// spawn starts an agent's process in which faults happen. What the one before it asked of the host has been carried out by
+// then, as a dead process's calls into the kernel have.
 func (h *host) spawn(t *testing.T, faults string) *process {
 	t.Helper()
+	h.calls.Wait()
 	p := &process{cmd: exec.CommandContext(h.ctx, os.Args[0]), dead: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), agentDir+"="+h.w.dir, fault.Env+"="+faults)
 	p.cmd.Stderr = &p.said
