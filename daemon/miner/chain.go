@@ -2,11 +2,14 @@ package miner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/record"
+	"github.com/hippius/compute/miner/report"
 )
 
 // chain is the chain as the agent asks it, for one miner.
@@ -33,5 +36,9 @@ func (c chain) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 
 // Report implements agent.Chain.
 func (c chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
-	return c.sender.ReportVM(ctx, reports)
+	results, err := c.sender.ReportVM(ctx, reports)
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.TxHash != "" {
+		err = fmt.Errorf("%w: %w", report.ErrRefused, err)
+	}
+	return results, err
 }

@@ -23,7 +23,8 @@ type ledger struct {
 	mu      sync.Mutex
 	batches [][]vm.Report
 	at      []time.Time
-	fail    int // how many next batches fail
+	fail    int // how many next batches fail, with cause or because no node answers
+	cause   error
 	block   time.Duration
 	refuse  map[vm.ID]bool
 }
@@ -34,6 +35,10 @@ func (l *ledger) Report(_ context.Context, reports []vm.Report) ([]vm.ReportResu
 	defer l.mu.Unlock()
 	if l.fail > 0 {
 		l.fail--
+		if l.cause != nil {
+			l.batches, l.at = append(l.batches, reports), append(l.at, time.Now())
+			return nil, l.cause
+		}
 		return nil, errors.New("no node answers")
 	}
 	l.batches, l.at = append(l.batches, reports), append(l.at, time.Now())
@@ -251,6 +256,41 @@ func TestReporterKeepsToTheLimit(t *testing.T) {
 		}
 		if n := len(l.sizes()); n > messagesPerMinute+messageBurst {
 			t.Errorf("%d messages in a minute", n)
+		}
+	})
+}
+
+// A proof that the chain refused together with all else of its batch is not sent again: the next newer one is.
+func TestRefusedProofIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		r := start(t, l, silent)
+		l.mu.Lock()
+		l.fail, l.cause = 1, fmt.Errorf("in a block: %w", ErrRefused)
+		l.mu.Unlock()
+		newest := int64(5)
+		r.Say(running("a", 1), func(after int64) (*guestchannel.Proof, bool) {
+			for h := int64(5); h <= newest; h++ { // the oldest first, as one that is remembered comes before those of now
+				if h > after {
+					return proof(h, time.Now()), false
+				}
+			}
+			return nil, false
+		})
+		time.Sleep(time.Second)
+		newest = 6
+		time.Sleep(40 * time.Second)
+		batches, _ := l.seen()
+		var heights []int64
+		for _, b := range batches {
+			for _, rep := range b {
+				if rep.Proof != nil {
+					heights = append(heights, rep.Proof.Height)
+				}
+			}
+		}
+		if !slices.Equal(heights, []int64{5, 6}) {
+			t.Errorf("proofs of the blocks %v were sent, want 5 once and then 6", heights)
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/record"
+	"github.com/hippius/compute/miner/report"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -260,5 +261,9 @@ func (v minerView) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 
 // Report implements agent.Chain.
 func (v minerView) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
-	return v.sender.ReportVM(ctx, reports)
+	results, err := v.sender.ReportVM(ctx, reports)
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.TxHash != "" {
+		err = fmt.Errorf("%w: %w", report.ErrRefused, err)
+	}
+	return results, err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/record"
+	"github.com/hippius/compute/miner/report"
 )
 
 // The chain's and the only miner's names.
@@ -218,7 +219,7 @@ func (c *Chain) execute(b *batch) {
 		b.results = append(b.results, res)
 	}
 	if len(b.reports) > 0 && good == 0 {
-		b.err = fmt.Errorf("all reports refused: %s", b.results[0].Message)
+		b.err = fmt.Errorf("%w: %s", report.ErrRefused, b.results[0].Message)
 	}
 }
 
