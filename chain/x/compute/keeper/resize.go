@@ -31,7 +31,7 @@ func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool
 	if err != nil {
 		return false, err
 	}
-	size := chosen.Core().Size.Keeping(v.Core().WantedSize().DiskGiB)
+	size := chosen.Core().Keeping(v.Core().WantedSize().DiskGiB)
 	running, stopped, err := k.catalogue.Price(ctx, size)
 	if err != nil {
 		return false, err
