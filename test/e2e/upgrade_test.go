@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ const (
 	minerBinary = "hippius-miner"
 	nextVersion = "v999-next"
 	// schemaCopy is of the database before the next version's migration.
-	schemaCopy = "miner.db.schema1"
+	schemaCopy = "miner.db.schema2"
 )
 
 // buildNext builds the miner of the next version from today's source: it has one more migration of its database and
@@ -30,7 +31,10 @@ func buildNext(t *testing.T) string {
 	t.Helper()
 	root := repository(t)
 	replace := map[string]string{}
-	for file, by := range map[string]string{"miner/agent/migrations.go": "migrations.go", "core/guest/spoken.go": "spoken.go"} {
+	for file, by := range map[string]string{"miner/record/migrations.go": "migrations.go", "core/guest/spoken.go": "spoken.go"} {
+		if _, err := os.Stat(filepath.Join(root, file)); err != nil {
+			t.Fatalf("the next version replaces what is not there: %v", err)
+		}
 		replace[filepath.Join(root, file)] = filepath.Join(root, "test/e2e/testdata/next", by+".overlay")
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
@@ -186,6 +190,8 @@ func (c *crashes) minerFigures(t *testing.T) string {
 // onHost runs a command on the miner's host.
 func (c *crashes) onHost(t *testing.T, argv ...string) (string, error) {
 	t.Helper()
-	out, err := c.net.Lab(0).Command(t.Context(), argv...).CombinedOutput()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // what should have ended may run for ever
+	defer cancel()
+	out, err := c.net.Lab(0).Command(ctx, argv...).CombinedOutput()
 	return string(out), err
 }
