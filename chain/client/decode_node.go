@@ -85,7 +85,6 @@ func decodeTenant(d *decoder, t *meshv1.Tenant) mesh.Tenant {
 }
 
 func decodeDevice(d *decoder, block mesh.Block, v *meshv1.Device) mesh.Device {
-	d.rule(text.ValidName("device name", v.GetName()))
 	out := decodeNewDevice(d, v)
 	if own, err := block.Addr(v.GetHost()); err != nil || own != out.Address {
 		d.fail("device %q has the address %s, not its block's for host %d", v.GetName(), out.Address, v.GetHost())
@@ -95,6 +94,7 @@ func decodeDevice(d *decoder, block mesh.Block, v *meshv1.Device) mesh.Device {
 
 // decodeNewDevice is for an answer that does not say which block the device is in.
 func decodeNewDevice(d *decoder, v *meshv1.Device) mesh.Device {
+	d.rule(text.ValidName("device name", v.GetName()))
 	if h := v.GetHost(); h < mesh.FirstDevice || h > mesh.LastDevice {
 		d.fail("device %.80q has host number %d; devices have %d to %d", v.GetName(), h, mesh.FirstDevice, mesh.LastDevice)
 	}

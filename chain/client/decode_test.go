@@ -207,6 +207,15 @@ func TestDecodeTenant(t *testing.T) {
 	require.NoError(t, err, "a block that was released")
 }
 
+func TestDecodeNewDevice(t *testing.T) {
+	spoil(t, func() *meshv1.Device { return wireTenant(3).GetDevices()[0] }, decodeNewDevice, map[string]func(*meshv1.Device){
+		"name":    func(v *meshv1.Device) { v.Name = hostLine },
+		"host":    func(v *meshv1.Device) { v.Host = 2 },
+		"address": func(v *meshv1.Device) { v.Address = "" },
+		"added":   func(v *meshv1.Device) { v.AddedAt = -1 },
+	})
+}
+
 func TestDecodeLighthouse(t *testing.T) {
 	spoil(t, wireLighthouse, decodeLighthouse, map[string]func(*meshv1.Lighthouse){
 		"operator":         func(l *meshv1.Lighthouse) { l.Operator = "" },
