@@ -12,15 +12,16 @@ import (
 	"github.com/hippius/compute/miner/report"
 )
 
-// chain is the chain as the agent asks it, for one miner.
-type chain struct {
+// Chain is the chain as the agent asks it, for one miner.
+type Chain struct {
 	*client.Client
-	sender *client.Sender
+	// Sender of the operator's account.
+	Sender *client.Sender
 }
 
 // Changes implements agent.Chain.
-func (c chain) Changes(ctx context.Context, after int64) (agent.Changes, error) {
-	m, err := c.MinerVMs(ctx, c.sender.Address(), after)
+func (c Chain) Changes(ctx context.Context, after int64) (agent.Changes, error) {
+	m, err := c.MinerVMs(ctx, c.Sender.Address(), after)
 	if err != nil {
 		return agent.Changes{}, err
 	}
@@ -30,13 +31,13 @@ func (c chain) Changes(ctx context.Context, after int64) (agent.Changes, error) 
 }
 
 // Everywhere implements agent.Chain. A VM unknown to a node is no word to act upon.
-func (c chain) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
+func (c Chain) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 	return c.VMEverywhere(ctx, id)
 }
 
 // Report implements agent.Chain.
-func (c chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
-	results, err := c.sender.ReportVM(ctx, reports)
+func (c Chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
+	results, err := c.Sender.ReportVM(ctx, reports)
 	if refused, ok := errors.AsType[*client.Error](err); ok && refused.TxHash != "" {
 		err = fmt.Errorf("%w: %w", report.ErrRefused, err)
 	}

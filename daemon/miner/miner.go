@@ -152,7 +152,7 @@ func (m *miner) openAgent(context.Context) error {
 		Poll: t.Poll, ReportEvery: t.ReportEvery, ProofEvery: t.ProofEvery, BootTimeout: t.BootTimeout,
 		StopTimeout: t.StopTimeout, GiveUp: t.GiveUp, MeshEvery: t.MeshEvery, Offer: m.offered,
 	}, agent.Parts{
-		Chain: chain{Client: m.chain, sender: m.sender}, Catalogue: m.chain,
+		Chain: Chain{Client: m.chain, Sender: m.sender}, Catalogue: m.chain,
 		Secrets: secrets.New(secrets.Config{ChainID: m.chain.ChainID(), Chain: m.chain, Dial: secrets.NewPeers(m.identity), Log: m.log}),
 		Images:  m.images, Network: m.network, Seeds: store, Mesh: m.directory, Driver: m.driver,
 		State: record.New(m.db), Log: m.log,

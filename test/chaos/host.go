@@ -13,14 +13,13 @@ import (
 	"time"
 
 	"github.com/hippius/compute/chain/app/apptest"
-	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/record"
-	"github.com/hippius/compute/miner/report"
 	"github.com/hippius/compute/miner/secrets"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -108,7 +107,7 @@ func (h *host) start() error {
 		ChainID: c.ChainID(), Miner: h.wallet.Address(), ProofEvery: 4700 * time.Millisecond, BootTimeout: time.Minute,
 		StopTimeout: 20 * time.Second, GiveUp: time.Minute,
 	}, agent.Parts{
-		Chain:     &ports{p, minerView{c, c.NewSender(h.wallet)}},
+		Chain:     &ports{p, miner.Chain{Client: c, Sender: c.NewSender(h.wallet)}},
 		Catalogue: h.w.god,
 		Secrets: &portSecrets{p, secrets.New(secrets.Config{
 			ChainID: c.ChainID(), Chain: c, Dial: dialer{h.w, h.name, h.identity}, Log: log, Pause: 700 * time.Millisecond,
@@ -235,35 +234,4 @@ func (h *host) act() error {
 		return h.end()
 	}
 	return nil
-}
-
-// minerView is the chain as an agent asks it, as daemon/miner does.
-type minerView struct {
-	*client.Client
-	sender *client.Sender
-}
-
-// Changes implements agent.Chain.
-func (v minerView) Changes(ctx context.Context, after int64) (agent.Changes, error) {
-	m, err := v.MinerVMs(ctx, v.sender.Address(), after)
-	if err != nil {
-		return agent.Changes{}, err
-	}
-	return agent.Changes{
-		Changes: record.Changes{VMs: m.VMs, Released: m.Released, Full: m.Full, Height: m.Height}, Head: m.Head,
-	}, nil
-}
-
-// Everywhere implements agent.Chain.
-func (v minerView) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
-	return v.VMEverywhere(ctx, id)
-}
-
-// Report implements agent.Chain.
-func (v minerView) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
-	results, err := v.sender.ReportVM(ctx, reports)
-	if refused, ok := errors.AsType[*client.Error](err); ok && refused.TxHash != "" {
-		err = fmt.Errorf("%w: %w", report.ErrRefused, err)
-	}
-	return results, err
 }
