@@ -109,7 +109,7 @@ func (a *Agent) watch(ctx context.Context, u *vmState, r record.Record, info hyp
 		err = fault.Point("agent.adopted")
 	}
 	if err != nil && ctx.Err() == nil {
-		// It runs: that is worth more than its rules being right now.
+		// It runs on: a tap without its rules is down until they are back.
 		a.Log.Error("verify running VM", "vm_id", r.VM.ID, "error", err)
 	}
 	a.keepChannel(u, r, info) //nolint:contextcheck // it lasts as long as the VM runs
