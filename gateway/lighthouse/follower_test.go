@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 // directory is a working list of tenants by height.
 type directory struct {
+	mu  sync.Mutex
 	at  map[string]int64
 	all map[string]mesh.Tenant
 	h   int64
@@ -23,11 +25,22 @@ type directory struct {
 }
 
 func (d *directory) set(t mesh.Tenant) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.h++
 	d.at[t.Owner], d.all[t.Owner] = d.h, t
 }
 
+// fail makes the list unreachable, or reachable again with nil.
+func (d *directory) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+}
+
 func (d *directory) Tenants(_ context.Context, after int64) ([]mesh.Tenant, int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.err != nil {
 		return nil, 0, d.err
 	}
@@ -112,7 +125,7 @@ func TestFollowerForgetsNothingWhenAReloadFails(t *testing.T) {
 	if err := f.Step(t.Context()); err != nil || len(n.trusts) != 1 {
 		t.Fatalf("after the retry: err %v, %d CAs; want 1", err, len(n.trusts))
 	}
-	d.err = errors.New("chain away")
+	d.fail(errors.New("chain away"))
 	if err := f.Step(t.Context()); err == nil {
 		t.Fatal("a failed query is no error")
 	}
@@ -132,7 +145,7 @@ func TestRunDoesNotBackOff(t *testing.T) {
 		go func() { done <- f.Run(ctx) }()
 		time.Sleep(time.Minute + time.Millisecond)
 		synctest.Wait()
-		d.err = nil
+		d.fail(nil)
 		a := tenant("a", "100.64.0.0/26")
 		a.Revoked = [][]byte{{1}}
 		d.set(a)

@@ -28,13 +28,13 @@ type host struct {
 	listen net.Listener
 	server *rpc.Server
 	wg     sync.WaitGroup
-	calls  sync.WaitGroup  // agents whose calls are carried out
 	ctx    context.Context //nolint:containedctx // of calls that outlive their caller
 
 	mu     sync.Mutex
-	conns  map[net.Conn]bool
-	starts map[uint64]int // processes begun, by generation
-	disks  int            // made
+	conns  map[net.Conn]bool // open: the calls of an agent that died are carried out when it has none
+	left   *sync.Cond        // one was closed
+	starts map[uint64]int    // processes begun, by generation
+	disks  int               // made
 }
 
 const socketName = "host.sock"
@@ -52,6 +52,7 @@ func newHost(w *world) *host {
 			w.t.Fatal(err)
 		}
 	}
+	h.left = sync.NewCond(&h.mu)
 	h.wg.Go(h.accept)
 	w.t.Cleanup(func() {
 		cancel()
@@ -81,6 +82,7 @@ func (h *host) accept() {
 			h.mu.Lock()
 			delete(h.conns, conn)
 			h.mu.Unlock()
+			h.left.Signal()
 		})
 	}
 }
@@ -94,8 +96,6 @@ func (h *host) serve(conn net.Conn) {
 	}
 	switch what, id, _ := strings.Cut(strings.TrimSpace(line), " "); what {
 	case "calls":
-		h.calls.Add(1)
-		defer h.calls.Done()
 		h.server.ServeConn(buffered{conn, in}) // returns when the last call is carried out
 	case "events":
 		ctx, cancel := context.WithCancel(h.ctx)

@@ -85,7 +85,11 @@ type process struct {
 // then, as a dead process's calls into the kernel have.
 func (h *host) spawn(t *testing.T, faults string) *process {
 	t.Helper()
-	h.calls.Wait()
+	h.mu.Lock()
+	for len(h.conns) > 0 {
+		h.left.Wait()
+	}
+	h.mu.Unlock()
 	p := &process{cmd: exec.CommandContext(h.ctx, os.Args[0]), dead: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), agentDir+"="+h.w.dir, fault.Env+"="+faults)
 	p.cmd.Stderr = &p.said

@@ -268,9 +268,10 @@ func TestRefusedProofIsNotRepeated(t *testing.T) {
 		l.mu.Lock()
 		l.fail, l.cause = 1, fmt.Errorf("in a block: %w", ErrRefused)
 		l.mu.Unlock()
-		newest := int64(5)
+		var newest atomic.Int64
+		newest.Store(5)
 		r.Say(running("a", 1), func(after int64) (*guestchannel.Proof, bool) {
-			for h := int64(5); h <= newest; h++ { // the oldest first, as one that is remembered comes before those of now
+			for h := int64(5); h <= newest.Load(); h++ { // the oldest first, as one that is remembered comes before those of now
 				if h > after {
 					return proof(h, time.Now()), false
 				}
@@ -278,7 +279,7 @@ func TestRefusedProofIsNotRepeated(t *testing.T) {
 			return nil, false
 		})
 		time.Sleep(time.Second)
-		newest = 6
+		newest.Store(6)
 		time.Sleep(40 * time.Second)
 		batches, _ := l.seen()
 		var heights []int64
