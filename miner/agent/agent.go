@@ -105,7 +105,7 @@ type Agent struct {
 	loop        *reconcile.Loop[vm.ID]
 	reporter    *report.Reporter
 	provisioner *provision.Provisioner
-	follow      chan struct{} // looks at the chain sooner
+	lookSooner  chan struct{} // at the chain
 	head        atomic.Pointer[vm.Head]
 	followed    atomic.Int64 // unix nanoseconds of the last answer
 
@@ -124,7 +124,7 @@ func New(c Config, p Parts) (*Agent, error) {
 		return nil, errors.New("agent: chain id and miner's address are needed")
 	}
 	a := &Agent{
-		Parts: p, c: c, follow: make(chan struct{}, 1),
+		Parts: p, c: c, lookSooner: make(chan struct{}, 1),
 		vms: map[vm.ID]*vmState{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, unknownDomains: map[vm.ID]bool{},
 		admitted: map[vm.ID]node.Demand{},
 	}
@@ -141,8 +141,12 @@ func New(c Config, p Parts) (*Agent, error) {
 
 // Run works until ctx ends. VMs run on after it.
 func (a *Agent) Run(ctx context.Context) error {
+	chain, err := a.follower()
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.keepFollowing(ctx) })
+	g.Go(func() error { return chain.Run(ctx) })
 	g.Go(func() error {
 		a.awaitChain(ctx)
 		return a.loop.Run(ctx)
@@ -161,7 +165,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	err := g.Wait()
+	err = g.Wait()
 	a.closeChannels()
 	return err
 }
@@ -234,7 +238,7 @@ func (a *Agent) pokeAll(ctx context.Context) {
 // something new to see there.
 func (a *Agent) answered(vm.ID, bool) {
 	select {
-	case a.follow <- struct{}{}:
+	case a.lookSooner <- struct{}{}:
 	default:
 	}
 }

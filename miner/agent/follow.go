@@ -8,77 +8,53 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/follow"
 	"github.com/hippius/compute/miner/step"
 )
-
-// follower is where following the chain has come to.
-type follower struct {
-	// heard is the height up to which the chain was heard, stored that on disk. Neither ever goes down.
-	heard, stored int64
-	// listed: everything was heard, and changes since are enough. What happened
-	// while the agent was away may be older than the chain remembers them for.
-	listed bool
-}
-
-// keepFollowing asks the chain what changed, again and again.
-func (a *Agent) keepFollowing(ctx context.Context) error {
-	f, err := a.newFollower()
-	if err != nil {
-		return err
-	}
-	wait := time.Duration(0)
-	for {
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-a.follow:
-		case <-timer.C:
-		}
-		timer.Stop()
-		if err := a.catchUp(ctx, f); err != nil {
-			if ctx.Err() != nil {
-				return nil //nolint:nilerr // told to end
-			}
-			a.Log.Warn("follow chain", "error", err)
-			wait = min(max(2*wait, a.c.Poll), 16*a.c.Poll)
-			continue
-		}
-		wait = a.c.Poll
-	}
-}
-
-func (a *Agent) newFollower() (*follower, error) {
-	cursor, err := a.State.Cursor()
-	return &follower{heard: cursor, stored: cursor}, err
-}
 
 // errBehind is a node that knows less than was heard already: it was restored from a copy, or lags behind the one asked before.
 var errBehind = errors.New("the chain's node is behind what was heard before, so nothing is taken from it until it has caught up; " +
 	"if the network itself began anew, move the miner's database away")
 
-// catchUp asks the chain what changed, stores it with the cursor, and pokes the
-// VMs concerned. The past is not listened to: a VM that has left since would be
-// brought up here again, beside the one that runs elsewhere by now.
-func (a *Agent) catchUp(ctx context.Context, f *follower) error {
-	after := f.heard
-	if !f.listed {
+// listener takes in what changed on the chain.
+type listener struct {
+	a *Agent
+	// stored is the cursor that is on disk. It never goes down.
+	stored int64
+	// listed: everything was heard, and changes since are enough. What happened
+	// while the agent was away may be older than the chain remembers them for.
+	listed bool
+}
+
+// follower of the chain from the cursor on disk on.
+func (a *Agent) follower() (*follow.Follower[int64, Changes], error) {
+	cursor, err := a.State.Cursor()
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{a: a, stored: cursor}
+	return follow.New(follow.Config[int64, Changes]{
+		Start: cursor, Fetch: l.fetch, Apply: l.apply, Every: a.c.Poll, Poke: a.lookSooner,
+		Failed: func(err error) { a.Log.Warn("follow chain", "error", err) },
+	}), nil
+}
+
+// fetch asks the chain what changed. The past is not listened to: a VM that has left since would be brought up here
+// again, beside the one that runs elsewhere by now.
+func (l *listener) fetch(ctx context.Context, heard int64) (Changes, int64, error) {
+	after := heard
+	if !l.listed {
 		after = 0
 	}
-	c, err := a.Chain.Changes(ctx, after)
+	c, err := l.a.Chain.Changes(ctx, after)
 	if err != nil {
-		return err
+		return Changes{}, 0, err
 	}
-	if c.Height < f.heard {
-		f.listed = false // what a restored node is told once more may differ
-		return fmt.Errorf("%w: it is at block %d, heard was up to %d", errBehind, c.Height, f.heard)
+	if c.Height < heard {
+		l.listed = false // what a restored node is told once more may differ
+		return Changes{}, 0, fmt.Errorf("%w: it is at block %d, heard was up to %d", errBehind, c.Height, heard)
 	}
-	if f.stored, err = a.take(c, f.stored); err != nil {
-		return err
-	}
-	f.heard, f.listed = c.Height, true
-	return nil
+	return c, c.Height, c.check()
 }
 
 // check refuses the answer of a node that names what no chain does: ids end up
@@ -101,33 +77,33 @@ func (c Changes) check() error {
 // that is too old only has changes told again.
 const blocksUnstored = 64
 
-// take stores changes and pokes. It returns the cursor that is stored.
-func (a *Agent) take(c Changes, stored int64) (int64, error) {
-	if err := c.check(); err != nil {
-		return stored, err
-	}
+// apply stores changes together with the cursor, and pokes the VMs concerned.
+func (l *listener) apply(_ context.Context, c Changes, next int64) error {
+	a := l.a
 	if h := c.Head; h.Height > a.headHeight() || c.Full && h.Height > 0 {
 		a.head.Store(&h)
 	}
-	if len(c.VMs) == 0 && len(c.Released) == 0 && !c.Full && c.Height < stored+blocksUnstored {
+	if len(c.VMs) == 0 && len(c.Released) == 0 && !c.Full && next < l.stored+blocksUnstored {
 		a.followed.Store(time.Now().UnixNano())
-		return stored, nil
+		l.listed = true
+		return nil
 	}
 	if err := fault.Point("agent.heard"); err != nil {
-		return stored, err
+		return err
 	}
 	touched, err := a.State.Apply(c.Changes)
 	if err != nil {
-		return stored, err
+		return err
 	}
 	if err := fault.Point("agent.stored"); err != nil {
-		return stored, err
+		return err
 	}
 	a.followed.Store(time.Now().UnixNano()) // not before: what is acted upon is what is stored
 	for _, id := range touched {
 		a.changed(id)
 	}
-	return c.Height, nil
+	l.stored, l.listed = next, true
+	return nil
 }
 
 // work is a step in progress.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/follow"
 )
 
 // Turns takes an agent's doings one at a time, for whoever decides when each
@@ -15,12 +16,12 @@ import (
 // once, nor must any other turn.
 type Turns struct {
 	a *Agent
-	f *follower
+	f *follow.Follower[int64, Changes]
 }
 
 // Turns of an agent that does not Run.
 func (a *Agent) Turns() (*Turns, error) {
-	f, err := a.newFollower()
+	f, err := a.follower()
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +29,7 @@ func (a *Agent) Turns() (*Turns, error) {
 }
 
 // Follow asks the chain what changed.
-func (t *Turns) Follow(ctx context.Context) error { return t.a.catchUp(ctx, t.f) }
+func (t *Turns) Follow(ctx context.Context) error { return t.f.Step(ctx) }
 
 // VMs there are to reconcile.
 func (t *Turns) VMs(ctx context.Context) ([]vm.ID, error) { return t.a.list(ctx) }
