@@ -31,10 +31,11 @@ type host struct {
 	ctx    context.Context //nolint:containedctx // of calls that outlive their caller
 
 	mu     sync.Mutex
-	conns  map[net.Conn]bool // open: the calls of an agent that died are carried out when it has none
-	left   *sync.Cond        // one was closed
-	starts map[uint64]int    // processes begun, by generation
-	disks  int               // made
+	conns  map[net.Conn]bool
+	calls  int            // connections on which an agent's calls are carried out
+	left   *sync.Cond     // one of them was closed
+	starts map[uint64]int // processes begun, by generation
+	disks  int            // made
 }
 
 const socketName = "host.sock"
@@ -82,7 +83,6 @@ func (h *host) accept() {
 			h.mu.Lock()
 			delete(h.conns, conn)
 			h.mu.Unlock()
-			h.left.Signal()
 		})
 	}
 }
@@ -96,6 +96,15 @@ func (h *host) serve(conn net.Conn) {
 	}
 	switch what, id, _ := strings.Cut(strings.TrimSpace(line), " "); what {
 	case "calls":
+		h.mu.Lock()
+		h.calls++
+		h.mu.Unlock()
+		defer func() {
+			h.mu.Lock()
+			h.calls--
+			h.mu.Unlock()
+			h.left.Broadcast()
+		}()
 		h.server.ServeConn(buffered{conn, in}) // returns when the last call is carried out
 	case "events":
 		ctx, cancel := context.WithCancel(h.ctx)

@@ -86,7 +86,7 @@ type process struct {
 func (h *host) spawn(t *testing.T, faults string) *process {
 	t.Helper()
 	h.mu.Lock()
-	for len(h.conns) > 0 {
+	for h.calls > 0 {
 		h.left.Wait()
 	}
 	h.mu.Unlock()
