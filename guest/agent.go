@@ -19,7 +19,7 @@ import (
 const TunName = "hippius0"
 
 // proveLatest is how long after its start the agent waits for an sshd that
-// answers before it proves the machine alive: so long it is not charged, and
+// answers before it proves the VM alive: so long it is not charged, and
 // "running" means that its tenant can log in. An image may have none.
 const proveLatest = time.Minute
 
@@ -34,14 +34,14 @@ type Member interface {
 
 // Config of an agent. A nil func is the real thing.
 type Config struct {
-	Machine *Machine
+	System *System
 	// Join brings the mesh's interface up.
 	Join func(ctx context.Context, cfg wire.Config) (Member, error)
-	// Open the channel; Machine.OpenPort if nil.
+	// Open the channel; System.OpenPort if nil.
 	Open func() (io.ReadWriteCloser, error)
-	// StepClock by a duration; Machine.StepClock if nil.
+	// StepClock by a duration; System.StepClock if nil.
 	StepClock func(d time.Duration) error
-	// End the machine; Machine.End if nil.
+	// End the VM; System.End if nil.
 	End     func(reboot bool) error
 	Version string
 	Log     *slog.Logger
@@ -67,13 +67,13 @@ type Agent struct {
 // New makes an agent; Run starts it.
 func New(c Config) *Agent {
 	if c.Open == nil {
-		c.Open = func() (io.ReadWriteCloser, error) { return c.Machine.OpenPort() }
+		c.Open = func() (io.ReadWriteCloser, error) { return c.System.OpenPort() }
 	}
 	if c.StepClock == nil {
-		c.StepClock = c.Machine.StepClock
+		c.StepClock = c.System.StepClock
 	}
 	if c.End == nil {
-		c.End = c.Machine.End
+		c.End = c.System.End
 	}
 	if c.Pause <= 0 {
 		c.Pause = time.Second
@@ -114,7 +114,7 @@ func (a *Agent) readConfig(ctx context.Context) (wire.Config, error) {
 	var cfg wire.Config
 	err := a.retry(ctx, "seed", func() error {
 		var err error
-		cfg, err = a.c.Machine.ReadConfig()
+		cfg, err = a.c.System.ReadConfig()
 		return err
 	})
 	return cfg, err
@@ -165,7 +165,7 @@ func (a *Agent) status() Status {
 // keepChannel talks to the miner, opening the port anew whenever it ends.
 func (a *Agent) keepChannel(ctx context.Context, cfg wire.Config) error {
 	opts := Options{
-		Version: a.c.Version, Status: a.status, Metrics: a.c.Machine.Metrics,
+		Version: a.c.Version, Status: a.status, Metrics: a.c.System.Metrics,
 		Mesh: a.takeMesh, Shutdown: a.shutdown, Clock: a.clock,
 		Ready: a.ready, Every: 5 * time.Second, Log: a.c.Log,
 	}
@@ -208,7 +208,7 @@ func (a *Agent) takeMesh(m wire.Mesh) {
 
 // clock steps the clock when the miner's time proves it wrong.
 func (a *Agent) clock(sent time.Time) {
-	d := a.skew.observe(sent, time.Now(), a.c.Machine.Uptime())
+	d := a.skew.observe(sent, time.Now(), a.c.System.Uptime())
 	if d == 0 {
 		return
 	}
@@ -226,9 +226,9 @@ func (a *Agent) clock(sent time.Time) {
 }
 
 // shutdown obeys, unless the request is older than this boot: it may have
-// waited in a buffer while the machine restarted.
+// waited in a buffer while the VM restarted.
 func (a *Agent) shutdown(r wire.Shutdown, sent time.Time) {
-	if time.Since(sent) > a.c.Machine.Uptime() {
+	if time.Since(sent) > a.c.System.Uptime() {
 		a.c.Log.Warn("shutdown request is from before this boot", "sent", sent)
 		return
 	}

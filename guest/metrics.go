@@ -15,7 +15,7 @@ import (
 // maxProcFile bounds what is read of one file under /proc, in bytes.
 const maxProcFile = 256 << 10
 
-func (m *Machine) proc(name string) (string, error) {
+func (m *System) proc(name string) (string, error) {
 	f, err := os.Open(m.path("proc", name))
 	if err != nil {
 		return "", err
@@ -28,8 +28,8 @@ func (m *Machine) proc(name string) (string, error) {
 	return string(b), nil
 }
 
-// Metrics of the machine since its start.
-func (m *Machine) Metrics() (wire.Metrics, error) {
+// Metrics of the VM since its start.
+func (m *System) Metrics() (wire.Metrics, error) {
 	var out wire.Metrics
 	stat, err := m.proc("stat")
 	if err != nil {
@@ -98,7 +98,7 @@ func memory(meminfo string) (total, available uint64) {
 	return total, available
 }
 
-// traffic adds up the interfaces of /proc/net/dev that lead out of the machine:
+// traffic adds up the interfaces of /proc/net/dev that lead out of the VM:
 // neither loopback nor the mesh, whose bytes pass another interface anyway.
 func traffic(dev string) (rx, tx uint64) {
 	for line := range strings.Lines(dev) {

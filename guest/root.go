@@ -14,7 +14,7 @@ import (
 )
 
 // An image lets its root filesystem follow a larger disk when it starts. The
-// agent does it for a disk that grows while the machine runs.
+// agent does it for a disk that grows while the VM runs.
 
 const (
 	// growTimeout bounds one program of those that grow the root.
@@ -38,7 +38,7 @@ type Root struct {
 
 // FindRoot tells where the root filesystem lies. It is an error for one that
 // lies on several disks, or in no partition of one.
-func (m *Machine) FindRoot() (Root, error) {
+func (m *System) FindRoot() (Root, error) {
 	mounts, err := os.ReadFile(m.path("proc/self/mountinfo"))
 	if err != nil {
 		return Root{}, fmt.Errorf("find root: %w", err)
@@ -77,14 +77,14 @@ func (m *Machine) FindRoot() (Root, error) {
 	return r, nil
 }
 
-func (m *Machine) block(parts ...string) string {
+func (m *System) block(parts ...string) string {
 	return m.path(append([]string{"sys/class/block"}, parts...)...)
 }
 
 // DiskSectors is the size of the root's disk, in sectors of 512 bytes.
-func (m *Machine) DiskSectors(r Root) (uint64, error) { return m.sectors(r.Disk, "size") }
+func (m *System) DiskSectors(r Root) (uint64, error) { return m.sectors(r.Disk, "size") }
 
-func (m *Machine) sectors(parts ...string) (uint64, error) {
+func (m *System) sectors(parts ...string) (uint64, error) {
 	text, err := os.ReadFile(m.block(parts...))
 	if err != nil {
 		return 0, err
@@ -94,7 +94,7 @@ func (m *Machine) sectors(parts ...string) (uint64, error) {
 
 // Grow lets the root's partition and filesystem follow its disk. What is large
 // enough stays as it is; so does everything where the image says so.
-func (m *Machine) Grow(ctx context.Context, r Root) error {
+func (m *System) Grow(ctx context.Context, r Root) error {
 	if _, err := os.Stat(m.path(growOptOut)); err == nil {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (m *Machine) Grow(ctx context.Context, r Root) error {
 	return nil
 }
 
-func (m *Machine) growPartition(ctx context.Context, r Root) error {
+func (m *System) growPartition(ctx context.Context, r Root) error {
 	if r.Partition == 0 {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (m *Machine) growPartition(ctx context.Context, r Root) error {
 	return m.run(ctx, "", "partx", "-u", "-n", number, path)
 }
 
-func (m *Machine) growFilesystem(ctx context.Context, r Root) error {
+func (m *System) growFilesystem(ctx context.Context, r Root) error {
 	switch r.Type {
 	case "ext2", "ext3", "ext4":
 		return m.run(ctx, "", "resize2fs", "/dev/"+r.Device)
@@ -155,7 +155,7 @@ func (m *Machine) growFilesystem(ctx context.Context, r Root) error {
 // toolPath is where the image's own programs are; an agent may be started with none.
 const toolPath = "usr/local/sbin:usr/local/bin:usr/sbin:usr/bin:sbin:bin"
 
-func (m *Machine) tool(name string) (string, bool) {
+func (m *System) tool(name string) (string, bool) {
 	for dir := range strings.SplitSeq(toolPath, ":") {
 		path := m.path(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 && !info.IsDir() {
@@ -165,13 +165,13 @@ func (m *Machine) tool(name string) (string, bool) {
 	return "", false
 }
 
-func (m *Machine) has(tool string) bool {
+func (m *System) has(tool string) bool {
 	_, ok := m.tool(tool)
 	return ok
 }
 
 // run runs a program of the image with words on its standard input.
-func (m *Machine) run(ctx context.Context, input, name string, args ...string) error {
+func (m *System) run(ctx context.Context, input, name string, args ...string) error {
 	path, ok := m.tool(name)
 	if !ok {
 		return fmt.Errorf("the image has no %s", name)
@@ -195,12 +195,12 @@ func (m *Machine) run(ctx context.Context, input, name string, args ...string) e
 
 // keepRoot lets the root filesystem follow its disk until ctx ends.
 func (a *Agent) keepRoot(ctx context.Context) error {
-	r, err := a.c.Machine.FindRoot()
+	r, err := a.c.System.FindRoot()
 	if err != nil {
 		a.c.Log.Warn("the root filesystem will not grow by itself", "error", err)
 		return nil
 	}
-	size, err := a.c.Machine.DiskSectors(r)
+	size, err := a.c.System.DiskSectors(r)
 	for {
 		if err != nil {
 			a.c.Log.Warn("look at the root's disk", "disk", r.Disk, "error", err)
@@ -211,10 +211,10 @@ func (a *Agent) keepRoot(ctx context.Context) error {
 		case <-time.After(2 * a.c.Pause):
 		}
 		var now uint64
-		if now, err = a.c.Machine.DiskSectors(r); err != nil || now <= size {
+		if now, err = a.c.System.DiskSectors(r); err != nil || now <= size {
 			continue
 		}
-		if err := a.retry(ctx, "disk", func() error { return a.c.Machine.Grow(ctx, r) }); err != nil {
+		if err := a.retry(ctx, "disk", func() error { return a.c.System.Grow(ctx, r) }); err != nil {
 			return err
 		}
 		a.c.Log.Info("root has grown with its disk", "disk", r.Disk, "sectors", now)

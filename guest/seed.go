@@ -25,7 +25,7 @@ const (
 
 // ReadConfig finds the seed among the block devices and reads the agent's
 // configuration from it. It mounts nothing.
-func (m *Machine) ReadConfig() (wire.Config, error) {
+func (m *System) ReadConfig() (wire.Config, error) {
 	path, err := m.findMedium(wire.SeedLabel)
 	if err != nil {
 		return wire.Config{}, err
@@ -49,7 +49,7 @@ func ConfigFrom(path string) (wire.Config, error) {
 
 // findMedium gives the device that carries an ISO of the label: by udev's link
 // where there is one, else by looking at every block device.
-func (m *Machine) findMedium(label string) (string, error) {
+func (m *System) findMedium(label string) (string, error) {
 	candidates := []string{
 		m.path("dev/disk/by-label", label),
 		m.path("dev/disk/by-label", strings.ToLower(label)),

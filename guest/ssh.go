@@ -32,7 +32,7 @@ HostCertificate ` + hostCertFile + `
 
 // InstallHostKey puts key (an OpenSSH private key) and certificate in place for
 // sshd. It writes only what differs and reports whether anything did.
-func (m *Machine) InstallHostKey(key, cert string) (bool, error) {
+func (m *System) InstallHostKey(key, cert string) (bool, error) {
 	changed := false
 	for _, f := range []struct {
 		name, content string
@@ -56,7 +56,7 @@ func (m *Machine) InstallHostKey(key, cert string) (bool, error) {
 }
 
 // includeDropIns makes sshd read the folder of drop-ins, where it does not yet.
-func (m *Machine) includeDropIns() (bool, error) {
+func (m *System) includeDropIns() (bool, error) {
 	old, err := os.ReadFile(m.path(mainFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
@@ -71,7 +71,7 @@ func (m *Machine) includeDropIns() (bool, error) {
 }
 
 // put writes a file whole or not at all, unless it is so already.
-func (m *Machine) put(name string, content []byte, mode fs.FileMode) (bool, error) {
+func (m *System) put(name string, content []byte, mode fs.FileMode) (bool, error) {
 	path := m.path(name)
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm() == mode && info.Size() == int64(len(content)) {
@@ -93,13 +93,13 @@ func terminated(s string) string { return strings.TrimRight(s, "\n") + "\n" }
 // Listener is a running sshd that answers new connections.
 type Listener struct {
 	PID int
-	// Started is the machine's uptime when the process began.
+	// Started is the VM's uptime when the process began.
 	Started time.Duration
 }
 
 // SSHListener finds it by sshd's pid file, which sshd writes only when it can
 // be asked to reload. ok is false while there is none.
-func (m *Machine) SSHListener() (l Listener, ok bool) {
+func (m *System) SSHListener() (l Listener, ok bool) {
 	text, err := os.ReadFile(m.path("run/sshd.pid"))
 	if err != nil {
 		return Listener{}, false
@@ -130,7 +130,7 @@ func (m *Machine) SSHListener() (l Listener, ok bool) {
 }
 
 // ReloadSSH makes a listener read its keys again; connections live on.
-func (m *Machine) ReloadSSH(l Listener) error {
+func (m *System) ReloadSSH(l Listener) error {
 	if err := syscall.Kill(l.PID, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("reload sshd (pid %d): %w", l.PID, err)
 	}

@@ -238,7 +238,7 @@ func TestPausedForSpace(t *testing.T) {
 	proofs := w.chain.Proven(id)
 	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+1 })
 	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
-		t.Errorf("machine %+v, want process %d running", got, pid)
+		t.Errorf("VM %+v, want process %d running", got, pid)
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 func TestGuestFloods(t *testing.T) {
 	w := newWorld(t)
 	var mad sync.Map // of VM ids
-	w.rogue = func(m hypervisor.Machine) func(context.Context, net.Conn) {
+	w.rogue = func(m hypervisor.Definition) func(context.Context, net.Conn) {
 		if _, is := mad.Load(m.ID); !is {
 			return nil
 		}
@@ -42,7 +42,7 @@ func TestGuestFloods(t *testing.T) {
 	w.startAgent()
 	shouter := w.newVM()
 	mad.Store(shouter, true)
-	w.until("the shouter's machine runs", func() bool { return w.inspect(shouter).State == hypervisor.StateRunning })
+	w.until("the shouter's VM runs", func() bool { return w.inspect(shouter).State == hypervisor.StateRunning })
 	// The others are started, proven and stopped beside it as if it were not there.
 	quiet := w.newVM()
 	w.until("up", func() bool { return w.runs(quiet) })
@@ -197,7 +197,7 @@ func TestLyingNode(t *testing.T) {
 		}
 		w.until("the answer is refused", func() bool { return bytes.Contains(said.bytes(), []byte("answer is not used")) })
 		if w.inspect(id).State != hypervisor.StateRunning {
-			t.Fatalf("%q stopped a machine", lie)
+			t.Fatalf("%q stopped a VM", lie)
 		}
 	}
 	liar.lie("")

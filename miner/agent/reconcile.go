@@ -59,7 +59,7 @@ func (a *Agent) next(ctx context.Context, r record.Record) (time.Duration, error
 		if !u.known { // it ran before this agent
 			u.known = true
 			a.recall(u, id)
-			a.Log.Info("machine adopted", "vm_id", id, "instance_seq", info.InstanceSeq)
+			a.Log.Info("VM adopted", "vm_id", id, "instance_seq", info.InstanceSeq)
 		}
 		a.watch(ctx, u, r, info)
 	}

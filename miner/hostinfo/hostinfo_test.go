@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestMeasureThisMachine(t *testing.T) {
+func TestMeasureThisHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	got, err := Measure(t.Context(), Config{Root: "/", DiskDir: dir, SampleBytes: 3<<20 + 5})
@@ -53,7 +53,7 @@ func TestMeasureParses(t *testing.T) {
 	}
 	put("meminfo", "nothing")
 	if _, err := Measure(t.Context(), Config{Root: root, DiskDir: root, SampleBytes: 1}); err == nil {
-		t.Error("a machine without memory was measured")
+		t.Error("a host without memory was measured")
 	}
 }
 

@@ -27,9 +27,9 @@ func (i Info) Decide(w Wish, usedGiB uint64) (Offer, error) {
 	have := Offer{Cores: i.Cores, MemoryMiB: less(i.MemoryMiB, w.ReserveMiB), DiskGiB: less(disk, w.ReserveGiB)}
 	switch {
 	case w.Cores > have.Cores:
-		return Offer{}, fmt.Errorf("offer of %d cores: this machine has %d", w.Cores, have.Cores)
+		return Offer{}, fmt.Errorf("offer of %d cores: this host has %d", w.Cores, have.Cores)
 	case w.MemoryMiB > have.MemoryMiB:
-		return Offer{}, fmt.Errorf("offer of %d MiB of memory: this machine has %d, %d of them reserved for itself",
+		return Offer{}, fmt.Errorf("offer of %d MiB of memory: this host has %d, %d of them reserved for itself",
 			w.MemoryMiB, i.MemoryMiB, w.ReserveMiB)
 	case w.DiskGiB > have.DiskGiB:
 		return Offer{}, fmt.Errorf("offer of %d GiB of disk: %d are free or taken by VMs, %d of them reserved for the host",

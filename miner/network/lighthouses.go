@@ -14,7 +14,7 @@ import (
 // maxLighthouses bounds what a hostile list can do to the kernel.
 const maxLighthouses = 4096
 
-// Lighthouses returns the UDP endpoints machines may reach even in private
+// Lighthouses returns the UDP endpoints VMs may reach even in private
 // networks.
 func (n *Network) Lighthouses() []netip.AddrPort {
 	n.mu.Lock()

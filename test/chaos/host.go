@@ -24,7 +24,7 @@ import (
 	"github.com/hippius/compute/miner/seed"
 )
 
-// host is a miner's machine: the hypervisor, the taps, the disk, and the
+// host is a miner's server: the hypervisor, the taps, the disk, and the
 // agent's process if it runs.
 type host struct {
 	w        *world

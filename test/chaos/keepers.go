@@ -26,7 +26,7 @@ import (
 // keepers there are; two of the three open a secret.
 const keepers = 3
 
-// keeperHost is one keeper's machine: what is on its disk, and the process if it runs.
+// keeperHost is a keeper's server: what is on its disk, and the process if it runs.
 type keeperHost struct {
 	w        *world
 	name     string

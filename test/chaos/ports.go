@@ -145,7 +145,7 @@ type portDriver struct {
 }
 
 // Define implements hypervisor.Driver.
-func (d *portDriver) Define(ctx context.Context, m hypervisor.Machine) error {
+func (d *portDriver) Define(ctx context.Context, m hypervisor.Definition) error {
 	return d.p.do("define", string(m.ID), func() error { return d.Driver.Define(ctx, m) })
 }
 

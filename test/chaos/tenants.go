@@ -24,7 +24,7 @@ const (
 	maxVMs = 4
 )
 
-// tenant is an account that rents machines, and what it remembers of them.
+// tenant is an account that rents VMs, and what it remembers of them.
 type tenant struct {
 	w      *world
 	name   string

@@ -37,7 +37,7 @@ type Outcome struct {
 	Hash string
 	// Lines tell it.
 	Lines []string
-	// Blocks made, faults that struck, machines ordered, placements, proofs taken, accounts' VMs stopped for lack of credit.
+	// Blocks made, faults that struck, VMs ordered, placements, proofs taken, accounts' VMs stopped for lack of credit.
 	Blocks, Faults, VMs, Moves, Proofs, RunOuts int
 	// Err is the invariant that was violated, if one was.
 	Err error
@@ -262,7 +262,7 @@ func (w *world) register(ctx context.Context) error {
 	return errs
 }
 
-// live plays: a wild time, a calm one, and the end of all machines.
+// live plays: a wild time, a calm one, and the end of all VMs.
 func (w *world) live(ctx context.Context) error {
 	w.wild.Store(true)
 	for range wildFor {
@@ -278,7 +278,7 @@ func (w *world) live(ctx context.Context) error {
 	if err := w.until(ctx, calmFor, w.settled, revive); err != nil {
 		return fmt.Errorf("not in order %d s after the last fault: %w", calmFor, err)
 	}
-	w.trace.note("everything is in order; the tenants end all machines")
+	w.trace.note("everything is in order; the tenants end all VMs")
 	if err := w.until(ctx, emptyFor, w.emptied, terminate); err != nil {
 		return fmt.Errorf("not gone %d s after its end: %w", emptyFor, err)
 	}

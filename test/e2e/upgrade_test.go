@@ -79,7 +79,7 @@ func install(t *testing.T, program, at string) {
 	}
 }
 
-// A newer miner is installed over the older one while a machine runs: once the older is stopped as systemd does, once it
+// A newer miner is installed over the older one while a VM runs: once the older is stopped as systemd does, once it
 // is killed. In between the older one is tried over the newer one's database, which it refuses, and goes on with the copy
 // that the newer one made, as an operator would who goes back. What follows after this is done by the newer one.
 func (c *crashes) upgrade(t *testing.T) {
@@ -109,7 +109,7 @@ func (c *crashes) upgrade(t *testing.T) {
 }
 
 // exchange installs a program over the miner's, ends the process that runs, and starts the new one, which takes over: the
-// same machine in the same process, the same sessions, and no second that is not charged.
+// same VM in the same process, the same sessions, and no second that is not charged.
 func (c *crashes) exchange(t *testing.T, program, version string, end func()) {
 	t.Helper()
 	before := c.ledger.now()

@@ -25,7 +25,7 @@ func Command(host Host) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what is missing on this host, and how to mend it",
-		Long: `Say what is missing on this host for machines to run on it and earn, and how to mend it.
+		Long: `Say what is missing on this host for VMs to run on it and earn, and how to mend it.
 
 Nothing is changed. The exit status is 1 if something must be mended before the
 miner can work. It may be run beside a running miner.`,

@@ -140,7 +140,7 @@ func TestWhatIsWrong(t *testing.T) {
 		"no capabilities":    {check: "privileges", level: Bad, found: "CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_NET_ADMIN", mend: "capabilities", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Capabilities = func() (uint64, error) { return 0, nil } }},
 		"unknown privileges": {check: "privileges", level: Warn, found: "unknown", mend: "/proc", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Capabilities = func() (uint64, error) { return 0, no } }},
 		"arm":                {check: "processor", level: Bad, found: "arm64", mend: "x86-64", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Arch = "arm64" }},
-		"fake driver":        {check: "acceleration", level: Warn, found: "runs no machines", mend: "driver: libvirt", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Driver = miner.Fake }},
+		"fake driver":        {check: "acceleration", level: Warn, found: "runs no VMs", mend: "driver: libvirt", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Driver = miner.Fake }},
 		"emulation": {check: "acceleration", level: Warn, found: "would be emulated", mend: "firmware", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Accelerate = func(context.Context, libvirt.Accel) (libvirt.Choice, error) {
 				return libvirt.Choice{Acceleration: hypervisor.AccelTCG, Evidence: "no vmx"}, nil
@@ -159,13 +159,13 @@ func TestWhatIsWrong(t *testing.T) {
 		"memory taken": {check: "memory", level: Warn, found: "only 100 are free", mend: "offer less", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Memory = func() (uint64, uint64, error) { return 64 << 10, 100, nil }
 		}},
-		"disk unknown": {check: "disk for machines", level: Bad, found: "no such thing", mend: "make the folder", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+		"disk unknown": {check: "disk for VMs", level: Bad, found: "no such thing", mend: "make the folder", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Free = func(p string) (uint64, string, error) { return 900 * gib, p, onlyFor(p, "images", nil, no) }
 		}},
-		"disk full": {check: "disk for machines", level: Bad, found: "2 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+		"disk full": {check: "disk for VMs", level: Bad, found: "2 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Free = func(p string) (uint64, string, error) { return onlyFor[uint64](p, "images", 900*gib, 12*gib), p, nil }
 		}},
-		"small disk": {check: "disk for machines", level: Warn, found: "30 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+		"small disk": {check: "disk for VMs", level: Warn, found: "30 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Free = func(p string) (uint64, string, error) { return onlyFor[uint64](p, "images", 900*gib, 40*gib), p, nil }
 		}},
 		"images unknown": {check: "disk for images", level: Bad, found: "no such thing", mend: "make the folder", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
@@ -229,7 +229,7 @@ func TestWhatIsWrong(t *testing.T) {
 		"no fees":         {check: "registration", level: Bad, found: "99999 ucredit", mend: "buy credits", spoil: func(_ *Host, c *onChain, s *miner.Config) { c.miner, c.uhip, c.ucredit = nil, s.BondUhip, 99_999 }},
 		"bond too small":  {check: "registration", level: Bad, found: "lacks 1 uhip", mend: "send 1 uhip", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip-- }},
 		"bond to be made": {check: "registration", level: Warn, found: "lacks 1 uhip, which the account has", mend: "start the miner", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip--; c.uhip = 1 }},
-		"draining": {check: "registration", level: Warn, found: "draining: it takes no new machines and keeps the 3", mend: "undrain", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
+		"draining": {check: "registration", level: Warn, found: "draining: it takes no new VMs and keeps the 3", mend: "undrain", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
 			c.miner.Status, c.miner.Usage = node.Draining, node.Usage{VMs: 3}
 		}},
 		"unbonding": {check: "registration", level: Warn, found: "unbonding", mend: "after Fri, 15 Jan 2027", spoil: func(_ *Host, c *onChain, _ *miner.Config) {

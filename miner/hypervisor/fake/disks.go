@@ -120,7 +120,7 @@ func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint
 	case size == k.Bytes:
 		return nil
 	}
-	m := d.machines[id.VM]
+	m := d.vms[id.VM]
 	open := m != nil && m.State.Alive()
 	switch {
 	case !open && string(k.KeyHash) != string(hashKey(key)):
@@ -149,7 +149,7 @@ func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
 	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.machines[id.VM]; m != nil && m.State.Alive() {
+	if m := d.vms[id.VM]; m != nil && m.State.Alive() {
 		return fmt.Errorf("trash %s, which is %s: %w", id, m.State, hypervisor.ErrState)
 	}
 	return d.trash(id)

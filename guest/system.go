@@ -14,18 +14,18 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 )
 
-// Machine is the guest's own system, seen under Root.
-type Machine struct {
+// System is the guest's own system, seen under Root.
+type System struct {
 	// Root is "/", or another folder in tests.
 	Root string
 }
 
-func (m *Machine) path(parts ...string) string {
+func (m *System) path(parts ...string) string {
 	return filepath.Join(append([]string{m.Root}, parts...)...)
 }
 
 // OpenPort opens the channel to the miner. It does not wait for one to appear.
-func (m *Machine) OpenPort() (*os.File, error) {
+func (m *System) OpenPort() (*os.File, error) {
 	path := m.path("dev/virtio-ports", wire.ChannelName)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err == nil || !errors.Is(err, os.ErrNotExist) {
@@ -46,7 +46,7 @@ func (m *Machine) OpenPort() (*os.File, error) {
 }
 
 // StepClock moves the clock by d at once.
-func (m *Machine) StepClock(d time.Duration) error {
+func (m *System) StepClock(d time.Duration) error {
 	ts, err := unix.TimeToTimespec(time.Now().Add(d))
 	if err != nil {
 		return fmt.Errorf("step clock: %w", err)
@@ -58,7 +58,7 @@ func (m *Machine) StepClock(d time.Duration) error {
 }
 
 // Uptime since the kernel started.
-func (m *Machine) Uptime() time.Duration {
+func (m *System) Uptime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
 		return 0 // cannot fail on Linux for this clock
@@ -66,8 +66,8 @@ func (m *Machine) Uptime() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// End powers the machine off or restarts it cleanly, by asking process 1.
-func (m *Machine) End(reboot bool) error {
+// End powers the VM off or restarts it cleanly, by asking process 1.
+func (m *System) End(reboot bool) error {
 	// systemd: SIGRTMIN+4 is poweroff.target, SIGRTMIN+5 reboot.target.
 	const sigrtmin = 34
 	sig := syscall.Signal(sigrtmin + 4)
