@@ -91,7 +91,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.c.Log.Info("seed read", "vm_id", cfg.VMID, "seq", cfg.Seq)
+	a.c.Log.Info("seed read", "vm_id", cfg.VMID, "instance_seq", cfg.Seq)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.keepChannel(ctx, cfg) })
 	settled, done := context.WithTimeout(ctx, proveLatest)
@@ -121,15 +121,15 @@ func (a *Agent) readConfig(ctx context.Context) (wire.Config, error) {
 }
 
 // retry calls f until it succeeds or ctx ends, which is its only error.
-func (a *Agent) retry(ctx context.Context, part string, f func() error) error {
+func (a *Agent) retry(ctx context.Context, task string, f func() error) error {
 	pause := a.c.Pause
 	for {
 		err := f()
-		a.problem(part, err)
+		a.problem(task, err)
 		if err == nil {
 			return nil
 		}
-		a.c.Log.Warn("will try again", "part", part, "error", err)
+		a.c.Log.Warn("will try again", "task", task, "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -139,24 +139,24 @@ func (a *Agent) retry(ctx context.Context, part string, f func() error) error {
 	}
 }
 
-// problem records or clears what keeps a part from working.
-func (a *Agent) problem(part string, err error) {
+// problem records or clears what keeps a task from its end.
+func (a *Agent) problem(task string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err == nil {
-		delete(a.problems, part)
+		delete(a.problems, task)
 		return
 	}
-	a.problems[part] = err.Error()
+	a.problems[task] = err.Error()
 }
 
 func (a *Agent) status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var all []string
-	for _, part := range []string{"ssh", "mesh", "clock", "disk"} {
-		if p, ok := a.problems[part]; ok {
-			all = append(all, part+": "+p)
+	for _, task := range []string{"ssh", "mesh", "clock", "disk"} {
+		if p, ok := a.problems[task]; ok {
+			all = append(all, task+": "+p)
 		}
 	}
 	return Status{MeshUp: a.meshUp, Problem: strings.Join(all, "; ")}
@@ -218,7 +218,7 @@ func (a *Agent) clock(sent time.Time) {
 		a.c.Log.Error("step clock", "error", err)
 		return
 	}
-	a.c.Log.Info("clock stepped", "by_ms", d.Milliseconds())
+	a.c.Log.Info("clock stepped", "skew_ms", d.Milliseconds())
 	select {
 	case a.poke <- struct{}{}:
 	default:
@@ -229,7 +229,7 @@ func (a *Agent) clock(sent time.Time) {
 // waited in a buffer while the VM restarted.
 func (a *Agent) shutdown(r wire.Shutdown, sent time.Time) {
 	if time.Since(sent) > a.c.System.Uptime() {
-		a.c.Log.Warn("shutdown request is from before this boot", "sent", sent)
+		a.c.Log.Warn("shutdown request is from before this boot", "sent_at", sent)
 		return
 	}
 	a.c.Log.Info("shutdown requested", "reboot", r.Reboot)

@@ -15,8 +15,8 @@ import (
 // maxProcFile bounds what is read of one file under /proc, in bytes.
 const maxProcFile = 256 << 10
 
-func (m *System) proc(name string) (string, error) {
-	f, err := os.Open(m.path("proc", name))
+func (s *System) proc(name string) (string, error) {
+	f, err := os.Open(s.path("proc", name))
 	if err != nil {
 		return "", err
 	}
@@ -29,27 +29,27 @@ func (m *System) proc(name string) (string, error) {
 }
 
 // Metrics of the VM since its start.
-func (m *System) Metrics() (wire.Metrics, error) {
+func (s *System) Metrics() (wire.Metrics, error) {
 	var out wire.Metrics
-	stat, err := m.proc("stat")
+	stat, err := s.proc("stat")
 	if err != nil {
 		return out, err
 	}
 	out.CPUMilli = busyMilli(stat)
-	mem, err := m.proc("meminfo")
+	mem, err := s.proc("meminfo")
 	if err != nil {
 		return out, err
 	}
 	total, available := memory(mem)
 	out.MemoryTotalKiB, out.MemoryUsedKiB = total, total-min(available, total)
-	dev, err := m.proc("net/dev")
+	dev, err := s.proc("net/dev")
 	if err != nil {
 		return out, err
 	}
 	out.RxBytes, out.TxBytes = traffic(dev)
 
 	var fs unix.Statfs_t
-	if err := unix.Statfs(m.path(), &fs); err != nil {
+	if err := unix.Statfs(s.path(), &fs); err != nil {
 		return out, fmt.Errorf("statfs root: %w", err)
 	}
 	block := uint64(max(fs.Bsize, 0))
