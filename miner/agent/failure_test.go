@@ -198,7 +198,7 @@ func (c hardOfHearing) Report(ctx context.Context, reports []vm.Report) ([]vm.Re
 	return c.Chain.Report(ctx, reports)
 }
 
-// From the moment it runs a VM's disk is kept, although the chain does not know
+// Once it has run a VM's disk is kept, although the chain does not know
 // yet that there is anything on it.
 func TestDataStaysBeforeTheChainKnows(t *testing.T) {
 	t.Parallel()

@@ -125,7 +125,7 @@ func TestClockMoved(t *testing.T) {
 	}
 }
 
-// agedTrash gives a VM's trashed disk the moment it would have by a clock that was set since.
+// agedTrash gives a VM's trashed disk the time that it would have by a clock that was set since.
 func agedTrash(t *testing.T, w *world, id vm.ID, by time.Duration) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(w.dir, "vms", "trash", string(id)+".*"))
@@ -200,7 +200,7 @@ func (c *restored) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 }
 
 // The only node is restored from a copy: it has not heard of one VM, holds one for stopped and one for another miner's.
-// The agent asks for everything anew, and neither ends nor starts a VM on the word of the past.
+// The agent asks for everything anew, and neither ends nor starts a VM because of old data.
 func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -251,11 +251,11 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	for _, id := range all {
 		if got := w.process(id); got != before[id] {
-			t.Errorf("on the word of a node restored from a copy, %s became %s", before[id], got)
+			t.Errorf("because of a node restored from a copy, %s became %s", before[id], got)
 		}
 	}
 	if got := w.inspect(left).State; got != hypervisor.StateAbsent {
-		t.Errorf("on the word of a node restored from a copy, a VM that runs elsewhere is %v here", got)
+		t.Errorf("because of a node restored from a copy, a VM that runs elsewhere is %v here", got)
 	}
 	node.mu.Lock()
 	node.past = nil

@@ -40,9 +40,9 @@ func TestGuestFloods(t *testing.T) {
 		}
 	}
 	w.startAgent()
-	shouter := w.newVM()
-	mad.Store(shouter, true)
-	w.until("the shouter's VM runs", func() bool { return w.inspect(shouter).State == hypervisor.StateRunning })
+	flooder := w.newVM()
+	mad.Store(flooder, true)
+	w.until("the flooder's VM runs", func() bool { return w.inspect(flooder).State == hypervisor.StateRunning })
 	// The others are started, proven and stopped beside it as if it were not there.
 	quiet := w.newVM()
 	w.until("up", func() bool { return w.runs(quiet) })
@@ -50,11 +50,11 @@ func TestGuestFloods(t *testing.T) {
 	w.until("proven on", func() bool { return w.chain.Proven(quiet) > from+3 })
 	w.order(quiet, vm.Stop)
 	w.untilPhase(quiet, vm.Stopped)
-	if p := w.chain.Proven(shouter); p != 0 {
-		t.Errorf("the shouter was proven at %d", p)
+	if p := w.chain.Proven(flooder); p != 0 {
+		t.Errorf("the flooder was proven at %d", p)
 	}
-	w.order(shouter, vm.Terminate)
-	w.until("the shouter is gone", func() bool { return w.inspect(shouter).State == hypervisor.StateAbsent })
+	w.order(flooder, vm.Terminate)
+	w.until("the flooder is gone", func() bool { return w.inspect(flooder).State == hypervisor.StateAbsent })
 }
 
 // TestSecretsStayInMemory: of what the keepers release nothing but the seed

@@ -119,7 +119,7 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	w.wantNone("shut down from inside", w.runtime(id))
 	time.Sleep(300 * time.Millisecond)
 	if s := w.inspect(id).State; s != hypervisor.StateStopped {
-		t.Errorf("it was started against its own wish: %s", s)
+		t.Errorf("it was started although its guest had shut it down: %s", s)
 	}
 	w.order(id, vm.Start)
 	w.until("running", func() bool { return w.runs(id) })
@@ -161,7 +161,7 @@ func TestMovedAway(t *testing.T) {
 	w.chain.Move(id)
 	time.Sleep(300 * time.Millisecond)
 	if s := w.inspect(id).State; s != hypervisor.StateRunning {
-		t.Fatalf("destroyed on the word of one endpoint: %s", s)
+		t.Fatalf("destroyed because of one endpoint: %s", s)
 	}
 	w.chain.Agree(id)
 	w.until("let go", func() bool { return len(w.leftovers(id)) == 0 })

@@ -197,7 +197,7 @@ func TestRebuildNeedsEveryEndpoint(t *testing.T) {
 	w.order(id, vm.Rebuild)
 	time.Sleep(300 * time.Millisecond)
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).InstanceSeq != 1 {
-		t.Fatalf("given up on the word of one endpoint: %d disks in the trash, %+v, %v", n, w.inspect(id), err)
+		t.Fatalf("given up because of one endpoint: %d disks in the trash, %+v, %v", n, w.inspect(id), err)
 	}
 	w.chain.Agree(id)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })

@@ -66,9 +66,9 @@ func TestDiskKeyNeverPrints(t *testing.T) {
 
 	var out bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&out, nil))
-	log.Info("defined", "disk_key", key, "definition", m)
+	log.Info("defined", "disk_key", key, "definition", m) //nolint:sloglint // keys of this test alone
 	text := slog.New(slog.NewTextHandler(&out, nil))
-	text.Info("defined", "disk_key", key, "definition", m)
+	text.Info("defined", "disk_key", key, "definition", m) //nolint:sloglint // keys of this test alone
 	fmt.Fprintf(&out, "%v %+v %#v %s %x %X %q %d\n", key, key, key, key, key, key, key, key)
 	fmt.Fprintf(&out, "%v %+v %#v\n", m, m, m)
 	if err := json.NewEncoder(&out).Encode(m); err != nil {

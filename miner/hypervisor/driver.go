@@ -102,7 +102,7 @@ type Disks interface {
 	// there is such a disk again.
 	RestoreDisk(ctx context.Context, id DiskID) error
 
-	// SweepTrash deletes what was trashed before the given moment and returns
+	// SweepTrash deletes what was trashed before the given time and returns
 	// how many disks that were.
 	SweepTrash(ctx context.Context, before time.Time) (int, error)
 }

@@ -66,7 +66,7 @@ func (n *Network) SetLighthouses(ends []netip.AddrPort) error {
 		}
 		addr := e.Addr().Unmap()
 		if within(addr, n.cfg.Private) && !within(addr, n.cfg.LighthouseNets) {
-			n.log.Warn("a lighthouse in a private network stays out of reach", "endpoint", e.String())
+			n.log.Warn("lighthouse in a private network is not allowed", "addr", e.String())
 			continue
 		}
 		want = append(want, netip.AddrPortFrom(addr, e.Port()))

@@ -274,7 +274,7 @@ func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 // recent is how long what was verified is taken to be so still: VMs are looked at together.
 const recent = poll + time.Second
 
-// isVerified tells whether everything was verified a moment ago, and no rule has changed since.
+// isVerified tells whether everything was verified recently, and no rule has changed since.
 func (n *Network) isVerified() bool {
 	gen, err := generation()
 	return err == nil && gen == n.wholeGen && time.Since(n.verifiedAt) < recent
@@ -372,7 +372,7 @@ func (n *Network) sort(ctx context.Context) ([]attached, error) {
 			t, unnamed = n.readTap(attrs.Name, attrs.Alias)
 		}
 		if unnamed != nil {
-			n.log.Warn("removing an interface nobody uses", "interface", attrs.Name, "error", unnamed)
+			n.log.Warn("removing an unused interface", "interface", attrs.Name, "error", unnamed)
 			if err := netlink.LinkDel(link); err != nil {
 				return nil, fmt.Errorf("delete interface %s: %w", attrs.Name, err)
 			}

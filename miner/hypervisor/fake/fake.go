@@ -1,4 +1,4 @@
-// Package fake is a hypervisor in memory: VMs that take a moment to boot,
+// Package fake is a hypervisor in memory: VMs that take a short time to boot,
 // answer ACPI, count their boots on their disk, echo on their console and run
 // a Go function as their guest agent. It lets an agent, or a whole network, be
 // tested without root and in milliseconds, and passes the same suite as the

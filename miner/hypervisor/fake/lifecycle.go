@@ -166,7 +166,7 @@ func (d *Driver) tryDown(id vm.ID, restart, asked, cut bool) (manner hypervisor.
 		m.life.end()
 		m.past = m.life
 		d.settle(m)
-		if !m.State.Alive() { // its process died in that moment
+		if !m.State.Alive() { // its process died in between
 			return hypervisor.MannerNone, false, fmt.Errorf("reboot vm %s, which is %s: %w", id, m.State, hypervisor.ErrState)
 		}
 		m.life = d.begin(m.Definition, booting)

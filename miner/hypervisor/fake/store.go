@@ -104,5 +104,5 @@ func (d *Driver) forget(id vm.ID) error {
 	return nil
 }
 
-// now is the moment as a file can hold it.
+// now is the time as a file can hold it.
 func now() time.Time { return time.Now().UTC().Round(0) }

@@ -139,7 +139,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 	})
 
 	t.Run("SignalIsNotGuest", func(t *testing.T) {
-		// The host shutting down ends QEMU with a signal: not the tenant's wish.
+		// The host shutting down ends QEMU with a signal: not the tenant's request.
 		b.signal(t, m.ID, "-TERM")
 		b.await(t, "the end", func() bool {
 			info, err = b.driver.Inspect(t.Context(), m.ID)

@@ -21,11 +21,11 @@ import (
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
 
-// childDoes is the environment variable that makes this test's program a driver for one errand, as JSON.
+// childDoes is the environment variable that makes this test's program a driver for one task, as JSON.
 const childDoes = "LIBVIRT_TEST_CHILD"
 
-// errand is what a driver is to do with a VM.
-type errand struct {
+// task is what a driver is to do with a VM.
+type task struct {
 	Do         string
 	Config     libvirt.Config
 	Definition hypervisor.Definition
@@ -33,7 +33,7 @@ type errand struct {
 }
 
 func child(text string) error {
-	var e errand
+	var e task
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func child(text string) error {
 const deadline = 30 * time.Second
 
 // run does it as an agent would: what has been done is not done again.
-func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
+func (e task) run(ctx context.Context, d *libvirt.Driver) error {
 	id := e.Definition.ID
 	switch e.Do {
 	case "disk":
@@ -91,11 +91,11 @@ func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
 	}
 }
 
-// twice has another process die at a point of an errand, and a driver that is opened after it do it.
+// twice has another process die at a point of a task, and a driver that is opened after it do it.
 func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Definition) {
 	t.Helper()
 	check(t, b.driver.Close())
-	e := errand{Do: do, Config: b.cfg, Definition: m, Key: m.DiskKey}
+	e := task{Do: do, Config: b.cfg, Definition: m, Key: m.DiskKey}
 	e.Config.Log = nil
 	text, err := json.Marshal(e)
 	check(t, err)
