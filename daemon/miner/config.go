@@ -75,7 +75,7 @@ type Config struct {
 	// Timing of the agent.
 	Timing Timing `yaml:"timing"`
 
-	// Version of the program, as guests and figures are told.
+	// Version of the program, as guests and metrics say it.
 	Version string `yaml:"-"`
 }
 

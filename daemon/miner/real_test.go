@@ -74,7 +74,7 @@ func TestRealVM(t *testing.T) {
 	s.phase(id, vm.Running)
 	s.reach("SSH after the death of the process")
 
-	// The guest shuts itself down: that is a wish.
+	// The guest shuts itself down: that is a request.
 	if _, err := s.ssh("sudo sh -c 'sleep 1; kill -USR2 1' >/dev/null 2>&1 &"); err != nil {
 		t.Error(err)
 	}

@@ -118,7 +118,7 @@ func (b *book) taken(now int64, r vm.Report) error {
 	return nil
 }
 
-// attest charges up to a moment what is close enough to the last.
+// attest charges up to a time what is close enough to the last.
 func (b *book) attest(a *account, at int64) {
 	if a.last != 0 && at > a.last && at-a.last <= gap {
 		if a.disk {

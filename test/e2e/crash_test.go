@@ -386,8 +386,7 @@ func (c *crashes) minerIdentity(t *testing.T) string {
 	return fmt.Sprintf("%x at %s", all[0].Identity, all[0].Endpoint)
 }
 
-// A guest that powers itself off has its wish: nothing starts it but its
-// tenant. Charged is its last proof's second at the running rate, and from then
+// A guest that powers itself off stays off until its tenant starts it. Charged is its last proof's second at the running rate, and from then
 // on what its disk costs.
 func (c *crashes) guestOff(t *testing.T) {
 	mark := c.ledger.mark()
@@ -418,7 +417,7 @@ func (c *crashes) guestOff(t *testing.T) {
 	}
 }
 
-// The wish to stop comes while the miner is down, and the guest hears neither
+// The request to stop comes while the miner is down, and the guest hears neither
 // its agent nor its power button.
 func (c *crashes) deafGuest(t *testing.T) {
 	c.ssh(t, "sudo sh -c '(sleep 1; killall -STOP head hippius-guest) > /dev/null 2>&1 < /dev/null &'")

@@ -64,7 +64,7 @@ func TestDrainedMiner(t *testing.T) {
 		}
 		for _, line := range []string{`hippius_miner_status{status="draining"} 1`, `hippius_miner_status{status="active"} 0`, `hippius_miner_vms{phase="running"} 1`} {
 			if !strings.Contains(text, line) {
-				return fmt.Errorf("its figures lack %s", line)
+				return fmt.Errorf("its metrics lack %s", line)
 			}
 		}
 		return nil

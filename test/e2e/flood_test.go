@@ -27,7 +27,7 @@ killall -9 hippius-guest
 for name in /sys/class/virtio-ports/*/name; do
 	[ "$(cat "$name")" = %s ] && port=/dev/$(basename "$(dirname "$name")")
 done
-until (: > "$port") 2> /dev/null; do usleep 50000; done # it opens once, and who was killed takes a moment to end
+until (: > "$port") 2> /dev/null; do usleep 50000; done # it opens once, and a killed process takes some time to end
 : > /var/tmp/shouted
 setsid sh -c 'while :; do
 	head -c 10000 /dev/urandom

@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// entry is what the chain said of a VM at one moment.
+// entry is what the chain said of a VM at one time.
 type entry struct {
 	phase           vm.Phase
 	reason, message string

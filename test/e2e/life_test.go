@@ -45,7 +45,7 @@ func TestLifeOfAVM(t *testing.T) {
 	if before.Phase != "running" {
 		t.Fatalf("phase %q after --wait", before.Phase)
 	}
-	checkFigures(t, n)
+	checkMetrics(t, n)
 	u.ok("vm", "reboot", "web-1", "--wait", "--timeout", "60s")
 	u.ok("vm", "stop", "web-1", "--wait", "--timeout", "60s")
 	u.refused("stopped", "ssh", "web-1")

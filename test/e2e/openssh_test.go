@@ -170,7 +170,7 @@ func (o *openssh) banner(what string, dial func() (net.Conn, error)) {
 	})
 }
 
-// freePort is an address of the loopback on which nobody listened a moment ago.
+// freePort is an address of the loopback on which nothing listened just now.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l := testkit.Listen(t)

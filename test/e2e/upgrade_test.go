@@ -128,8 +128,8 @@ func (c *crashes) exchange(t *testing.T, program, version string, end func()) {
 		}
 		return nil
 	})
-	if says := c.minerFigures(t); !strings.Contains(says, `version="`+version+`"`) {
-		t.Errorf("its figures do not say version %q", version)
+	if says := c.minerMetrics(t); !strings.Contains(says, `version="`+version+`"`) {
+		t.Errorf("its metrics do not say version %q", version)
 	}
 	after := c.ledger.now()
 	if after.readyAt != before.readyAt || after.running-before.running != after.lastAt-before.lastAt {
@@ -166,8 +166,8 @@ func (c *crashes) minerVersion(t *testing.T) string {
 	return v.Version
 }
 
-// minerFigures asks the miner for its figures, on its host's own loopback.
-func (c *crashes) minerFigures(t *testing.T) string {
+// minerMetrics asks the miner for its metrics, on its host's own loopback.
+func (c *crashes) minerMetrics(t *testing.T) string {
 	t.Helper()
 	settings, err := os.ReadFile(filepath.Join(c.net.Dir(), minerProgram+".yaml"))
 	if err != nil {

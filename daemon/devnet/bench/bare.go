@@ -206,7 +206,7 @@ func (b *bareVM) untilGreeted(ctx context.Context) error {
 	return nil
 }
 
-// greets reports whether sshd answers within a moment.
+// greets reports whether sshd answers soon.
 func (b *bareVM) greets(ctx context.Context) bool {
 	return b.lab.Do(func() error {
 		ctx, cancel := context.WithTimeout(ctx, greetWait)

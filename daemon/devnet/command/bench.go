@@ -24,7 +24,7 @@ from 'vm create' to the first SSH command, beside the same image started by virs
 alone, the two in turn; SSH over the mesh beside plain SSH; the mesh beside the
 cable it runs on; what the agent in a VM takes; a restarted miner; a miner
 with 50 simulated VMs; orders a second. docs/figures.md explains each.
-Figures go to standard output, everything else to standard error.`,
+Benchmarks go to standard output, everything else to standard error.`,
 		Example: "  hippius-devnet bench\n  hippius-devnet bench --runs 3\n  hippius-devnet bench --only scale",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			self, err := os.Executable()
@@ -64,7 +64,7 @@ func (f *flags) benchReal(ctx context.Context, o bench.Options) error {
 	})
 }
 
-// manyOffer has room for the VMs of figures.Scale; they take nothing.
+// manyOffer has room for the VMs of bench.Scale; they take nothing.
 func manyOffer() miner.Offer { return miner.Offer{Cores: 64, MemoryMiB: 256 << 10, DiskGiB: 4 << 10} }
 
 func (f *flags) benchScale(ctx context.Context, o bench.Options) error {

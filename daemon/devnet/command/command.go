@@ -1,5 +1,5 @@
 // Package command is the command line of hippius-devnet: a network to play
-// with, the demonstration, and the figures.
+// with, the demonstration, and the benchmarks.
 package command
 
 import (

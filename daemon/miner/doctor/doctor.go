@@ -15,7 +15,7 @@ import (
 // Level of a finding.
 type Level string
 
-// The levels: Bad must be mended before the miner can work, Warn is worth knowing.
+// The levels: Bad must be fixed before the miner can work, Warn is worth knowing.
 const (
 	OK   Level = "ok"
 	Warn Level = "warn"

@@ -185,7 +185,7 @@ func ports(ctx context.Context, e *exam) Finding {
 		}
 	}
 	if !e.set.Observe.Addr().IsLoopback() && !e.set.Observe.Addr().IsPrivate() {
-		return warn("set observe to 127.0.0.1 or a private address", "observe %s shows the miner's figures to everyone", e.set.Observe)
+		return warn("set observe to 127.0.0.1 or a private address", "observe %s shows the miner's metrics to everyone", e.set.Observe)
 	}
 	return ok("%s and %s are free", e.set.Listen, e.set.Observe)
 }
