@@ -19,7 +19,7 @@ import (
 const TunName = "hippius0"
 
 // proveLatest is how long after its start the agent waits for an sshd that
-// answers before it proves the machine alive: so long it is not charged, and
+// answers before it proves the VM alive: so long it is not charged, and
 // "running" means that its tenant can log in. An image may have none.
 const proveLatest = time.Minute
 
@@ -34,14 +34,14 @@ type Member interface {
 
 // Config of an agent. A nil func is the real thing.
 type Config struct {
-	Machine *Machine
+	System *System
 	// Join brings the mesh's interface up.
 	Join func(ctx context.Context, cfg wire.Config) (Member, error)
-	// Open the channel; Machine.OpenPort if nil.
+	// Open the channel; System.OpenPort if nil.
 	Open func() (io.ReadWriteCloser, error)
-	// StepClock by a duration; Machine.StepClock if nil.
+	// StepClock by a duration; System.StepClock if nil.
 	StepClock func(d time.Duration) error
-	// End the machine; Machine.End if nil.
+	// End the VM; System.End if nil.
 	End     func(reboot bool) error
 	Version string
 	Log     *slog.Logger
@@ -67,13 +67,13 @@ type Agent struct {
 // New makes an agent; Run starts it.
 func New(c Config) *Agent {
 	if c.Open == nil {
-		c.Open = func() (io.ReadWriteCloser, error) { return c.Machine.OpenPort() }
+		c.Open = func() (io.ReadWriteCloser, error) { return c.System.OpenPort() }
 	}
 	if c.StepClock == nil {
-		c.StepClock = c.Machine.StepClock
+		c.StepClock = c.System.StepClock
 	}
 	if c.End == nil {
-		c.End = c.Machine.End
+		c.End = c.System.End
 	}
 	if c.Pause <= 0 {
 		c.Pause = time.Second
@@ -91,7 +91,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.c.Log.Info("seed read", "vm_id", cfg.VMID, "seq", cfg.Seq)
+	a.c.Log.Info("seed read", "vm_id", cfg.VMID, "instance_seq", cfg.Seq)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.keepChannel(ctx, cfg) })
 	settled, done := context.WithTimeout(ctx, proveLatest)
@@ -114,22 +114,22 @@ func (a *Agent) readConfig(ctx context.Context) (wire.Config, error) {
 	var cfg wire.Config
 	err := a.retry(ctx, "seed", func() error {
 		var err error
-		cfg, err = a.c.Machine.ReadConfig()
+		cfg, err = a.c.System.ReadConfig()
 		return err
 	})
 	return cfg, err
 }
 
 // retry calls f until it succeeds or ctx ends, which is its only error.
-func (a *Agent) retry(ctx context.Context, part string, f func() error) error {
+func (a *Agent) retry(ctx context.Context, task string, f func() error) error {
 	pause := a.c.Pause
 	for {
 		err := f()
-		a.problem(part, err)
+		a.problem(task, err)
 		if err == nil {
 			return nil
 		}
-		a.c.Log.Warn("will try again", "part", part, "error", err)
+		a.c.Log.Warn("will try again", "task", task, "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -139,24 +139,24 @@ func (a *Agent) retry(ctx context.Context, part string, f func() error) error {
 	}
 }
 
-// problem records or clears what keeps a part from working.
-func (a *Agent) problem(part string, err error) {
+// problem records or clears what keeps a task from its end.
+func (a *Agent) problem(task string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err == nil {
-		delete(a.problems, part)
+		delete(a.problems, task)
 		return
 	}
-	a.problems[part] = err.Error()
+	a.problems[task] = err.Error()
 }
 
 func (a *Agent) status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var all []string
-	for _, part := range []string{"ssh", "mesh", "clock", "disk"} {
-		if p, ok := a.problems[part]; ok {
-			all = append(all, part+": "+p)
+	for _, task := range []string{"ssh", "mesh", "clock", "disk"} {
+		if p, ok := a.problems[task]; ok {
+			all = append(all, task+": "+p)
 		}
 	}
 	return Status{MeshUp: a.meshUp, Problem: strings.Join(all, "; ")}
@@ -165,7 +165,7 @@ func (a *Agent) status() Status {
 // keepChannel talks to the miner, opening the port anew whenever it ends.
 func (a *Agent) keepChannel(ctx context.Context, cfg wire.Config) error {
 	opts := Options{
-		Version: a.c.Version, Status: a.status, Metrics: a.c.Machine.Metrics,
+		Version: a.c.Version, Status: a.status, Metrics: a.c.System.Metrics,
 		Mesh: a.takeMesh, Shutdown: a.shutdown, Clock: a.clock,
 		Ready: a.ready, Every: 5 * time.Second, Log: a.c.Log,
 	}
@@ -208,7 +208,7 @@ func (a *Agent) takeMesh(m wire.Mesh) {
 
 // clock steps the clock when the miner's time proves it wrong.
 func (a *Agent) clock(sent time.Time) {
-	d := a.skew.observe(sent, time.Now(), a.c.Machine.Uptime())
+	d := a.skew.observe(sent, time.Now(), a.c.System.Uptime())
 	if d == 0 {
 		return
 	}
@@ -218,7 +218,7 @@ func (a *Agent) clock(sent time.Time) {
 		a.c.Log.Error("step clock", "error", err)
 		return
 	}
-	a.c.Log.Info("clock stepped", "by_ms", d.Milliseconds())
+	a.c.Log.Info("clock stepped", "skew_ms", d.Milliseconds())
 	select {
 	case a.poke <- struct{}{}:
 	default:
@@ -226,10 +226,10 @@ func (a *Agent) clock(sent time.Time) {
 }
 
 // shutdown obeys, unless the request is older than this boot: it may have
-// waited in a buffer while the machine restarted.
+// waited in a buffer while the VM restarted.
 func (a *Agent) shutdown(r wire.Shutdown, sent time.Time) {
-	if time.Since(sent) > a.c.Machine.Uptime() {
-		a.c.Log.Warn("shutdown request is from before this boot", "sent", sent)
+	if time.Since(sent) > a.c.System.Uptime() {
+		a.c.Log.Warn("shutdown request is from before this boot", "sent_at", sent)
 		return
 	}
 	a.c.Log.Info("shutdown requested", "reboot", r.Reboot)

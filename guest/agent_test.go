@@ -52,7 +52,7 @@ func startAgentAt(t *testing.T, root string) *bench {
 		steps: make(chan time.Duration, 8), ends: make(chan bool, 8),
 	}
 	a := guest.New(guest.Config{
-		Machine: &guest.Machine{Root: b.root}, Version: "test",
+		System: &guest.System{Root: b.root}, Version: "test",
 		Log: slog.New(slog.DiscardHandler), Pause: 20 * time.Millisecond,
 		Join: func(_ context.Context, cfg wire.Config) (guest.Member, error) {
 			b.joins <- cfg
@@ -181,7 +181,7 @@ func TestAgentProvesOnceSSHAnswers(t *testing.T) {
 	}
 	ask(1)
 	ask(2)
-	began := (&guest.Machine{Root: b.root}).Uptime() + time.Hour // it has surely read its keys
+	began := (&guest.System{Root: b.root}).Uptime() + time.Hour // it has surely read its keys
 	write(t, b.root, "proc/4242/stat", fmt.Sprintf("4242 (sshd) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 0 0\n", began.Milliseconds()/10))
 	write(t, b.root, "run/sshd.pid", "4242\n")
 	for m := next(t, in); m.Hello == nil; m = next(t, in) {

@@ -16,15 +16,15 @@ func TestSkew(t *testing.T) {
 		in   []seen
 		want float64 // last step, in seconds
 	}{
-		"right":                        {[]seen{{100, 100, 0}, {101, 101, 1}}, 0},
-		"a little off either way":      {[]seen{{101.9, 100, 0}, {101, 102.9, 1}}, 0},
-		"behind, proven by one":        {[]seen{{1000, 100, 0}}, 900},
-		"one late message":             {[]seen{{90, 100, 0}}, 0},
-		"a backlog read in one moment": {[]seen{{60, 100, 0}, {70, 100, 0}, {80, 100, 0}, {90, 100, 0}}, 0},
-		"a backlog, then a fresh one":  {[]seen{{60, 100, 0}, {70, 100, 0}, {100, 100, 5}}, 0},
-		"ahead, three over 5 seconds":  {[]seen{{100, 160, 0}, {102, 162, 2}, {105, 165, 5}}, -60},
-		"ahead, by the least of them":  {[]seen{{90, 160, 0}, {102, 162, 2}, {101, 165, 5}}, -60},
-		"ahead, interrupted":           {[]seen{{100, 160, 0}, {102, 162, 2}, {165, 165, 5}, {106, 166, 6}}, 0},
+		"right":                       {[]seen{{100, 100, 0}, {101, 101, 1}}, 0},
+		"a little off either way":     {[]seen{{101.9, 100, 0}, {101, 102.9, 1}}, 0},
+		"behind, proven by one":       {[]seen{{1000, 100, 0}}, 900},
+		"one late message":            {[]seen{{90, 100, 0}}, 0},
+		"a backlog read at once":      {[]seen{{60, 100, 0}, {70, 100, 0}, {80, 100, 0}, {90, 100, 0}}, 0},
+		"a backlog, then a fresh one": {[]seen{{60, 100, 0}, {70, 100, 0}, {100, 100, 5}}, 0},
+		"ahead, three over 5 seconds": {[]seen{{100, 160, 0}, {102, 162, 2}, {105, 165, 5}}, -60},
+		"ahead, by the least of them": {[]seen{{90, 160, 0}, {102, 162, 2}, {101, 165, 5}}, -60},
+		"ahead, interrupted":          {[]seen{{100, 160, 0}, {102, 162, 2}, {165, 165, 5}, {106, 166, 6}}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,6 @@
 // needs no inbound port and no network to be heard: its words go over a
 // virtio-serial channel.
 //
-// [Serve] is the channel's conversation alone. A driver without machines runs
+// [Serve] is the channel's conversation alone. A driver without VMs runs
 // the very same code as its guest.
 package guest

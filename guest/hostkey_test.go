@@ -49,12 +49,12 @@ func TestOnlyAListenerThatMayNotKnowTheKeyIsReloaded(t *testing.T) {
 				close(ended)
 			}()
 			pid := sshd.Process.Pid
-			m := &Machine{Root: root}
+			m := &System{Root: root}
 			began := m.Uptime() + c.started
 			put("run/sshd.pid", fmt.Sprintln(pid))
 			put(fmt.Sprintf("proc/%d/stat", pid),
 				fmt.Sprintf("%d (sshd) S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 %d 0 0\n", pid, began.Milliseconds()/10))
-			a := New(Config{Machine: m, Log: slog.New(slog.DiscardHandler), Pause: 40 * time.Millisecond})
+			a := New(Config{System: m, Log: slog.New(slog.DiscardHandler), Pause: 40 * time.Millisecond})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			if err := a.keepHostKey(ctx, wire.Config{SSHHostKey: "key", SSHHostCert: "cert"}); err != nil {

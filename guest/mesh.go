@@ -77,7 +77,7 @@ func (a *Agent) beMember(ctx context.Context, cfg wire.Config) error {
 				continue
 			}
 			told = next
-			a.c.Log.Info("mesh updated", "lighthouses", len(next.Lighthouses), "blocked", len(next.Blocklist))
+			a.c.Log.Info("mesh updated", "lighthouses", len(next.Lighthouses), "blocklist", len(next.Blocklist))
 		}
 	}
 }

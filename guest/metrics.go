@@ -15,8 +15,8 @@ import (
 // maxProcFile bounds what is read of one file under /proc, in bytes.
 const maxProcFile = 256 << 10
 
-func (m *Machine) proc(name string) (string, error) {
-	f, err := os.Open(m.path("proc", name))
+func (s *System) proc(name string) (string, error) {
+	f, err := os.Open(s.path("proc", name))
 	if err != nil {
 		return "", err
 	}
@@ -28,28 +28,28 @@ func (m *Machine) proc(name string) (string, error) {
 	return string(b), nil
 }
 
-// Metrics of the machine since its start.
-func (m *Machine) Metrics() (wire.Metrics, error) {
+// Metrics of the VM since its start.
+func (s *System) Metrics() (wire.Metrics, error) {
 	var out wire.Metrics
-	stat, err := m.proc("stat")
+	stat, err := s.proc("stat")
 	if err != nil {
 		return out, err
 	}
 	out.CPUMilli = busyMilli(stat)
-	mem, err := m.proc("meminfo")
+	mem, err := s.proc("meminfo")
 	if err != nil {
 		return out, err
 	}
 	total, available := memory(mem)
 	out.MemoryTotalKiB, out.MemoryUsedKiB = total, total-min(available, total)
-	dev, err := m.proc("net/dev")
+	dev, err := s.proc("net/dev")
 	if err != nil {
 		return out, err
 	}
 	out.RxBytes, out.TxBytes = traffic(dev)
 
 	var fs unix.Statfs_t
-	if err := unix.Statfs(m.path(), &fs); err != nil {
+	if err := unix.Statfs(s.path(), &fs); err != nil {
 		return out, fmt.Errorf("statfs root: %w", err)
 	}
 	block := uint64(max(fs.Bsize, 0))
@@ -98,7 +98,7 @@ func memory(meminfo string) (total, available uint64) {
 	return total, available
 }
 
-// traffic adds up the interfaces of /proc/net/dev that lead out of the machine:
+// traffic adds up the interfaces of /proc/net/dev that lead out of the VM:
 // neither loopback nor the mesh, whose bytes pass another interface anyway.
 func traffic(dev string) (rx, tx uint64) {
 	for line := range strings.Lines(dev) {

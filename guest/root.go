@@ -14,7 +14,7 @@ import (
 )
 
 // An image lets its root filesystem follow a larger disk when it starts. The
-// agent does it for a disk that grows while the machine runs.
+// agent does it for a disk that grows while the VM runs.
 
 const (
 	// growTimeout bounds one program of those that grow the root.
@@ -38,8 +38,8 @@ type Root struct {
 
 // FindRoot tells where the root filesystem lies. It is an error for one that
 // lies on several disks, or in no partition of one.
-func (m *Machine) FindRoot() (Root, error) {
-	mounts, err := os.ReadFile(m.path("proc/self/mountinfo"))
+func (s *System) FindRoot() (Root, error) {
+	mounts, err := os.ReadFile(s.path("proc/self/mountinfo"))
 	if err != nil {
 		return Root{}, fmt.Errorf("find root: %w", err)
 	}
@@ -47,21 +47,21 @@ func (m *Machine) FindRoot() (Root, error) {
 	for line := range strings.Lines(string(mounts)) {
 		// 25 1 254:2 / / rw,noatime shared:1 - ext4 /dev/vda2 rw
 		mount, source, ok := strings.Cut(line, " - ")
-		f, s := strings.Fields(mount), strings.Fields(source)
-		if !ok || len(f) < 5 || len(s) < 2 || f[4] != "/" {
+		f, from := strings.Fields(mount), strings.Fields(source)
+		if !ok || len(f) < 5 || len(from) < 2 || f[4] != "/" {
 			continue
 		}
-		r.Type = s[0]
-		if link, err := os.Readlink(m.path("sys/dev/block", f[2])); err == nil {
+		r.Type = from[0]
+		if link, err := os.Readlink(s.path("sys/dev/block", f[2])); err == nil {
 			r.Device = filepath.Base(link)
-		} else if strings.HasPrefix(s[1], "/dev/") {
-			r.Device = filepath.Base(s[1]) // btrfs has numbers of its own
+		} else if strings.HasPrefix(from[1], "/dev/") {
+			r.Device = filepath.Base(from[1]) // btrfs has numbers of its own
 		}
 	}
 	if r.Device == "" {
 		return Root{}, errors.New("find root: it lies on no block device")
 	}
-	number, err := os.ReadFile(m.block(r.Device, "partition"))
+	number, err := os.ReadFile(s.block(r.Device, "partition"))
 	if errors.Is(err, os.ErrNotExist) {
 		r.Disk = r.Device
 		return r, nil
@@ -71,21 +71,21 @@ func (m *Machine) FindRoot() (Root, error) {
 	}
 	// vda2 is on vda, nvme0n1p2 on nvme0n1.
 	r.Disk = strings.TrimSuffix(r.Device, strconv.Itoa(r.Partition))
-	if _, err := os.Stat(m.block(r.Disk, "size")); err != nil {
+	if _, err := os.Stat(s.block(r.Disk, "size")); err != nil {
 		r.Disk = strings.TrimSuffix(r.Disk, "p")
 	}
 	return r, nil
 }
 
-func (m *Machine) block(parts ...string) string {
-	return m.path(append([]string{"sys/class/block"}, parts...)...)
+func (s *System) block(parts ...string) string {
+	return s.path(append([]string{"sys/class/block"}, parts...)...)
 }
 
 // DiskSectors is the size of the root's disk, in sectors of 512 bytes.
-func (m *Machine) DiskSectors(r Root) (uint64, error) { return m.sectors(r.Disk, "size") }
+func (s *System) DiskSectors(r Root) (uint64, error) { return s.sectors(r.Disk, "size") }
 
-func (m *Machine) sectors(parts ...string) (uint64, error) {
-	text, err := os.ReadFile(m.block(parts...))
+func (s *System) sectors(parts ...string) (uint64, error) {
+	text, err := os.ReadFile(s.block(parts...))
 	if err != nil {
 		return 0, err
 	}
@@ -94,59 +94,59 @@ func (m *Machine) sectors(parts ...string) (uint64, error) {
 
 // Grow lets the root's partition and filesystem follow its disk. What is large
 // enough stays as it is; so does everything where the image says so.
-func (m *Machine) Grow(ctx context.Context, r Root) error {
-	if _, err := os.Stat(m.path(growOptOut)); err == nil {
+func (s *System) Grow(ctx context.Context, r Root) error {
+	if _, err := os.Stat(s.path(growOptOut)); err == nil {
 		return nil
 	}
-	if err := m.growPartition(ctx, r); err != nil {
+	if err := s.growPartition(ctx, r); err != nil {
 		return fmt.Errorf("grow partition %s: %w", r.Device, err)
 	}
-	if err := m.growFilesystem(ctx, r); err != nil {
+	if err := s.growFilesystem(ctx, r); err != nil {
 		return fmt.Errorf("grow filesystem on %s: %w", r.Device, err)
 	}
 	return nil
 }
 
-func (m *Machine) growPartition(ctx context.Context, r Root) error {
+func (s *System) growPartition(ctx context.Context, r Root) error {
 	if r.Partition == 0 {
 		return nil
 	}
-	disk, err := m.DiskSectors(r)
+	disk, err := s.DiskSectors(r)
 	if err != nil {
 		return err
 	}
-	start, err := m.sectors(r.Device, "start")
+	start, err := s.sectors(r.Device, "start")
 	if err != nil {
 		return err
 	}
-	size, err := m.sectors(r.Device, "size")
+	size, err := s.sectors(r.Device, "size")
 	if err != nil || disk <= start+size+slack {
 		return err
 	}
 	number, path := strconv.Itoa(r.Partition), "/dev/"+r.Disk
-	if m.has("growpart") {
+	if s.has("growpart") {
 		// 1 says that nothing can be done: another partition follows.
-		err := m.run(ctx, "", "growpart", path, number)
+		err := s.run(ctx, "", "growpart", path, number)
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
 			return nil
 		}
 		return err
 	}
 	// The partition is in use: sfdisk writes the table, partx tells the kernel.
-	if err := m.run(ctx, ", +\n", "sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "-N", number, path); err != nil {
+	if err := s.run(ctx, ", +\n", "sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "-N", number, path); err != nil {
 		return err
 	}
-	return m.run(ctx, "", "partx", "-u", "-n", number, path)
+	return s.run(ctx, "", "partx", "-u", "-n", number, path)
 }
 
-func (m *Machine) growFilesystem(ctx context.Context, r Root) error {
+func (s *System) growFilesystem(ctx context.Context, r Root) error {
 	switch r.Type {
 	case "ext2", "ext3", "ext4":
-		return m.run(ctx, "", "resize2fs", "/dev/"+r.Device)
+		return s.run(ctx, "", "resize2fs", "/dev/"+r.Device)
 	case "xfs":
-		return m.run(ctx, "", "xfs_growfs", "/")
+		return s.run(ctx, "", "xfs_growfs", "/")
 	case "btrfs":
-		return m.run(ctx, "", "btrfs", "filesystem", "resize", "max", "/")
+		return s.run(ctx, "", "btrfs", "filesystem", "resize", "max", "/")
 	default:
 		return fmt.Errorf("it is %s, which is not known how to grow", r.Type)
 	}
@@ -155,9 +155,9 @@ func (m *Machine) growFilesystem(ctx context.Context, r Root) error {
 // toolPath is where the image's own programs are; an agent may be started with none.
 const toolPath = "usr/local/sbin:usr/local/bin:usr/sbin:usr/bin:sbin:bin"
 
-func (m *Machine) tool(name string) (string, bool) {
+func (s *System) tool(name string) (string, bool) {
 	for dir := range strings.SplitSeq(toolPath, ":") {
-		path := m.path(dir, name)
+		path := s.path(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 && !info.IsDir() {
 			return path, true
 		}
@@ -165,14 +165,14 @@ func (m *Machine) tool(name string) (string, bool) {
 	return "", false
 }
 
-func (m *Machine) has(tool string) bool {
-	_, ok := m.tool(tool)
+func (s *System) has(tool string) bool {
+	_, ok := s.tool(tool)
 	return ok
 }
 
 // run runs a program of the image with words on its standard input.
-func (m *Machine) run(ctx context.Context, input, name string, args ...string) error {
-	path, ok := m.tool(name)
+func (s *System) run(ctx context.Context, input, name string, args ...string) error {
+	path, ok := s.tool(name)
 	if !ok {
 		return fmt.Errorf("the image has no %s", name)
 	}
@@ -182,7 +182,7 @@ func (m *Machine) run(ctx context.Context, input, name string, args ...string) e
 	cmd.Stdin = strings.NewReader(input)
 	var words []string
 	for dir := range strings.SplitSeq(toolPath, ":") {
-		words = append(words, m.path(dir))
+		words = append(words, s.path(dir))
 	}
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "PATH="+strings.Join(words, ":"))
 	var said bytes.Buffer
@@ -195,15 +195,15 @@ func (m *Machine) run(ctx context.Context, input, name string, args ...string) e
 
 // keepRoot lets the root filesystem follow its disk until ctx ends.
 func (a *Agent) keepRoot(ctx context.Context) error {
-	r, err := a.c.Machine.FindRoot()
+	r, err := a.c.System.FindRoot()
 	if err != nil {
-		a.c.Log.Warn("the root filesystem will not grow by itself", "error", err)
+		a.c.Log.Warn("the root filesystem does not follow its disk", "error", err)
 		return nil
 	}
-	size, err := a.c.Machine.DiskSectors(r)
+	size, err := a.c.System.DiskSectors(r)
 	for {
 		if err != nil {
-			a.c.Log.Warn("look at the root's disk", "disk", r.Disk, "error", err)
+			a.c.Log.Warn("read size of the root disk", "disk", r.Disk, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -211,13 +211,13 @@ func (a *Agent) keepRoot(ctx context.Context) error {
 		case <-time.After(2 * a.c.Pause):
 		}
 		var now uint64
-		if now, err = a.c.Machine.DiskSectors(r); err != nil || now <= size {
+		if now, err = a.c.System.DiskSectors(r); err != nil || now <= size {
 			continue
 		}
-		if err := a.retry(ctx, "disk", func() error { return a.c.Machine.Grow(ctx, r) }); err != nil {
+		if err := a.retry(ctx, "disk", func() error { return a.c.System.Grow(ctx, r) }); err != nil {
 			return err
 		}
-		a.c.Log.Info("root has grown with its disk", "disk", r.Disk, "sectors", now)
+		a.c.Log.Info("root filesystem grown", "disk", r.Disk, "sectors", now)
 		size = now
 	}
 }

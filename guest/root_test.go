@@ -10,9 +10,9 @@ import (
 	"github.com/hippius/compute/guest"
 )
 
-// rooted makes a machine whose root lies on a device, with programs that write
+// rooted makes a VM whose root lies on a device, with programs that write
 // down how they were called.
-func rooted(t *testing.T, mount string, sectors map[string]string, tools ...string) (*guest.Machine, func() string) {
+func rooted(t *testing.T, mount string, sectors map[string]string, tools ...string) (*guest.System, func() string) {
 	t.Helper()
 	root := t.TempDir()
 	write(t, root, "proc/self/mountinfo", "20 1 0:5 / /proc rw - proc proc rw\n"+mount+"\n")
@@ -35,7 +35,7 @@ func rooted(t *testing.T, mount string, sectors map[string]string, tools ...stri
 			t.Fatal(err)
 		}
 	}
-	return &guest.Machine{Root: root}, func() string {
+	return &guest.System{Root: root}, func() string {
 		calls, err := os.ReadFile(filepath.Join(root, "calls"))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)

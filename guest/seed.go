@@ -25,8 +25,8 @@ const (
 
 // ReadConfig finds the seed among the block devices and reads the agent's
 // configuration from it. It mounts nothing.
-func (m *Machine) ReadConfig() (wire.Config, error) {
-	path, err := m.findMedium(wire.SeedLabel)
+func (s *System) ReadConfig() (wire.Config, error) {
+	path, err := s.findMedium(wire.SeedLabel)
 	if err != nil {
 		return wire.Config{}, err
 	}
@@ -49,17 +49,17 @@ func ConfigFrom(path string) (wire.Config, error) {
 
 // findMedium gives the device that carries an ISO of the label: by udev's link
 // where there is one, else by looking at every block device.
-func (m *Machine) findMedium(label string) (string, error) {
+func (s *System) findMedium(label string) (string, error) {
 	candidates := []string{
-		m.path("dev/disk/by-label", label),
-		m.path("dev/disk/by-label", strings.ToLower(label)),
+		s.path("dev/disk/by-label", label),
+		s.path("dev/disk/by-label", strings.ToLower(label)),
 	}
-	blocks, err := os.ReadDir(m.path("sys/class/block"))
+	blocks, err := os.ReadDir(s.path("sys/class/block"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("list block devices: %w", err)
 	}
 	for _, b := range blocks {
-		candidates = append(candidates, m.path("dev", b.Name()))
+		candidates = append(candidates, s.path("dev", b.Name()))
 	}
 	for _, path := range candidates {
 		if got, err := mediumLabel(path); err == nil && strings.EqualFold(got, label) {

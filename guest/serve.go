@@ -36,7 +36,7 @@ type Options struct {
 	Shutdown func(r wire.Shutdown, sent time.Time)
 	// Clock gets the miner's time of sending of every message.
 	Clock func(sent time.Time)
-	// Ready is closed when the machine is fit for its tenant: a Hello says so at
+	// Ready is closed when the VM is fit for its tenant: a Hello says so at
 	// once, and no Challenge is answered before. Nil: it is fit.
 	Ready <-chan struct{}
 	// Every is the pause between Hellos; 0 means 10 seconds.

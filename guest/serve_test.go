@@ -74,7 +74,7 @@ func TestServeProves(t *testing.T) {
 	}
 }
 
-// A machine that its tenant cannot log in to yet is not proven alive, so not charged.
+// A VM that its tenant cannot log in to yet is not proven alive, so not charged.
 func TestServeProvesNothingBeforeItIsReady(t *testing.T) {
 	t.Parallel()
 	ready := make(chan struct{})
@@ -97,7 +97,7 @@ func TestServeProvesNothingBeforeItIsReady(t *testing.T) {
 }
 
 // helloAndProof waits for a hello and the proof of height 3; the second question
-// may have been read only when the machine was ready, the first cannot.
+// may have been read only when the VM was ready, the first cannot.
 func helloAndProof(t *testing.T, in *wire.Reader) {
 	t.Helper()
 	var hello, proven bool

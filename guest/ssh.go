@@ -32,7 +32,7 @@ HostCertificate ` + hostCertFile + `
 
 // InstallHostKey puts key (an OpenSSH private key) and certificate in place for
 // sshd. It writes only what differs and reports whether anything did.
-func (m *Machine) InstallHostKey(key, cert string) (bool, error) {
+func (s *System) InstallHostKey(key, cert string) (bool, error) {
 	changed := false
 	for _, f := range []struct {
 		name, content string
@@ -42,13 +42,13 @@ func (m *Machine) InstallHostKey(key, cert string) (bool, error) {
 		{hostCertFile, terminated(cert), 0o644},
 		{dropInFile, dropIn, 0o644},
 	} {
-		c, err := m.put(f.name, []byte(f.content), f.mode)
+		c, err := s.put(f.name, []byte(f.content), f.mode)
 		if err != nil {
 			return changed, fmt.Errorf("install SSH host key: %w", err)
 		}
 		changed = changed || c
 	}
-	c, err := m.includeDropIns()
+	c, err := s.includeDropIns()
 	if err != nil {
 		return changed, fmt.Errorf("install SSH host key: %w", err)
 	}
@@ -56,8 +56,8 @@ func (m *Machine) InstallHostKey(key, cert string) (bool, error) {
 }
 
 // includeDropIns makes sshd read the folder of drop-ins, where it does not yet.
-func (m *Machine) includeDropIns() (bool, error) {
-	old, err := os.ReadFile(m.path(mainFile))
+func (s *System) includeDropIns() (bool, error) {
+	old, err := os.ReadFile(s.path(mainFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
@@ -67,12 +67,12 @@ func (m *Machine) includeDropIns() (bool, error) {
 			return false, nil
 		}
 	}
-	return m.put(mainFile, append([]byte("Include "+dropInDir+"/*.conf\n"), old...), 0o644)
+	return s.put(mainFile, append([]byte("Include "+dropInDir+"/*.conf\n"), old...), 0o644)
 }
 
 // put writes a file whole or not at all, unless it is so already.
-func (m *Machine) put(name string, content []byte, mode fs.FileMode) (bool, error) {
-	path := m.path(name)
+func (s *System) put(name string, content []byte, mode fs.FileMode) (bool, error) {
+	path := s.path(name)
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm() == mode && info.Size() == int64(len(content)) {
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
@@ -93,14 +93,14 @@ func terminated(s string) string { return strings.TrimRight(s, "\n") + "\n" }
 // Listener is a running sshd that answers new connections.
 type Listener struct {
 	PID int
-	// Started is the machine's uptime when the process began.
+	// Started is the VM's uptime when the process began.
 	Started time.Duration
 }
 
 // SSHListener finds it by sshd's pid file, which sshd writes only when it can
 // be asked to reload. ok is false while there is none.
-func (m *Machine) SSHListener() (l Listener, ok bool) {
-	text, err := os.ReadFile(m.path("run/sshd.pid"))
+func (s *System) SSHListener() (l Listener, ok bool) {
+	text, err := os.ReadFile(s.path("run/sshd.pid"))
 	if err != nil {
 		return Listener{}, false
 	}
@@ -108,7 +108,7 @@ func (m *Machine) SSHListener() (l Listener, ok bool) {
 	if err != nil || pid <= 1 {
 		return Listener{}, false
 	}
-	stat, err := m.proc(strconv.Itoa(pid) + "/stat")
+	stat, err := s.proc(strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return Listener{}, false
 	}
@@ -130,7 +130,7 @@ func (m *Machine) SSHListener() (l Listener, ok bool) {
 }
 
 // ReloadSSH makes a listener read its keys again; connections live on.
-func (m *Machine) ReloadSSH(l Listener) error {
+func (s *System) ReloadSSH(l Listener) error {
 	if err := syscall.Kill(l.PID, syscall.SIGHUP); err != nil {
 		return fmt.Errorf("reload sshd (pid %d): %w", l.PID, err)
 	}

@@ -140,7 +140,7 @@ func (n *Node) upgradeHeight() float64 {
 // read logs why a figure could not be read; before the first block nothing can.
 func (n *Node) read(what string, figure float64, err error) float64 {
 	if err != nil {
-		n.log.Debug("read figure", "figure", what, "error", err)
+		n.log.Debug("read metric", "metric", what, "error", err)
 		return 0
 	}
 	return figure

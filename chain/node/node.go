@@ -102,7 +102,7 @@ func Start(ctx context.Context, c Config, log *slog.Logger) (_ *Node, err error)
 	if err := n.serve(ctx, keys.identity); err != nil {
 		return nil, err
 	}
-	log.Info("node started", "chain", genesis.ChainID, "height", n.Height(), "peer", n.PeerAddr(), "grpc", n.grpcAddr)
+	log.Info("node started", "chain_id", genesis.ChainID, "height", n.Height(), "peer_addr", n.PeerAddr(), "grpc_addr", n.grpcAddr)
 	return n, nil
 }
 

@@ -1,4 +1,4 @@
-// Command hippius-devnet runs a whole network on one machine.
+// Command hippius-devnet runs a whole network on one host.
 package main
 
 import (

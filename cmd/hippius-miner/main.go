@@ -1,4 +1,4 @@
-// Command hippius-miner runs other people's VMs on this machine.
+// Command hippius-miner runs other people's VMs on this host.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Package devnet runs a whole network on one machine: validators with their
+// Package devnet runs a whole network on one host: validators with their
 // sentinels, miners, a gateway and a faucet. With libvirt each miner has a
 // network, mounts and a libvirtd of its own and every program is a process;
 // with the fake driver all of it runs inside this process, without root, for

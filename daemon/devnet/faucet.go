@@ -66,10 +66,10 @@ func (f *faucet) answer(ctx context.Context, r *http.Request) (onramp.Answer, in
 	case errors.As(err, &refused):
 		return onramp.Answer{Error: refused.Sentence}, http.StatusConflict
 	case err != nil:
-		f.log.Warn("buy credits", "recipient", o.Recipient, "error", err)
+		f.log.Warn("buy credits", "account", o.Recipient, "error", err)
 		return onramp.Answer{Error: "the chain does not answer; try again with the same reference"}, http.StatusBadGateway
 	}
-	f.log.Info("credits bought", "recipient", o.Recipient, "ucredit", ucredit)
+	f.log.Info("credits bought", "account", o.Recipient, "ucredit", ucredit)
 	return onramp.Answer{Ucredit: ucredit}, http.StatusOK
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/daemon/miner"
 )
 
-// What each miner of a development network offers. Two share the machine.
+// What each miner of a development network offers. Two share the host.
 const (
 	offerCores     = 2
 	offerMemoryMiB = 6 << 10

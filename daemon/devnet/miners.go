@@ -77,7 +77,7 @@ func (n *Net) startMiners(ctx context.Context) error {
 	return n.freshMiners(ctx)
 }
 
-// freeTCP is a TCP port of addr that was free a moment ago on the miner's server.
+// freeTCP is a TCP port of addr that was free just now on the miner's server.
 func (m *minerHost) freeTCP(ctx context.Context, p *ports, addr netip.Addr) (port netip.AddrPort, err error) {
 	if m.lab == nil {
 		return p.tcp(ctx, addr)

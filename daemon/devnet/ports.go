@@ -29,12 +29,12 @@ func newPorts() *ports {
 	return p
 }
 
-// tcp is a TCP port of addr that was free a moment ago.
+// tcp is a TCP port of addr that was free just now.
 func (p *ports) tcp(ctx context.Context, addr netip.Addr) (netip.AddrPort, error) {
 	return p.free(addr, func(at string) (io.Closer, error) { return new(net.ListenConfig).Listen(ctx, "tcp", at) })
 }
 
-// udp is a UDP port of addr that was free a moment ago.
+// udp is a UDP port of addr that was free just now.
 func (p *ports) udp(ctx context.Context, addr netip.Addr) (netip.AddrPort, error) {
 	return p.free(addr, func(at string) (io.Closer, error) { return new(net.ListenConfig).ListenPacket(ctx, "udp", at) })
 }

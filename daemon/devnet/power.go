@@ -68,7 +68,7 @@ func (n *Net) mountDisk(ctx context.Context, m *minerHost) (err error) {
 }
 
 // CutPower is a power loss of the i-th miner's server: all its processes are
-// gone at one moment, machines too, its network is, and what was not synced to
+// gone at once, VMs too, its network is, and what was not synced to
 // its disk. It needs Config.Disks.
 func (n *Net) CutPower(i int) error {
 	if i < 0 || i >= len(n.miners) || n.miners[i].disk == nil {
@@ -87,7 +87,7 @@ func (n *Net) CutPower(i int) error {
 	return nil
 }
 
-// PowerOn starts the server again: a machine fresh from boot, with its disk as
+// PowerOn starts the server again: a host fresh from boot, with its disk as
 // it was when the power went, on which libvirtd and the miner start.
 func (n *Net) PowerOn(ctx context.Context, i int) error {
 	m := n.miners[i]

@@ -100,7 +100,7 @@ func hostAddr(p netip.Prefix, host byte) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// freeRange is the first /24 of 198.18.0.0/16 that no interface of this machine has an address in.
+// freeRange is the first /24 of 198.18.0.0/16 that no interface of this host has an address in.
 func freeRange() (netip.Prefix, error) {
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
 	if err != nil {
@@ -118,5 +118,5 @@ func freeRange() (netip.Prefix, error) {
 			return p, nil
 		}
 	}
-	return netip.Prefix{}, errors.New("every /24 of 198.18.0.0/16 is taken on this machine")
+	return netip.Prefix{}, errors.New("every /24 of 198.18.0.0/16 is taken on this host")
 }

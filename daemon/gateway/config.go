@@ -28,7 +28,7 @@ type Config struct {
 	// FollowEvery is how often the chain is asked for changed tenants.
 	FollowEvery time.Duration `yaml:"follow_every"`
 
-	// Version of the program, as its figures tell.
+	// Version of the program, as its metrics say.
 	Version string `yaml:"-"`
 }
 

@@ -39,10 +39,10 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	g := &gateway{set: c, chain: chain, wallet: w, log: log, observer: observe.New("hippius-gateway", c.Version)}
 	return run.New(log,
-		run.Part{Name: "chain", Stop: func(context.Context) error { return chain.Close() }},
-		run.Part{Name: "observer", Start: g.listenObserver, Run: g.serveObserver},
-		run.Part{Name: "lighthouse", Start: g.startLighthouse, Stop: g.stopLighthouse},
-		run.Part{Name: "tenants", Run: g.followTenants},
+		run.Service{Name: "chain", Stop: func(context.Context) error { return chain.Close() }},
+		run.Service{Name: "observer", Start: g.listenObserver, Run: g.serveObserver},
+		run.Service{Name: "lighthouse", Start: g.startLighthouse, Stop: g.stopLighthouse},
+		run.Service{Name: "tenants", Run: g.followTenants},
 	).Run(ctx)
 }
 

@@ -38,10 +38,10 @@ func Main(args []string, version string) int {
 	return 0
 }
 
-// Run is the agent of the machine under root until ctx ends.
+// Run is the agent of the VM under root until ctx ends.
 func Run(ctx context.Context, root, version string, log *slog.Logger) error {
 	return guest.New(guest.Config{
-		Machine: &guest.Machine{Root: root}, Version: version, Log: log,
+		System: &guest.System{Root: root}, Version: version, Log: log,
 		Join: func(ctx context.Context, cfg wire.Config) (guest.Member, error) { return join(ctx, cfg, log) },
 	}).Run(ctx)
 }
@@ -108,7 +108,7 @@ func meshConfig(cfg wire.Config, log *slog.Logger) (nebula.Config, error) {
 	admitted, refused := admit.Lighthouses(all, time.Now())
 	usable, unusable := nebula.Lighthouses(admitted)
 	for _, err := range append(refused, unusable...) {
-		log.Warn("lighthouse left out", "error", err)
+		log.Warn("lighthouse is invalid", "error", err)
 	}
 	c.Lighthouses = usable
 	return c, nil

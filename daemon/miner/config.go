@@ -1,6 +1,6 @@
 // Package miner assembles hippius-miner: the agent over its hypervisor, network,
 // images and seeds, in step with the chain, with secrets from the keepers and
-// consoles for tenants. It measures the machine and registers it.
+// consoles for tenants. It measures the host and registers it.
 package miner
 
 import (
@@ -57,11 +57,11 @@ type Config struct {
 	// Observe is the TCP address of /healthz, /readyz and /metrics; keep it private.
 	Observe netip.AddrPort `yaml:"observe"`
 
-	// Region is where the machine stands, such as eu-central; may be empty.
+	// Region is where the host stands, such as eu-central; may be empty.
 	Region string `yaml:"region,omitempty"`
 	// BondUhip the miner is to have on chain; the chain asks for a least one.
 	BondUhip uint64 `yaml:"bond_uhip"`
-	// Offer of the machine's capacity.
+	// Offer of the host's capacity.
 	Offer Offer `yaml:"offer"`
 
 	// Driver is libvirt, or fake for tests.
@@ -75,11 +75,11 @@ type Config struct {
 	// Timing of the agent.
 	Timing Timing `yaml:"timing"`
 
-	// Version of the program, as guests and figures are told.
+	// Version of the program, as guests and metrics say it.
 	Version string `yaml:"-"`
 }
 
-// Offer of the machine's capacity; a zero is all there is beyond the reserves.
+// Offer of the host's capacity; a zero is all there is beyond the reserves.
 type Offer struct {
 	Cores     uint32 `yaml:"cores"`
 	MemoryMiB uint64 `yaml:"memory_mib"`
@@ -89,7 +89,7 @@ type Offer struct {
 	ReserveDiskGiB   uint64 `yaml:"reserve_disk_gib"`
 }
 
-// LibvirtConfig says where libvirtd is and how it runs machines.
+// LibvirtConfig says where libvirtd is and how it runs VMs.
 type LibvirtConfig struct {
 	Socket string `yaml:"socket"`
 	RunDir string `yaml:"run_dir"`
@@ -97,7 +97,7 @@ type LibvirtConfig struct {
 	User string `yaml:"user"`
 	// Accel is auto, kvm or tcg.
 	Accel string `yaml:"accel"`
-	// Tag tells this miner's machines and taps from those of others on the host: 1 to 8 lower-case letters and digits.
+	// Tag tells this miner's VMs and taps from those of others on the host: 1 to 8 lower-case letters and digits.
 	Tag string `yaml:"tag"`
 }
 
@@ -118,7 +118,7 @@ type TapConfig struct {
 // ImageConfig bounds the image cache.
 type ImageConfig struct {
 	MaxGiB uint64 `yaml:"max_gib"`
-	// AllowFile takes images from file URLs: for networks on one machine.
+	// AllowFile takes images from file URLs: for networks on one host.
 	AllowFile bool `yaml:"allow_file"`
 }
 
@@ -131,7 +131,7 @@ type Timing struct {
 	StopTimeout time.Duration `yaml:"stop_timeout"`
 	GiveUp      time.Duration `yaml:"give_up"`
 	MeshEvery   time.Duration `yaml:"mesh_every"`
-	// FakeBoot is how long machines of the fake driver take to boot.
+	// FakeBoot is how long VMs of the fake driver take to boot.
 	FakeBoot time.Duration `yaml:"fake_boot,omitempty"`
 }
 

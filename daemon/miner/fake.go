@@ -17,17 +17,17 @@ import (
 
 // fakeGuest is the agent inside the fake driver's VMs: the real one's
 // conversation, with the configuration from the VM's seed.
-func (m *miner) fakeGuest(ctx context.Context, machine hypervisor.Machine, channel net.Conn) {
-	cfg, err := guest.ConfigFrom(machine.Seed)
+func (m *miner) fakeGuest(ctx context.Context, def hypervisor.Definition, channel net.Conn) {
+	cfg, err := guest.ConfigFrom(def.Seed)
 	if err != nil {
-		m.log.Error("fake guest", "vm_id", string(machine.ID), "error", err)
+		m.log.Error("fake guest", "vm_id", string(def.ID), "error", err)
 		return
 	}
 	err = guest.Serve(ctx, cfg, channel, guest.Options{
 		Version: m.set.Version, Log: m.log, Status: func() guest.Status { return guest.Status{MeshUp: true} },
 	})
 	if err != nil && ctx.Err() == nil {
-		m.log.Debug("fake guest", "vm_id", string(machine.ID), "error", err)
+		m.log.Debug("fake guest", "vm_id", string(def.ID), "error", err)
 	}
 }
 

@@ -56,7 +56,7 @@ func (d *directory) refresh(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !reflect.DeepEqual(lighthouses, d.lighthouses) {
-		d.log.Info("lighthouses changed", "count", len(lighthouses))
+		d.log.Info("lighthouses changed", "lighthouses", len(lighthouses))
 	}
 	d.lighthouses, d.heard = lighthouses, true
 	return d.allowed.tell(nil, now, d.open)
@@ -72,7 +72,7 @@ func (d *directory) validLighthouses(listed []mesh.Lighthouse, now time.Time) []
 	out, refused := admit.Lighthouses(all, now)
 	for _, err := range refused {
 		if !errors.Is(err, admit.ErrIncomplete) {
-			d.log.Warn("lighthouse left out", "error", err)
+			d.log.Warn("lighthouse is invalid", "error", err)
 		}
 	}
 	return out

@@ -50,16 +50,16 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	return run.New(log,
-		run.Part{Name: "chain", Stop: func(context.Context) error { return m.chain.Close() }},
-		run.Part{Name: "state", Start: m.openState, Stop: func(context.Context) error { return m.db.Close() }},
-		run.Part{Name: "observer", Start: m.listenObserver, Run: func(ctx context.Context) error { return m.observer.Serve(ctx, m.private) }},
-		run.Part{Name: "network", Start: m.openNetwork, Run: m.guardNetwork},
-		run.Part{Name: "driver", Start: m.openDriver, Stop: func(context.Context) error { return m.driver.Close() }},
-		run.Part{Name: "images", Start: m.openImages, Stop: func(context.Context) error { m.images.Close(); return nil }},
-		run.Part{Name: "lighthouses", Run: func(ctx context.Context) error { return m.directory.follow(ctx, c.Timing.MeshEvery) }},
-		run.Part{Name: "registration", Run: m.register},
-		run.Part{Name: "agent", Start: m.openAgent, Run: func(ctx context.Context) error { return m.agent.Run(ctx) }},
-		run.Part{Name: "consoles", Start: m.listenTenants, Run: m.serveTenants, Stop: m.stopTenants},
+		run.Service{Name: "chain", Stop: func(context.Context) error { return m.chain.Close() }},
+		run.Service{Name: "state", Start: m.openState, Stop: func(context.Context) error { return m.db.Close() }},
+		run.Service{Name: "observer", Start: m.listenObserver, Run: func(ctx context.Context) error { return m.observer.Serve(ctx, m.private) }},
+		run.Service{Name: "network", Start: m.openNetwork, Run: m.guardNetwork},
+		run.Service{Name: "driver", Start: m.openDriver, Stop: func(context.Context) error { return m.driver.Close() }},
+		run.Service{Name: "images", Start: m.openImages, Stop: func(context.Context) error { m.images.Close(); return nil }},
+		run.Service{Name: "lighthouses", Run: func(ctx context.Context) error { return m.directory.follow(ctx, c.Timing.MeshEvery) }},
+		run.Service{Name: "registration", Run: m.register},
+		run.Service{Name: "agent", Start: m.openAgent, Run: func(ctx context.Context) error { return m.agent.Run(ctx) }},
+		run.Service{Name: "consoles", Start: m.listenTenants, Run: m.serveTenants, Stop: m.stopTenants},
 	).Run(ctx)
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-func TestRealMachine(t *testing.T) {
+func TestRealVM(t *testing.T) {
 	s := newStage(t, "tiny")
 	before := s.state()
 	id := s.create()
@@ -26,7 +26,7 @@ func TestRealMachine(t *testing.T) {
 	proofs := s.chain.Proven(id)
 	s.until("further proofs", 20*time.Second, func() bool { return s.chain.Proven(id) >= proofs+2 })
 
-	// A restart of the agent is nothing to the machine.
+	// A restart of the agent is nothing to the VM.
 	pid := s.inspect(id).PID
 	s.stop()
 	s.startAgent()
@@ -61,7 +61,7 @@ func TestRealMachine(t *testing.T) {
 		t.Errorf("stopped by %s, want a clean shutdown", info.StopReason)
 	}
 	if seeds, err := s.seeds.List(); err != nil || len(seeds) != 0 {
-		t.Errorf("a stopped machine keeps its seed: %v, %v", seeds, err)
+		t.Errorf("a stopped VM keeps its seed: %v, %v", seeds, err)
 	}
 	s.order(id, vm.Start)
 	s.phase(id, vm.Running)
@@ -74,7 +74,7 @@ func TestRealMachine(t *testing.T) {
 	s.phase(id, vm.Running)
 	s.reach("SSH after the death of the process")
 
-	// The guest shuts itself down: that is a wish.
+	// The guest shuts itself down: that is a request.
 	if _, err := s.ssh("sudo sh -c 'sleep 1; kill -USR2 1' >/dev/null 2>&1 &"); err != nil {
 		t.Error(err)
 	}

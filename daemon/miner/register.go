@@ -90,7 +90,7 @@ func (m *miner) registerOnce(ctx context.Context) error {
 	want.Name, want.Identity, want.Roles = m.set.Name, identity, []string{node.RoleCompute}
 	want.Endpoint, want.Region, want.Version = m.set.Public, m.set.Region, m.set.Version
 	if err := node.ValidVersion(want.Version); err != nil { // of a build by hand
-		m.log.Warn("the chain is told no version", "error", err)
+		m.log.Warn("the miner is registered without a version", "error", err)
 		want.Version = ""
 	}
 	have, err := m.chain.Miner(ctx, m.sender.Address())
@@ -103,14 +103,14 @@ func (m *miner) registerOnce(ctx context.Context) error {
 	bond := m.set.BondUhip - min(m.set.BondUhip, have.BondUhip)
 	if bond == 0 && says(have, want) {
 		m.offer.Store(&want.Capacity)
-		m.log.Info("miner is registered as it is", "name", m.set.Name)
+		m.log.Info("registration is up to date", "miner", m.set.Name)
 		return nil
 	}
 	if err := m.sender.RegisterMiner(ctx, want, bond); err != nil {
 		return err
 	}
 	m.offer.Store(&want.Capacity)
-	m.log.Info("miner registered", "name", m.set.Name, "cores", want.Capacity.Cores, "memory_mib", want.Capacity.MemoryMiB,
+	m.log.Info("miner registered", "miner", m.set.Name, "cores", want.Capacity.Cores, "memory_mib", want.Capacity.MemoryMiB,
 		"disk_gib", want.Capacity.DiskGiB, "acceleration", want.Hardware.Acceleration)
 	return nil
 }
@@ -152,7 +152,7 @@ func (m *miner) measure(ctx context.Context) (node.Offer, error) {
 		info.Cores, info.MemoryMiB = o.Cores, o.MemoryMiB+o.ReserveMemoryMiB
 		info.DiskFreeGiB, info.DiskTotalGiB = o.DiskGiB+o.ReserveDiskGiB, o.DiskGiB+o.ReserveDiskGiB
 	}
-	offer, err := info.Decide(hostinfo.Wish{
+	offer, err := info.Decide(hostinfo.Request{
 		Cores: o.Cores, MemoryMiB: o.MemoryMiB, DiskGiB: o.DiskGiB, ReserveMiB: o.ReserveMemoryMiB, ReserveGiB: o.ReserveDiskGiB,
 	}, used/gib)
 	if err != nil {

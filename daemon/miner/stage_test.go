@@ -105,7 +105,7 @@ type stage struct {
 func newStage(t *testing.T, picture string) *stage {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("runs a real machine: as root, in CI and in `sudo make test`")
+		t.Skip("runs a real VM: as root, in CI and in `sudo make test`")
 	}
 	base, err := filepath.Abs("../../build/images/" + picture + ".qcow2")
 	check(t, err)
@@ -121,7 +121,7 @@ func newStage(t *testing.T, picture string) *stage {
 	return s
 }
 
-// size of a machine with a disk of so many GiB.
+// size of a VM with a disk of so many GiB.
 func size(diskGiB uint64) plan.Size {
 	return plan.Size{VCPUs: 1, MemoryMiB: 512, DiskGiB: diskGiB, IOPS: 5000, DiskBytesPerSecond: 500e6, NetworkBitsPerSecond: 100e6}
 }
@@ -151,7 +151,7 @@ func (s *stage) log(who string) *slog.Logger {
 	if !testing.Verbose() {
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(slog.NewTextHandler(s.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("who", who)
+	return slog.New(slog.NewTextHandler(s.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("program", who)
 }
 
 func random(n int) []byte {

@@ -29,7 +29,7 @@ func (m *miner) watchStatus(ctx context.Context) {
 
 func (m *miner) noteStatus(now node.MinerStatus) {
 	if m.status.Swap(int32(now)) != int32(now) {
-		m.log.Info("the chain says of this miner", "status", now.String())
+		m.log.Info("status on chain changed", "status", now.String())
 	}
 }
 

@@ -94,7 +94,7 @@ func (s *stage) ssh(command string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// until waits for something real machines do.
+// until waits for something real VMs do.
 func (s *stage) until(what string, within time.Duration, ok func() bool) {
 	s.t.Helper()
 	began := time.Now()
@@ -159,7 +159,7 @@ func (s *stage) inspect(id vm.ID) hypervisor.Info {
 	return info
 }
 
-// state lists what a machine may leave on the host.
+// state lists what a VM may leave on the host.
 func (s *stage) state() string {
 	s.t.Helper()
 	var all strings.Builder

@@ -42,7 +42,7 @@ type Config struct {
 	// SweepEvery is how often what is held is compared with the chain.
 	SweepEvery time.Duration `yaml:"sweep_every"`
 
-	// Version of the program, as its figures tell.
+	// Version of the program, as its metrics say.
 	Version string `yaml:"-"`
 }
 

@@ -40,12 +40,12 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	return run.New(log,
-		run.Part{Name: "chain", Stop: func(context.Context) error { return s.chain.Close() }},
-		run.Part{Name: "database", Start: s.openDatabase, Stop: func(context.Context) error { return s.db.Close() }},
-		run.Part{Name: "observer", Start: s.listenObserver, Run: func(ctx context.Context) error { return s.observer.Serve(ctx, s.private) }},
-		run.Part{Name: "sweeper", Run: func(ctx context.Context) error { return s.keeper.Run(ctx, c.SweepEvery) }},
-		run.Part{Name: "keeper", Start: s.listenKeeper, Run: s.serveKeeper, Stop: s.stopKeeper},
-		run.Part{Name: "registration", Run: s.register},
+		run.Service{Name: "chain", Stop: func(context.Context) error { return s.chain.Close() }},
+		run.Service{Name: "database", Start: s.openDatabase, Stop: func(context.Context) error { return s.db.Close() }},
+		run.Service{Name: "observer", Start: s.listenObserver, Run: func(ctx context.Context) error { return s.observer.Serve(ctx, s.private) }},
+		run.Service{Name: "sweeper", Run: func(ctx context.Context) error { return s.keeper.Run(ctx, c.SweepEvery) }},
+		run.Service{Name: "keeper", Start: s.listenKeeper, Run: s.serveKeeper, Stop: s.stopKeeper},
+		run.Service{Name: "registration", Run: s.register},
 	).Run(ctx)
 }
 

@@ -126,7 +126,7 @@ func (f *Follower) admitted(known map[string]mesh.Tenant) (all []Trusted, refuse
 		}
 		if err := f.admit(t.CACertificate, t.Networks); err != nil {
 			refused++
-			f.log.Warn("tenant's CA refused", "owner", owner, "error", err)
+			f.log.Warn("tenant's CA refused", "account", owner, "error", err)
 			continue
 		}
 		all = append(all, Trusted{CA: t.CACertificate, Revoked: t.Revoked})

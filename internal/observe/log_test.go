@@ -15,10 +15,10 @@ func TestLogger(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Info("quiet")
-	log.Warn("low on disk", "free_bytes", 7)
+	log.Warn("low on disk", "bytes", 7)
 	var record struct {
 		Level, Msg string
-		Free       int `json:"free_bytes"`
+		Free       int `json:"bytes"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &record); err != nil || record.Level != "WARN" || record.Msg != "low on disk" || record.Free != 7 {
 		t.Errorf("%+v, %v of %s", record, err, &out)

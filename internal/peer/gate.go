@@ -127,7 +127,7 @@ func (g *gate) forgetIdle() {
 // contain keeps a defect in one handler from taking the process, and everybody else's calls, with it.
 func (g *gate) contain(method string, err *error) {
 	if cause := recover(); cause != nil {
-		g.log.Error("call panicked", "method", method, "cause", cause, "stack", string(debug.Stack()))
+		g.log.Error("call panicked", "method", method, "panic", cause, "stack", string(debug.Stack()))
 		*err = status.Error(codes.Internal, "internal error")
 	}
 }

@@ -140,7 +140,7 @@ func (l *Loop[K]) resync(ctx context.Context) {
 	keys, err := l.opts.List(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			l.opts.Log.Error("list keys", "err", err)
+			l.opts.Log.Error("list keys", "error", err)
 		}
 		return
 	}
@@ -261,7 +261,7 @@ func (l *Loop[K]) finish(ctx context.Context, key K, again time.Duration, err er
 			poked, again = false, min(again, pokedAfter)
 		}
 		if ctx.Err() == nil {
-			l.opts.Log.Warn("step failed", "key", key, "attempt", s.failures, "again_in", again, "err", err)
+			l.opts.Log.Warn("step failed", "key", key, "attempt", s.failures, "retry_in", again, "error", err)
 		}
 	} else {
 		s.failures = 0

@@ -1,5 +1,5 @@
-// Package run is how a daemon lives: named parts that start in order, work until told to end, and stop in reverse.
-// Every goroutine of a part has an owner here that waits for it, and a part that is slow to stop is named in the log.
+// Package run is how a daemon lives: named services that start in order, work until told to end, and stop in reverse.
+// Every goroutine of a service has an owner here that waits for it, and a service that is slow to stop is named in the log.
 package run
 
 import (
@@ -14,66 +14,66 @@ import (
 )
 
 const (
-	// slowAfter is when a part that has not stopped is first named in the log, and how often again.
+	// slowAfter is when a service that has not stopped is first named in the log, and how often again.
 	slowAfter = 2 * time.Second
-	// stopTimeout bounds the stop of one part. After it the daemon ends without that part.
+	// stopTimeout bounds the stop of one service. After it the daemon ends without that service.
 	stopTimeout = 30 * time.Second
 )
 
-// ErrEnded is a part whose Run returned nil although nobody had told it to end.
+// ErrEnded is a service whose Run returned nil although nobody had told it to end.
 var ErrEnded = errors.New("ended by itself")
 
-// Part is one piece of a daemon. Any of its functions may be nil.
-type Part struct {
+// Service is a named part of a daemon with a start and an end. Any of its functions may be nil.
+type Service struct {
 	Name string
-	// Start returns when the part can be used by those after it. Its context ends with the daemon's.
+	// Start returns when the service can be used by those after it. Its context ends with the daemon's.
 	Start func(ctx context.Context) error
 	// Run works until its context ends and then returns soon. If it returns earlier the daemon stops.
 	Run func(ctx context.Context) error
-	// Stop is called once, before Run's context ends, if Start returned nil. It gets the time the part has left.
+	// Stop is called once, before Run's context ends, if Start returned nil. It gets the time the service has left.
 	Stop func(ctx context.Context) error
 }
 
-// Daemon starts its parts in order. It runs once.
+// Daemon starts its services in order. It runs once.
 type Daemon struct {
-	log   *slog.Logger
-	parts []Part
+	log      *slog.Logger
+	services []Service
 }
 
-// New returns a daemon of parts, which depend only on those before them.
-func New(log *slog.Logger, parts ...Part) *Daemon {
-	return &Daemon{log: log, parts: parts}
+// New returns a daemon of services, which depend only on those before them.
+func New(log *slog.Logger, services ...Service) *Daemon {
+	return &Daemon{log: log, services: services}
 }
 
 type running struct {
-	Part
+	Service
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned
 	err    error         // of Run; read after done
 }
 
-// Run starts the parts and blocks until ctx ends or a part fails, then stops those that started, the last first.
-// It returns nil if the cause was ctx and every part stopped without error.
+// Run starts the services and blocks until ctx ends or a service fails, then stops those that started, the last first.
+// It returns nil if the cause was ctx and every service stopped without error.
 func (d *Daemon) Run(ctx context.Context) error {
-	failed := make(chan error, len(d.parts))
+	failed := make(chan error, len(d.services))
 	var started []*running
 	var errs []error
-	for _, p := range d.parts {
-		if p.Start != nil {
-			if err := p.Start(ctx); err != nil {
+	for _, s := range d.services {
+		if s.Start != nil {
+			if err := s.Start(ctx); err != nil {
 				if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
-					errs = append(errs, fmt.Errorf("start %s: %w", p.Name, err))
+					errs = append(errs, fmt.Errorf("start %s: %w", s.Name, err))
 				}
 				break
 			}
 		}
-		started = append(started, launch(ctx, p, failed))
-		d.log.Debug("part started", "part", p.Name)
+		started = append(started, launch(ctx, s, failed))
+		d.log.Debug("service started", "service", s.Name)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	if len(started) == len(d.parts) && len(errs) == 0 {
+	if len(started) == len(d.services) && len(errs) == 0 {
 		select {
 		case <-ctx.Done():
 		case err := <-failed:
@@ -88,24 +88,24 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func launch(ctx context.Context, p Part, failed chan<- error) *running {
+func launch(ctx context.Context, s Service, failed chan<- error) *running {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &running{Part: p, cancel: cancel, done: make(chan struct{})}
-	if p.Run == nil {
+	r := &running{Service: s, cancel: cancel, done: make(chan struct{})}
+	if s.Run == nil {
 		close(r.done)
 		return r
 	}
 	go func() {
 		defer close(r.done)
-		err := p.Run(ctx)
+		err := s.Run(ctx)
 		switch {
 		case ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())):
 		case ctx.Err() != nil:
 			r.err = err
 		case err == nil:
-			failed <- fmt.Errorf("%s: %w", p.Name, ErrEnded)
+			failed <- fmt.Errorf("%s: %w", s.Name, ErrEnded)
 		default:
-			failed <- fmt.Errorf("%s: %w", p.Name, err)
+			failed <- fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}()
 	return r
@@ -136,7 +136,7 @@ func (d *Daemon) stop(ctx context.Context, r *running) error {
 			}
 			return nil
 		case <-slow.C:
-			d.log.Warn("part is slow to stop", "part", r.Name, "waited", time.Since(began).Round(time.Second))
+			d.log.Warn("service is slow to stop", "service", r.Name, "took_ms", time.Since(began).Milliseconds())
 		case <-ctx.Done():
 			return fmt.Errorf("stop %s: still busy after %v", r.Name, stopTimeout)
 		}

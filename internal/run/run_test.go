@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// diary notes what happens in which order.
-type diary struct {
+// recorder keeps what happened, in order.
+type recorder struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (d *diary) add(line string) {
+func (d *recorder) add(line string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lines = append(d.lines, line)
 }
 
-func (d *diary) part(name string) Part {
-	return Part{
+func (d *recorder) service(name string) Service {
+	return Service{
 		Name:  name,
 		Start: func(context.Context) error { d.add("start " + name); return nil },
 		Run:   func(ctx context.Context) error { <-ctx.Done(); d.add("end " + name); return ctx.Err() },
@@ -35,40 +35,40 @@ func (d *diary) part(name string) Part {
 	}
 }
 
-func (d *diary) expect(t *testing.T, want ...string) {
+func (d *recorder) expect(t *testing.T, want ...string) {
 	t.Helper()
 	if !slices.Equal(d.lines, want) {
 		t.Errorf("happened:\n %s\nwant:\n %s", strings.Join(d.lines, "\n "), strings.Join(want, "\n "))
 	}
 }
 
-var errPart = errors.New("part failed")
+var errService = errors.New("service failed")
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d diary
+		var d recorder
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Hour, cancel)
-		if err := New(quiet(), d.part("a"), Part{Name: "empty"}, d.part("b")).Run(ctx); err != nil {
+		if err := New(quiet(), d.service("a"), Service{Name: "empty"}, d.service("b")).Run(ctx); err != nil {
 			t.Error(err)
 		}
 		d.expect(t, "start a", "start b", "stop b", "end b", "stop a", "end a")
 	})
 }
 
-func TestPartFails(t *testing.T) {
+func TestServiceFails(t *testing.T) {
 	for name, tc := range map[string]struct{ got, want error }{
-		"with an error":    {errPart, errPart},
+		"with an error":    {errService, errService},
 		"by just stopping": {nil, ErrEnded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var d diary
-				b := d.part("b")
+				var d recorder
+				b := d.service("b")
 				b.Run = func(context.Context) error { time.Sleep(time.Second); return tc.got }
-				err := New(quiet(), d.part("a"), b, d.part("c")).Run(t.Context())
+				err := New(quiet(), d.service("a"), b, d.service("c")).Run(t.Context())
 				if !errors.Is(err, tc.want) || !strings.HasPrefix(err.Error(), "b: ") {
 					t.Errorf("got %v", err)
 				}
@@ -80,11 +80,11 @@ func TestPartFails(t *testing.T) {
 
 func TestStartFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d diary
-		b := d.part("b")
-		b.Start = func(context.Context) error { return errPart }
-		err := New(quiet(), d.part("a"), b, d.part("c")).Run(t.Context())
-		if !errors.Is(err, errPart) || !strings.Contains(err.Error(), "start b") {
+		var d recorder
+		b := d.service("b")
+		b.Start = func(context.Context) error { return errService }
+		err := New(quiet(), d.service("a"), b, d.service("c")).Run(t.Context())
+		if !errors.Is(err, errService) || !strings.Contains(err.Error(), "start b") {
 			t.Errorf("got %v", err)
 		}
 		d.expect(t, "start a", "stop a", "end a")
@@ -93,36 +93,36 @@ func TestStartFails(t *testing.T) {
 
 func TestToldToEndWhileStarting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d diary
+		var d recorder
 		ctx, cancel := context.WithCancel(t.Context())
-		b := d.part("b")
+		b := d.service("b")
 		b.Start = func(ctx context.Context) error { cancel(); return ctx.Err() }
-		if err := New(quiet(), d.part("a"), b, d.part("c")).Run(ctx); err != nil {
+		if err := New(quiet(), d.service("a"), b, d.service("c")).Run(ctx); err != nil {
 			t.Error(err)
 		}
 		d.expect(t, "start a", "stop a", "end a")
 	})
 }
 
-func TestSlowPartIsNamed(t *testing.T) {
+func TestSlowServiceIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d diary
+		var d recorder
 		var logged bytes.Buffer
-		slow, stuck := d.part("slow"), d.part("stuck")
-		slow.Run = func(ctx context.Context) error { <-ctx.Done(); time.Sleep(5 * time.Second); return errPart }
+		slow, stuck := d.service("slow"), d.service("stuck")
+		slow.Run = func(ctx context.Context) error { <-ctx.Done(); time.Sleep(5 * time.Second); return errService }
 		never := make(chan struct{})
 		stuck.Run = func(context.Context) error { <-never; return nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		began := time.Now()
-		err := New(slog.New(slog.NewTextHandler(&logged, nil)), d.part("a"), slow, stuck).Run(ctx)
-		if err == nil || !strings.Contains(err.Error(), "stop stuck: still busy") || !errors.Is(err, errPart) {
-			t.Errorf("got %v, want the stuck part and the failed one named", err)
+		err := New(slog.New(slog.NewTextHandler(&logged, nil)), d.service("a"), slow, stuck).Run(ctx)
+		if err == nil || !strings.Contains(err.Error(), "stop stuck: still busy") || !errors.Is(err, errService) {
+			t.Errorf("got %v, want the stuck service and the failed one named", err)
 		}
 		if took := time.Since(began); took != time.Second+stopTimeout+5*time.Second {
 			t.Errorf("took %v", took)
 		}
-		for _, want := range []string{"part=slow", "part=stuck"} {
+		for _, want := range []string{"service=slow", "service=stuck"} {
 			if !strings.Contains(logged.String(), want) {
 				t.Errorf("%q is not in the log:\n%s", want, &logged)
 			}

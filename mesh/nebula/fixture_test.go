@@ -26,7 +26,7 @@ func logger(t testing.TB, who string) *slog.Logger {
 	if os.Getenv("HIPT_LOG") != "" {
 		w = os.Stderr
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})).With("who", who)
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})).With("program", who)
 }
 
 func seed(n byte) []byte { return bytes.Repeat([]byte{n}, ca.SeedSize) }

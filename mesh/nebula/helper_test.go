@@ -59,7 +59,7 @@ func help(who string) {
 	if os.Getenv("HIPT_LOG") != "" {
 		w = os.Stderr
 	}
-	h := &helper{log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})).With("who", who)}
+	h := &helper{log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})).With("program", who)}
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 8<<20)
 	for in.Scan() {

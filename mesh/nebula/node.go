@@ -231,6 +231,6 @@ func (n *Node) ListenPort() uint16 { return n.port }
 
 func (n *Node) warnOutOfTime(t *trust) {
 	if t.outOfTime > 0 {
-		n.log.Warn("left out authorities that are not valid now", "count", t.outOfTime)
+		n.log.Warn("left out authorities that are not valid now", "authorities", t.outOfTime)
 	}
 }

@@ -200,7 +200,7 @@ func (a *Agent) closeChannels() {
 	}
 }
 
-// awaitChain gives the chain a moment to say what changed while the agent was
+// awaitChain waits shortly for the chain to say what changed while the agent was
 // away. Without it the stored state is what there is to go by.
 func (a *Agent) awaitChain(ctx context.Context) {
 	const patience = 10 * time.Second

@@ -17,7 +17,7 @@ const (
 	maxGap  = 80 // the chain's max_proof_gap_seconds
 )
 
-// What an agent's absence costs, with the settings of a real one: of a minute at most, nothing, at whatever moment it
+// What an agent's absence costs, with the settings of a real one: of a minute at most, nothing, at whatever time it
 // ends; of so long a one that proofs are more than maxGap apart, the time from the last proof to the next, and not a
 // second more.
 func TestOutageInTheBill(t *testing.T) {

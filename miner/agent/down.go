@@ -48,7 +48,7 @@ func (a *Agent) stopped(ctx context.Context, u *vmState, r record.Record, reason
 	return nil
 }
 
-// whyDown keeps the cause of a stop that the chain knows: the tenant's wish, the
+// whyDown keeps the cause of a stop that the chain knows: the tenant's request, the
 // credit, the guest. What failed on the way is over.
 func whyDown(r record.Record) (reason, message string) {
 	s := r.VM.Status
@@ -75,7 +75,7 @@ func (a *Agent) howDown(r record.Record, info hypervisor.Info) (reason, message 
 }
 
 // errHeld says that a VM is not to be destroyed after all.
-var errHeld = errors.New("not every endpoint of the chain says that this miner is to let go of the VM")
+var errHeld = errors.New("not every endpoint of the chain says that this miner no longer holds the VM")
 
 // destroy removes a VM that this miner is to let go of, if every endpoint says
 // so; its disk stays in the trash for a while.
@@ -84,7 +84,7 @@ func (a *Agent) destroy(ctx context.Context, u *vmState, r record.Record, info h
 	d := r.Desired()
 	known := hypervisor.Info{InstanceSeq: max(info.InstanceSeq, d.Seq), Generation: max(info.Generation, d.Generation)}
 	if err := a.confirm(ctx, id, known); err != nil {
-		return fmt.Errorf("let go of VM %s: %w", id, err)
+		return fmt.Errorf("release VM %s: %w", id, err)
 	}
 	if err := fault.Point("agent.confirmed"); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (a *Agent) destroy(ctx context.Context, u *vmState, r record.Record, info h
 		a.say(u, r, vm.Terminated, "", "")
 		return nil // forgotten when the chain has taken it
 	}
-	a.Log.Info("let go of VM", "vm_id", id, "phase", d.Phase.String(), "released", d.Released)
+	a.Log.Info("VM released", "vm_id", id, "phase", d.Phase.String(), "released", d.Released)
 	a.reporter.Forget(id)
 	a.forgetVM(id)
 	return a.forget(id)

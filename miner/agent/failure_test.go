@@ -198,7 +198,7 @@ func (c hardOfHearing) Report(ctx context.Context, reports []vm.Report) ([]vm.Re
 	return c.Chain.Report(ctx, reports)
 }
 
-// From the moment it runs a VM's disk is kept, although the chain does not know
+// Once it has run a VM's disk is kept, although the chain does not know
 // yet that there is anything on it.
 func TestDataStaysBeforeTheChainKnows(t *testing.T) {
 	t.Parallel()
@@ -238,7 +238,7 @@ func TestPausedForSpace(t *testing.T) {
 	proofs := w.chain.Proven(id)
 	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+1 })
 	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
-		t.Errorf("machine %+v, want process %d running", got, pid)
+		t.Errorf("VM %+v, want process %d running", got, pid)
 	}
 }
 

@@ -79,7 +79,7 @@ type farDriver struct {
 	f                 *far
 }
 
-func (d farDriver) Define(ctx context.Context, m hypervisor.Machine) error {
+func (d farDriver) Define(ctx context.Context, m hypervisor.Definition) error {
 	_, err := asked[done](ctx, d.f, "Hypervisor.Define", m)
 	return err
 }

@@ -112,7 +112,7 @@ func TestDiskFullInADownload(t *testing.T) {
 	if parts, err := filepath.Glob(filepath.Join(dir, "images", "*.part")); err != nil || len(parts) != 0 {
 		t.Errorf("parts of images stay: %v, %v", parts, err)
 	}
-	w.until("nothing of it is here", func() bool { return len(w.machineAndDisk(id)) == 0 })
+	w.until("nothing of it is here", func() bool { return len(w.vmAndDisk(id)) == 0 })
 	w.provesOn(runs)
 	if got := w.process(runs); got != before {
 		t.Errorf("%s became %s", before, got)
@@ -153,7 +153,7 @@ func TestDiskFullUnderTheState(t *testing.T) {
 	}
 	w.order(id, vm.Terminate)
 	w.untilPhase(id, vm.Terminated)
-	w.until("nothing is left", func() bool { return len(w.machineAndDisk(id)) == 0 && (!back() || len(w.leftovers(fresh)) == 0) })
+	w.until("nothing is left", func() bool { return len(w.vmAndDisk(id)) == 0 && (!back() || len(w.leftovers(fresh)) == 0) })
 }
 
 // unmount after all that uses it has ended.

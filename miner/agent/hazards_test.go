@@ -125,7 +125,7 @@ func TestClockMoved(t *testing.T) {
 	}
 }
 
-// agedTrash gives a VM's trashed disk the moment it would have by a clock that was set since.
+// agedTrash gives a VM's trashed disk the time that it would have by a clock that was set since.
 func agedTrash(t *testing.T, w *world, id vm.ID, by time.Duration) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(w.dir, "vms", "trash", string(id)+".*"))
@@ -200,7 +200,7 @@ func (c *restored) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 }
 
 // The only node is restored from a copy: it has not heard of one VM, holds one for stopped and one for another miner's.
-// The agent asks for everything anew, and neither ends nor starts a VM on the word of the past.
+// The agent asks for everything anew, and neither ends nor starts a VM because of old data.
 func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -251,11 +251,11 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	for _, id := range all {
 		if got := w.process(id); got != before[id] {
-			t.Errorf("on the word of a node restored from a copy, %s became %s", before[id], got)
+			t.Errorf("because of a node restored from a copy, %s became %s", before[id], got)
 		}
 	}
 	if got := w.inspect(left).State; got != hypervisor.StateAbsent {
-		t.Errorf("on the word of a node restored from a copy, a machine that runs elsewhere is %v here", got)
+		t.Errorf("because of a node restored from a copy, a VM that runs elsewhere is %v here", got)
 	}
 	node.mu.Lock()
 	node.past = nil
@@ -329,21 +329,21 @@ func TestOlderDatabase(t *testing.T) {
 			t.Errorf("%s became %s", was, got)
 		}
 	}
-	w.until("the moved one is let go", func() bool { return len(w.machineAndDisk(moved)) == 0 })
+	w.until("the moved one is let go", func() bool { return len(w.vmAndDisk(moved)) == 0 })
 	// And they are as much its own as before.
 	for id := range before {
 		w.order(id, vm.Terminate)
 		w.untilPhase(id, vm.Terminated)
-		w.until("gone", func() bool { return len(w.machineAndDisk(id)) == 0 })
+		w.until("gone", func() bool { return len(w.vmAndDisk(id)) == 0 })
 	}
 	w.until("nothing is left", func() bool { return len(w.leftovers(ended)) == 0 })
 }
 
-// machineAndDisk names what is left of one VM among others.
-func (w *world) machineAndDisk(id vm.ID) (left []string) {
+// vmAndDisk names what is left of one VM among others.
+func (w *world) vmAndDisk(id vm.ID) (left []string) {
 	w.t.Helper()
 	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
-		left = append(left, "machine "+string(s))
+		left = append(left, "VM "+string(s))
 	}
 	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.Root(id)); err != nil || has {
 		left = append(left, "disk")
@@ -360,7 +360,7 @@ func TestLostDatabase(t *testing.T) {
 	id := w.newVM()
 	w.until("running", func() bool { return w.runs(id) })
 	w.stopAgent()
-	stranger := hypervisor.Machine{
+	stranger := hypervisor.Definition{
 		ID: "00112233445566778899aabbccddeeff", InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
@@ -398,7 +398,7 @@ func TestLostDatabase(t *testing.T) {
 		t.Errorf("%s became %s", before, got)
 	}
 	if got := w.process(stranger.ID); got != others {
-		t.Errorf("a machine the chain knows nothing of: %s became %s", others, got)
+		t.Errorf("a VM the chain knows nothing of: %s became %s", others, got)
 	}
 	if _, err := os.Stat(files[0]); err != nil {
 		t.Errorf("the image under a disk is gone: %v", err)

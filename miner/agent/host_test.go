@@ -119,19 +119,19 @@ func (h *host) serve(conn net.Conn) {
 			}
 		}
 	case "channel":
-		machine, err := h.w.driver.DialChannel(h.ctx, vm.ID(id))
+		guest, err := h.w.driver.DialChannel(h.ctx, vm.ID(id))
 		if err != nil {
 			_, _ = fmt.Fprintln(conn, err)
 			return
 		}
 		if _, err := fmt.Fprintln(conn, "ok"); err == nil {
 			h.wg.Go(func() {
-				_, _ = io.Copy(machine, in)
-				_ = machine.Close()
+				_, _ = io.Copy(guest, in)
+				_ = guest.Close()
 			})
-			_, _ = io.Copy(conn, machine)
+			_, _ = io.Copy(conn, guest)
 		}
-		_ = machine.Close()
+		_ = guest.Close()
 	}
 }
 
@@ -159,7 +159,7 @@ type StartCall struct {
 	Key []byte
 }
 
-func (s *domains) Define(m hypervisor.Machine, _ *done) error {
+func (s *domains) Define(m hypervisor.Definition, _ *done) error {
 	return s.h.w.driver.Define(s.h.ctx, m)
 }
 

@@ -25,7 +25,7 @@ import (
 func TestGuestFloods(t *testing.T) {
 	w := newWorld(t)
 	var mad sync.Map // of VM ids
-	w.rogue = func(m hypervisor.Machine) func(context.Context, net.Conn) {
+	w.rogue = func(m hypervisor.Definition) func(context.Context, net.Conn) {
 		if _, is := mad.Load(m.ID); !is {
 			return nil
 		}
@@ -40,9 +40,9 @@ func TestGuestFloods(t *testing.T) {
 		}
 	}
 	w.startAgent()
-	shouter := w.newVM()
-	mad.Store(shouter, true)
-	w.until("the shouter's machine runs", func() bool { return w.inspect(shouter).State == hypervisor.StateRunning })
+	flooder := w.newVM()
+	mad.Store(flooder, true)
+	w.until("the flooder's VM runs", func() bool { return w.inspect(flooder).State == hypervisor.StateRunning })
 	// The others are started, proven and stopped beside it as if it were not there.
 	quiet := w.newVM()
 	w.until("up", func() bool { return w.runs(quiet) })
@@ -50,11 +50,11 @@ func TestGuestFloods(t *testing.T) {
 	w.until("proven on", func() bool { return w.chain.Proven(quiet) > from+3 })
 	w.order(quiet, vm.Stop)
 	w.untilPhase(quiet, vm.Stopped)
-	if p := w.chain.Proven(shouter); p != 0 {
-		t.Errorf("the shouter was proven at %d", p)
+	if p := w.chain.Proven(flooder); p != 0 {
+		t.Errorf("the flooder was proven at %d", p)
 	}
-	w.order(shouter, vm.Terminate)
-	w.until("the shouter is gone", func() bool { return w.inspect(shouter).State == hypervisor.StateAbsent })
+	w.order(flooder, vm.Terminate)
+	w.until("the flooder is gone", func() bool { return w.inspect(flooder).State == hypervisor.StateAbsent })
 }
 
 // TestSecretsStayInMemory: of what the keepers release nothing but the seed
@@ -197,7 +197,7 @@ func TestLyingNode(t *testing.T) {
 		}
 		w.until("the answer is refused", func() bool { return bytes.Contains(said.bytes(), []byte("answer is not used")) })
 		if w.inspect(id).State != hypervisor.StateRunning {
-			t.Fatalf("%q stopped a machine", lie)
+			t.Fatalf("%q stopped a VM", lie)
 		}
 	}
 	liar.lie("")

@@ -135,7 +135,7 @@ type injectedDriver struct {
 	i *injector
 }
 
-func (d *injectedDriver) Define(ctx context.Context, m hypervisor.Machine) error {
+func (d *injectedDriver) Define(ctx context.Context, m hypervisor.Definition) error {
 	return d.i.do("define", func() error { return d.Driver.Define(ctx, m) })
 }
 

@@ -110,7 +110,7 @@ func leftovers(c *crash) {
 	if err := os.Remove(filepath.Join(c.dir, stateName)); err != nil {
 		c.t.Fatal(err)
 	}
-	m := hypervisor.Machine{
+	m := hypervisor.Definition{
 		ID: c.id, InstanceSeq: 2, Generation: 4, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
@@ -227,8 +227,8 @@ func (c *crash) once(name string) {
 	if c.host.disks > 1 {
 		c.t.Errorf("%s: %d disks were made", name, c.host.disks)
 	}
-	if machines, err := c.driver.List(c.t.Context()); err != nil || len(machines) > 1 {
-		c.t.Errorf("%s: machines %v, %v", name, machines, err)
+	if found, err := c.driver.List(c.t.Context()); err != nil || len(found) > 1 {
+		c.t.Errorf("%s: VMs %v, %v", name, found, err)
 	}
 	if c.chain.Phase(c.id) == vm.Failed {
 		c.t.Errorf("%s: the VM failed: %s", name, c.chain.Account())

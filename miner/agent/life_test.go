@@ -26,7 +26,7 @@ func TestLife(t *testing.T) {
 	w.order(id, vm.Stop)
 	w.untilPhase(id, vm.Stopped)
 	if s := w.inspect(id); s.State != hypervisor.StateStopped || s.StopReason != hypervisor.StopGuest {
-		t.Errorf("machine is %s (%s), want a clean stop", s.State, s.StopReason)
+		t.Errorf("VM is %s (%s), want a clean stop", s.State, s.StopReason)
 	}
 	w.wantNone("stopped", w.runtime(id))
 
@@ -66,10 +66,10 @@ func TestAdoption(t *testing.T) {
 		w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+1 })
 	}
 	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
-		t.Errorf("machine %+v, want process %d untouched", got, pid)
+		t.Errorf("VM %+v, want process %d untouched", got, pid)
 	}
 	if w.keepers.asked != asked {
-		t.Error("adopting a running machine took its secrets again")
+		t.Error("adopting a running VM took its secrets again")
 	}
 	// What needs secrets fetches them again: they were in memory only.
 	w.order(id, vm.Stop)
@@ -119,7 +119,7 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	w.wantNone("shut down from inside", w.runtime(id))
 	time.Sleep(300 * time.Millisecond)
 	if s := w.inspect(id).State; s != hypervisor.StateStopped {
-		t.Errorf("it was started against its own wish: %s", s)
+		t.Errorf("it was started although its guest had shut it down: %s", s)
 	}
 	w.order(id, vm.Start)
 	w.until("running", func() bool { return w.runs(id) })
@@ -161,7 +161,7 @@ func TestMovedAway(t *testing.T) {
 	w.chain.Move(id)
 	time.Sleep(300 * time.Millisecond)
 	if s := w.inspect(id).State; s != hypervisor.StateRunning {
-		t.Fatalf("destroyed on the word of one endpoint: %s", s)
+		t.Fatalf("destroyed because of one endpoint: %s", s)
 	}
 	w.chain.Agree(id)
 	w.until("let go", func() bool { return len(w.leftovers(id)) == 0 })
@@ -187,12 +187,12 @@ func TestGap(t *testing.T) {
 	}
 }
 
-func TestUnknownMachines(t *testing.T) {
+func TestUnknownVMs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	stranger, ended := vm.ID("00112233445566778899aabbccddeeff"), w.newVM()
 	for _, id := range []vm.ID{stranger, ended} {
-		m := hypervisor.Machine{
+		m := hypervisor.Definition{
 			ID: id, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 			DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 		}
@@ -208,7 +208,7 @@ func TestUnknownMachines(t *testing.T) {
 	w.until("the ended one is removed", func() bool { return len(w.leftovers(ended)) == 0 })
 	time.Sleep(200 * time.Millisecond)
 	if s := w.inspect(stranger).State; s != hypervisor.StateRunning {
-		t.Errorf("a machine the chain knows nothing of became %s", s)
+		t.Errorf("a VM the chain knows nothing of became %s", s)
 	}
 }
 
@@ -238,7 +238,7 @@ func TestChainAway(t *testing.T) {
 	w.chain.SetAway(errors.New("no chain node answers"))
 	time.Sleep(300 * time.Millisecond)
 	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
-		t.Errorf("a silent chain ended a machine: %+v", got)
+		t.Errorf("a silent chain ended a VM: %+v", got)
 	}
 	proofs := w.chain.Proven(id)
 	w.chain.SetAway(nil)

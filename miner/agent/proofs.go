@@ -16,11 +16,11 @@ func (a *Agent) keepProofs(ctx context.Context) error {
 	kept := map[vm.ID]int64{} // heights, by VM
 	for sleep(ctx, a.c.ProofEvery) {
 		if err := a.State.KeepProofs(a.freshProofs(kept)); err != nil {
-			a.Log.Warn("note proofs", "error", err)
+			a.Log.Warn("store proofs", "error", err)
 			clear(kept)
 		}
 		if err := fault.Point("agent.proofs_noted"); err != nil {
-			a.Log.Warn("note proofs", "error", err)
+			a.Log.Warn("store proofs", "error", err)
 		}
 	}
 	return nil
@@ -49,7 +49,7 @@ func (a *Agent) freshProofs(kept map[vm.ID]int64) map[vm.ID]guestchannel.Proof {
 func (a *Agent) recall(u *vmState, id vm.ID) {
 	n, ok, err := a.State.LastProof(id)
 	if err != nil {
-		a.Log.Warn("read noted proof", "vm_id", id, "error", err)
+		a.Log.Warn("read stored proof", "vm_id", id, "error", err)
 		return
 	}
 	if age := time.Since(n.At); ok && age >= 0 && age < report.MaxProofAge {

@@ -59,7 +59,7 @@ func (a *Agent) next(ctx context.Context, r record.Record) (time.Duration, error
 		if !u.known { // it ran before this agent
 			u.known = true
 			a.recall(u, id)
-			a.Log.Info("machine adopted", "vm_id", id, "instance_seq", info.InstanceSeq)
+			a.Log.Info("VM adopted", "vm_id", id, "instance_seq", info.InstanceSeq)
 		}
 		a.watch(ctx, u, r, info)
 	}
@@ -117,7 +117,7 @@ func (a *Agent) act(ctx context.Context, s step.Step, u *vmState, r record.Recor
 	case step.Reboot:
 		return time.Millisecond, a.reboot(ctx, u, r)
 	case step.Restart:
-		a.Log.Info("VM is restarted into another size", "vm_id", r.VM.ID, "generation", r.VM.Resize.Generation)
+		a.Log.Info("VM restarted in a new size", "vm_id", r.VM.ID, "generation", r.VM.Resize.Generation)
 		return time.Millisecond, a.shutDown(ctx, u, r)
 	case step.Grow:
 		return 0, a.grow(ctx, u, r)
@@ -236,7 +236,7 @@ func (a *Agent) giveBack(ctx context.Context, u *vmState, r record.Record, f fai
 	if err := a.dismantle(ctx, u, r.VM.ID); err != nil {
 		return errors.Join(errors.New(f.message), err)
 	}
-	a.Log.Warn("VM failed here", "vm_id", r.VM.ID, "reason", f.reason, "message", f.message)
+	a.Log.Warn("VM failed", "vm_id", r.VM.ID, "reason", f.reason, "message", f.message)
 	a.say(u, r, vm.Failed, f.reason, f.message)
 	u.failed = failedAttempt{r.Desired().Seq, r.Desired().Generation}
 	return nil

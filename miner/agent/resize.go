@@ -30,7 +30,7 @@ func (a *Agent) grow(ctx context.Context, u *vmState, r record.Record) error {
 	}
 	u.sized = generation
 	u.grew(a.headHeight())
-	a.Log.Info("disk has grown", "vm_id", r.VM.ID, "bytes", n.Built.DiskBytes, "generation", generation)
+	a.Log.Info("disk grown", "vm_id", r.VM.ID, "bytes", n.Built.DiskBytes, "generation", generation)
 	a.say(u, r, vm.Running, "", "")
 	return nil
 }

@@ -67,7 +67,7 @@ func TestResize(t *testing.T) {
 	// CPU and memory take one restart, a clean one.
 	larger := w.size(2, 4096, 40)
 	w.resize(id, larger, true)
-	w.until("a larger machine", func() bool { return w.has(id, larger) })
+	w.until("a larger VM", func() bool { return w.has(id, larger) })
 	if got := w.inspect(id).PID; got == pid {
 		t.Error("more memory without a restart")
 	}
@@ -88,10 +88,10 @@ func TestResize(t *testing.T) {
 	w.resize(id, smaller, false)
 	time.Sleep(100 * time.Millisecond)
 	if s := w.inspect(id).State; s.Alive() || w.chain.Get(id).Resize == nil {
-		t.Errorf("a stopped machine is %s", s)
+		t.Errorf("a stopped VM is %s", s)
 	}
 	w.order(id, vm.Start)
-	w.until("a smaller machine", func() bool { return w.has(id, smaller) })
+	w.until("a smaller VM", func() bool { return w.has(id, smaller) })
 }
 
 // The hypervisor knows what a VM was started with, also where the agent's
@@ -107,7 +107,7 @@ func TestResizeIsNotDoneTwice(t *testing.T) {
 	starts.fail(1)
 	larger := w.size(2, 4096, 40)
 	w.resize(id, larger, true)
-	w.until("a larger machine", func() bool { return w.has(id, larger) })
+	w.until("a larger VM", func() bool { return w.has(id, larger) })
 	w.stopAgent()
 	w.startAgent()
 	proofs := w.chain.Proven(id)
@@ -197,7 +197,7 @@ func TestRebuildNeedsEveryEndpoint(t *testing.T) {
 	w.order(id, vm.Rebuild)
 	time.Sleep(300 * time.Millisecond)
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).InstanceSeq != 1 {
-		t.Fatalf("given up on the word of one endpoint: %d disks in the trash, %+v, %v", n, w.inspect(id), err)
+		t.Fatalf("given up because of one endpoint: %d disks in the trash, %+v, %v", n, w.inspect(id), err)
 	}
 	w.chain.Agree(id)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
@@ -252,7 +252,7 @@ func reshape(w *world) {
 	w.resize(id, disk, false)
 	w.until("a larger disk", func() bool { return w.has(id, disk) })
 	w.resize(id, larger, true)
-	w.until("a larger machine", func() bool { return w.has(id, larger) })
+	w.until("a larger VM", func() bool { return w.has(id, larger) })
 	w.order(id, vm.Rebuild)
 	w.until("rebuilt", func() bool { return w.has(id, larger) && w.inspect(id).InstanceSeq == 2 })
 	w.order(id, vm.Terminate)

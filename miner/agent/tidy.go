@@ -31,7 +31,7 @@ func (a *Agent) keepTidy(ctx context.Context) error {
 func (a *Agent) tidy(ctx context.Context) {
 	records, err := a.State.All()
 	if err != nil {
-		a.Log.Error("tidy", "error", err)
+		a.Log.Error("clean up", "error", err)
 		return
 	}
 	known, images := map[vm.ID]bool{}, map[string]bool{}
@@ -89,11 +89,11 @@ func (a *Agent) tidyDomains(ctx context.Context, known map[vm.ID]bool) {
 		if err := a.confirm(ctx, id, m); err != nil {
 			if !a.unknownDomains[id] {
 				a.unknownDomains[id] = true // only this goroutine looks
-				a.Log.Warn("domain left alone: the chain gave no VM of this id", "vm_id", id, "state", string(m.State), "error", err)
+				a.Log.Warn("domain is kept: the chain did not return a VM with its id", "vm_id", id, "state", string(m.State), "error", err)
 			}
 			continue
 		}
-		a.Log.Info("domain is no longer ours", "vm_id", id)
+		a.Log.Info("domain belongs to no VM of this miner", "vm_id", id)
 		if err := a.dismantle(ctx, a.vmState(id), id); err != nil {
 			a.Log.Error("remove domain", "vm_id", id, "error", err)
 			continue
@@ -155,7 +155,7 @@ func (a *Agent) lookAtMeshes(ctx context.Context, owners map[string]bool) {
 		m, err := a.Mesh.View(ctx, owner)
 		if err != nil {
 			if ctx.Err() == nil {
-				a.Log.Warn("look at mesh", "owner", owner, "error", err)
+				a.Log.Warn("look at mesh", "account", owner, "error", err)
 			}
 			continue
 		}
@@ -178,7 +178,7 @@ func (a *Agent) meshNow(ctx context.Context, owner string) wire.Mesh {
 	}
 	m, err := a.Mesh.View(ctx, owner)
 	if err != nil {
-		a.Log.Warn("look at mesh", "owner", owner, "error", err)
+		a.Log.Warn("look at mesh", "account", owner, "error", err)
 		return wire.Mesh{}
 	}
 	a.setMesh(owner, &m)

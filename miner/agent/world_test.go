@@ -57,7 +57,7 @@ type world struct {
 	boot      time.Duration        // what a guest takes to come up
 	stateDir  string               // of the agent's database
 	told      chan wire.Mesh       // what guests heard of the mesh
-	rogue     func(m hypervisor.Machine) func(context.Context, net.Conn)
+	rogue     func(m hypervisor.Definition) func(context.Context, net.Conn)
 
 	stop func()
 }
@@ -138,7 +138,7 @@ func (w *world) openDriver() {
 }
 
 // guest is the agent inside every VM.
-func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) {
+func (w *world) guest(ctx context.Context, m hypervisor.Definition, conn net.Conn) {
 	if w.deafMute.Load() {
 		<-ctx.Done()
 		return
@@ -316,7 +316,7 @@ func (w *world) runs(id vm.ID) bool {
 func (w *world) leftovers(id vm.ID) (left []string) {
 	w.t.Helper()
 	if s := w.inspect(id).State; s != hypervisor.StateAbsent {
-		left = append(left, "machine "+string(s))
+		left = append(left, "VM "+string(s))
 	}
 	if has, err := w.driver.HasDisk(w.t.Context(), hypervisor.Root(id)); err != nil || has {
 		left = append(left, "disk")

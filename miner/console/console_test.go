@@ -61,7 +61,7 @@ func newBenchOn(t *testing.T, seen func(*fake.Driver) hypervisor.Console) *bench
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := hypervisor.Machine{
+	m := hypervisor.Definition{
 		ID: vmID, InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20, BaseImage: "/x", BaseFormat: "raw",
 		DiskKey: make([]byte, hypervisor.DiskKeyBytes),
 	}
@@ -167,7 +167,7 @@ func (b *bench) untilBooted() {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	b.t.Fatal("the machine does not boot")
+	b.t.Fatal("the VM does not boot")
 }
 
 func TestConsole(t *testing.T) {
@@ -284,7 +284,7 @@ func TestConsoleEndsWithTheGrant(t *testing.T) {
 	}
 }
 
-func TestConsoleOfAStoppedMachine(t *testing.T) {
+func TestConsoleOfAStoppedVM(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.untilBooted()
@@ -298,10 +298,10 @@ func TestConsoleOfAStoppedMachine(t *testing.T) {
 		_, err = s.Recv()
 	}
 	if status.Code(err) != codes.Unknown && !strings.Contains(err.Error(), io.EOF.Error()) {
-		t.Errorf("the machine stopped: %v, want a clean end", err)
+		t.Errorf("the VM stopped: %v, want a clean end", err)
 	}
 	if _, err := b.open(t.Context(), vmID, b.grant(same)).Recv(); status.Code(err) != codes.FailedPrecondition {
-		t.Errorf("stopped machine: %v, want FailedPrecondition", err)
+		t.Errorf("stopped VM: %v, want FailedPrecondition", err)
 	}
 }
 

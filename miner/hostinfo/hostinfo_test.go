@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestMeasureThisMachine(t *testing.T) {
+func TestMeasureThisHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	got, err := Measure(t.Context(), Config{Root: "/", DiskDir: dir, SampleBytes: 3<<20 + 5})
@@ -53,7 +53,7 @@ func TestMeasureParses(t *testing.T) {
 	}
 	put("meminfo", "nothing")
 	if _, err := Measure(t.Context(), Config{Root: root, DiskDir: root, SampleBytes: 1}); err == nil {
-		t.Error("a machine without memory was measured")
+		t.Error("a host without memory was measured")
 	}
 }
 
@@ -80,21 +80,21 @@ func TestDecide(t *testing.T) {
 	t.Parallel()
 	i := Info{Cores: 8, MemoryMiB: 16000, DiskFreeGiB: 80, DiskTotalGiB: 100}
 	for name, c := range map[string]struct {
-		wish Wish
-		used uint64
-		want Offer
-		says string
+		request Request
+		used    uint64
+		want    Offer
+		says    string
 	}{
-		"all":               {Wish{ReserveMiB: 1000, ReserveGiB: 10}, 0, Offer{8, 15000, 70}, ""},
-		"disk taken counts": {Wish{}, 15, Offer{8, 16000, 95}, ""},
-		"never over total":  {Wish{}, 500, Offer{8, 16000, 100}, ""},
-		"less":              {Wish{Cores: 2, MemoryMiB: 4000, DiskGiB: 20}, 0, Offer{2, 4000, 20}, ""},
-		"cores":             {Wish{Cores: 9}, 0, Offer{}, "has 8"},
-		"memory":            {Wish{MemoryMiB: 15001, ReserveMiB: 1000}, 0, Offer{}, "has 16000"},
-		"disk":              {Wish{DiskGiB: 81}, 0, Offer{}, "80 are free"},
-		"nothing left":      {Wish{ReserveMiB: 99999}, 0, Offer{}, "nothing to offer"},
+		"all":               {Request{ReserveMiB: 1000, ReserveGiB: 10}, 0, Offer{8, 15000, 70}, ""},
+		"disk taken counts": {Request{}, 15, Offer{8, 16000, 95}, ""},
+		"never over total":  {Request{}, 500, Offer{8, 16000, 100}, ""},
+		"less":              {Request{Cores: 2, MemoryMiB: 4000, DiskGiB: 20}, 0, Offer{2, 4000, 20}, ""},
+		"cores":             {Request{Cores: 9}, 0, Offer{}, "has 8"},
+		"memory":            {Request{MemoryMiB: 15001, ReserveMiB: 1000}, 0, Offer{}, "has 16000"},
+		"disk":              {Request{DiskGiB: 81}, 0, Offer{}, "80 are free"},
+		"nothing left":      {Request{ReserveMiB: 99999}, 0, Offer{}, "nothing to offer"},
 	} {
-		got, err := i.Decide(c.wish, c.used)
+		got, err := i.Decide(c.request, c.used)
 		if got != c.want || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %+v, %v; want %+v, %q", name, got, err, c.want, c.says)
 		}

@@ -2,8 +2,8 @@ package hostinfo
 
 import "fmt"
 
-// Wish is what an operator wants to offer; a zero field is "what there is".
-type Wish struct {
+// Request is what an operator wants to offer; a zero field is "what there is".
+type Request struct {
 	Cores     uint32
 	MemoryMiB uint64
 	DiskGiB   uint64
@@ -22,27 +22,27 @@ type Offer struct {
 // Decide gives what may be offered. What is not there is refused with a
 // sentence that says what is. usedGiB is disk that VMs here take already: it is
 // offered, though no longer free.
-func (i Info) Decide(w Wish, usedGiB uint64) (Offer, error) {
+func (i Info) Decide(r Request, usedGiB uint64) (Offer, error) {
 	disk := min(i.DiskFreeGiB+usedGiB, i.DiskTotalGiB)
-	have := Offer{Cores: i.Cores, MemoryMiB: less(i.MemoryMiB, w.ReserveMiB), DiskGiB: less(disk, w.ReserveGiB)}
+	have := Offer{Cores: i.Cores, MemoryMiB: less(i.MemoryMiB, r.ReserveMiB), DiskGiB: less(disk, r.ReserveGiB)}
 	switch {
-	case w.Cores > have.Cores:
-		return Offer{}, fmt.Errorf("offer of %d cores: this machine has %d", w.Cores, have.Cores)
-	case w.MemoryMiB > have.MemoryMiB:
-		return Offer{}, fmt.Errorf("offer of %d MiB of memory: this machine has %d, %d of them reserved for itself",
-			w.MemoryMiB, i.MemoryMiB, w.ReserveMiB)
-	case w.DiskGiB > have.DiskGiB:
+	case r.Cores > have.Cores:
+		return Offer{}, fmt.Errorf("offer of %d cores: this host has %d", r.Cores, have.Cores)
+	case r.MemoryMiB > have.MemoryMiB:
+		return Offer{}, fmt.Errorf("offer of %d MiB of memory: this host has %d, %d of them reserved for itself",
+			r.MemoryMiB, i.MemoryMiB, r.ReserveMiB)
+	case r.DiskGiB > have.DiskGiB:
 		return Offer{}, fmt.Errorf("offer of %d GiB of disk: %d are free or taken by VMs, %d of them reserved for the host",
-			w.DiskGiB, disk, w.ReserveGiB)
+			r.DiskGiB, disk, r.ReserveGiB)
 	}
-	if w.Cores > 0 {
-		have.Cores = w.Cores
+	if r.Cores > 0 {
+		have.Cores = r.Cores
 	}
-	if w.MemoryMiB > 0 {
-		have.MemoryMiB = w.MemoryMiB
+	if r.MemoryMiB > 0 {
+		have.MemoryMiB = r.MemoryMiB
 	}
-	if w.DiskGiB > 0 {
-		have.DiskGiB = w.DiskGiB
+	if r.DiskGiB > 0 {
+		have.DiskGiB = r.DiskGiB
 	}
 	if have.Cores == 0 || have.MemoryMiB == 0 || have.DiskGiB == 0 {
 		return Offer{}, fmt.Errorf("nothing to offer: %d cores, %d MiB of memory, %d GiB of disk beyond the reserves",

@@ -32,7 +32,7 @@ type Lifecycle interface {
 	// Define makes the VM known, or makes a known one match m. On a
 	// VM that runs, what differs takes effect at its next start. It
 	// neither makes nor checks the disk.
-	Define(ctx context.Context, m Machine) error
+	Define(ctx context.Context, m Definition) error
 
 	// Start boots a stopped or crashed VM; on a running or paused one it
 	// does nothing. It returns when the process runs, not when the guest is
@@ -102,7 +102,7 @@ type Disks interface {
 	// there is such a disk again.
 	RestoreDisk(ctx context.Context, id DiskID) error
 
-	// SweepTrash deletes what was trashed before the given moment and returns
+	// SweepTrash deletes what was trashed before the given time and returns
 	// how many disks that were.
 	SweepTrash(ctx context.Context, before time.Time) (int, error)
 }

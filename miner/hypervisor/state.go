@@ -23,17 +23,17 @@ type State string
 // The states.
 const (
 	StateAbsent  State = "absent"  // not defined here
-	StateStopped State = "stopped" // defined, not running, by somebody's wish
+	StateStopped State = "stopped" // defined, not running, on request
 	StateRunning State = "running" // has a process and its CPUs run
 	StatePaused  State = "paused"  // has a process, its CPUs do not run
-	StateCrashed State = "crashed" // not running, and nobody wished so
+	StateCrashed State = "crashed" // not running, without a request
 )
 
 // Alive reports whether the VM has a process.
 func (s State) Alive() bool { return s == StateRunning || s == StatePaused }
 
 // StopReason says why a VM does not run. It tells a guest's own clean
-// power-off, which ends at the tenant's wish, from the host's failure, which
+// power-off, which ends at the tenant's request, from the host's failure, which
 // the agent repairs.
 type StopReason string
 

@@ -139,7 +139,7 @@ func (c *Cache) have(path string, im Image) bool {
 	}
 	now := time.Now()
 	if err := os.Chtimes(path, now, now); err != nil {
-		c.c.Log.Warn("note use of image", "image", im.Name, "error", err)
+		c.c.Log.Warn("store time of use of image", "image", im.Name, "error", err)
 	}
 	return true
 }
@@ -186,7 +186,7 @@ func (c *Cache) leave(f *flight) {
 
 // Trim removes images, least lately wanted first, until the cache takes at most
 // MaxBytes. It spares those that inUse tells (by SHA-256 in hex), and those
-// wanted since the given moment. It returns how many bytes it freed.
+// wanted since the given time. It returns how many bytes it freed.
 func (c *Cache) Trim(inUse func(sum string) bool, since time.Time) (uint64, error) {
 	entries, err := os.ReadDir(c.c.Dir)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Able tells whether the kernel takes the kinds of rules that machines are kept apart with. It makes them in tables of
+// Able tells whether the kernel takes the kinds of rules that VMs are kept apart with. It makes them in tables of
 // its own and removes those in the same transaction, so that no packet ever meets one. It needs CAP_NET_ADMIN.
 func Able() error {
 	conn, err := nftables.New()

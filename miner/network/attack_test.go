@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// battlefield is a host with three machines: the attacker, another of its
+// battlefield is a host with three VMs: the attacker, another of its
 // tenant and a stranger's. Nothing that the attacker sends may be seen at the
 // far end of the uplink, by the stranger or by any service of the host, but
-// what the tests send as an honest machine would.
+// what the tests send as an honest VM would.
 type battlefield struct {
 	*world
 	evil, sister, stranger *guest
@@ -59,7 +59,7 @@ func (f *battlefield) allStopped(t *testing.T, why string, frames [][]byte) {
 	})
 }
 
-// honest proves that the attacker's machine, used as it should be, is served
+// honest proves that the attacker's VM, used as it should be, is served
 // still, and with that that all it sent before has been dealt with.
 func (f *battlefield) honest(t *testing.T, word string) {
 	t.Helper()
@@ -113,7 +113,7 @@ func ping() []byte {
 	return b
 }
 
-// A machine tries every service of its host, at every address the host has.
+// A VM tries every service of its host, at every address the host has.
 func TestAttackOnTheHost(t *testing.T) {
 	f := newBattlefield(t)
 	ports := []uint16{
@@ -190,7 +190,7 @@ func (f *battlefield) listen(t *testing.T, port uint16, reached *sync.Map) {
 	})
 }
 
-// A machine tries what only its miner should reach: every range that is not
+// A VM tries what only its miner should reach: every range that is not
 // the public internet, and where clouds keep the secrets of a rented host.
 func TestAttackOnTheMinersNetworks(t *testing.T) {
 	f := newBattlefield(t)
@@ -207,7 +207,7 @@ func TestAttackOnTheMinersNetworks(t *testing.T) {
 }
 
 // The operator of a lighthouse registers endpoints inside miners' networks, to
-// have their machines sent there.
+// have their VMs sent there.
 func TestAttackByALighthousesAddress(t *testing.T) {
 	f := newBattlefield(t)
 	good := netip.MustParseAddrPort(privateAddr + ":4242")
@@ -227,7 +227,7 @@ func TestAttackByALighthousesAddress(t *testing.T) {
 	f.quiet(t)
 }
 
-// A machine tries the other machines of its host past the mesh.
+// A VM tries the other VMs of its host past the mesh.
 func TestAttackOnNeighbours(t *testing.T) {
 	f := newBattlefield(t)
 	for name, g := range map[string]*guest{"a stranger's": f.stranger, "its own tenant's": f.sister} {
@@ -284,7 +284,7 @@ func sourceRouted(g *guest, to netip.Addr) []byte {
 	return ethernetFrame(g.hostMAC, g.mac(), unix.ETH_P_IP, append(h, payload...))
 }
 
-// A machine speaks as somebody else, on every layer.
+// A VM speaks as somebody else, on every layer.
 func TestAttackUnderAnothersName(t *testing.T) {
 	f := newBattlefield(t)
 	g := f.evil
@@ -352,7 +352,7 @@ func TestAttackUnderAnothersName(t *testing.T) {
 	}
 }
 
-// neighboursTrue fails unless the host knows each machine by its own MAC and
+// neighboursTrue fails unless the host knows each VM by its own MAC and
 // nobody else behind a tap.
 func (f *battlefield) neighboursTrue(t *testing.T) {
 	t.Helper()
@@ -376,7 +376,7 @@ func dhcp(kind byte, client net.HardwareAddr) []byte {
 	return append(b, 53, 1, kind, 255)
 }
 
-// ipv6Attacks are packets with which a machine could give its host addresses,
+// ipv6Attacks are packets with which a VM could give its host addresses,
 // routes and neighbours of its choice.
 func ipv6Attacks(mac net.HardwareAddr) map[string][]byte {
 	self := netip.MustParseAddr("fe80::bad")
@@ -423,7 +423,7 @@ func TestNoIPv6AtTaps(t *testing.T) {
 	}
 }
 
-// A machine sends as fast as it can what nobody should have to remember:
+// A VM sends as fast as it can what nobody should have to remember:
 // clients, MACs, addresses, all its neighbours' and of the whole pool.
 func TestAttackByFlood(t *testing.T) {
 	f := newBattlefield(t)

@@ -10,24 +10,25 @@ import (
 	"github.com/google/nftables/userdata"
 )
 
-// Why a packet was dropped; also the comment of the rule that does it.
+// Why a packet was dropped; also the comment of the rule that does it, so the texts stay: a miner that comes
+// after an upgrade compares them with what it finds in the kernel. The same goes for the names of chains.
 const (
 	DroppedSpoofed   = "not its own address"   // by one tap: MAC, ARP or IP of another, or IPv6
 	DroppedBandwidth = "over its bandwidth"    // by one tap
-	DroppedHost      = "to this host"          // machine to host
-	DroppedNeighbour = "to another machine"    // machine to machine
-	DroppedPrivate   = "to a private network"  // machine to the miner's networks
-	DroppedMail      = "to port 25"            // machine to a mail server
-	DroppedInbound   = "from outside, unasked" // anyone to machine
-	// DroppedEarly: for the mesh's port of this host, from where no machine has called yet.
+	DroppedHost      = "to this host"          // VM to host
+	DroppedNeighbour = "to another machine"    // VM to VM
+	DroppedPrivate   = "to a private network"  // VM to the miner's networks
+	DroppedMail      = "to port 25"            // VM to a mail server
+	DroppedInbound   = "from outside, unasked" // anyone to VM
+	// DroppedEarly: for the mesh's port of this host, from where no VM has called yet.
 	DroppedEarly = "to the mesh, unasked"
-	// DroppedConnections: a machine has more connections open than it may.
+	// DroppedConnections: a VM has more connections open than it may.
 	DroppedConnections = "too many connections"
 )
 
 // Dropped counts the packets dropped since the rules were laid, by reason:
-// those of one machine's tap (DroppedSpoofed, DroppedBandwidth), or with vm ""
-// those of the rules for all machines.
+// those of one VM's tap (DroppedSpoofed, DroppedBandwidth), or with vm ""
+// those of the rules for all VMs.
 func (n *Network) Dropped(ctx context.Context, vm string) (map[string]uint64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

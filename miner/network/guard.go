@@ -34,7 +34,7 @@ type counters struct {
 
 // Stats tells of the verifications since New.
 type Stats struct {
-	// Repairs were made: times that something was not as it should be, and was put right.
+	// Repairs were made: times that something differed from the configuration and was repaired.
 	Repairs uint64
 	// Verified is when everything was last found or made as it should be.
 	Verified time.Time

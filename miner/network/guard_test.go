@@ -49,7 +49,7 @@ func (g *guest) offer(t *testing.T, from uint16, to, payload string) {
 	}
 }
 
-// rules are the words of ours in order, without what rules have counted and what machines have open: the kernel keeps
+// rules are the words of ours in order, without what rules have counted and what VMs have open: the kernel keeps
 // chains and elements in an order of its own.
 func (w *world) rules(t *testing.T) string {
 	t.Helper()
@@ -57,7 +57,7 @@ func (w *world) rules(t *testing.T) string {
 	return w.run(t, w.host, "sh", "-c", strings.ReplaceAll(script, "TABLE", w.net.table().Name))
 }
 
-// targets are what a guest must not reach: a service of its host, the host's network and another tenant's machine.
+// targets are what a guest must not reach: a service of its host, the host's network and another tenant's VM.
 type targets struct {
 	w        *world
 	evil     *guest

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestHostileAttachments: what a machine or its tenant is called names no
+// TestHostileAttachments: what a VM or its tenant is called names no
 // interface and no rule, and comes back from a tap's alias as it was.
 func TestHostileAttachments(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 // maxLighthouses bounds what a hostile list can do to the kernel.
 const maxLighthouses = 4096
 
-// Lighthouses returns the UDP endpoints machines may reach even in private
+// Lighthouses returns the UDP endpoints VMs may reach even in private
 // networks.
 func (n *Network) Lighthouses() []netip.AddrPort {
 	n.mu.Lock()
@@ -66,7 +66,7 @@ func (n *Network) SetLighthouses(ends []netip.AddrPort) error {
 		}
 		addr := e.Addr().Unmap()
 		if within(addr, n.cfg.Private) && !within(addr, n.cfg.LighthouseNets) {
-			n.log.Warn("a lighthouse in a private network stays out of reach", "endpoint", e.String())
+			n.log.Warn("lighthouse in a private network is not allowed", "addr", e.String())
 			continue
 		}
 		want = append(want, netip.AddrPortFrom(addr, e.Port()))

@@ -30,7 +30,7 @@ func forward() error {
 // sysctl is a switch of the kernel's, and the one value it should have.
 type sysctl struct{ file, value string }
 
-// sysctls of a tap. Machines have no IPv6, and the host is not to be reached by it.
+// sysctls of a tap. VMs have no IPv6, and the host is not to be reached by it.
 func (t Tap) sysctls() []sysctl {
 	return []sysctl{
 		{filepath.Join("/proc/sys/net/ipv6/conf", t.Name, "disable_ipv6"), "1"},

@@ -1,16 +1,16 @@
-// Package network connects machines to the world: one routed tap each, no
-// bridge, and rules that let a machine speak only as itself, to the public
+// Package network connects VMs to the world: one routed tap each, no
+// bridge, and rules that let a VM speak only as itself, to the public
 // internet and to the mesh.
 //
 //   - From its own MAC and address alone (nft netdev, at the tap's ingress).
-//   - Never to another machine of this host, except mesh UDP between machines
+//   - Never to another VM of this host, except mesh UDP between VMs
 //     of one tenant; never to this host; never to private networks, save
 //     lighthouses in those the operator names; never to TCP port 25.
 //   - To everything else masqueraded, and only answers come back.
 //   - With a bounded number of connections at once: the host's table of them is
 //     shared by all, and full for one it is full for everybody.
 //   - Within its bandwidth. libvirt could cap that too, but polices what
-//     leaves a machine with a kernel module that not every host has; here it
+//     leaves a VM with a kernel module that not every host has; here it
 //     is nft's limit for what leaves and a token bucket for what arrives.
 //
 // All state lies in the kernel: a tap carries in its alias whose it is. A
@@ -38,17 +38,17 @@ import (
 // Config sets up a Network.
 type Config struct {
 	// Tag tells this miner's interfaces and tables from those of others on the
-	// machine: 1 to 8 lower-case letters and digits.
+	// VM: 1 to 8 lower-case letters and digits.
 	Tag string
 	// Pool is cut into /30s, one for each tap. IPv4, /8 to /30.
 	Pool netip.Prefix
-	// Private is where machines may not go. Keep the defaults in it.
+	// Private is where VMs may not go. Keep the defaults in it.
 	Private []netip.Prefix
-	// Connections a machine may have open at once through this host, 1 to 2^20.
+	// Connections a VM may have open at once through this host, 1 to 2^20.
 	Connections uint32
 	// LighthouseNets are those of Private in which lighthouses may stand. The list
 	// of lighthouses comes from strangers: without this, whoever registers one
-	// would choose what of the miner's networks its machines may reach.
+	// would choose what of the miner's networks its VMs may reach.
 	LighthouseNets []netip.Prefix
 	// TapUser may open the taps besides root: who QEMU runs as.
 	TapUser string
@@ -92,7 +92,7 @@ func (c Config) Validate() error {
 	case !c.Pool.IsValid() || !c.Pool.Addr().Is4() || c.Pool.Bits() < 8 || c.Pool.Bits() > 30 || c.Pool != c.Pool.Masked():
 		return fmt.Errorf("pool %s is not an IPv4 network of /8 to /30", c.Pool)
 	case c.Connections < 1 || c.Connections > maxConnections:
-		return fmt.Errorf("%d connections a machine: accepted are 1 to %d", c.Connections, maxConnections)
+		return fmt.Errorf("%d connections a VM: accepted are 1 to %d", c.Connections, maxConnections)
 	case len(c.Private) > 1024 || len(c.LighthouseNets) > 1024:
 		return fmt.Errorf("%d private networks are too many", max(len(c.Private), len(c.LighthouseNets)))
 	}
@@ -104,7 +104,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Attachment is what a machine is to be connected with.
+// Attachment is what a VM is to be connected with.
 type Attachment struct {
 	VM     string // 32 lower-case hex digits
 	Tenant string // whose it is: 1 to 100 printable characters without spaces
@@ -113,7 +113,7 @@ type Attachment struct {
 	BitsPerSec uint64
 }
 
-// Tap is a machine's connection.
+// Tap is a VM's connection.
 type Tap struct {
 	Name  string       // of the interface on the host
 	MAC   string       // the guest's, a function of the VM alone
@@ -214,12 +214,12 @@ func lookupUser(name string) (uint32, error) {
 	return uint32(uid), nil
 }
 
-// Ensure connects a machine, or brings its connection to what is asked, and verifies all that it sets, for all machines
+// Ensure connects a VM, or brings its connection to what is asked, and verifies all that it sets, for all VMs
 // and for this one: what others have changed is repaired as Guard does. What was verified less than three seconds ago is not
-// looked at again, so it may be called often, and for each machine.
+// looked at again, so it may be called often, and for each VM.
 //
-// It is to be called again once the machine has started: libvirt replaces the queue of a tap it opens, and the cap on
-// what arrives with it. A machine that comes under another tenant gets another tap, and nothing of what the former one
+// It is to be called again once the VM has started: libvirt replaces the queue of a tap it opens, and the cap on
+// what arrives with it. A VM that comes under another tenant gets another tap, and nothing of what the former one
 // had open reaches it.
 func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 	if err := a.validate(); err != nil {
@@ -271,10 +271,10 @@ func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 	return t, nil
 }
 
-// recent is how long what was verified is taken to be so still: machines are looked at together.
+// recent is how long what was verified is taken to be so still: VMs are looked at together.
 const recent = poll + time.Second
 
-// isVerified tells whether everything was verified a moment ago, and no rule has changed since.
+// isVerified tells whether everything was verified recently, and no rule has changed since.
 func (n *Network) isVerified() bool {
 	gen, err := generation()
 	return err == nil && gen == n.wholeGen && time.Since(n.verifiedAt) < recent
@@ -306,7 +306,7 @@ func (n *Network) complete(t Tap) error {
 	return nil
 }
 
-// Remove disconnects a machine; one that has no connection is no error.
+// Remove disconnects a VM; one that has no connection is no error.
 func (n *Network) Remove(ctx context.Context, vm string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -330,7 +330,7 @@ func (n *Network) List(ctx context.Context) ([]Tap, error) {
 	return tapsOf(all), err
 }
 
-// Teardown disconnects all machines and removes every trace of this miner but
+// Teardown disconnects all VMs and removes every trace of this miner but
 // the switch for forwarding, which others may need by now. The Network is of
 // no use afterwards.
 func (n *Network) Teardown(ctx context.Context) error {
@@ -349,7 +349,7 @@ func (n *Network) Teardown(ctx context.Context) error {
 }
 
 // sort lists our taps and deletes those that a crash left without a name tag:
-// no machine was told of them. Of one that others removed nothing stays.
+// no VM was told of them. Of one that others removed nothing stays.
 func (n *Network) sort(ctx context.Context) ([]attached, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -372,7 +372,7 @@ func (n *Network) sort(ctx context.Context) ([]attached, error) {
 			t, unnamed = n.readTap(attrs.Name, attrs.Alias)
 		}
 		if unnamed != nil {
-			n.log.Warn("removing an interface nobody uses", "interface", attrs.Name, "error", unnamed)
+			n.log.Warn("removing an unused interface", "interface", attrs.Name, "error", unnamed)
 			if err := netlink.LinkDel(link); err != nil {
 				return nil, fmt.Errorf("delete interface %s: %w", attrs.Name, err)
 			}

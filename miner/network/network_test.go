@@ -15,7 +15,7 @@ import (
 
 func vmID(n int) string { return fmt.Sprintf("%032x", n) }
 
-// TestPackets sends real frames from two tenants' machines and sees which
+// TestPackets sends real frames from two tenants' VMs and sees which
 // arrive. What must not arrive is proven by the counter of the rule that
 // stopped it, and what must is sent after it on the same way.
 func TestPackets(t *testing.T) {
@@ -43,7 +43,7 @@ func TestPackets(t *testing.T) {
 	})
 
 	t.Run("Unasked", func(t *testing.T) {
-		// Someone beyond routes to the machines' own addresses.
+		// Someone beyond routes to the VMs' own addresses.
 		check(t, w.beyond.Route(w.cfg.Pool, netip.MustParseAddr(uplinkAddr)))
 		stopped(t, "", DroppedInbound, func() {
 			public.say(t, netip.AddrPortFrom(a1.tap.Guest.Addr(), 22), "unasked")
@@ -102,7 +102,7 @@ func TestPackets(t *testing.T) {
 		if _, ok := services[0].heard("to the host"); ok {
 			t.Error("it arrived")
 		}
-		// The host may speak to its machines, and gets answers.
+		// The host may speak to its VMs, and gets answers.
 		services[0].say(t, netip.AddrPortFrom(a1.tap.Guest.Addr(), 2222), "from the host")
 		eventually(t, "the host's datagram", func() bool { return a1.hears("from the host") })
 		a1.send(t, 2222, a1.tap.Host.Addr().String()+":5001", "yes, host")
@@ -223,7 +223,7 @@ func TestNothingIsInherited(t *testing.T) {
 		return err
 	})
 	if !errors.Is(err, ErrFull) {
-		t.Fatalf("a second machine in a pool of one: %v, want ErrFull", err)
+		t.Fatalf("a second VM in a pool of one: %v, want ErrFull", err)
 	}
 	check(t, a.file.Close())
 	for range 2 { // the second time is no error
@@ -243,14 +243,14 @@ func TestNothingIsInherited(t *testing.T) {
 		t.Error("bob hears what is for alice")
 	}
 
-	// The same when a machine itself changes hands.
+	// The same when a VM itself changes hands.
 	tap := w.ensure(t, vmID(2), "carol", 0)
 	if tap.Tenant != "carol" || tap.TenantMark == 0 {
 		t.Errorf("changed hands, the tap is %+v", tap)
 	}
 }
 
-// TestBandwidth offers a machine more than its plan both ways.
+// TestBandwidth offers a VM more than its plan both ways.
 func TestBandwidth(t *testing.T) {
 	w := newWorld(t)
 	const bits = 8_000_000
@@ -267,7 +267,7 @@ func TestBandwidth(t *testing.T) {
 		}
 	}
 
-	// offer sends for a period, on a quiet machine 40 Mbit/s.
+	// offer sends for a period, on a quiet host 40 Mbit/s.
 	offer := func(send func()) (bytes int) {
 		for end := time.Now().Add(period); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			for range 20 {
@@ -326,7 +326,7 @@ func TestBandwidth(t *testing.T) {
 	}
 }
 
-// TestConnections has a machine open more than it may: the rest is dropped, its
+// TestConnections has a VM open more than it may: the rest is dropped, its
 // neighbours and what it has open are not disturbed, and what ends makes room.
 func TestConnections(t *testing.T) {
 	w := newWorld(t)
@@ -346,7 +346,7 @@ func TestConnections(t *testing.T) {
 	eventually(t, "the counter", func() bool { return w.dropped(t, "", DroppedConnections) >= 15 })
 	for port := range 20 {
 		if _, ok := public.heard(fmt.Sprintf("a%d", port)); ok != (port < 5) {
-			t.Errorf("connection %d of a machine with room for 5: heard is %v", port, ok)
+			t.Errorf("connection %d of a VM with room for 5: heard is %v", port, ok)
 		}
 	}
 	a.send(t, 1000, publicAddr+":5000", "on what is open")
@@ -362,16 +362,16 @@ func TestConnections(t *testing.T) {
 		return ok
 	})
 
-	// Of a machine that is gone nothing is counted.
+	// Of a VM that is gone nothing is counted.
 	counted := func() bool {
 		return strings.Contains(w.run(t, w.host, "nft", "list", "set", "inet", w.net.table().Name, setConnections), a.tap.Guest.Addr().String())
 	}
 	if !counted() {
-		t.Error("nothing is counted of a machine with connections")
+		t.Error("nothing is counted of a VM with connections")
 	}
 	check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), vmID(1)) }))
 	if counted() {
-		t.Error("the count of a machine that is gone stays")
+		t.Error("the count of a VM that is gone stays")
 	}
 }
 
@@ -407,7 +407,7 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Errorf("the unnamed tap stays: %s", links)
 	}
 	if state() == before {
-		t.Fatal("three machines made no difference")
+		t.Fatal("three VMs made no difference")
 	}
 	var bobs Tap
 	check(t, w.host.Do(func() error {
@@ -416,7 +416,7 @@ func TestNothingIsLeft(t *testing.T) {
 		return errors.Join(err, w.net.Remove(t.Context(), vmID(2)))
 	}))
 	if after := state(); strings.Contains(after, bobs.Name) {
-		t.Errorf("a machine's removal left some of %s:\n%s", bobs.Name, after)
+		t.Errorf("a VM's removal left some of %s:\n%s", bobs.Name, after)
 	}
 	check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))
 	check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))

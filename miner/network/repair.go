@@ -83,7 +83,7 @@ func (n *Network) restore(ctx context.Context, ignore func(defect) bool) ([]defe
 		return nil, nil
 	}
 	n.wholeGen = 0
-	n.log.Warn("network is not as it should be: repairing it", "found", summary(found), "taps", len(all))
+	n.log.Warn("network differs from its configuration: repairing it", "defects", summary(found), "taps", len(all))
 	repairErr := n.repair(all, found)
 	all, left, err := n.look(ctx)
 	if err != nil {
@@ -95,7 +95,7 @@ func (n *Network) restore(ctx context.Context, ignore func(defect) bool) ([]defe
 	whole := slices.DeleteFunc(slices.Clone(all), func(a attached) bool { return concerned(a.Tap, left, needsDown) })
 	raiseErr := n.raise(whole)
 	if len(left) > 0 {
-		return left, errors.Join(repairErr, raiseErr, fmt.Errorf("network is still not as it should be: %s", summary(left)))
+		return left, errors.Join(repairErr, raiseErr, fmt.Errorf("network still differs from its configuration: %s", summary(left)))
 	}
 	if err := errors.Join(repairErr, raiseErr); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (n *Network) restore(ctx context.Context, ignore func(defect) bool) ([]defe
 	n.verifiedAt = time.Now()
 	n.stats.verified.Store(n.verifiedAt.UnixNano())
 	n.stats.repairs.Add(1)
-	n.log.Warn("network repaired", "found", summary(found), "taps", len(all))
+	n.log.Warn("network repaired", "defects", summary(found), "taps", len(all))
 	return nil, nil
 }
 

@@ -35,7 +35,7 @@ type setContent struct {
 	elements []nftables.SetElement
 }
 
-// baseSets are those of the table for all machines. What is in the dynamic one is the kernel's.
+// baseSets are those of the table for all VMs. What is in the dynamic one is the kernel's.
 func (n *Network) baseSets(taps []Tap) []setContent {
 	private, lighthouses, tenants, neighbours := n.sets()
 	var tapTenants, tapNeighbours []nftables.SetElement
@@ -51,7 +51,7 @@ func (n *Network) baseSets(taps []Tap) []setContent {
 	}
 }
 
-// baseChains are the rules that are the same for all machines. Each hook takes
+// baseChains are the rules that are the same for all VMs. Each hook takes
 // notice of our taps alone, whatever else the host forwards.
 func (n *Network) baseChains() []*chainRules {
 	table, prefix := n.table(), n.prefix()
@@ -86,8 +86,8 @@ func (n *Network) baseChains() []*chainRules {
 	input := hook("arriving", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
 	input.add("", inIs(prefix), answers(), accept())
 	input.add(DroppedHost, inIs(prefix), drop())
-	// What calls a machine before the machine called it, as both ends of a direct tunnel do. Taken in, it would stand in
-	// the kernel's table as a flow of the host's, and the machine's own call to the same place would get another port than
+	// What calls a VM before the VM called it, as both ends of a direct tunnel do. Taken in, it would stand in
+	// the kernel's table as a flow of the host's, and the VM's own call to the same place would get another port than
 	// the one that it is known by.
 	input.add(DroppedEarly, inIsNot("lo"), protocol(unix.IPPROTO_UDP), destinationPort(meshPort), isNew(), drop())
 

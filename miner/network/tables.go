@@ -46,7 +46,7 @@ func (n *Network) sets() (private, lighthouses, tenants, neighbours *nftables.Se
 		}
 }
 
-// connections counts what each machine has open, by its address. The kernel
+// connections counts what each VM has open, by its address. The kernel
 // forgets those that have ended by itself.
 func (n *Network) connections() *nftables.Set {
 	return &nftables.Set{
@@ -82,7 +82,7 @@ func (n *Network) transactIfThere(fill func(*nftables.Conn) error) error {
 	return nil
 }
 
-// layBase replaces the rules that are the same for all machines, and the sets of all taps, in one transaction that no
+// layBase replaces the rules that are the same for all VMs, and the sets of all taps, in one transaction that no
 // packet falls between.
 func (n *Network) layBase(taps []Tap) error {
 	table := n.table()
@@ -192,7 +192,7 @@ func (n *Network) liftTap(t Tap) error {
 	return nil
 }
 
-// forgetCount of what a machine has open: the kernel does it by itself, but
+// forgetCount of what a VM has open: the kernel does it by itself, but
 // only some time after the last flow has ended.
 func (n *Network) forgetCount(t Tap) error {
 	guest := t.Guest.Addr().As4()

@@ -45,7 +45,7 @@ func (n *Network) ours(name string) bool {
 	return ok && len(rest) == 6 && strings.Trim(rest, "0123456789abcdef") == ""
 }
 
-// MAC returns the guest's address: a function of the machine, so that it is
+// MAC returns the guest's address: a function of the VM, so that it is
 // the same on every host and after every move.
 func MAC(vm string) net.HardwareAddr {
 	sum := sha256.Sum256([]byte("hippius mac " + vm))

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defect is one part of the state that is not as it should be.
+// defect is one part of the state that differs from the configuration.
 type defect struct {
 	tap  string // its interface; "" for what concerns all
 	what string

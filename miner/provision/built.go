@@ -44,8 +44,8 @@ func (b Built) Demand() node.Demand {
 	return node.Demand{VCPUs: b.VCPUs, MemoryMiB: b.MemoryMiB, DiskGiB: (b.DiskBytes + gib - 1) / gib}
 }
 
-func (b Built) machine(v vm.VM) hypervisor.Machine {
-	return hypervisor.Machine{
+func (b Built) definition(v vm.VM) hypervisor.Definition {
+	return hypervisor.Definition{
 		ID: v.ID, InstanceSeq: v.Status.InstanceSeq, Generation: v.Generation, Name: v.Spec.Name,
 		VCPUs: b.VCPUs, MemoryMiB: b.MemoryMiB, DiskBytes: b.DiskBytes, Limits: b.Limits,
 		BaseImage: b.Base, BaseFormat: b.Format,

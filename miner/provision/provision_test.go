@@ -83,7 +83,7 @@ func (h *host) DiskMade(_ vm.ID, _ uint32, b provision.Built) error {
 	return h.do("note disk")
 }
 
-func (h *host) Define(ctx context.Context, m hypervisor.Machine) error {
+func (h *host) Define(ctx context.Context, m hypervisor.Definition) error {
 	return errors.Join(h.do("define"), h.Driver.Define(ctx, m))
 }
 

@@ -92,7 +92,7 @@ func (d definition) Ensure(ctx context.Context, n *Needs) error {
 	if n.Running {
 		return nil
 	}
-	m := n.Built.machine(n.VM)
+	m := n.Built.definition(n.VM)
 	m.Seed, m.AgentISO, m.Tap, m.MAC = n.cd, d.agentISO, n.nic.Tap, n.nic.MAC
 	if err := d.driver.Define(ctx, m); err != nil {
 		return stage(ErrStart, err)
@@ -156,7 +156,7 @@ func (d rootDisk) create(ctx context.Context, n *Needs, seq uint32) error {
 	if err := fault.Point("agent.disk_noted"); err != nil {
 		return err
 	}
-	m := n.Built.machine(n.VM)
+	m := n.Built.definition(n.VM)
 	m.DiskKey = n.key
 	if err := d.driver.CreateDisk(ctx, m.Root()); err != nil {
 		return err

@@ -317,7 +317,7 @@ func (r *Reporter) settle(out []sentReport, results []vm.ReportResult) {
 			if i < len(results) {
 				message = results[i].Message
 			}
-			r.c.Log.Info("report not taken", "vm_id", s.ID, "phase", s.Phase.String(), "instance_seq", s.InstanceSeq, "message", message)
+			r.c.Log.Info("report not accepted", "vm_id", s.ID, "phase", s.Phase.String(), "instance_seq", s.InstanceSeq, "message", message)
 		}
 		if r.noteAnswer(s) || !taken {
 			r.c.Answered(s.ID, taken)

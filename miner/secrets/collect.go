@@ -87,9 +87,9 @@ type answer struct {
 	share    secretshare.Share
 	bundle   []byte // nil if it is not the one the chain names
 	userData []byte
-	// amiss says what beside the share is not as the chain names it.
-	amiss string
-	err   error
+	// mismatch says what beside the share is not as the chain names it.
+	mismatch string
+	err      error
 }
 
 // Collect gives the bundle of instance seq and the VM's user data, nil if it has none. It asks all keepers at once and
@@ -157,15 +157,15 @@ func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, keepers 
 		r := <-replies
 		if r.err != nil {
 			errs = append(errs, fmt.Errorf("keeper %s: %w", name(r.keeper), r.err))
-			c.set.Log.Warn("keeper gave no share", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.err)
+			c.set.Log.Warn("keeper sent no valid share", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.err)
 			continue
 		}
 		if !seen[r.share.ID()] {
 			seen[r.share.ID()] = true
 			h.commitment, h.shares = r.commitment, append(h.shares, r.share)
 		}
-		if r.amiss != "" {
-			c.set.Log.Warn("keeper gave a good share, but not all beside it", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "amiss", r.amiss)
+		if r.mismatch != "" {
+			c.set.Log.Warn("keeper sent a valid share, but other data does not match the chain", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.mismatch)
 		}
 		if h.bundle == nil {
 			h.bundle = r.bundle
@@ -214,7 +214,7 @@ func (c *Collector) call(ctx context.Context, client keeperv1.KeeperClient, id v
 	return client.Release(ctx, &keeperv1.ReleaseRequest{VmId: string(id), Seq: seq})
 }
 
-// later says that the keeper may answer otherwise in a moment: its chain node may be behind ours in anything it
+// later says that the keeper may answer otherwise soon: its chain node may be behind ours in anything it
 // refused for.
 func later(err error) bool {
 	return slices.Contains([]codes.Code{
@@ -242,12 +242,12 @@ func check(k node.Keeper, r *keeperv1.ReleaseResponse, v vm.VM, want vm.Instance
 	if b := r.GetSealedBundle(); bytes.Equal(sum(b), want.BundleHash) {
 		a.bundle = b
 	} else {
-		a.amiss = "sealed bundle"
+		a.mismatch = "sealed bundle"
 	}
 	if u := r.GetSealedUserData(); len(u) > 0 && bytes.Equal(sum(u), v.Spec.UserDataHash) {
 		a.userData = u
 	} else if len(v.Spec.UserDataHash) > 0 {
-		a.amiss = strings.TrimPrefix(a.amiss+", sealed user data", ", ")
+		a.mismatch = strings.TrimPrefix(a.mismatch+", sealed user data", ", ")
 	}
 	return a, commitment
 }

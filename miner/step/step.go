@@ -130,7 +130,7 @@ const (
 	Rebuild
 	// ShutDown a VM that should not run.
 	ShutDown
-	// ReportStopped by the tenant's wish.
+	// ReportStopped at the tenant's request.
 	ReportStopped
 	// ReportGuestStopped by the guest's own.
 	ReportGuestStopped
@@ -187,8 +187,8 @@ func Decide(d Desired, o Observed) Step {
 	if d.Released {
 		return Destroy
 	}
-	// It was made for a later wish than the one that is known: the store is older than the VM here. The chain will
-	// tell; until then what runs runs.
+	// It was made for a later generation than the one that is known: the store is older than the VM here. Until the
+	// chain answers, a running VM runs on.
 	if o.State.Alive() && o.Generation > d.Generation {
 		return Leave
 	}
@@ -231,7 +231,7 @@ func Decide(d Desired, o Observed) Step {
 func decideUp(d Desired, o Observed) Step {
 	if !o.State.Alive() {
 		// Shut down from inside since this generation was started: that is a
-		// wish, not a failure. A later generation is a wish to start again.
+		// request, not a failure. A later generation is a request to start again.
 		if o.Stop == hypervisor.StopGuest && o.Started == d.Generation {
 			return ReportGuestStopped
 		}

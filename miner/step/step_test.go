@@ -64,7 +64,7 @@ func TestDecideNever(t *testing.T) {
 		case (s == Destroy) != over:
 			bad = "destroy exactly what is terminated or released"
 		case behind && s != Leave:
-			bad = "nothing is done to a machine made for a later wish than is known"
+			bad = "nothing is done to a VM made for a later generation than is known"
 		case s == ShutDown && d.Direction() != Down:
 			bad = "shut down only what should be off"
 		case s == ReportRunning && (!o.State.Alive() || o.Seq != d.Seq || d.Proofs && !o.Proven):

@@ -110,7 +110,7 @@ func caller(ctx context.Context) (ed25519.PublicKey, error) {
 
 // chainDown hides the cause, which is ours, from the caller.
 func (k *Keeper) chainDown(what string, err error) error {
-	k.set.Log.Warn("chain query failed", "query", what, "error", err)
+	k.set.Log.Warn("chain query failed", "operation", what, "error", err)
 	return status.Error(codes.Unavailable, "this keeper cannot ask the chain now: try again")
 }
 

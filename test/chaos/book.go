@@ -17,7 +17,7 @@ import (
 const gap = 80
 
 // book is kept beside the chain's own: from what was sent and taken it reckons
-// anew what every machine may be charged, and who gets it.
+// anew what every VM may be charged, and who gets it.
 type book struct {
 	guests *guests
 	times  map[int64]int64 // of blocks
@@ -32,7 +32,7 @@ type book struct {
 	proofs, runOuts, moves int
 }
 
-// account is one machine's.
+// account is one VM's.
 type account struct {
 	owner            string
 	phase            string
@@ -118,7 +118,7 @@ func (b *book) taken(now int64, r vm.Report) error {
 	return nil
 }
 
-// attest charges up to a moment what is close enough to the last.
+// attest charges up to a time what is close enough to the last.
 func (b *book) attest(a *account, at int64) {
 	if a.last != 0 && at > a.last && at-a.last <= gap {
 		if a.disk {
@@ -177,7 +177,7 @@ func (b *book) consumed(account, miner string, ucredit uint64) {
 	b.stakers += staked
 }
 
-// due is what all machines of an account may have cost, in ucredit·seconds per hour.
+// due is what all VMs of an account may have cost, in ucredit·seconds per hour.
 func (b *book) due(owner string, rates map[vm.ID]plan.Rates) uint64 {
 	var sum uint64
 	for _, id := range slices.Sorted(maps.Keys(b.vms)) {

@@ -55,7 +55,7 @@ func (w *world) disturb() error {
 		w.killAgent, w.killAgent, w.trapAgent, w.trapAgent, w.trapAgent,
 		w.cutFromChain, w.cutFromChain, w.cutFromKeeper, w.killKeeper, w.lagNode, w.loseTransactions, w.haltChain,
 		w.hypervisorDown, w.fillDisk, w.failImages, w.failNetwork, w.losePower,
-		w.killMachine, w.killMachine, w.powerOff, w.deafen, w.pauseMachine, w.failStart,
+		w.killVM, w.killVM, w.powerOff, w.deafen, w.pauseVM, w.failStart,
 	}
 	return pick(w.chance, kinds)(h)
 }
@@ -235,7 +235,7 @@ func (w *world) losePower(h *host) error {
 	return nil
 }
 
-// victim is one of the machines that run on a host, if there is one.
+// victim is one of the VMs that run on a host, if there is one.
 func (w *world) victim(h *host) (vm.ID, bool) {
 	alive := w.alive(h)
 	if len(alive) == 0 {
@@ -244,7 +244,7 @@ func (w *world) victim(h *host) (vm.ID, bool) {
 	return pick(w.chance, alive), true
 }
 
-func (w *world) killMachine(h *host) error {
+func (w *world) killVM(h *host) error {
 	id, ok := w.victim(h)
 	if !ok {
 		return nil
@@ -273,7 +273,7 @@ func (w *world) deafen(h *host) error {
 	return nil
 }
 
-func (w *world) pauseMachine(h *host) error {
+func (w *world) pauseVM(h *host) error {
 	id, ok := w.victim(h)
 	if !ok {
 		return nil

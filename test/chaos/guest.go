@@ -31,8 +31,8 @@ type guests struct {
 	broken error
 }
 
-// run is the agent inside every machine.
-func (g *guests) run(_ context.Context, m hypervisor.Machine, conn net.Conn) {
+// run is the agent inside every VM.
+func (g *guests) run(_ context.Context, m hypervisor.Definition, conn net.Conn) {
 	cfg, err := readSeed(m.Seed)
 	if err != nil {
 		g.mu.Lock()
@@ -70,14 +70,14 @@ func (g *guests) did(s signed) bool {
 	return g.signed[s]
 }
 
-// fault is what went wrong inside a machine.
+// fault is what went wrong inside a VM.
 func (g *guests) fault() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.broken
 }
 
-// readSeed finds the agent's configuration on the machine's CD.
+// readSeed finds the agent's configuration on the VM's CD.
 func readSeed(path string) (wire.Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

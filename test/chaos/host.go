@@ -24,7 +24,7 @@ import (
 	"github.com/hippius/compute/miner/seed"
 )
 
-// host is a miner's machine: the hypervisor, the taps, the disk, and the
+// host is a miner's server: the hypervisor, the taps, the disk, and the
 // agent's process if it runs.
 type host struct {
 	w        *world
@@ -102,7 +102,7 @@ func (h *host) start() error {
 	p := &process{h: h, db: db, began: time.Now(), ctx: ctx, kill: cancel, busy: map[string]bool{}, tidyAt: time.Now(), wordsAt: time.Now()}
 	c := h.w.chain.client(h.name, false)
 	log := slog.New(slog.DiscardHandler)
-	// No interval divides a deadline: of two timers at one moment chance picks the first.
+	// No interval divides a deadline: of two timers at the same time either may come first.
 	a, err := agent.New(agent.Config{
 		ChainID: c.ChainID(), Miner: h.wallet.Address(), ProofEvery: 4700 * time.Millisecond, BootTimeout: time.Minute,
 		StopTimeout: 20 * time.Second, GiveUp: time.Minute,

@@ -28,7 +28,7 @@ func (w *world) look(ctx context.Context) error {
 	return nil
 }
 
-// of lists a tenant's machines that are not ended.
+// of lists a tenant's VMs that are not ended.
 func (w *world) of(t *tenant) []vm.VM {
 	var out []vm.VM
 	for _, v := range w.vms {
@@ -39,9 +39,9 @@ func (w *world) of(t *tenant) []vm.VM {
 	return out
 }
 
-// alive lists the machines with a process on a host, whatever its hypervisor says.
+// alive lists the VMs with a process on a host, whatever its hypervisor says.
 func (w *world) alive(h *host) (ids []vm.ID) {
-	for _, m := range h.driver.Machines() {
+	for _, m := range h.driver.VMs() {
 		if m.State.Alive() {
 			ids = append(ids, m.ID)
 		}
@@ -62,7 +62,7 @@ func (w *world) invariants(ctx context.Context) error {
 	return nil
 }
 
-// oneLives: a VM has one machine with a process, and so has an address.
+// oneLives: a VM has at most one process, and so has an address.
 func (w *world) oneLives(context.Context) error {
 	where := map[vm.ID]string{}
 	for _, h := range w.hosts {
@@ -195,14 +195,14 @@ func (w *world) calm(v vm.VM) error {
 	var info hypervisor.Info
 	h := w.host(v.Status.Miner)
 	if h != nil {
-		info = h.driver.Machine(v.ID)
+		info = h.driver.VM(v.ID)
 	}
 	switch p := v.Status.Phase; p { //nolint:exhaustive // the others pass
 	case vm.Terminated:
 		return nil
 	case vm.Running:
 		if info.State != hypervisor.StateRunning || info.InstanceSeq != v.Status.InstanceSeq {
-			return fmt.Errorf("its machine is %s, instance %d", info.State, info.InstanceSeq)
+			return fmt.Errorf("its domain is %s, instance %d", info.State, info.InstanceSeq)
 		}
 		if age := time.Now().Unix() - v.Status.Attestation.LastAt; age > gap {
 			return fmt.Errorf("proved %d s ago", age)
@@ -210,7 +210,7 @@ func (w *world) calm(v vm.VM) error {
 		return nil
 	case vm.Stopped, vm.Failed:
 		if info.State.Alive() {
-			return fmt.Errorf("its machine is %s", info.State)
+			return fmt.Errorf("its domain is %s", info.State)
 		}
 		return nil
 	case vm.Pending:
@@ -236,9 +236,9 @@ func (w *world) tidied(h *host) error {
 			up++
 		}
 	}
-	for _, m := range h.driver.Machines() {
+	for _, m := range h.driver.VMs() {
 		if _, ok := held[m.ID]; !ok {
-			return fmt.Errorf("it has machine %.6s, %s, which is not its own", m.ID, m.State)
+			return fmt.Errorf("it has VM %.6s, %s, which is not its own", m.ID, m.State)
 		}
 	}
 	for _, id := range h.driver.Disks() {
@@ -256,7 +256,7 @@ func (w *world) tidied(h *host) error {
 		}
 	}
 	if n := h.taps.count(); n != up || len(seeds) != up {
-		return fmt.Errorf("it has %d taps and %d seeds for %d machines that run", n, len(seeds), up)
+		return fmt.Errorf("it has %d taps and %d seeds for %d VMs that run", n, len(seeds), up)
 	}
 	return nil
 }
@@ -269,8 +269,8 @@ func (w *world) emptied() error {
 		}
 	}
 	for _, h := range w.hosts {
-		if n := len(h.driver.Machines()) + len(h.driver.Disks()); n != 0 {
-			return fmt.Errorf("%s has %d machines and disks left", h.name, n)
+		if n := len(h.driver.VMs()) + len(h.driver.Disks()); n != 0 {
+			return fmt.Errorf("%s has %d VMs and disks left", h.name, n)
 		}
 		if err := w.tidied(h); err != nil {
 			return fmt.Errorf("%s: %w", h.name, err)

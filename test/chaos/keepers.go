@@ -26,7 +26,7 @@ import (
 // keepers there are; two of the three open a secret.
 const keepers = 3
 
-// keeperHost is one keeper's machine: what is on its disk, and the process if it runs.
+// keeperHost is a keeper's server: what is on its disk, and the process if it runs.
 type keeperHost struct {
 	w        *world
 	name     string
@@ -117,13 +117,13 @@ type keeperLine struct {
 }
 
 func call[Q, R any](ctx context.Context, l keeperLine, what string, q *Q, f func(keeperv1.KeeperServer, context.Context, *Q) (*R, error)) (*R, error) {
-	l.w.heed()
+	l.w.observe()
 	svc := l.to.svc
 	if svc == nil || !l.w.reach(l.who, l.to.name) {
 		return nil, status.Error(codes.Unavailable, "no route to the keeper")
 	}
 	r, err := f(svc, peer.InProcess(ctx, l.key), q)
-	l.w.heed()
+	l.w.observe()
 	if l.w.chance.word(l.who, l.to.name, what, time.Now().UnixNano()) < l.w.chain.lost/2 {
 		return nil, status.Error(codes.Unavailable, "the connection broke")
 	}

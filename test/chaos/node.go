@@ -35,7 +35,7 @@ type chain struct {
 	pool    []*waiting
 	known   map[string]bool
 	results map[string]*abciv1beta1.TxResponse
-	nth     map[string]int // transactions of a sender at a moment
+	nth     map[string]int // transactions of a sender at a time
 	lag     [nodes]int64   // blocks a node is behind
 	// dropped and late are how many of a hundred transactions vanish or wait;
 	// lost is how many answers do.
@@ -74,7 +74,7 @@ func (l *line) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 
 // Invoke implements client.Conn.
 func (l *line) Invoke(ctx context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
-	l.c.w.heed()
+	l.c.w.observe()
 	in, ok1 := args.(proto.Message)
 	out, ok2 := reply.(proto.Message)
 	if !ok1 || !ok2 {
@@ -133,9 +133,9 @@ func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) err
 		return nil
 	}
 	now := time.Now()
-	moment := fmt.Sprint(l.who, now.UnixNano())
-	c.nth[moment]++
-	t := &waiting{raw: m.GetTxBytes(), hash: hash, from: l.who, at: now, n: c.nth[moment]}
+	sentAt := fmt.Sprint(l.who, now.UnixNano())
+	c.nth[sentAt]++
+	t := &waiting{raw: m.GetTxBytes(), hash: hash, from: l.who, at: now, n: c.nth[sentAt]}
 	question := []any{l.who, now.UnixNano(), t.n}
 	if !l.god {
 		switch fate := c.w.chance.word(append(question, "fate")...); {
@@ -171,7 +171,7 @@ func (l *line) find(m *txv1beta1.GetTxRequest, out proto.Message) error {
 func (c *chain) block() (done []apptest.Done, end []apptest.Event, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// By arrival; those of one moment by sender: the order of goroutines is nobody's.
+	// By arrival; those of one time by sender: the order of goroutines is not fixed.
 	slices.SortStableFunc(c.pool, func(a, b *waiting) int {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.from, b.from), cmp.Compare(a.n, b.n))
 	})

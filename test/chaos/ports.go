@@ -29,7 +29,7 @@ const oddPart = 2
 // do is every call by which a process changes anything outside itself. A dead
 // one changes nothing; one with a trap dies of it, before or after its effect.
 func (p *process) do(name, id string, f func() error) error {
-	p.h.w.heed()
+	p.h.w.observe()
 	p.mu.Lock()
 	dead, hit, after := p.dead, p.trap == name, p.trapAfter
 	p.mu.Unlock()
@@ -145,7 +145,7 @@ type portDriver struct {
 }
 
 // Define implements hypervisor.Driver.
-func (d *portDriver) Define(ctx context.Context, m hypervisor.Machine) error {
+func (d *portDriver) Define(ctx context.Context, m hypervisor.Definition) error {
 	return d.p.do("define", string(m.ID), func() error { return d.Driver.Define(ctx, m) })
 }
 

@@ -24,7 +24,7 @@ const (
 	maxVMs = 4
 )
 
-// tenant is an account that rents machines, and what it remembers of them.
+// tenant is an account that rents VMs, and what it remembers of them.
 type tenant struct {
 	w      *world
 	name   string
@@ -70,7 +70,7 @@ func (t *tenant) do(what string, f func(ctx context.Context) error) {
 	t.busy = true
 	t.mu.Unlock()
 	t.w.trace.note("%s: %s", t.name, what)
-	t.w.errands.Go(func() {
+	t.w.tasks.Go(func() {
 		err := f(context.Background())
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -98,7 +98,7 @@ func verdict(err error) string {
 	}
 }
 
-// tell notes what became of the last errand, and says whether the tenant is free.
+// tell notes what became of the last task, and says whether the tenant is free.
 func (t *tenant) tell() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

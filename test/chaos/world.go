@@ -37,7 +37,7 @@ type Outcome struct {
 	Hash string
 	// Lines tell it.
 	Lines []string
-	// Blocks made, faults that struck, machines ordered, placements, proofs taken, accounts' VMs stopped for lack of credit.
+	// Blocks made, faults that struck, VMs ordered, placements, proofs taken, accounts' VMs stopped for lack of credit.
 	Blocks, Faults, VMs, Moves, Proofs, RunOuts int
 	// Err is the invariant that was violated, if one was.
 	Err error
@@ -56,7 +56,7 @@ type world struct {
 	hosts   []*host
 	keepers []*keeperHost
 	tenants []*tenant
-	errands sync.WaitGroup
+	tasks   sync.WaitGroup
 
 	// turn passes on what the player changed to whoever acts next. The bubble's clock orders them, but the race detector
 	// does not know it of a goroutine that time wakes.
@@ -68,7 +68,7 @@ type world struct {
 	active map[string]bool
 	faults int
 	wild   atomic.Bool // things go wrong
-	// ill and lively are how many of a hundred seconds see a fault, and a tenant's errand.
+	// ill and lively are how many of a hundred seconds see a fault, and a tenant's task.
 	ill, lively int
 
 	every  time.Duration // a block
@@ -131,12 +131,12 @@ func (w *world) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// heed has the caller see what the player changed.
-func (w *world) heed() { w.turn.Load() }
+// observe makes what the player changed visible to the caller.
+func (w *world) observe() { w.turn.Load() }
 
 // reach says whether somebody reaches somebody.
 func (w *world) reach(from, to string) bool {
-	w.heed()
+	w.observe()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return !w.cuts[[2]string{from, to}]
@@ -232,7 +232,7 @@ func (w *world) register(ctx context.Context) error {
 			Capacity: node.Capacity{Cores: uint32(1 + w.chance.IntN(3)), MemoryMiB: 16 << 10, DiskGiB: 200}, //nolint:gosec // up to 3
 			Hardware: node.Hardware{Arch: "amd64", Acceleration: "tcg", CPUModel: "test", DiskWriteBytesPerSecond: 1},
 		}
-		w.errands.Go(func() {
+		w.tasks.Go(func() {
 			c := w.chain.client(h.name, false)
 			err := c.NewSender(h.wallet).RegisterMiner(ctx, offer, bond)
 			mu.Lock()
@@ -241,7 +241,7 @@ func (w *world) register(ctx context.Context) error {
 		})
 	}
 	for _, t := range w.tenants {
-		w.errands.Go(func() {
+		w.tasks.Go(func() {
 			err := t.join(ctx)
 			mu.Lock()
 			defer mu.Unlock()
@@ -255,14 +255,14 @@ func (w *world) register(ctx context.Context) error {
 		}
 	}
 	w.turn.Add(1)
-	w.errands.Wait()
+	w.tasks.Wait()
 	for _, h := range w.hosts {
 		errs = errors.Join(errs, h.start())
 	}
 	return errs
 }
 
-// live plays: a wild time, a calm one, and the end of all machines.
+// live plays: a wild time, a calm one, and the end of all VMs.
 func (w *world) live(ctx context.Context) error {
 	w.wild.Store(true)
 	for range wildFor {
@@ -278,7 +278,7 @@ func (w *world) live(ctx context.Context) error {
 	if err := w.until(ctx, calmFor, w.settled, revive); err != nil {
 		return fmt.Errorf("not in order %d s after the last fault: %w", calmFor, err)
 	}
-	w.trace.note("everything is in order; the tenants end all machines")
+	w.trace.note("everything is in order; the tenants end all VMs")
 	if err := w.until(ctx, emptyFor, w.emptied, terminate); err != nil {
 		return fmt.Errorf("not gone %d s after its end: %w", emptyFor, err)
 	}
@@ -360,7 +360,7 @@ func (w *world) tell() {
 
 // until lets calm seconds pass until something is so. Now and then each tenant
 // does what is his to do.
-func (w *world) until(ctx context.Context, seconds int, so func() error, errand func(t *tenant, v vm.VM)) error {
+func (w *world) until(ctx context.Context, seconds int, so func() error, task func(t *tenant, v vm.VM)) error {
 	var err error
 	for i := range seconds {
 		if err = w.second(ctx, false); err != nil {
@@ -375,7 +375,7 @@ func (w *world) until(ctx context.Context, seconds int, so func() error, errand 
 			}
 			for _, v := range w.of(t) {
 				if t.tell() {
-					errand(t, v)
+					task(t, v)
 				}
 			}
 		}
@@ -407,7 +407,7 @@ func terminate(t *tenant, v vm.VM) {
 // forget lets the times pass for which anything is kept of a VM that has ended.
 func (w *world) forget(ctx context.Context) error {
 	w.turn.Add(1)
-	w.errands.Wait()
+	w.tasks.Wait()
 	w.pass(hypervisor.TrashPeriod + 2*time.Hour)
 	for range 3 {
 		w.pass(time.Minute)
@@ -437,7 +437,7 @@ func (w *world) close() error {
 		}
 	}
 	w.turn.Add(1)
-	w.errands.Wait()
+	w.tasks.Wait()
 	for _, h := range w.hosts {
 		errs = errors.Join(errs, h.driver.Close())
 	}

@@ -8,7 +8,7 @@ fail() {
 	exit 1
 }
 
-# A machine: this one's files, with all changes in memory.
+# A host: this one's files, with all changes in memory.
 mount --make-rprivate /
 mkdir -p "$dir/m"
 mount -t tmpfs -o mode=755 tmpfs "$dir/m"
@@ -23,7 +23,7 @@ mkdir "$r/tmp/1" "$r/tmp/2" "$r/run/systemd"
 mkdir "$r/run/systemd/system"
 mount --bind "$dir/v1.0.0" "$r/tmp/1"
 mount --bind "$dir/v1.1.0" "$r/tmp/2"
-# This machine may be one that the tests are developed on: as if never installed.
+# This host may be one that the tests are developed on: as if never installed.
 chroot "$r" dpkg --purge hippius hippius-miner hippius-validator hippius-gateway >/dev/null 2>&1 || true
 rm -rf "$r"/etc/hippius "$r"/var/lib/hippius* "$r/var/lib/hippiusd"
 
@@ -47,7 +47,7 @@ before=$(cd "$r" && find etc usr lib var -xdev -type f \( -name '*hippius*' -o -
 
 echo "== install"
 : >"$r/run/systemctl.log"
-# What a development machine may lack is no matter here: the units and files are.
+# What a development host may lack is no matter here: the units and files are.
 chroot "$r" sh -c 'dpkg --force-depends -i /tmp/1/*.deb' >"$r/tmp/log" 2>&1 || { cat "$r/tmp/log"; fail install; }
 for p in $packages; do
 	chroot "$r" dpkg-query -W -f '${Status} ${Version}\n' "$p" | grep -qx 'install ok installed 1.0.0' || fail "$p is not installed"
@@ -68,7 +68,7 @@ chroot "$r" hippius-miner doctor -c /usr/share/doc/hippius-miner/examples/miner.
 grep -q '"check": "settings",' "$r/tmp/doctor" && grep -A1 '"check": "settings"' "$r/tmp/doctor" | grep -q '"level": "ok"' || fail "the sample settings are not valid"
 grep -A1 '"check": "guest agent"' "$r/tmp/doctor" | grep -q '"level": "ok"' || fail "the guest agent is not where the settings say"
 
-echo "== configure, and a machine runs"
+echo "== configure, and a VM runs"
 mkdir -p "$r/var/lib/hippius-miner/vms/disks/0123" "$r/run/hippius-miner"
 echo disk >"$r/var/lib/hippius-miner/vms/disks/0123/root.qcow2"
 echo key >"$r/var/lib/hippius-miner/identity.pem"
@@ -77,11 +77,11 @@ echo "name: mine" >"$r/etc/hippius/miner.yaml"
 echo 'ARGS="--log-format json"' >"$r/etc/default/hippius-miner"
 echo key >"$r/var/lib/hippiusd/key"
 chroot "$r" sleep 10000 &
-machine=$!
+vm=$!
 unharmed() {
-	kill -0 "$machine" 2>/dev/null || fail "$1: the machine's process is gone"
-	[ "$(cat "$r/var/lib/hippius-miner/vms/disks/0123/root.qcow2")" = disk ] || fail "$1: the machine's disk is gone"
-	[ "$(cat "$r/run/hippius-miner/seed")" = seed ] || fail "$1: the machine's seed is gone"
+	kill -0 "$vm" 2>/dev/null || fail "$1: the VM's process is gone"
+	[ "$(cat "$r/var/lib/hippius-miner/vms/disks/0123/root.qcow2")" = disk ] || fail "$1: the VM's disk is gone"
+	[ "$(cat "$r/run/hippius-miner/seed")" = seed ] || fail "$1: the VM's seed is gone"
 	[ -s "$r/var/lib/hippius-miner/identity.pem" ] || fail "$1: the miner's key is gone"
 }
 
@@ -110,7 +110,7 @@ grep -q mine "$r/etc/hippius/miner.yaml" || fail "the operator's settings are go
 
 echo "== purge"
 chroot "$r" dpkg --purge $packages >"$r/tmp/log" 2>&1 || { cat "$r/tmp/log"; fail purge; }
-grep -q "holds machines of tenants" "$r/tmp/log" || fail "purge does not say what stays"
+grep -q "holds VMs of tenants" "$r/tmp/log" || fail "purge does not say what stays"
 grep -q "holds keys" "$r/tmp/log" || fail "purge does not say that keys stay"
 unharmed purge
 [ -s "$r/var/lib/hippiusd/key" ] || fail "the validator's key is gone"
@@ -122,9 +122,9 @@ rm -rf "$r/var/lib/hippius-miner/vms/disks/0123"
 chroot "$r" sh -c 'dpkg --force-depends -i /tmp/2/hippius-miner_*.deb' >/dev/null 2>&1
 rm -f "$r/etc/hippius/miner.yaml"
 chroot "$r" dpkg --purge hippius-miner >"$r/tmp/log" 2>&1 || { cat "$r/tmp/log"; fail "second purge"; }
-[ -e "$r/var/lib/hippius-miner" ] && fail "the data of a miner without machines stays"
+[ -e "$r/var/lib/hippius-miner" ] && fail "the data of a miner without VMs stays"
 rm -rf "$r/var/lib/hippiusd"
 after=$(cd "$r" && find etc usr lib var -xdev -type f \( -name '*hippius*' -o -path '*hippius*' \) | sort)
 [ "$before" = "$after" ] || { diff <(echo "$before") <(echo "$after"); fail "left behind"; }
-kill "$machine"
+kill "$vm"
 echo "packages: ok"

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The packages are installed, upgraded, removed and purged on a copy of this machine that sees nothing of what happens
+// The packages are installed, upgraded, removed and purged on a copy of this host that sees nothing of what happens
 // to it: an overlay over its root, with a systemctl that only notes what it is asked.
 func TestPackages(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -53,8 +53,8 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// What machines depend on when the miner stops.
-func TestMinerUnitLetsMachinesLive(t *testing.T) {
+// What VMs depend on when the miner stops.
+func TestMinerUnitLetsVMsLive(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "deploy/systemd/hippius-miner.service"))
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func play(t *testing.T, seed uint64) (out chaos.Outcome) {
 	return out
 }
 
-// ramDir is a folder in memory where the machine has one: what the networks
+// ramDir is a folder in memory where the host has one: what the networks
 // keep is synced at each step.
 func ramDir(t *testing.T) string {
 	t.Helper()
@@ -59,7 +59,7 @@ func TestChaos(t *testing.T) {
 
 func tell(t *testing.T, out chaos.Outcome, seed uint64, last int) {
 	t.Helper()
-	t.Logf("seed %d: %d blocks, %d faults, %d machines placed %d times, %d proofs, %d stopped for lack of credit; history %s",
+	t.Logf("seed %d: %d blocks, %d faults, %d VMs placed %d times, %d proofs, %d stopped for lack of credit; history %s",
 		seed, out.Blocks, out.Faults, out.VMs, out.Moves, out.Proofs, out.RunOuts, out.Hash)
 	if out.Err != nil || last > len(out.Lines) {
 		t.Log("\n" + strings.Join(out.Lines[max(0, len(out.Lines)-last):], "\n"))

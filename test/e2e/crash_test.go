@@ -18,7 +18,7 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// crashes is one machine on one miner, under which everything crashes in turn.
+// crashes is one VM on one miner, under which everything crashes in turn.
 type crashes struct {
 	net     *devnet.Net
 	tenant  *demo.Tenant
@@ -40,8 +40,8 @@ const (
 	gapOfCrashes = 45 * time.Second
 )
 
-// Every program of a network is killed under a machine with an SSH session
-// open, then the machine itself, then the power of its host. What lives on must
+// Every program of a network is killed under a VM with an SSH session
+// open, then the VM itself, then the power of its host. What lives on must
 // live on, what died must come back with what it had, and the tenant pays for
 // no second that nobody attests.
 func TestCrashAnywhere(t *testing.T) {
@@ -62,7 +62,7 @@ func TestCrashAnywhere(t *testing.T) {
 		{"the miner, and it is back soon", c.minerShortly},
 		{"the miner, and it is away for long", c.minerForLong},
 		{"the node", c.node},
-		{"the machine's process", c.process},
+		{"the VM's process", c.process},
 		{"the power", c.power},
 		{"the guest floods its channel and its console", c.floods},
 		{"the miner is upgraded", c.upgrade},
@@ -129,7 +129,7 @@ type process struct {
 	start string
 }
 
-// qemu finds the machine's process; the zero value for none.
+// qemu finds the VM's process; the zero value for none.
 func (c *crashes) qemu(t *testing.T) process {
 	t.Helper()
 	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -155,40 +155,40 @@ func (c *crashes) qemu(t *testing.T) process {
 	return process{}
 }
 
-// gone waits until the machine has no process.
+// gone waits until the VM has no process.
 func (c *crashes) gone(t *testing.T) {
 	t.Helper()
 	testkit.Eventually(t, time.Minute, func() error {
 		if p := c.qemu(t); p != (process{}) {
-			return fmt.Errorf("the machine's process %d lives", p.pid)
+			return fmt.Errorf("the VM's process %d lives", p.pid)
 		}
 		return nil
 	})
 }
 
-// unharmed runs something that must not be felt by the machine, nor by who is logged in.
+// unharmed runs something that must not be felt by the VM, nor by who is logged in.
 func (c *crashes) unharmed(t *testing.T, crash func()) {
 	t.Helper()
 	before := c.qemu(t)
 	if before == (process{}) {
-		t.Fatal("the machine has no process")
+		t.Fatal("the VM has no process")
 	}
 	crash()
 	c.session.goesOn(t)
 	if now := c.qemu(t); now != before {
-		t.Fatalf("the machine's process was %+v and is %+v", before, now)
+		t.Fatalf("the VM's process was %+v and is %+v", before, now)
 	}
 }
 
 func running(e entry) bool { return e.phase == vm.Running && e.readyAt != 0 }
 
-// back waits until the machine runs, after a mark, in another process, and logs in anew.
+// back waits until the VM runs, after a mark, in another process, and logs in anew.
 func (c *crashes) back(t *testing.T, mark int, died process) {
 	t.Helper()
 	c.session.close()
 	c.ledger.await(t, mark, "running again", running)
 	if now := c.qemu(t); now == died || now == (process{}) {
-		t.Errorf("the machine's process was %+v and is %+v", died, now)
+		t.Errorf("the VM's process was %+v and is %+v", died, now)
 	}
 	var v vmView
 	if err := c.tenant.JSON(t.Context(), &v, "vm", "show", crashVM); err != nil {
@@ -217,7 +217,7 @@ func (c *crashes) minerShortly(t *testing.T) {
 }
 
 // The miner is away for longer than two proofs may be apart. Meanwhile the others crash, too:
-// nothing of what a machine needs to go on is the miner's.
+// nothing of what a VM needs to go on is the miner's.
 func (c *crashes) minerForLong(t *testing.T) {
 	var before, after entry
 	c.unharmed(t, func() {
@@ -239,7 +239,7 @@ func (c *crashes) minerForLong(t *testing.T) {
 	}
 }
 
-// The gateway also relays: a machine may not reach the range that stands for the
+// The gateway also relays: a VM may not reach the range that stands for the
 // Internet here, so no tunnel is direct. Sessions pause until it is back, and go
 // on; new ones are introduced as before.
 func (c *crashes) gateway(t *testing.T) {
@@ -275,7 +275,7 @@ func (c *crashes) gateway(t *testing.T) {
 	}
 }
 
-// That the keeper still releases is seen when the machine's process dies: the
+// That the keeper still releases is seen when the VM's process dies: the
 // miner, just restarted, knows no secrets any more.
 func (c *crashes) sentinel(t *testing.T) {
 	c.unharmed(t, func() {
@@ -341,7 +341,7 @@ func (c *crashes) process(t *testing.T) {
 }
 
 // What the guest synced is there after a power loss, and so is what the miner
-// must know to start the machine again.
+// must know to start the VM again.
 func (c *crashes) power(t *testing.T) {
 	c.ssh(t, "echo precious > kept; sync")
 	// A canary of each kind shows that the disk forgets what it may.
@@ -386,8 +386,7 @@ func (c *crashes) minerIdentity(t *testing.T) string {
 	return fmt.Sprintf("%x at %s", all[0].Identity, all[0].Endpoint)
 }
 
-// A guest that powers itself off has its wish: nothing starts it but its
-// tenant. Charged is its last proof's second at the running rate, and from then
+// A guest that powers itself off stays off until its tenant starts it. Charged is its last proof's second at the running rate, and from then
 // on what its disk costs.
 func (c *crashes) guestOff(t *testing.T) {
 	mark := c.ledger.mark()
@@ -418,7 +417,7 @@ func (c *crashes) guestOff(t *testing.T) {
 	}
 }
 
-// The wish to stop comes while the miner is down, and the guest hears neither
+// The request to stop comes while the miner is down, and the guest hears neither
 // its agent nor its power button.
 func (c *crashes) deafGuest(t *testing.T) {
 	c.ssh(t, "sudo sh -c '(sleep 1; killall -STOP head hippius-guest) > /dev/null 2>&1 < /dev/null &'")
@@ -428,7 +427,7 @@ func (c *crashes) deafGuest(t *testing.T) {
 	c.run(t, "vm", "stop", crashVM)
 	c.ledger.await(t, mark, "stopping", func(e entry) bool { return e.phase == vm.Stopping })
 	if c.qemu(t) == (process{}) {
-		t.Fatal("the machine has no process")
+		t.Fatal("the VM has no process")
 	}
 	c.restart(t, minerProgram)
 	e := c.ledger.await(t, mark, "stopped", func(e entry) bool { return e.phase == vm.Stopped })
@@ -451,7 +450,7 @@ func (c *crashes) terminated(t *testing.T) {
 		return e.phase == vm.Terminating && e.reason == "hypervisor_down"
 	})
 	if now := c.qemu(t); now != p {
-		t.Errorf("the machine's process was %+v and is %+v", p, now)
+		t.Errorf("the VM's process was %+v and is %+v", p, now)
 	}
 	c.restart(t, libvirtd)
 	c.ledger.await(t, mark, "terminated", func(e entry) bool { return e.phase == vm.Terminated })
@@ -471,7 +470,7 @@ func (c *crashes) books(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(vms) != 1 {
-		t.Fatalf("machines %+v", vms)
+		t.Fatalf("VMs %+v", vms)
 	}
 	owed := (vms[0].RunningSeconds*vms[0].RunningRate + vms[0].StoppedSeconds*vms[0].StoppedRate) / 3600
 	if bill.Consumed+bill.Accrued != owed || bill.Rate != 0 {

@@ -45,7 +45,7 @@ func TestDrainedMiner(t *testing.T) {
 	u.read(&registered, "miner", "show", "miner0")
 
 	var out buffer
-	if err := operate(t.Context(), n, &out, "drain"); err != nil || out.String() != "miner0 takes no new machines\n1 machine is left\n" {
+	if err := operate(t.Context(), n, &out, "drain"); err != nil || out.String() != "miner0 takes no new VMs\n1 VM is left\n" {
 		t.Fatalf("%v, %q", err, out.String())
 	}
 	if shown := u.ok("miner", "ls"); !strings.Contains(shown, "draining") {
@@ -64,7 +64,7 @@ func TestDrainedMiner(t *testing.T) {
 		}
 		for _, line := range []string{`hippius_miner_status{status="draining"} 1`, `hippius_miner_status{status="active"} 0`, `hippius_miner_vms{phase="running"} 1`} {
 			if !strings.Contains(text, line) {
-				return fmt.Errorf("its figures lack %s", line)
+				return fmt.Errorf("its metrics lack %s", line)
 			}
 		}
 		return nil
@@ -72,10 +72,10 @@ func TestDrainedMiner(t *testing.T) {
 	u.ok("vm", "create", "web-2", "--plan", "spark", "--image", "tiny")
 	u.ok("vm", "reboot", "web-1", "--wait", "--timeout", "60s")
 
-	// The wait ends without harm, and the next one sees the last machine go.
+	// The wait ends without harm, and the next one sees the last VM go.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := operate(ctx, n, &buffer{}, "drain", "--wait"); err == nil || !strings.Contains(err.Error(), "miner0 goes on draining, 1 machine is left") {
+	if err := operate(ctx, n, &buffer{}, "drain", "--wait"); err == nil || !strings.Contains(err.Error(), "miner0 goes on draining, 1 VM is left") {
 		t.Errorf("the wait ended with %v", err)
 	}
 	var wait sync.WaitGroup
@@ -83,7 +83,7 @@ func TestDrainedMiner(t *testing.T) {
 	var ended error
 	wait.Go(func() { ended = operate(t.Context(), n, &said, "drain", "--wait") })
 	testkit.Eventually(t, time.Minute, func() error {
-		if !strings.Contains(said.String(), "1 machine is left") {
+		if !strings.Contains(said.String(), "1 VM is left") {
 			return fmt.Errorf("it says %q", said.String())
 		}
 		return nil
@@ -102,7 +102,7 @@ func TestDrainedMiner(t *testing.T) {
 	}
 	testkit.Eventually(t, time.Minute, func() error {
 		if shown := u.ok("vm", "show", "web-2"); !strings.Contains(shown, "running") {
-			return fmt.Errorf("after it takes machines again:\n%s", shown)
+			return fmt.Errorf("after it takes VMs again:\n%s", shown)
 		}
 		return nil
 	})

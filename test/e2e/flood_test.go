@@ -19,7 +19,7 @@ const (
 	floodRoom = 64 << 20
 )
 
-// flood is root inside the machine: it ends the agent, so that it has the channel to itself, and shouts there and on the
+// flood is root inside the VM: it ends the agent, so that it has the channel to itself, and shouts there and on the
 // console: noise, a line that does not end, messages that look right. Each is noted when it is read. Then it lets the agent start.
 const flood = `
 kill -STOP "$(cat /run/hippius/guest.pid)"
@@ -27,7 +27,7 @@ killall -9 hippius-guest
 for name in /sys/class/virtio-ports/*/name; do
 	[ "$(cat "$name")" = %s ] && port=/dev/$(basename "$(dirname "$name")")
 done
-until (: > "$port") 2> /dev/null; do usleep 50000; done # it opens once, and who was killed takes a moment to end
+until (: > "$port") 2> /dev/null; do usleep 50000; done # it opens once, and a killed process takes some time to end
 : > /var/tmp/shouted
 setsid sh -c 'while :; do
 	head -c 10000 /dev/urandom
@@ -37,7 +37,7 @@ setsid sh -c 'while :; do
 	yes "{\"proof\":{\"height\":1,\"signature\":\"AAAA\"}}" | head -n 200
 	echo words >> /var/tmp/shouted
 done' > "$port" & channel=$!
-setsid yes "the machine says so" > /dev/console & console=$!
+setsid yes "the VM says so" > /dev/console & console=$!
 sleep %d
 kill -9 -"$channel" -"$console"
 kill -CONT "$(cat /run/hippius/guest.pid)"
@@ -66,7 +66,7 @@ func (c *crashes) floods(t *testing.T) {
 	if spent-cpu > took/2 {
 		t.Errorf("the miner took %s of a processor in %s", spent-cpu, took)
 	}
-	if said, err := c.tenant.Command(t.Context(), "vm", "logs", crashVM).Output(); err != nil || !strings.Contains(string(said), "the machine says so") {
+	if said, err := c.tenant.Command(t.Context(), "vm", "logs", crashVM).Output(); err != nil || !strings.Contains(string(said), "the VM says so") {
 		t.Errorf("the console shows nothing of it, only %d bytes: %v", len(said), err)
 	}
 	mark, last := c.ledger.mark(), c.ledger.now()

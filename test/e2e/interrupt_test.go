@@ -32,7 +32,7 @@ func TestInterrupted(t *testing.T) {
 		{"while it begins", "== the network", []string{"up"}, 130},
 		{"while miners start", "program=miner0", []string{"up"}, 130},
 		{"when it is up", "Ctrl-C ends it", []string{"up"}, 0},
-		{"while a machine boots", "provisioning", []string{"demo", "--image", "tiny", "--app", "", "--hello", "id", "--hello-word", "hippius"}, 130},
+		{"while a VM boots", "provisioning", []string{"demo", "--image", "tiny", "--app", "", "--hello", "id", "--hello-word", "hippius"}, 130},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			before, err := leftover.Take(t.Context())

@@ -12,7 +12,7 @@ import (
 	"github.com/hippius/compute/daemon/devnet/demo"
 )
 
-// strangersLogin tries to log in to web-1 as nobody should: the machine offers
+// strangersLogin tries to log in to web-1 as nobody should: the VM offers
 // keys and nothing else, knows only its tenant's, and has no door for root.
 func strangersLogin(ctx context.Context, owner *demo.Tenant) error {
 	other, err := demo.NewTenant(owner.Program, filepath.Join(owner.Dir, "stranger"), &bytes.Buffer{})
@@ -25,7 +25,7 @@ func strangersLogin(ctx context.Context, owner *demo.Tenant) error {
 	if err := os.WriteFile(answers, []byte("#!/bin/sh\necho hippius\n"), 0o700); err != nil { //nolint:gosec // ssh runs it
 		return err
 	}
-	const refused = "Permission denied (publickey)." // the whole list of what the machine would take
+	const refused = "Permission denied (publickey)." // the whole list of what the VM would take
 	for how, args := range map[string][]string{
 		"a key it does not know": {"-i", other.Key(), "--option", "IdentitiesOnly=yes", "web-1", "id"},
 		"a password": {
@@ -50,9 +50,9 @@ func strangersLogin(ctx context.Context, owner *demo.Tenant) error {
 	return nil
 }
 
-// rootAttacks has root on web-1 try its miner and the other machine past the
+// rootAttacks has root on web-1 try its miner and the other VM past the
 // mesh. What each packet meets is tested frame by frame in miner/network; here
-// it is the real tap of a real machine.
+// it is the real tap of a real VM.
 func rootAttacks(ctx context.Context, owner *demo.Tenant) error {
 	var miners []struct {
 		Endpoint string `json:"endpoint"`

@@ -19,7 +19,7 @@ type earningsView struct {
 	Bond    uint64 `json:"bond_uhip"`
 }
 
-// An operator is paid for the machine it served, to the last unit, and leaves with its bond when the machine is gone. Nothing
+// An operator is paid for the VM it served, to the last unit, and leaves with its bond when the VM is gone. Nothing
 // bonds anew by itself; a miner started after that does.
 func TestMinerIsPaidAndLeaves(t *testing.T) {
 	n := fakeNetwork(t, func(c *devnet.Config) { c.Miners, c.BondWait = 1, 3*time.Second })
@@ -49,12 +49,12 @@ func TestMinerIsPaidAndLeaves(t *testing.T) {
 			t.Errorf("unbond %v: %v, want %q", args, err, words)
 		}
 	}
-	refused("1 machine is left", "--yes")
+	refused("1 VM is left", "--yes")
 	u.ok("vm", "rm", "web-1", "--yes", "--wait", "--timeout", "60s")
 
 	before := money()
 	if before.Accrued == 0 || before.Claimed != 0 || before.Served == 0 {
-		t.Fatalf("after a machine was served: %+v", before)
+		t.Fatalf("after a VM was served: %+v", before)
 	}
 	if said := do("claim"); !strings.HasPrefix(said, fmt.Sprintf("%d uhip were paid to hip1", before.Accrued)) {
 		t.Errorf("it says %s", said)

@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// entry is what the chain said of a machine at one moment.
+// entry is what the chain said of a VM at one time.
 type entry struct {
 	phase           vm.Phase
 	reason, message string
@@ -29,7 +29,7 @@ func (e entry) String() string {
 		e.phase, e.reason, e.message, e.readyAt, e.lastAt, e.running, e.stopped)
 }
 
-// ledger follows one machine on chain, as often as the chain changes it.
+// ledger follows one VM on chain, as often as the chain changes it.
 type ledger struct {
 	net *devnet.Net
 	id  vm.ID

@@ -30,8 +30,8 @@ type billingView struct {
 	Rate     uint64 `json:"ucredit_per_hour"`
 }
 
-// A machine's whole life on simulated hosts, everything else real, and the bill to the unit.
-func TestLifeOfAMachine(t *testing.T) {
+// A VM's whole life on simulated hosts, everything else real, and the bill to the unit.
+func TestLifeOfAVM(t *testing.T) {
 	n := fakeNetwork(t, nil)
 	u := newTenant(t, n)
 	u.refused("billing buy", "vm", "create", "web-1", "--plan", "spark", "--image", "debian-12")
@@ -45,7 +45,7 @@ func TestLifeOfAMachine(t *testing.T) {
 	if before.Phase != "running" {
 		t.Fatalf("phase %q after --wait", before.Phase)
 	}
-	checkFigures(t, n)
+	checkMetrics(t, n)
 	u.ok("vm", "reboot", "web-1", "--wait", "--timeout", "60s")
 	u.ok("vm", "stop", "web-1", "--wait", "--timeout", "60s")
 	u.refused("stopped", "ssh", "web-1")
@@ -53,7 +53,7 @@ func TestLifeOfAMachine(t *testing.T) {
 	u.ok("vm", "rename", "web-1", "web-2")
 	u.read(&after, "vm", "show", "web-2")
 	if after.ID != before.ID || after.MeshAddress != before.MeshAddress {
-		t.Errorf("the machine was %+v and is %+v", before, after)
+		t.Errorf("the VM was %+v and is %+v", before, after)
 	}
 	u.ok("vm", "rm", "web-2", "--yes", "--wait", "--timeout", "60s")
 	u.refused("no machine", "vm", "show", "web-2")
@@ -63,7 +63,7 @@ func TestLifeOfAMachine(t *testing.T) {
 	u.read(&vms, "vm", "ls", "--all")
 	u.read(&bill, "billing")
 	if len(vms) != 1 || vms[0].RunningSeconds == 0 {
-		t.Fatalf("machines %+v; want one that ran", vms)
+		t.Fatalf("VMs %+v; want one that ran", vms)
 	}
 	owed := (vms[0].RunningSeconds*vms[0].RunningRate + vms[0].StoppedSeconds*vms[0].StoppedRate) / 3600
 	if bill.Consumed+bill.Accrued != owed || bill.Rate != 0 {

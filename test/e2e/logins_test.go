@@ -10,7 +10,7 @@ import (
 	"github.com/hippius/compute/daemon/devnet/demo"
 )
 
-// logins are all the ways into a machine: keys of every kind, and OpenSSH's own
+// logins are all the ways into a VM: keys of every kind, and OpenSSH's own
 // programs from the configuration that hippius writes.
 type logins struct {
 	t       *testing.T
@@ -20,7 +20,7 @@ type logins struct {
 	vm      string
 }
 
-// newLogins creates a machine that lets three keys of the account in, of every
+// newLogins creates a VM that lets three keys of the account in, of every
 // kind that needs no token, and not the fourth.
 func newLogins(t *testing.T, tenant *demo.Tenant, vm, plan string) *logins {
 	t.Helper()
@@ -88,17 +88,17 @@ func (l *logins) check() {
 	l.hippius("ssh-config")
 }
 
-// removeKey takes a key off the account, which the machine keeps.
+// removeKey takes a key off the account, which the VM keeps.
 func (l *logins) removeKey() {
 	l.t.Helper()
 	if out, err := l.tenant.Run(l.t.Context(), "key", "rm", "rsa"); err == nil {
-		l.t.Errorf("a key that a machine uses was removed: %s", out)
+		l.t.Errorf("a key that a VM uses was removed: %s", out)
 	}
 	if out := l.hippius("key", "rm", "rsa", "--force"); !strings.Contains(out, "still opens "+l.vm) {
 		l.t.Errorf("what the removed key opens is not said: %q", out)
 	}
 	if out, err := l.tenant.Run(l.t.Context(), "vm", "create", "other-1", "--plan", "mini", "--image", "tiny", "--ssh-key", "rsa"); err == nil {
-		l.t.Errorf("a new machine took the removed key: %s", out)
+		l.t.Errorf("a new VM took the removed key: %s", out)
 	}
 	l.wantOpen("laptop", "rsa", "ecdsa")
 }

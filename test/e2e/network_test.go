@@ -1,4 +1,4 @@
-// Package e2e tests whole networks: a tenant rents a machine, uses it through
+// Package e2e tests whole networks: a tenant rents a VM, uses it through
 // its life, and pays for it.
 package e2e
 
@@ -22,7 +22,7 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// fakeNetwork is a whole network inside this process, its machines simulated.
+// fakeNetwork is a whole network inside this process, its VMs simulated.
 func fakeNetwork(t *testing.T, change func(*devnet.Config)) *devnet.Net {
 	t.Helper()
 	c := devnet.Default()
@@ -47,7 +47,7 @@ func fakeNetwork(t *testing.T, change func(*devnet.Config)) *devnet.Net {
 	return n
 }
 
-// fakeImages is a folder as `make image` leaves it, with files no real machine would boot.
+// fakeImages is a folder as `make image` leaves it, with files no real VM would boot.
 func fakeImages(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

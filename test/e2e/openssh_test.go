@@ -16,10 +16,10 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// opensshWithin bounds one call of OpenSSH's programs; machines here are emulated.
+// opensshWithin bounds one call of OpenSSH's programs; hosts here are emulated.
 const opensshWithin = 2 * time.Minute
 
-// openssh is somebody's OpenSSH, which knows machines from the file that
+// openssh is somebody's OpenSSH, which knows VMs from the file that
 // `hippius ssh-config` wrote and nothing of hippius beside.
 type openssh struct {
 	t      *testing.T
@@ -55,13 +55,13 @@ func (o *openssh) must(stdin io.Reader, program string, args ...string) string {
 	return out
 }
 
-// ssh runs a command on a machine, and offers one key alone.
+// ssh runs a command on a VM, and offers one key alone.
 func (o *openssh) ssh(key, host, command string) (string, error) {
 	o.t.Helper()
 	return o.call(nil, "ssh", "-F", o.config, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i", key, host, command)
 }
 
-// opens tells whether a key lets in: refused it is only by the machine, and for the key.
+// opens tells whether a key lets in: refused it is only by the VM, and for the key.
 func (o *openssh) opens(key, host string) bool {
 	o.t.Helper()
 	out, err := o.ssh(key, host, "id -un")
@@ -143,13 +143,13 @@ func (o *openssh) forwards(host string) {
 	var d net.Dialer
 	o.banner("-L", func() (net.Conn, error) { return d.DialContext(ctx, "tcp", local) })
 	o.banner("-D", func() (net.Conn, error) { return socksTo(ctx, socks, 22) })
-	// The machine took the third request before what the first two carried.
+	// The VM took the third request before what the first two carried.
 	if out := o.must(nil, "ssh", "-F", o.config, host, "nc 127.0.0.1 4022 </dev/null"); out != word {
-		o.t.Errorf("-R: the machine heard %q", out)
+		o.t.Errorf("-R: the VM heard %q", out)
 	}
 }
 
-// banner waits until the machine's own sshd answers.
+// banner waits until the VM's own sshd answers.
 func (o *openssh) banner(what string, dial func() (net.Conn, error)) {
 	o.t.Helper()
 	const want = "SSH-2.0-"
@@ -164,13 +164,13 @@ func (o *openssh) banner(what string, dial func() (net.Conn, error)) {
 			return err
 		}
 		if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
-			return fmt.Errorf("%s: the machine says %q, %w", what, got, err)
+			return fmt.Errorf("%s: the VM says %q, %w", what, got, err)
 		}
 		return nil
 	})
 }
 
-// freePort is an address of the loopback on which nobody listened a moment ago.
+// freePort is an address of the loopback on which nothing listened just now.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l := testkit.Listen(t)

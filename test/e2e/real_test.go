@@ -17,7 +17,7 @@ import (
 func needReal(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("real machines need root; runs where tests run as root, as in CI")
+		t.Skip("real VMs need root; runs where tests run as root, as in CI")
 	}
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; runs in make test")
@@ -38,7 +38,7 @@ func repository(t *testing.T) string {
 	return root
 }
 
-// realNetwork is a whole network with everything real: machines under libvirt,
+// realNetwork is a whole network with everything real: VMs under libvirt,
 // the mesh between namespaces, every program a process. The tiny guest stands
 // for a cloud image. The test fails if anything of it is left at the end.
 func realNetwork(t *testing.T, change func(*devnet.Config)) (*devnet.Net, *demo.Tenant) {
@@ -103,7 +103,7 @@ func showLogs(t *testing.T, dir string) {
 }
 
 // The whole job, as a tenant does it.
-func TestRealMachines(t *testing.T) {
+func TestRealVMs(t *testing.T) {
 	n, tenant := realNetwork(t, func(c *devnet.Config) { c.Plans = reshapePlans() })
 	err := demo.Run(t.Context(), demo.Options{
 		Tenant: tenant, Profile: n.Profile(), Image: "tiny", Plan: "spark", Second: "tiny",

@@ -12,7 +12,7 @@ import (
 	"github.com/hippius/compute/daemon/devnet/demo"
 )
 
-// reshapePlans are small enough for any machine that tests run on: mini, the
+// reshapePlans are small enough for any host that tests run on: mini, the
 // same with a larger disk, and twice of everything.
 func reshapePlans() []plan.Plan {
 	mini := plan.Defaults()[0]
@@ -31,8 +31,8 @@ type reshapedView struct {
 	ChargedUnits uint64 `json:"charged_units"`
 }
 
-// reshape takes a real machine, re-1 on plan mini, through a larger disk without
-// a restart, a larger machine with one, and a rebuild. Each login checks the
+// reshape takes a real VM, re-1 on plan mini, through a larger disk without
+// a restart, a larger VM with one, and a rebuild. Each login checks the
 // host's key against the chain.
 func reshape(ctx context.Context, u *demo.Tenant) error {
 	var first, last reshapedView
@@ -45,7 +45,7 @@ func reshape(ctx context.Context, u *demo.Tenant) error {
 		return err
 	}
 
-	// The disk grows under the running machine, and its filesystem with it.
+	// The disk grows under the running VM, and its filesystem with it.
 	if _, err := u.Run(ctx, "vm", "resize", "re-1", "--plan", "roomy", "--yes", "--wait"); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func reshape(ctx context.Context, u *demo.Tenant) error {
 		return err
 	}
 	if out, err := u.SSH(ctx, "re-1", bootID); err != nil || out != boot {
-		return fmt.Errorf("a larger disk restarted the machine: boot %q, was %q, %w", out, boot, err)
+		return fmt.Errorf("a larger disk restarted the VM: boot %q, was %q, %w", out, boot, err)
 	}
 
 	// CPU and memory come with a restart.
@@ -69,7 +69,7 @@ func reshape(ctx context.Context, u *demo.Tenant) error {
 	}
 	f := strings.Fields(out)
 	if len(f) != 4 || f[0] != "2" || f[2] != "kept" || f[3] == strings.TrimSpace(boot) {
-		return fmt.Errorf("in its new size the machine says %q", out)
+		return fmt.Errorf("in its new size the VM says %q", out)
 	}
 	if kib, err := strconv.ParseUint(f[1], 10, 64); err != nil || kib < 1_700_000 || kib > 2<<20 {
 		return fmt.Errorf("it has %s KiB of memory, %w", f[1], err)
@@ -81,7 +81,7 @@ func reshape(ctx context.Context, u *demo.Tenant) error {
 	}
 	if out, err := u.SSH(ctx, "re-1", "ls; hostname; ip -4 -o address"); err != nil || strings.Contains(out, "note") ||
 		!strings.Contains(out, "re-1\n") || !strings.Contains(out, first.MeshAddress+"/") {
-		return fmt.Errorf("rebuilt, the machine says %q, %w", out, err)
+		return fmt.Errorf("rebuilt, the VM says %q, %w", out, err)
 	}
 	if err := wantRoot(ctx, u, 8); err != nil {
 		return err
@@ -90,7 +90,7 @@ func reshape(ctx context.Context, u *demo.Tenant) error {
 		return err
 	}
 	if last.MeshAddress != first.MeshAddress || last.Instance != first.Instance+1 || last.RunningRate <= first.RunningRate {
-		return fmt.Errorf("the machine was %+v and is %+v", first, last)
+		return fmt.Errorf("the VM was %+v and is %+v", first, last)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func wantRoot(ctx context.Context, u *demo.Tenant, gib uint64) error {
 	return fmt.Errorf("the root filesystem does not follow its disk of %d GiB: %q", gib, out)
 }
 
-// wantBill compares the account's bill with what its machines were charged at whatever rates.
+// wantBill compares the account's bill with what its VMs were charged at whatever rates.
 func wantBill(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 	var vms []reshapedView
 	if err := u.JSON(ctx, &vms, "vm", "ls", "--all"); err != nil {
@@ -131,7 +131,7 @@ func wantBill(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 		units += v.ChargedUnits
 	}
 	if bill.Consumed+bill.Accrued != units/3600 || bill.Rate != 0 {
-		return fmt.Errorf("charged are %d ucredit at a rate of %d; the machines cost %d units", bill.Consumed+bill.Accrued, bill.Rate, units)
+		return fmt.Errorf("charged are %d ucredit at a rate of %d; the VMs cost %d units", bill.Consumed+bill.Accrued, bill.Rate, units)
 	}
 	return n.Audit(ctx)
 }

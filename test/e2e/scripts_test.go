@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// What tenants type, and what they are told, on a network without miners: machines wait for one for ever.
+// What tenants type, and what they are told, on a network without miners: VMs wait for one for ever.
 func TestScripts(t *testing.T) {
 	n := fakeNetwork(t, func(c *devnet.Config) {
 		c.Miners = 0
@@ -63,13 +63,13 @@ func TestScripts(t *testing.T) {
 	runScripts(t, n, "../scripts/waiting")
 }
 
-// The same where machines run, on simulated hosts.
-func TestScriptsOfRunningMachines(t *testing.T) {
+// The same where VMs run, on simulated hosts.
+func TestScriptsOfRunningVMs(t *testing.T) {
 	runScripts(t, fakeNetwork(t, nil), "../scripts/living")
 }
 
 // Resizing and rebuilding, on hosts that no other script shares: whether there is room is what it is about.
-func TestScriptsOfReshapedMachines(t *testing.T) {
+func TestScriptsOfReshapedVMs(t *testing.T) {
 	runScripts(t, fakeNetwork(t, func(c *devnet.Config) { c.Plans = reshapePlans() }), "../scripts/reshaping")
 }
 

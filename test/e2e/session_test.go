@@ -16,7 +16,7 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// session is an SSH session in which the machine counts, from 0 and without a gap.
+// session is an SSH session in which the VM counts, from 0 and without a gap.
 type session struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
@@ -28,7 +28,7 @@ type session struct {
 	ended bool
 }
 
-// openSession logs in and returns when the machine counts.
+// openSession logs in and returns when the VM counts.
 func openSession(t *testing.T, u *demo.Tenant, vm string) *session {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -74,7 +74,7 @@ func (s *session) count() (int, error) {
 	return s.next, s.wrong
 }
 
-// goesOn waits until the machine has counted on for a while.
+// goesOn waits until the VM has counted on for a while.
 func (s *session) goesOn(t *testing.T) {
 	t.Helper()
 	const steps = 6
@@ -94,5 +94,5 @@ func (s *session) goesOn(t *testing.T) {
 // close ends it, however it is.
 func (s *session) close() {
 	s.cancel()
-	_ = s.cmd.Wait() // interrupted, or the machine is gone
+	_ = s.cmd.Wait() // interrupted, or the VM is gone
 }

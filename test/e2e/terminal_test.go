@@ -183,7 +183,7 @@ func TestAtATerminal(t *testing.T) {
 	p.sees("interrupted")
 	p.ends(130)
 
-	// The last line's seconds run; Ctrl-C leaves the machine alone.
+	// The last line's seconds run; Ctrl-C leaves the VM alone.
 	p = atTerminal(t, home, "vm", "create", "web-1", "--plan", "spark", "--image", "tiny", "--wait")
 	p.sees("Passphrase of the wallet: ")
 	p.types(pass + "\n")

@@ -12,7 +12,7 @@ import (
 	tenancy "github.com/hippius/compute/tenant"
 )
 
-// A machine with few instances left is given more by the next change that opens the wallet anyway.
+// A VM with few instances left is given more by the next change that opens the wallet anyway.
 func TestChangesDealFurtherInstances(t *testing.T) {
 	n := fakeNetwork(t, func(c *devnet.Config) { c.Miners = 0 })
 	u := newTenant(t, n)
@@ -26,7 +26,7 @@ func TestChangesDealFurtherInstances(t *testing.T) {
 	u.read(&plenty, "vm", "show", "plenty-2")
 	for id, want := range map[vm.ID]int{plenty.ID: tenancy.FirstDeal, id: 1} {
 		if got := dealt(t, n.Chain(), id); got != want {
-			t.Errorf("machine %s has %d instances, want %d", id, got, want)
+			t.Errorf("VM %s has %d instances, want %d", id, got, want)
 		}
 	}
 	u.ok("vm", "rename", "few", "more")
@@ -48,7 +48,7 @@ func dealt(t *testing.T, c *client.Client, id vm.ID) int {
 	return len(v.Instances)
 }
 
-// createWithOneInstance orders a machine as the command line would, but for all the instances it deals.
+// createWithOneInstance orders a VM as the command line would, but for all the instances it deals.
 func (u *tenant) createWithOneInstance(t *testing.T, n *devnet.Net, name string) vm.ID {
 	t.Helper()
 	phrase := u.dir + ".phrase"

@@ -79,7 +79,7 @@ func install(t *testing.T, program, at string) {
 	}
 }
 
-// A newer miner is installed over the older one while a machine runs: once the older is stopped as systemd does, once it
+// A newer miner is installed over the older one while a VM runs: once the older is stopped as systemd does, once it
 // is killed. In between the older one is tried over the newer one's database, which it refuses, and goes on with the copy
 // that the newer one made, as an operator would who goes back. What follows after this is done by the newer one.
 func (c *crashes) upgrade(t *testing.T) {
@@ -109,7 +109,7 @@ func (c *crashes) upgrade(t *testing.T) {
 }
 
 // exchange installs a program over the miner's, ends the process that runs, and starts the new one, which takes over: the
-// same machine in the same process, the same sessions, and no second that is not charged.
+// same VM in the same process, the same sessions, and no second that is not charged.
 func (c *crashes) exchange(t *testing.T, program, version string, end func()) {
 	t.Helper()
 	before := c.ledger.now()
@@ -128,8 +128,8 @@ func (c *crashes) exchange(t *testing.T, program, version string, end func()) {
 		}
 		return nil
 	})
-	if says := c.minerFigures(t); !strings.Contains(says, `version="`+version+`"`) {
-		t.Errorf("its figures do not say version %q", version)
+	if says := c.minerMetrics(t); !strings.Contains(says, `version="`+version+`"`) {
+		t.Errorf("its metrics do not say version %q", version)
 	}
 	after := c.ledger.now()
 	if after.readyAt != before.readyAt || after.running-before.running != after.lastAt-before.lastAt {
@@ -166,8 +166,8 @@ func (c *crashes) minerVersion(t *testing.T) string {
 	return v.Version
 }
 
-// minerFigures asks the miner for its figures, on its host's own loopback.
-func (c *crashes) minerFigures(t *testing.T) string {
+// minerMetrics asks the miner for its metrics, on its host's own loopback.
+func (c *crashes) minerMetrics(t *testing.T) string {
 	t.Helper()
 	settings, err := os.ReadFile(filepath.Join(c.net.Dir(), minerProgram+".yaml"))
 	if err != nil {

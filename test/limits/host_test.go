@@ -58,7 +58,7 @@ const (
 	tiny       = "../../build/images/tiny.qcow2"
 	publicAddr = "93.184.216.34" // beyond the host's uplink
 	tag        = "lim"
-	// connections that a machine of this host may have open.
+	// connections that a VM of this host may have open.
 	connections = 64
 )
 
@@ -76,7 +76,7 @@ type host struct {
 func newHost(t *testing.T) *host {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("runs real machines: as root, in CI and in `sudo make test`")
+		t.Skip("runs real VMs: as root, in CI and in `sudo make test`")
 	}
 	if _, err := os.Stat(tiny); err != nil {
 		t.Skipf("no tiny guest: `make image` builds it, as CI does: %v", err)
@@ -102,7 +102,7 @@ func newHost(t *testing.T) *host {
 	}
 	check(t, h.lab.StartLibvirt(t.Context()))
 
-	// On a disk: what lies on a tmpfs counts against the machines' memory.
+	// On a disk: what lies on a tmpfs counts against the VMs' memory.
 	h.files = testkit.ShortDir(t)
 	check(t, os.Chmod(h.files, 0o711)) //nolint:gosec // QEMU's user passes through
 	h.cfg = libvirt.DefaultConfig()
@@ -151,19 +151,19 @@ func (h *host) iso(name, label string, files ...seed.File) string {
 	return path
 }
 
-// machine is one that runs, and a login to it from its host.
-type machine struct {
-	hypervisor.Machine
+// guestVM is a VM that runs, and a login to it from its host.
+type guestVM struct {
+	hypervisor.Definition
 	h      *host
 	tap    network.Tap
 	client *ssh.Client
 }
 
-// start makes a machine and boots it; login waits for it.
-func (h *host) start(name string, limits hypervisor.Limits) *machine {
+// start makes a VM and boots it; login waits for it.
+func (h *host) start(name string, limits hypervisor.Limits) *guestVM {
 	t := h.t
 	t.Helper()
-	m := &machine{h: h, Machine: hypervisor.Machine{
+	m := &guestVM{h: h, Definition: hypervisor.Definition{
 		ID: vmtest.NewID(), InstanceSeq: 1, Generation: 1, Name: name, VCPUs: 1, MemoryMiB: 160, DiskBytes: 256 << 20,
 		BaseImage: filepath.Join(h.files, "tiny.qcow2"), BaseFormat: hypervisor.FormatQcow2, DiskKey: vmtest.NewKey(),
 		AgentISO: h.agent, Limits: limits,
@@ -182,7 +182,7 @@ func (h *host) start(name string, limits hypervisor.Limits) *machine {
 			strings.TrimSpace(string(ssh.MarshalAuthorizedKey(h.login.PublicKey()))))},
 		seed.File{Name: "network-config", Data: fmt.Appendf(nil, networkConfig, m.MAC, m.tap.Guest, m.tap.Host.Addr())},
 	)
-	check(t, h.driver.Define(t.Context(), m.Machine))
+	check(t, h.driver.Define(t.Context(), m.Definition))
 	t.Cleanup(func() { check(t, h.driver.Destroy(context.Background(), m.ID)) })
 	check(t, h.driver.CreateDisk(t.Context(), m.Root()))
 	check(t, h.driver.Start(t.Context(), m.ID, m.DiskKey))
@@ -202,8 +202,8 @@ ethernets:
     gateway4: %s
 `
 
-// reach waits until the machine lets its host in by SSH.
-func (m *machine) reach() {
+// reach waits until the VM lets its host in by SSH.
+func (m *guestVM) reach() {
 	t := m.h.t
 	t.Helper()
 	var err error
@@ -217,7 +217,7 @@ func (m *machine) reach() {
 	t.Fatalf("%s does not let its host in: %v\n%s", m.Name, err, log)
 }
 
-func (m *machine) dial() error {
+func (m *guestVM) dial() error {
 	addr := netip.AddrPortFrom(m.tap.Guest.Addr(), 22).String()
 	var conn net.Conn
 	err := m.h.lab.Do(func() (err error) {
@@ -229,7 +229,7 @@ func (m *machine) dial() error {
 	}
 	c, chans, reqs, err := ssh.NewClientConn(conn, addr, &ssh.ClientConfig{
 		User: "hippius", Auth: []ssh.AuthMethod{ssh.PublicKeys(m.h.login)}, Timeout: 20 * time.Second,
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // a machine of this test, on a wire of this test
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // a VM of this test, on a wire of this test
 	})
 	if err != nil {
 		return errors.Join(err, conn.Close())
@@ -238,8 +238,8 @@ func (m *machine) dial() error {
 	return nil
 }
 
-// try runs a command in the machine.
-func (m *machine) try(command string) (string, error) {
+// try runs a command in the VM.
+func (m *guestVM) try(command string) (string, error) {
 	s, err := m.client.NewSession()
 	if err != nil {
 		return "", err
@@ -253,8 +253,8 @@ func (m *machine) try(command string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// load runs the load program in the machine and gives its number.
-func (m *machine) load(t *testing.T, args string) float64 {
+// load runs the load program in the VM and gives its number.
+func (m *guestVM) load(t *testing.T, args string) float64 {
 	t.Helper()
 	out, err := m.try("sudo /run/hippius/cd/load " + args)
 	check(t, err)
@@ -263,7 +263,7 @@ func (m *machine) load(t *testing.T, args string) float64 {
 	return n
 }
 
-func (m *machine) info(t *testing.T) (hypervisor.Info, hypervisor.Stats) {
+func (m *guestVM) info(t *testing.T) (hypervisor.Info, hypervisor.Stats) {
 	t.Helper()
 	info, err := m.h.driver.Inspect(t.Context(), m.ID)
 	check(t, err)
@@ -272,8 +272,8 @@ func (m *machine) info(t *testing.T) (hypervisor.Info, hypervisor.Stats) {
 	return info, stats
 }
 
-// virsh asks libvirt about the machine, or changes what runs.
-func (m *machine) virsh(t *testing.T, command string, args ...string) string {
+// virsh asks libvirt about the VM, or changes what runs.
+func (m *guestVM) virsh(t *testing.T, command string, args ...string) string {
 	t.Helper()
 	argv := append([]string{"virsh", "-q", "-c", "qemu:///system", command, "hip-" + tag + "-" + string(m.ID)}, args...)
 	out, err := m.h.lab.Command(t.Context(), argv...).CombinedOutput()

@@ -1,4 +1,4 @@
-// Package limits tries what a machine was sold: two real machines side by side,
+// Package limits tries what a VM was sold: two real VMs side by side,
 // one with the limits of a plan and one without any, each worked as hard as it
 // can be from inside. Whatever is asserted is a limit, never a speed: a busy
 // host makes everything slower, and nothing may be faster than its limit.
@@ -21,7 +21,7 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// What the limited machine is allowed.
+// What the limited VM is allowed.
 const (
 	iops      = 500
 	diskBytes = 40e6 // a second
@@ -43,13 +43,13 @@ func rounds() int {
 
 func TestLimits(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the race detector sees nothing of machines; runs in make test")
+		t.Skip("the race detector sees nothing of VMs; runs in make test")
 	}
 	h := newHost(t)
 	limited := h.start("limited", hypervisor.Limits{IOPS: iops, DiskBytesPerSec: diskBytes, NetworkBitsPerSec: netBits, CPUPercent: cpu})
 	quota := limited.quota(t)
 	if want := strconv.Itoa(cpu * 1000); quota != want { // of 100 000 µs
-		t.Errorf("libvirt gives the machine %s µs of each 100 000; want %s", quota, want)
+		t.Errorf("libvirt gives the VM %s µs of each 100 000; want %s", quota, want)
 	}
 	limited.setQuota(t, "-1") // so that it boots in seconds, and only what is measured limits
 	free := h.start("free", hypervisor.Limits{})
@@ -82,10 +82,10 @@ func TestLimits(t *testing.T) {
 	t.Run("Console", func(t *testing.T) { console(t, h, limited) })
 }
 
-// inTurn measures both machines a few times, one after the other, and gives the
+// inTurn measures both VMs a few times, one after the other, and gives the
 // most that each got: noise only lowers it. While the free one has got less than
 // want the host is too busy to tell, and they try again.
-func inTurn(t *testing.T, limited, free *machine, load string, want float64) (most, mostFree float64) {
+func inTurn(t *testing.T, limited, free *guestVM, load string, want float64) (most, mostFree float64) {
 	t.Helper()
 	var a, b []float64
 	for i := 0; i < rounds() || i < patience && slices.Max(b) < want; i++ {
@@ -114,18 +114,18 @@ func atLeast(t *testing.T, what string, got, want float64) {
 	}
 }
 
-// bandwidth moves bytes between the machines and a server beyond the uplink.
+// bandwidth moves bytes between the VMs and a server beyond the uplink.
 // Whoever receives counts, from the third second on: a second's worth may leave
-// a machine at once.
-func bandwidth(t *testing.T, h *host, limited, free *machine) {
+// a VM at once.
+func bandwidth(t *testing.T, h *host, limited, free *guestVM) {
 	t.Helper()
 	var source, sink string
 	var sunk atomic.Int64
 	listen(t, h, func(conn net.Conn) { pour(conn) }, &source)
 	listen(t, h, func(conn net.Conn) { swallow(conn, &sunk) }, &sink)
-	measure := map[string]func(m *machine) float64{
-		"receive": func(m *machine) float64 { return 8 * m.load(t, "receive "+source+" 3") },
-		"send": func(m *machine) float64 {
+	measure := map[string]func(m *guestVM) float64{
+		"receive": func(m *guestVM) float64 { return 8 * m.load(t, "receive "+source+" 3") },
+		"send": func(m *guestVM) float64 {
 			m.load(t, "send "+sink+" 3")
 			return 8 * float64(sunk.Swap(0)) / countFor.Seconds()
 		},
@@ -191,12 +191,12 @@ func listen(t *testing.T, h *host, serve func(net.Conn), addr *string) {
 	}()
 }
 
-// cpuTime runs a fixed loop. On a host with other work the free machine has no
+// cpuTime runs a fixed loop. On a host with other work the free VM has no
 // core to itself either: what it had is the measure.
-func cpuTime(t *testing.T, limited, free *machine) {
+func cpuTime(t *testing.T, limited, free *guestVM) {
 	t.Helper()
 	const loop = "spin 150000000"
-	share := func(m *machine) (ms, share float64) {
+	share := func(m *guestVM) (ms, share float64) {
 		_, before := m.info(t)
 		begun := time.Now()
 		ms = m.load(t, loop)
@@ -217,8 +217,8 @@ func cpuTime(t *testing.T, limited, free *machine) {
 	}
 }
 
-// quota is what the driver gave a machine's CPUs, and setQuota changes it while it runs.
-func (m *machine) quota(t *testing.T) string {
+// quota is what the driver gave a VM's CPUs, and setQuota changes it while it runs.
+func (m *guestVM) quota(t *testing.T) string {
 	t.Helper()
 	for line := range strings.Lines(m.virsh(t, "schedinfo", "--live")) {
 		if key, value, _ := strings.Cut(line, ":"); strings.TrimSpace(key) == "vcpu_quota" {
@@ -229,13 +229,13 @@ func (m *machine) quota(t *testing.T) string {
 	return ""
 }
 
-func (m *machine) setQuota(t *testing.T, quota string) {
+func (m *guestVM) setQuota(t *testing.T, quota string) {
 	t.Helper()
 	m.virsh(t, "schedinfo", "--live", "vcpu_quota="+quota)
 }
 
-// openConnections has both machines open more than they may.
-func openConnections(t *testing.T, h *host, limited, free *machine) {
+// openConnections has both VMs open more than they may.
+func openConnections(t *testing.T, h *host, limited, free *guestVM) {
 	t.Helper()
 	var addr string
 	listen(t, h, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }, &addr)
@@ -243,7 +243,7 @@ func openConnections(t *testing.T, h *host, limited, free *machine) {
 	go func() { made <- limited.load(t, fmt.Sprintf("connect %s %d", addr, 4*connections)) }()
 	time.Sleep(2 * time.Second)
 	if n := free.load(t, fmt.Sprintf("connect %s %d", addr, connections/2)); n != connections/2 {
-		t.Errorf("beside a machine with all its connections open another made %.0f of %d", n, connections/2)
+		t.Errorf("beside a VM with all its connections open another made %.0f of %d", n, connections/2)
 	}
 	n := <-made
 	t.Logf("connections: %.0f of %d tried, limit %d", n, 4*connections, connections)
@@ -254,15 +254,15 @@ func openConnections(t *testing.T, h *host, limited, free *machine) {
 }
 
 // memory has a guest fill its own: its kernel kills the program, and that is all.
-func memory(t *testing.T, limited, free *machine) {
+func memory(t *testing.T, limited, free *guestVM) {
 	t.Helper()
 	before, _ := limited.info(t)
 	neighbour, _ := free.info(t)
 	if out, err := limited.try("sudo /run/hippius/cd/load memory"); err == nil {
-		t.Errorf("a program took %s MiB in a machine of %d and was not killed", out, limited.MemoryMiB)
+		t.Errorf("a program took %s MiB in a VM of %d and was not killed", out, limited.MemoryMiB)
 	}
 	if _, err := limited.try("true"); err != nil {
-		t.Errorf("the machine whose memory was filled: %v", err)
+		t.Errorf("the VM whose memory was filled: %v", err)
 	}
 	if _, err := free.try("true"); err != nil {
 		t.Errorf("its neighbour: %v", err)
@@ -285,8 +285,8 @@ func memory(t *testing.T, limited, free *machine) {
 // header, qcow2's tables, an eighth of a percent, and what rounding takes.
 const diskMetadata = 8 << 20
 
-// diskSize fills a machine's disk to the last block and tries to go on.
-func diskSize(t *testing.T, h *host, m *machine) {
+// diskSize fills a VM's disk to the last block and tries to go on.
+func diskSize(t *testing.T, h *host, m *guestVM) {
 	t.Helper()
 	filled := m.load(t, "fill /var/tmp/filler")
 	if past := m.load(t, "beyond /dev/vda"); past != 0 {
@@ -309,7 +309,7 @@ func diskSize(t *testing.T, h *host, m *machine) {
 const logMost = 4*2<<20 + 64<<10
 
 // console floods the serial line for a while.
-func console(t *testing.T, h *host, m *machine) {
+func console(t *testing.T, h *host, m *guestVM) {
 	t.Helper()
 	said := 0.0
 	for end := time.Now().Add(time.Minute); said < 10<<20 && time.Now().Before(end); {

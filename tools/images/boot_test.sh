@@ -61,7 +61,7 @@ free_port() {
 	done
 }
 
-# start MAC ADDRESS GATEWAY: starts QEMU on the overlay. The machine is the one
+# start MAC ADDRESS GATEWAY: starts QEMU on the overlay. The VM is the one
 # that the miner's libvirt domain describes; see README.md.
 start() {
 	make_discs "$@"

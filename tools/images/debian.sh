@@ -100,7 +100,7 @@ write_menu() {
 	cp "$root"/usr/lib/grub/i386-pc/*.{mod,lst} "$root/boot/grub/i386-pc/"
 }
 
-# What must differ between machines, and what only the build needed.
+# What must differ between VMs, and what only the build needed.
 clean() {
 	rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/etc/apt/apt.conf.d/99mmdebstrap"
 	: >"$root/etc/machine-id"

@@ -13,8 +13,8 @@ import (
 // adoptWithin bounds how long a restarted miner may take.
 const adoptWithin = time.Minute
 
-// adopt restarts the miner's daemon under a running machine, and measures from
-// the new one's start until it has taken the machine over.
+// adopt restarts the miner's daemon under a running VM, and measures from
+// the new one's start until it has taken the VM over.
 func adopt(ctx context.Context, o Options, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, adoptWithin)
 	defer cancel()
@@ -38,7 +38,7 @@ func adopt(ctx context.Context, o Options, name string) error {
 		}
 		start := time.Now()
 		if err == nil {
-			err = awaitLine(ctx, log, "machine adopted", string(v.ID))
+			err = awaitLine(ctx, log, "VM adopted", string(v.ID))
 		}
 		took = append(took, time.Since(start).Seconds())
 		if err = errors.Join(err, log.Close()); err != nil {

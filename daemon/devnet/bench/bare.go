@@ -17,10 +17,10 @@ import (
 	"github.com/hippius/compute/miner/seed"
 )
 
-// bareMachine starts the same image with virsh alone: a plain overlay, a seed, QEMU's
+// bareVM starts the same image with virsh alone: a plain overlay, a seed, QEMU's
 // own user network with one forwarded port. It runs in a miner's lab, with that
 // miner's libvirtd, so that both share all but what we add.
-type bareMachine struct {
+type bareVM struct {
 	lab    *netlab.Lab
 	dir    string
 	image  string
@@ -38,8 +38,8 @@ const (
 	greetWait, greetPause = time.Second, 100 * time.Millisecond
 )
 
-func newBare(ctx context.Context, o Options) (*bareMachine, error) {
-	b := &bareMachine{lab: o.Net.Lab(0), image: o.ImageFile, key: o.Tenant.Key(), memory: bareMemory}
+func newBare(ctx context.Context, o Options) (*bareVM, error) {
+	b := &bareVM{lab: o.Net.Lab(0), image: o.ImageFile, key: o.Tenant.Key(), memory: bareMemory}
 	if b.lab == nil {
 		return nil, errors.New("a bare start needs a network with libvirt and a miner")
 	}
@@ -54,7 +54,7 @@ func newBare(ctx context.Context, o Options) (*bareMachine, error) {
 }
 
 // prepare writes the seed, and defines the domain.
-func (b *bareMachine) prepare(ctx context.Context) error {
+func (b *bareVM) prepare(ctx context.Context) error {
 	pub, err := os.ReadFile(b.key + ".pub")
 	if err != nil {
 		return fmt.Errorf("bare start: %w", err)
@@ -135,8 +135,8 @@ const bareDomain = `<domain type="qemu" xmlns:qemu="http://libvirt.org/schemas/d
 </domain>
 `
 
-// domain describes the machine to libvirt.
-func (b *bareMachine) domain() (string, error) {
+// domain describes the VM to libvirt.
+func (b *bareVM) domain() (string, error) {
 	var dir strings.Builder
 	if err := xml.EscapeText(&dir, []byte(b.dir)); err != nil {
 		return "", fmt.Errorf("bare start: %w", err)
@@ -145,13 +145,13 @@ func (b *bareMachine) domain() (string, error) {
 }
 
 // run measures `virsh start` to the first SSH command on a fresh overlay.
-func (b *bareMachine) run(ctx context.Context) (time.Duration, error) {
+func (b *bareVM) run(ctx context.Context) (time.Duration, error) {
 	took, err := b.start(ctx)
 	return took, errors.Join(err, b.stop(context.WithoutCancel(ctx)))
 }
 
 // start boots it and returns at its first SSH command.
-func (b *bareMachine) start(ctx context.Context) (time.Duration, error) {
+func (b *bareVM) start(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, bareTimeout)
 	defer cancel()
 	disk := filepath.Join(b.dir, "disk.qcow2")
@@ -173,12 +173,12 @@ func (b *bareMachine) start(ctx context.Context) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-func (b *bareMachine) stop(ctx context.Context) error { return b.virsh(ctx, "destroy", bareName) }
+func (b *bareVM) stop(ctx context.Context) error { return b.virsh(ctx, "destroy", bareName) }
 
 // until tries until the first command succeeds.
-func (b *bareMachine) until(ctx context.Context) error {
+func (b *bareVM) until(ctx context.Context) error {
 	if err := b.untilGreeted(ctx); err != nil {
-		return fmt.Errorf("SSH to the bare machine: %w", err)
+		return fmt.Errorf("SSH to the bare VM: %w", err)
 	}
 	for {
 		out, err := b.command(ctx, "true").CombinedOutput()
@@ -187,15 +187,15 @@ func (b *bareMachine) until(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("SSH to the bare machine: %w: %s", err, out)
+			return fmt.Errorf("SSH to the bare VM: %w: %s", err, out)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
 // untilGreeted returns as soon as sshd answers. ssh's own patience would not: QEMU accepts a connection at once, long before
-// the machine can, and an attempt begun too early waits out its five seconds. One look at a time: each costs sshd a process.
-func (b *bareMachine) untilGreeted(ctx context.Context) error {
+// the VM can, and an attempt begun too early waits out its five seconds. One look at a time: each costs sshd a process.
+func (b *bareVM) untilGreeted(ctx context.Context) error {
 	for !b.greets(ctx) {
 		select {
 		case <-ctx.Done():
@@ -206,8 +206,8 @@ func (b *bareMachine) untilGreeted(ctx context.Context) error {
 	return nil
 }
 
-// greets reports whether sshd answers within a moment.
-func (b *bareMachine) greets(ctx context.Context) bool {
+// greets reports whether sshd answers soon.
+func (b *bareVM) greets(ctx context.Context) bool {
 	return b.lab.Do(func() error {
 		ctx, cancel := context.WithTimeout(ctx, greetWait)
 		defer cancel()
@@ -222,14 +222,14 @@ func (b *bareMachine) greets(ctx context.Context) bool {
 	}) == nil
 }
 
-// command runs one on the bare machine by plain ssh.
-func (b *bareMachine) command(ctx context.Context, remote string) *netlab.Cmd {
+// command runs one on the bare VM by plain ssh.
+func (b *bareVM) command(ctx context.Context, remote string) *netlab.Cmd {
 	return b.lab.Command(ctx, "ssh", "-p", barePort, "-i", b.key, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
 		"-o", "ConnectTimeout=5", "hippius@127.0.0.1", remote)
 }
 
-func (b *bareMachine) virsh(ctx context.Context, args ...string) error {
+func (b *bareVM) virsh(ctx context.Context, args ...string) error {
 	out, err := b.lab.Command(ctx, append([]string{"virsh", "-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("virsh %s: %w: %s", args[0], err, out)

@@ -13,7 +13,7 @@ import (
 
 // compare measures create-to-SSH against a bare start of the same image, in
 // turn, and prints medians with each phase's part.
-func compare(ctx context.Context, o Options, bare *bareMachine) error {
+func compare(ctx context.Context, o Options, bare *bareVM) error {
 	var ours, theirs, ratios, blocks []float64
 	phases := map[string][]float64{}
 	// The first of each fills caches and does what is done once: it does not count.
@@ -52,10 +52,10 @@ func compare(ctx context.Context, o Options, bare *bareMachine) error {
 	return nil
 }
 
-// order in which a machine goes through its phases, as they are printed.
+// order in which a VM goes through its phases, as they are printed.
 var order = []string{"order", "pending", "assigned", "provisioning", "running"} //nolint:gochecknoglobals // a constant list
 
-// measured is one machine from the order to its first command.
+// measured is one VM from the order to its first command.
 type measured struct {
 	total  time.Duration
 	phases map[string]time.Duration
@@ -74,7 +74,7 @@ func (m measured) told() string {
 	return strings.Join(parts, ", ")
 }
 
-// rented orders a machine, follows its phases and ends at its first command.
+// rented orders a VM, follows its phases and ends at its first command.
 func rented(ctx context.Context, o Options, name string) (measured, error) {
 	m := measured{phases: map[string]time.Duration{}}
 	start := time.Now()
@@ -122,7 +122,7 @@ func rented(ctx context.Context, o Options, name string) (measured, error) {
 	return m, nil
 }
 
-// hasProcess tells whether a miner's libvirtd runs the machine: QEMU writes its
+// hasProcess tells whether a miner's libvirtd runs the VM: QEMU writes its
 // pid when it has started.
 func hasProcess(o Options, miner string, id vm.ID) bool {
 	name, i, ok := o.Net.MinerName(miner)

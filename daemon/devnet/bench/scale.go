@@ -24,12 +24,12 @@ const (
 	scaleWithin = 4 * time.Minute
 	// scaleOps are asked for one after the other, without waiting for their blocks.
 	scaleOps = 500
-	// calm after the last machine came up.
+	// calm after the last VM came up.
 	calm = 5 * time.Second
 )
 
-// Scale measures one miner with many machines, which are simulated, and how many
-// orders concerning machines the chain takes. All programs are processes.
+// Scale measures one miner with many VMs, which are simulated, and how many
+// orders concerning VMs the chain takes. All programs are processes.
 func Scale(ctx context.Context, o Options, tenants [2]*demo.Tenant) error {
 	ctx, cancel := context.WithTimeout(ctx, scaleWithin)
 	defer cancel()
@@ -71,7 +71,7 @@ func Scale(ctx context.Context, o Options, tenants [2]*demo.Tenant) error {
 	return o.chainOps(ctx, tenants[0], all[:scaleVMs/len(tenants)])
 }
 
-// allRun waits until every machine of an account runs.
+// allRun waits until every VM of an account runs.
 func (o Options) allRun(ctx context.Context, owner string) ([]vm.VM, error) {
 	for {
 		vms, err := o.Net.Chain().VMs(ctx, owner, false)
@@ -89,13 +89,13 @@ func (o Options) allRun(ctx context.Context, owner string) ([]vm.VM, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d machines run: %w", up, len(vms), ctx.Err())
+			return nil, fmt.Errorf("%d of %d VMs run: %w", up, len(vms), ctx.Err())
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// chainOps has an account rename its machines again and again, and counts how
+// chainOps has an account rename its VMs again and again, and counts how
 // many of that blocks hold a second.
 func (o Options) chainOps(ctx context.Context, t *demo.Tenant, vms []vm.VM) error {
 	pass, err := wallet.ReadPassphrase(t.PassphraseFile())

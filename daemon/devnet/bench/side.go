@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// sideBySide has one rented machine and one bare one run at once, and measures
+// sideBySide has one rented VM and one bare one run at once, and measures
 // what the rented one's way to its tenant costs.
-func sideBySide(ctx context.Context, o Options, bare *bareMachine) (err error) {
+func sideBySide(ctx context.Context, o Options, bare *bareVM) (err error) {
 	const name = "bench-side"
 	if _, err := bare.start(ctx); err != nil {
 		return err
@@ -38,7 +38,7 @@ func sideBySide(ctx context.Context, o Options, bare *bareMachine) (err error) {
 }
 
 // connects measures `ssh true` with the tunnel up, beside plain ssh.
-func connects(ctx context.Context, o Options, bare *bareMachine, name string) error {
+func connects(ctx context.Context, o Options, bare *bareVM, name string) error {
 	var mesh, plain []float64
 	for range o.Runs {
 		start := time.Now()
@@ -61,8 +61,8 @@ func connects(ctx context.Context, o Options, bare *bareMachine, name string) er
 // hundred kilobytes a second.
 const streamBytes = 1 << 20
 
-// streams measures what ssh brings from the machines, first byte to last.
-func streams(ctx context.Context, o Options, bare *bareMachine, name string) error {
+// streams measures what ssh brings from the VMs, first byte to last.
+func streams(ctx context.Context, o Options, bare *bareVM, name string) error {
 	remote := "head -c " + strconv.Itoa(streamBytes) + " /dev/zero"
 	var ratios, mesh, plain []float64
 	for range min(o.Runs, 3) {
@@ -105,7 +105,7 @@ func speed(pipe func() (io.ReadCloser, error), start, wait func() error) (float6
 	return float64(n) / took.Seconds(), err
 }
 
-// guestAgent measures what the agent takes of its machine when nothing happens.
+// guestAgent measures what the agent takes of its VM when nothing happens.
 func guestAgent(ctx context.Context, o Options, name string) error {
 	const watch = 15 // seconds
 	out, err := o.Tenant.SSH(ctx, name, fmt.Sprintf(`set -e

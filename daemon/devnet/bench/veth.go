@@ -21,7 +21,7 @@ import (
 )
 
 // A cable between two network namespaces, and a mesh of two members over it,
-// each a process with a tun as inside a machine, but at the host's own speed.
+// each a process with a tun as inside a VM, but at the host's own speed.
 var (
 	vethA, vethB = netip.MustParsePrefix("10.78.0.1/30"), netip.MustParsePrefix("10.78.0.2/30") //nolint:gochecknoglobals // constants
 	meshNet      = netip.MustParsePrefix("100.64.0.0/26")                                       //nolint:gochecknoglobals // a constant
@@ -36,7 +36,7 @@ const (
 )
 
 // meshOverVeth measures TCP over the mesh beside TCP on the cable it runs on.
-func meshOverVeth(ctx context.Context, o Options, _ *bareMachine) (err error) {
+func meshOverVeth(ctx context.Context, o Options, _ *bareVM) (err error) {
 	a, err := netlab.New(ctx, o.Tag+"-va", netlab.Options{})
 	if err != nil {
 		return err

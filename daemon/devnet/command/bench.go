@@ -22,9 +22,9 @@ func measure(f *flags) *cobra.Command {
 		Long: `Measure on networks of its own what a tenant waits for and what it costs a host:
 from 'vm create' to the first SSH command, beside the same image started by virsh
 alone, the two in turn; SSH over the mesh beside plain SSH; the mesh beside the
-cable it runs on; what the agent in a machine takes; a restarted miner; a miner
-with 50 simulated machines; orders a second. docs/figures.md explains each.
-Figures go to standard output, everything else to standard error.`,
+cable it runs on; what the agent in a VM takes; a restarted miner; a miner
+with 50 simulated VMs; orders a second. docs/figures.md explains each.
+Benchmarks go to standard output, everything else to standard error.`,
 		Example: "  hippius-devnet bench\n  hippius-devnet bench --runs 3\n  hippius-devnet bench --only scale",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			self, err := os.Executable()
@@ -38,16 +38,16 @@ Figures go to standard output, everything else to standard error.`,
 					return err
 				}
 				return f.benchScale(cmd.Context(), o)
-			case "machines":
+			case "vms":
 				return f.benchReal(cmd.Context(), o)
 			case "scale":
 				return f.benchScale(cmd.Context(), o)
 			default:
-				return fmt.Errorf("--only %q: accepted are machines and scale", only)
+				return fmt.Errorf("--only %q: accepted are vms and scale", only)
 			}
 		},
 	}
-	cmd.Flags().StringVar(&only, "only", "", "measure only `PART`: machines (real ones) or scale (many simulated ones)")
+	cmd.Flags().StringVar(&only, "only", "", "measure only `PART`: vms (real ones) or scale (many simulated ones)")
 	cmd.Flags().IntVar(&runs, "runs", 5, "measure each of the two so often")
 	return cmd
 }
@@ -64,7 +64,7 @@ func (f *flags) benchReal(ctx context.Context, o bench.Options) error {
 	})
 }
 
-// manyOffer has room for the machines of figures.Scale; they take nothing.
+// manyOffer has room for the VMs of bench.Scale; they take nothing.
 func manyOffer() miner.Offer { return miner.Offer{Cores: 64, MemoryMiB: 256 << 10, DiskGiB: 4 << 10} }
 
 func (f *flags) benchScale(ctx context.Context, o bench.Options) error {

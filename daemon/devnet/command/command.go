@@ -1,5 +1,5 @@
 // Package command is the command line of hippius-devnet: a network to play
-// with, the demonstration, and the figures.
+// with, the demonstration, and the benchmarks.
 package command
 
 import (
@@ -31,7 +31,7 @@ type flags struct {
 func New(version string) *cobra.Command {
 	var f flags
 	root := &cobra.Command{
-		Use: "hippius-devnet", Short: "A whole network on this machine", Version: version,
+		Use: "hippius-devnet", Short: "A whole network on this host", Version: version,
 		Example:       "  hippius-devnet up\n  hippius-devnet demo",
 		SilenceErrors: true, SilenceUsage: true,
 	}
@@ -105,7 +105,7 @@ func (f *flags) with(ctx context.Context, out, errOut io.Writer, use func(ctx co
 	err, closed := onNetwork(ctx, out, set, use)
 	now, lost := leftover.Take(context.WithoutCancel(ctx), watched()...)
 	if left := now.Since(before); lost == nil && len(left) > 0 {
-		lost = fmt.Errorf("left behind, by the network or by something else on this machine: %q", left)
+		lost = fmt.Errorf("left behind, by the network or by something else on this host: %q", left)
 	}
 	if lost = errors.Join(closed, lost); lost == nil {
 		_, _ = fmt.Fprintln(out, "   nothing is left behind"+f.kept())
@@ -162,7 +162,7 @@ The network is up. In another terminal:
   %[1]s/hippius vm create web-1 --plan spark --image tiny --wait
   %[1]s/hippius ssh web-1
 
-Each miner has room for one or two small machines; 'hippius-devnet up --miners N' starts more of them.
+Each miner has room for one or two small VMs; 'hippius-devnet up --miners N' starts more of them.
 Logs are in %[3]s. Ctrl-C ends it.
 `, set.Bin, n.Profile(), set.Dir)
 				return untilDone(ctx, n)

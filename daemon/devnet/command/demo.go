@@ -39,10 +39,10 @@ func demonstrate(f *flags) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&image, "image", "debian-12", "image of the first machine")
-	cmd.Flags().StringVar(&hello, "hello", "uname -a; cloud-init status --wait | tail -n 1; id", "first command on the first machine")
+	cmd.Flags().StringVar(&image, "image", "debian-12", "image of the first VM")
+	cmd.Flags().StringVar(&hello, "hello", "uname -a; cloud-init status --wait | tail -n 1; id", "first command on the first VM")
 	cmd.Flags().StringVar(&word, "hello-word", "status: done", "what that must print")
-	cmd.Flags().StringVar(&app, "app", "nginx", "application the first machine starts with")
+	cmd.Flags().StringVar(&app, "app", "nginx", "application the first VM starts with")
 	cmd.Flags().StringVar(&check, "check", "curl -sS --max-time 10 http://localhost/ | head -n 3", "command that shows the application")
 	return cmd
 }

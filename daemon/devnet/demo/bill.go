@@ -22,7 +22,7 @@ type billingView struct {
 	Rate     uint64 `json:"ucredit_per_hour"`
 }
 
-// bill compares what was charged with rate × attested seconds over all machines.
+// bill compares what was charged with rate × attested seconds over all VMs.
 func (d *demo) bill(ctx context.Context) error {
 	if err := d.all(ctx, []string{"billing"}); err != nil {
 		return err
@@ -48,11 +48,11 @@ func (d *demo) bill(ctx context.Context) error {
 	_, _ = fmt.Fprintf(d.Out, "    charged %d ucredit, owed %d/3600 = %d\n", charged, units, units/3600)
 	switch {
 	case len(vms) != 2:
-		return fmt.Errorf("the account has %d machines; the demonstration made 2", len(vms))
+		return fmt.Errorf("the account has %d VMs; the demonstration made 2", len(vms))
 	case charged != units/3600:
 		return fmt.Errorf("charged are %d ucredit; rate × attested seconds is %d", charged, units/3600)
 	case bill.Rate != 0:
-		return errors.New("terminated machines still have a rate")
+		return errors.New("terminated VMs still have a rate")
 	}
 	return d.Audit(ctx)
 }

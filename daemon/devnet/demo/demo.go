@@ -1,5 +1,5 @@
 // Package demo does the main job on a running network as a tenant would, with
-// the command line alone, and checks each step: rent a machine, use it through
+// the command line alone, and checks each step: rent a VM, use it through
 // its whole life, pay for exactly the seconds it was alive.
 package demo
 
@@ -17,17 +17,17 @@ type Options struct {
 	Tenant *Tenant
 	// Profile of the network.
 	Profile string
-	// Image and Plan of the first machine.
+	// Image and Plan of the first VM.
 	Image, Plan string
 	// Hello is the first command on it, HelloWord what it must print.
 	Hello, HelloWord string
 	// App it starts with, empty for none, and Check, a command that proves the app is there.
 	App, Check string
-	// Second is the image of the second machine.
+	// Second is the image of the second VM.
 	Second string
-	// While both machines run, a test does this besides. May be nil.
+	// While both VMs run, a test does this besides. May be nil.
 	While func(ctx context.Context) error
-	// Audit checks the books of the whole network once all machines are gone.
+	// Audit checks the books of the whole network once all VMs are gone.
 	Audit func(ctx context.Context) error
 	Out   io.Writer
 }
@@ -46,9 +46,9 @@ func Run(ctx context.Context, o Options) error {
 		{"credits bought, an SSH key added", d.account},
 		{"web-1: " + o.Image + " on plan " + o.Plan, d.create},
 		{"SSH over the mesh", d.login},
-		{"a file is written, the machine reboots", d.reboot},
+		{"a file is written, the VM reboots", d.reboot},
 		{"stop and start: the file, the address and the host key are still there", d.stopStart},
-		{"a second machine, reached from the first over the mesh", d.neighbour},
+		{"a second VM, reached from the first over the mesh", d.neighbour},
 		{"both terminated", d.terminate},
 		{"the bill is rate × attested seconds, the split exact", d.bill},
 	} {
@@ -106,7 +106,7 @@ func (d *demo) create(ctx context.Context) error {
 	return d.all(ctx, append(create, "--dry-run"), order)
 }
 
-// expect runs a command on a machine and looks for a word in what it prints.
+// expect runs a command on a VM and looks for a word in what it prints.
 func (d *demo) expect(ctx context.Context, vm, command, word string) error {
 	out, err := d.Tenant.SSH(ctx, vm, command)
 	if err != nil {
@@ -187,7 +187,7 @@ func (d *demo) neighbour(ctx context.Context) error {
 	return d.While(ctx)
 }
 
-// forwarded logs in to the second machine from the first with the tenant's forwarded agent.
+// forwarded logs in to the second VM from the first with the tenant's forwarded agent.
 func (d *demo) forwarded(ctx context.Context, addr string) error {
 	stop, sock, err := startAgent(ctx, d.Tenant.Key(), d.Tenant.Dir)
 	if err != nil {

@@ -120,7 +120,7 @@ func (t *Tenant) JSON(ctx context.Context, v any, args ...string) error {
 	return nil
 }
 
-// SSH runs a command on a machine as its user would.
+// SSH runs a command on a VM as its user would.
 func (t *Tenant) SSH(ctx context.Context, vm, command string) (string, error) {
 	return t.Run(ctx, "ssh", "-i", t.Key(), vm, command)
 }

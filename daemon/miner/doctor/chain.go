@@ -117,12 +117,12 @@ func registration(ctx context.Context, e *exam) Finding {
 	case identity != nil && !slices.Equal(identity, m.Identity):
 		return bad("bring "+e.set.Data+"/identity.pem back from the backup, or start the miner here only: it registers its own", "the chain knows this miner by another key than this host's")
 	case m.Status == node.Draining:
-		return warn("hippius-miner undrain, when it is to take new machines again", "registered as %q, and draining: it takes no new machines and keeps the %d it has", m.Name, m.Usage.VMs)
+		return warn("hippius-miner undrain, when it is to take new VMs again", "registered as %q, and draining: it takes no new VMs and keeps the %d it has", m.Name, m.Usage.VMs)
 	case m.Status == node.Unbonding:
 		return warn("start the miner again after "+time.Unix(m.UnbondingUntil, 0).UTC().Format(time.RFC1123)+", when the bond is back; it then registers anew",
-			"registered as %q, and unbonding: it takes no new machines", m.Name)
+			"registered as %q, and unbonding: it takes no new VMs", m.Name)
 	case m.Status != node.Active:
-		return warn("start the miner: it registers anew", "registered as %q, and %s: it takes no machines", m.Name, m.Status)
+		return warn("start the miner: it registers anew", "registered as %q, and %s: it takes no VMs", m.Name, m.Status)
 	case m.BondUhip < e.set.BondUhip:
 		return lacking(ctx, e, e.set.BondUhip-m.BondUhip)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ErrMustMend is returned when something keeps the miner from working.
-var ErrMustMend = errors.New("something must be mended, see above")
+// ErrMustFix is returned when something keeps the miner from working.
+var ErrMustFix = errors.New("something must be fixed, see above")
 
 // Output formats.
 const (
@@ -24,10 +24,10 @@ func Command(host Host) *cobra.Command {
 	var path, format string
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what is missing on this host, and how to mend it",
-		Long: `Say what is missing on this host for machines to run on it and earn, and how to mend it.
+		Short: "Say what is missing on this host, and how to fix it",
+		Long: `Say what is missing on this host for VMs to run on it and earn, and how to fix it.
 
-Nothing is changed. The exit status is 1 if something must be mended before the
+Nothing is changed. The exit status is 1 if something must be fixed before the
 miner can work. It may be run beside a running miner.`,
 		Args: cobra.NoArgs,
 		Example: `  sudo hippius-miner doctor
@@ -41,7 +41,7 @@ miner can work. It may be run beside a running miner.`,
 				return err
 			}
 			if MustMend(findings) {
-				return ErrMustMend
+				return ErrMustFix
 			}
 			return nil
 		},

@@ -1,4 +1,4 @@
-// Package doctor looks at a miner's host and says in plain words what is missing for machines to run on it and earn,
+// Package doctor looks at a miner's host and says in plain words what is missing for VMs to run on it and earn,
 // and how to mend it. It changes nothing.
 package doctor
 
@@ -15,7 +15,7 @@ import (
 // Level of a finding.
 type Level string
 
-// The levels: Bad must be mended before the miner can work, Warn is worth knowing.
+// The levels: Bad must be fixed before the miner can work, Warn is worth knowing.
 const (
 	OK   Level = "ok"
 	Warn Level = "warn"
@@ -86,7 +86,7 @@ func checks() []check {
 		{"processor", processor},
 		{"acceleration", acceleration},
 		{"memory", memory},
-		{"disk for machines", diskForMachines},
+		{"disk for VMs", diskForVMs},
 		{"disk for images", diskForImages},
 		{"libvirt", libvirtd},
 		{"qemu", qemu},

@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	account = "hip1operator"
-	moment  = 1_800_000_000
+	account    = "hip1operator"
+	examinedAt = 1_800_000_000
 )
 
 // onChain is a chain with one miner.
@@ -68,11 +68,11 @@ func well() (*Host, *onChain, *miner.Config) {
 	set := miner.Default()
 	set.Public, set.Wallet, set.Network = "miner.example.org:7430", "/etc/hippius/miner-wallet", "/etc/hippius/network.json"
 	c := &onChain{
-		nodes: []client.NodeState{{Address: "a:1"}, {Address: "b:1"}}, head: moment - 1, ucredit: 1e6,
+		nodes: []client.NodeState{{Address: "a:1"}, {Address: "b:1"}}, head: examinedAt - 1, ucredit: 1e6,
 		miner: &node.Miner{Offer: node.Offer{Name: "rack-1", Identity: identity}, Status: node.Active, BondUhip: set.BondUhip},
 	}
 	return &Host{
-		Arch: "amd64", Cores: func() int { return 8 }, Now: func() time.Time { return time.Unix(moment, 0) },
+		Arch: "amd64", Cores: func() int { return 8 }, Now: func() time.Time { return time.Unix(examinedAt, 0) },
 		Settings: func(string) (miner.Config, error) { return set, nil }, Euid: func() int { return 0 },
 		Capabilities: func() (uint64, error) { return 1<<41 - 1, nil },
 		Accelerate: func(context.Context, libvirt.Accel) (libvirt.Choice, error) {
@@ -140,7 +140,7 @@ func TestWhatIsWrong(t *testing.T) {
 		"no capabilities":    {check: "privileges", level: Bad, found: "CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_NET_ADMIN", mend: "capabilities", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Capabilities = func() (uint64, error) { return 0, nil } }},
 		"unknown privileges": {check: "privileges", level: Warn, found: "unknown", mend: "/proc", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Capabilities = func() (uint64, error) { return 0, no } }},
 		"arm":                {check: "processor", level: Bad, found: "arm64", mend: "x86-64", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Arch = "arm64" }},
-		"fake driver":        {check: "acceleration", level: Warn, found: "runs no machines", mend: "driver: libvirt", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Driver = miner.Fake }},
+		"fake driver":        {check: "acceleration", level: Warn, found: "runs no VMs", mend: "driver: libvirt", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Driver = miner.Fake }},
 		"emulation": {check: "acceleration", level: Warn, found: "would be emulated", mend: "firmware", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Accelerate = func(context.Context, libvirt.Accel) (libvirt.Choice, error) {
 				return libvirt.Choice{Acceleration: hypervisor.AccelTCG, Evidence: "no vmx"}, nil
@@ -159,13 +159,13 @@ func TestWhatIsWrong(t *testing.T) {
 		"memory taken": {check: "memory", level: Warn, found: "only 100 are free", mend: "offer less", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Memory = func() (uint64, uint64, error) { return 64 << 10, 100, nil }
 		}},
-		"disk unknown": {check: "disk for machines", level: Bad, found: "no such thing", mend: "make the folder", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+		"disk unknown": {check: "disk for VMs", level: Bad, found: "no such thing", mend: "make the folder", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Free = func(p string) (uint64, string, error) { return 900 * gib, p, onlyFor(p, "images", nil, no) }
 		}},
-		"disk full": {check: "disk for machines", level: Bad, found: "2 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+		"disk full": {check: "disk for VMs", level: Bad, found: "2 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Free = func(p string) (uint64, string, error) { return onlyFor[uint64](p, "images", 900*gib, 12*gib), p, nil }
 		}},
-		"small disk": {check: "disk for machines", level: Warn, found: "30 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+		"small disk": {check: "disk for VMs", level: Warn, found: "30 GiB are free", mend: "larger disk", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Free = func(p string) (uint64, string, error) { return onlyFor[uint64](p, "images", 900*gib, 40*gib), p, nil }
 		}},
 		"images unknown": {check: "disk for images", level: Bad, found: "no such thing", mend: "make the folder", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
@@ -198,7 +198,7 @@ func TestWhatIsWrong(t *testing.T) {
 		"port taken": {check: "ports", level: Bad, found: "listen: no such thing", mend: "ss -ltnp", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Listen = func(_ context.Context, a netip.AddrPort) error { return onlyFor(a.String(), "7430", no, nil) }
 		}},
-		"figures for everyone": {check: "ports", level: Warn, found: "shows the miner's figures to everyone", mend: "127.0.0.1", spoil: func(_ *Host, _ *onChain, s *miner.Config) {
+		"metrics for everyone": {check: "ports", level: Warn, found: "shows the miner's metrics to everyone", mend: "127.0.0.1", spoil: func(_ *Host, _ *onChain, s *miner.Config) {
 			s.Observe = netip.MustParseAddrPort("198.51.100.7:9466")
 		}},
 		"no public": {check: "public address", level: Bad, found: "not host:port", mend: "set public", spoil: func(_ *Host, _ *onChain, s *miner.Config) { s.Public = "here" }},
@@ -222,18 +222,18 @@ func TestWhatIsWrong(t *testing.T) {
 		"a node is down":  {check: "network", level: Warn, found: "1 of 2", mend: "remove", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.nodes[1].Err = no }},
 		"other version":   {check: "versions", level: Warn, found: "different versions", mend: "upgrade", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.version = client.ErrOtherVersion }},
 		"version unknown": {check: "versions", level: Warn, found: "no such thing", mend: "try again", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.version = no }},
-		"clock behind":    {check: "clock", level: Bad, found: "1m0s behind", mend: "set-ntp", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.head = moment + 60 }},
-		"clock ahead":     {check: "clock", level: Bad, found: "5m0s old by this host's clock", mend: "set-ntp", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.head = moment - 300 }},
+		"clock behind":    {check: "clock", level: Bad, found: "1m0s behind", mend: "set-ntp", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.head = examinedAt + 60 }},
+		"clock ahead":     {check: "clock", level: Bad, found: "5m0s old by this host's clock", mend: "set-ntp", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.head = examinedAt - 300 }},
 		"not registered":  {check: "registration", level: Warn, found: "not registered yet", mend: "start the miner", spoil: func(_ *Host, c *onChain, s *miner.Config) { c.miner, c.uhip = nil, s.BondUhip }},
 		"no bond":         {check: "registration", level: Bad, found: "lacks 1000000000 uhip and the account has 5", mend: "send 999999995 uhip to hip1operator", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner, c.uhip = nil, 5 }},
 		"no fees":         {check: "registration", level: Bad, found: "99999 ucredit", mend: "buy credits", spoil: func(_ *Host, c *onChain, s *miner.Config) { c.miner, c.uhip, c.ucredit = nil, s.BondUhip, 99_999 }},
 		"bond too small":  {check: "registration", level: Bad, found: "lacks 1 uhip", mend: "send 1 uhip", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip-- }},
 		"bond to be made": {check: "registration", level: Warn, found: "lacks 1 uhip, which the account has", mend: "start the miner", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip--; c.uhip = 1 }},
-		"draining": {check: "registration", level: Warn, found: "draining: it takes no new machines and keeps the 3", mend: "undrain", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
+		"draining": {check: "registration", level: Warn, found: "draining: it takes no new VMs and keeps the 3", mend: "undrain", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
 			c.miner.Status, c.miner.Usage = node.Draining, node.Usage{VMs: 3}
 		}},
 		"unbonding": {check: "registration", level: Warn, found: "unbonding", mend: "after Fri, 15 Jan 2027", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
-			c.miner.Status, c.miner.UnbondingUntil = node.Unbonding, moment
+			c.miner.Status, c.miner.UnbondingUntil = node.Unbonding, examinedAt
 		}},
 		"gone": {check: "registration", level: Warn, found: "gone", mend: "registers anew", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
 			c.miner.Status = node.Gone
@@ -304,17 +304,17 @@ func TestCommand(t *testing.T) {
 	if out, err := run(host); err != nil || !strings.Contains(out, "ok    clock") {
 		t.Errorf("well: %v\n%s", err, out)
 	}
-	chain.head = moment + 60
+	chain.head = examinedAt + 60
 	out, err := run(host)
-	if !errors.Is(err, ErrMustMend) || !strings.Contains(out, "bad   clock              this host's clock is 1m0s behind") || !strings.Contains(out, "→ apt-get install") {
+	if !errors.Is(err, ErrMustFix) || !strings.Contains(out, "bad   clock              this host's clock is 1m0s behind") || !strings.Contains(out, "→ apt-get install") {
 		t.Errorf("clock behind: %v\n%s", err, out)
 	}
 	out, err = run(host, "-o", "json")
 	var findings []Finding
-	if jsonErr := json.Unmarshal([]byte(out), &findings); jsonErr != nil || !errors.Is(err, ErrMustMend) || len(findings) != len(checks())+1 {
+	if jsonErr := json.Unmarshal([]byte(out), &findings); jsonErr != nil || !errors.Is(err, ErrMustFix) || len(findings) != len(checks())+1 {
 		t.Errorf("json: %v, %v\n%s", err, jsonErr, out)
 	}
-	if _, err := run(host, "-o", "xml"); err == nil || errors.Is(err, ErrMustMend) {
+	if _, err := run(host, "-o", "xml"); err == nil || errors.Is(err, ErrMustFix) {
 		t.Errorf("xml: %v", err)
 	}
 }

@@ -57,7 +57,7 @@ type registered interface {
 	Uhip(ctx context.Context, address string) (uint64, error)
 }
 
-// Host is how the checks look at the machine. Each function answers one question; tests replace them.
+// Host is how the checks look at a host. Each function answers one question; tests replace them.
 type Host struct {
 	Arch  string
 	Cores func() int
@@ -87,7 +87,7 @@ type Host struct {
 	Chain    func(set miner.Config) (Chain, error)
 }
 
-// ThisHost looks at the machine that this runs on.
+// ThisHost is the host that this program runs on.
 func ThisHost() Host {
 	return Host{
 		Arch: runtime.GOARCH, Cores: runtime.NumCPU, Now: time.Now,

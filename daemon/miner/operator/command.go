@@ -23,12 +23,12 @@ func Commands(open Open) []*cobra.Command {
 	var waits bool
 	drain := &cobra.Command{
 		Use:   "drain",
-		Short: "Take no new machines, and go on serving those that are here",
-		Long: `Take no new machines, and go on serving those that are here: before maintenance,
+		Short: "Take no new VMs, and go on serving those that are here",
+		Long: `Take no new VMs, and go on serving those that are here: before maintenance,
 or to leave. The chain notes it, so it outlasts restarts of the miner, until
-'hippius-miner undrain'. What machines earn and the bond stay as they are.
+'hippius-miner undrain'. What VMs earn and the bond stay as they are.
 
-Machines leave when their tenants remove them; none is moved or stopped. With
+VMs leave when their tenants remove them; none is moved or stopped. With
 --wait the command shows how many are left and ends when there is none. Ctrl-C
 then ends the wait, not the draining.`,
 		Args: cobra.NoArgs,
@@ -38,16 +38,16 @@ then ends the wait, not the draining.`,
 			return with(open, path, func(c Chain) error { return run(cmd, c, waits) })
 		},
 	}
-	drain.Flags().BoolVarP(&waits, "wait", "w", false, "wait until no machine is left, showing how many are")
+	drain.Flags().BoolVarP(&waits, "wait", "w", false, "wait until no VM is left, showing how many are")
 	undrain := &cobra.Command{
-		Use: "undrain", Short: "Take new machines again", Args: cobra.NoArgs, Example: "  sudo hippius-miner undrain",
+		Use: "undrain", Short: "Take new VMs again", Args: cobra.NoArgs, Example: "  sudo hippius-miner undrain",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return with(open, path, func(c Chain) error {
 				m, changed, err := order(cmd.Context(), c, true)
 				if err != nil {
 					return err
 				}
-				say(cmd, changed, m.Name+" takes new machines", " again", "; it did not drain")
+				say(cmd, changed, m.Name+" takes new VMs", " again", "; it did not drain")
 				return nil
 			})
 		},
@@ -64,7 +64,7 @@ func run(cmd *cobra.Command, c Chain, waits bool) error {
 	if err != nil {
 		return err
 	}
-	say(cmd, changed, m.Name+" takes no new machines", "", ", as before")
+	say(cmd, changed, m.Name+" takes no new VMs", "", ", as before")
 	if !waits {
 		_, _ = fmt.Fprintln(cmd.OutOrStdout(), left(m))
 		return nil

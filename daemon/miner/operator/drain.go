@@ -1,4 +1,4 @@
-// Package operator has what a miner's operator tells the chain, and asks it, from the miner's host: to take no new machines,
+// Package operator has what a miner's operator tells the chain, and asks it, from the miner's host: to take no new VMs,
 // to give the bond back, to pay the earnings out.
 package operator
 
@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// pollEvery is how often the chain is asked for how many machines are left.
+	// pollEvery is how often the chain is asked for how many VMs are left.
 	pollEvery = 2 * time.Second
 
 	active    = node.Active
@@ -46,7 +46,7 @@ type Purse interface {
 // errors that end a wait.
 var (
 	errEnded    = errors.New("the wait was ended")
-	errTakesNew = errors.New("it was told to take new machines again")
+	errTakesNew = errors.New("it was told to take new VMs again")
 )
 
 // order makes the chain say that the miner drains, or with undo that it does not, and gives the miner. To order what is
@@ -63,7 +63,7 @@ func order(ctx context.Context, c Chain, undo bool) (m node.Miner, changed bool,
 		return m, false, nil
 	}
 	if m.Status != from {
-		return node.Miner{}, false, fmt.Errorf("%s is %s: it takes no machines; start the miner to have it registered anew, once its bond is back",
+		return node.Miner{}, false, fmt.Errorf("%s is %s: it takes no VMs; start the miner to have it registered anew, once its bond is back",
 			m.Name, m.Status)
 	}
 	if err := c.DrainMiner(ctx, undo); err != nil {
@@ -81,7 +81,7 @@ func look(ctx context.Context, c Chain) (node.Miner, error) {
 	return m, err
 }
 
-// wait shows how many machines are left until there is none. The draining goes on however the wait ends. A chain that
+// wait shows how many VMs are left until there is none. The draining goes on however the wait ends. A chain that
 // does not answer is asked again.
 func wait(ctx context.Context, c Chain, m node.Miner, p *progress) error {
 	defer p.end()
@@ -113,17 +113,17 @@ func wait(ctx context.Context, c Chain, m node.Miner, p *progress) error {
 }
 
 func ended(m node.Miner) error {
-	return fmt.Errorf("%w: %s goes on draining, %s; 'hippius-miner drain --wait' waits again, 'hippius-miner undrain' takes new machines", errEnded, m.Name, left(m))
+	return fmt.Errorf("%w: %s goes on draining, %s; 'hippius-miner drain --wait' waits again, 'hippius-miner undrain' takes new VMs", errEnded, m.Name, left(m))
 }
 
-// left says how many machines a miner still has.
+// left says how many VMs a miner still has.
 func left(m node.Miner) string {
 	switch n := m.Usage.VMs; n {
 	case 0:
-		return "no machine is left"
+		return "no VM is left"
 	case 1:
-		return "1 machine is left"
+		return "1 VM is left"
 	default:
-		return fmt.Sprintf("%d machines are left", n)
+		return fmt.Sprintf("%d VMs are left", n)
 	}
 }

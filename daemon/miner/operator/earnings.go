@@ -20,7 +20,7 @@ type earned struct {
 	// Accrued is earned and not paid out yet, Claimed was paid out so far.
 	Accrued uint64 `json:"accrued_uhip"`
 	Claimed uint64 `json:"claimed_uhip"`
-	// Served is what the tenants of its machines paid.
+	// Served is what the tenants of its VMs paid.
 	Served uint64 `json:"served_ucredit"`
 	// Account is what the account can spend, Bond what is at stake.
 	Account uint64 `json:"account_uhip"`
@@ -33,7 +33,7 @@ func earningsCommand(open Open, path *string) *cobra.Command {
 		Use:   "earnings",
 		Short: "Show what the miner has earned",
 		Long: `Show what the miner has earned: what has accrued since the last payout, what was
-paid out, and what the tenants of its machines paid for them. A machine is paid
+paid out, and what the tenants of its VMs paid for them. A VM is paid
 for the seconds that the agent inside it has proven.`,
 		Args:    cobra.NoArgs,
 		Example: "  sudo hippius-miner earnings\n  sudo hippius-miner earnings -o json",

@@ -123,48 +123,48 @@ func TestCommands(t *testing.T) {
 	}{
 		"drain": {
 			chain: onChain{status: active, vms: []uint32{2}}, args: "drain", orders: []bool{false},
-			prints: "rack-1 takes no new machines\n2 machines are left\n",
+			prints: "rack-1 takes no new VMs\n2 VMs are left\n",
 		},
 		"drained already": {
 			chain: onChain{status: draining, vms: []uint32{1}}, args: "drain",
-			prints: "rack-1 takes no new machines, as before\n1 machine is left\n",
+			prints: "rack-1 takes no new VMs, as before\n1 VM is left\n",
 		},
 		"nothing to wait for": {
 			chain: onChain{status: active, vms: []uint32{0}}, args: "drain --wait", orders: []bool{false},
-			prints: "rack-1 takes no new machines\nrack-1 is empty\n",
+			prints: "rack-1 takes no new VMs\nrack-1 is empty\n",
 		},
 		"waiting": {
 			chain: onChain{status: active, vms: []uint32{3, 3, 3, 2, 2, 1, 0}}, args: "drain --wait", orders: []bool{false},
-			prints: "rack-1 takes no new machines\n      0s  3 machines are left\n      4s  2 machines are left\n      8s  1 machine is left\nrack-1 is empty\n",
+			prints: "rack-1 takes no new VMs\n      0s  3 VMs are left\n      4s  2 VMs are left\n      8s  1 VM is left\nrack-1 is empty\n",
 		},
 		"while no node answers": {
 			chain: onChain{status: draining, vms: []uint32{1, 1, 1, 0}, fails: []error{nil, away, away}}, args: "drain --wait",
-			prints: "rack-1 takes no new machines, as before\n      0s  1 machine is left\nrack-1 is empty\n",
+			prints: "rack-1 takes no new VMs, as before\n      0s  1 VM is left\nrack-1 is empty\n",
 		},
 		"another takes it back": {
 			chain: onChain{status: active, vms: []uint32{1}, undrained: 4}, args: "drain --wait", orders: []bool{false},
-			prints: "rack-1 takes no new machines\n      0s  1 machine is left\n", fails: "rack-1 does not become empty: it was told to take new machines again",
+			prints: "rack-1 takes no new VMs\n      0s  1 VM is left\n", fails: "rack-1 does not become empty: it was told to take new VMs again",
 		},
 		"the chain refuses": {
 			chain: onChain{status: draining, vms: []uint32{1}, fails: []error{nil, broken}}, args: "drain --wait",
-			prints: "rack-1 takes no new machines, as before\n      0s  1 machine is left\n", fails: "the disk is broken",
+			prints: "rack-1 takes no new VMs, as before\n      0s  1 VM is left\n", fails: "the disk is broken",
 		},
 		"unbonding": {chain: onChain{status: unbonding, vms: []uint32{0}}, args: "drain", fails: "rack-1 is unbonding"},
 		"no miner":  {args: "drain", fails: "hip1operator has registered no miner"},
 		"undrain": {
 			chain: onChain{status: draining, vms: []uint32{2}}, args: "undrain", orders: []bool{true},
-			prints: "rack-1 takes new machines again\n",
+			prints: "rack-1 takes new VMs again\n",
 		},
-		"nothing to undo": {chain: onChain{status: active, vms: []uint32{2}}, args: "undrain", prints: "rack-1 takes new machines; it did not drain\n"},
+		"nothing to undo": {chain: onChain{status: active, vms: []uint32{2}}, args: "undrain", prints: "rack-1 takes new VMs; it did not drain\n"},
 		"unbond": {
 			chain: onChain{status: draining, vms: []uint32{0}}, args: "unbond --yes", bonds: 1,
-			prints: "rack-1 takes no machines, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC\nstop the miner for good: systemctl disable --now hippius-miner\n",
+			prints: "rack-1 takes no VMs, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC\nstop the miner for good: systemctl disable --now hippius-miner\n",
 		},
 		"unbond unsure":    {chain: onChain{status: active, vms: []uint32{0}}, args: "unbond", fails: "1000 uhip would come back to hip1operator after the network's unbonding time; add --yes to do it"},
-		"unbond not empty": {chain: onChain{status: draining, vms: []uint32{2}}, args: "unbond --yes", fails: "rack-1: the bond stands for the machines that are here: 2 machines are left"},
+		"unbond not empty": {chain: onChain{status: draining, vms: []uint32{2}}, args: "unbond --yes", fails: "rack-1: the bond stands for the VMs that are here: 2 VMs are left"},
 		"unbond again": {
 			chain: onChain{status: unbonding, vms: []uint32{0}}, args: "unbond --yes",
-			prints: "rack-1 takes no machines, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC, as before\n",
+			prints: "rack-1 takes no VMs, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC, as before\n",
 		},
 		"unbond when gone": {chain: onChain{status: gone, vms: []uint32{0}}, args: "unbond", prints: "rack-1 has left, and its bond is back\n"},
 		"earnings": {
@@ -211,7 +211,7 @@ func TestInterrupted(t *testing.T) {
 		synctest.Wait() // it waits for the next look
 		cancel()
 		err := <-ended
-		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "rack-1 goes on draining, 2 machines are left") {
+		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "rack-1 goes on draining, 2 VMs are left") {
 			t.Errorf("it says %v", err)
 		}
 		if c.status != draining || len(c.orders) != 1 {
@@ -233,7 +233,7 @@ func TestProgressAtATerminal(t *testing.T) {
 		if err := wait(t.Context(), c, m, newProgress(&out, true)); err != nil {
 			t.Fatal(err)
 		}
-		if want := "\r      0s  1 machine is left\x1b[K\r      2s  1 machine is left\x1b[K\n"; out.String() != want {
+		if want := "\r      0s  1 VM is left\x1b[K\r      2s  1 VM is left\x1b[K\n"; out.String() != want {
 			t.Errorf("%q, want %q", out.String(), want)
 		}
 	})

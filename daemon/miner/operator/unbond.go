@@ -12,7 +12,7 @@ import (
 
 var (
 	errNotSure  = errors.New("nothing was done")
-	errNotEmpty = errors.New("the bond stands for the machines that are here")
+	errNotEmpty = errors.New("the bond stands for the VMs that are here")
 )
 
 func unbondCommand(open Open, path *string) *cobra.Command {
@@ -22,9 +22,9 @@ func unbondCommand(open Open, path *string) *cobra.Command {
 		Short: "Leave: have the bond of an empty miner given back",
 		Long: `Leave: have the bond of an empty miner given back to the operator's account. It
 comes after the network's unbonding time, 7 days unless governance says
-otherwise. Until then the miner takes no machines, and nothing undoes it.
+otherwise. Until then the miner takes no VMs, and nothing undoes it.
 
-The miner must have no machines: 'hippius-miner drain --wait' first. Stop it for
+The miner must have no VMs: 'hippius-miner drain --wait' first. Stop it for
 good afterwards: a miner that is started when its bond is back registers anew,
 and bonds anew.`,
 		Args: cobra.NoArgs,
@@ -54,7 +54,7 @@ func unbond(cmd *cobra.Command, c Chain, yes bool) error {
 	case m.Usage.VMs > 0:
 		return fmt.Errorf("%s: %w: %s; 'hippius-miner drain --wait' takes no new ones and waits until there is none", m.Name, errNotEmpty, left(m))
 	case !yes:
-		return fmt.Errorf("%w: %s would take no machines from now on, and %d uhip would come back to %s after the network's unbonding time; add --yes to do it",
+		return fmt.Errorf("%w: %s would take no VMs from now on, and %d uhip would come back to %s after the network's unbonding time; add --yes to do it",
 			errNotSure, m.Name, m.BondUhip, c.Address())
 	}
 	if err := c.UnbondMiner(cmd.Context()); err != nil {
@@ -68,6 +68,6 @@ func unbond(cmd *cobra.Command, c Chain, yes bool) error {
 }
 
 func returns(m node.Miner) string {
-	return fmt.Sprintf("%s takes no machines, and its %d uhip come back after %s", m.Name, m.BondUhip,
+	return fmt.Sprintf("%s takes no VMs, and its %d uhip come back after %s", m.Name, m.BondUhip,
 		time.Unix(m.UnbondingUntil, 0).UTC().Format(time.RFC1123))
 }

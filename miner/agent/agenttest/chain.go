@@ -241,7 +241,7 @@ func (c *Chain) apply(r vm.Report) error {
 		return fmt.Errorf("phase %s is not for a miner to report", r.Phase)
 	}
 	s := &v.Status
-	// What was seen before the tenant's last wish must not undo it.
+	// What was seen before the tenant's last request must not undo it.
 	if before := s.Phase; r.ObservedGeneration < v.Generation && before != r.Phase {
 		return fmt.Errorf("report of generation %d, it is at %d", r.ObservedGeneration, v.Generation)
 	}

@@ -120,7 +120,7 @@ func (d *Driver) ResizeDisk(ctx context.Context, id hypervisor.DiskID, size uint
 	case size == k.Bytes:
 		return nil
 	}
-	m := d.machines[id.VM]
+	m := d.vms[id.VM]
 	open := m != nil && m.State.Alive()
 	switch {
 	case !open && string(k.KeyHash) != string(hashKey(key)):
@@ -149,13 +149,13 @@ func (d *Driver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
 	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.machines[id.VM]; m != nil && m.State.Alive() {
+	if m := d.vms[id.VM]; m != nil && m.State.Alive() {
 		return fmt.Errorf("trash %s, which is %s: %w", id, m.State, hypervisor.ErrState)
 	}
 	return d.trash(id)
 }
 
-// trash moves a disk, if there is one, under the moment of its trashing.
+// trash moves a disk, if there is one, under the time of its trashing.
 func (d *Driver) trash(id hypervisor.DiskID) error {
 	to := filepath.Join(d.cfg.Dir, "trash", fmt.Sprintf("%s.%d", diskFile(id), time.Now().UnixNano()))
 	if err := os.Rename(d.diskPath(id), to); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -199,7 +199,7 @@ func (d *Driver) BaseImages(context.Context) ([]string, error) {
 	return bases, nil
 }
 
-// trashed lists what is in the trash of a disk's file, or of all for "": path to moment.
+// trashed lists what is in the trash of a disk's file, or of all for "": path to time.
 func (d *Driver) trashed(file string) (map[string]time.Time, error) {
 	dir := filepath.Join(d.cfg.Dir, "trash")
 	entries, err := os.ReadDir(dir)

@@ -1,4 +1,4 @@
-// Package fake is a hypervisor in memory: VMs that take a moment to boot,
+// Package fake is a hypervisor in memory: VMs that take a short time to boot,
 // answer ACPI, count their boots on their disk, echo on their console and run
 // a Go function as their guest agent. It lets an agent, or a whole network, be
 // tested without root and in milliseconds, and passes the same suite as the
@@ -38,7 +38,7 @@ type Config struct {
 	// ctx ends, which is when the VM stops or restarts; the connection
 	// is closed then. Returning sooner is an agent that died: the VM
 	// runs on. VMs carry no disk key. Nil is a guest without an agent.
-	Guest func(ctx context.Context, m hypervisor.Machine, channel net.Conn)
+	Guest func(ctx context.Context, m hypervisor.Definition, channel net.Conn)
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -51,17 +51,17 @@ type Driver struct {
 	guest  sync.WaitGroup // everything that runs on behalf of VMs
 	events subscribers
 
-	mu       sync.Mutex // guards all below, held briefly
-	machines map[vm.ID]*machine
-	faults   faults
-	lastPID  int
-	closed   bool
+	mu      sync.Mutex // guards all below, held briefly
+	vms     map[vm.ID]*entry
+	faults  faults
+	lastPID int
+	closed  bool
 }
 
 var _ hypervisor.Driver = (*Driver)(nil)
 
-// machine is one VM's record and, while it has a process, its life.
-type machine struct {
+// entry is one VM's record and, while it has a process, its life.
+type entry struct {
 	record
 	life *life
 	past *life // the one before, which may still be ending
@@ -88,7 +88,7 @@ func New(cfg Config) (*Driver, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("fake hypervisor: %s is open already: %w", cfg.Dir, err), lock.Close())
 	}
-	d := &Driver{cfg: cfg, lock: lock, machines: make(map[vm.ID]*machine), lastPID: firstPID}
+	d := &Driver{cfg: cfg, lock: lock, vms: make(map[vm.ID]*entry), lastPID: firstPID}
 	if err := d.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -104,7 +104,7 @@ func (d *Driver) Close() error {
 		return nil
 	}
 	d.closed = true
-	for _, m := range d.machines {
+	for _, m := range d.vms {
 		if m.life != nil {
 			m.life.end()
 		}
@@ -139,11 +139,11 @@ func (d *Driver) up() error {
 }
 
 // get returns the record of a defined VM. d.mu is held.
-func (d *Driver) get(id vm.ID) (*machine, error) {
+func (d *Driver) get(id vm.ID) (*entry, error) {
 	if err := d.up(); err != nil {
 		return nil, err
 	}
-	m := d.machines[id]
+	m := d.vms[id]
 	if m == nil {
 		return nil, fmt.Errorf("vm %s: %w", id, hypervisor.ErrNotFound)
 	}

@@ -18,8 +18,8 @@ import (
 )
 
 // echoer is an agent that says each line back, but tells its disk's size when asked.
-func echoer(size func(vm.ID) uint64) func(context.Context, hypervisor.Machine, net.Conn) {
-	return func(_ context.Context, m hypervisor.Machine, channel net.Conn) {
+func echoer(size func(vm.ID) uint64) func(context.Context, hypervisor.Definition, net.Conn) {
+	return func(_ context.Context, m hypervisor.Definition, channel net.Conn) {
 		lines := bufio.NewScanner(channel)
 		for lines.Scan() {
 			answer := lines.Text()
@@ -61,8 +61,8 @@ func TestSuite(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		h.Machine = func(_ *testing.T, deaf bool) hypervisor.Machine {
-			m := hypervisor.Machine{
+		h.Definition = func(_ *testing.T, deaf bool) hypervisor.Definition {
+			m := hypervisor.Definition{
 				ID: vmtest.NewID(), InstanceSeq: 1, Generation: 1, Name: "test",
 				VCPUs: 1, MemoryMiB: 64, DiskBytes: 4 << 20, BaseImage: filepath.Join(dir, "base"), BaseFormat: hypervisor.FormatRaw,
 				DiskKey: vmtest.NewKey(), Tap: "hiptest", MAC: "52:54:00:00:00:01",
@@ -70,7 +70,7 @@ func TestSuite(t *testing.T) {
 			driver.SetIgnoreACPI(m.ID, deaf)
 			return m
 		}
-		h.Talker = func(t *testing.T) hypervisor.Machine { t.Helper(); return h.Machine(t, false) }
+		h.Talker = func(t *testing.T) hypervisor.Definition { t.Helper(); return h.Definition(t, false) }
 		h.Reopen = func(t *testing.T) {
 			t.Helper()
 			if err := driver.Close(); err != nil {
@@ -103,7 +103,7 @@ func TestFaults(t *testing.T) {
 	if _, err := fake.New(fake.Config{Dir: dir}); err == nil {
 		t.Fatal("two drivers opened one folder")
 	}
-	m := hypervisor.Machine{
+	m := hypervisor.Definition{
 		ID: vmtest.NewID(), InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 4 << 20,
 		BaseImage: "/base", BaseFormat: hypervisor.FormatRaw, DiskKey: vmtest.NewKey(),
 	}
@@ -141,7 +141,7 @@ func TestGuestPowersItselfOff(t *testing.T) {
 	var d *fake.Driver
 	ready := make(chan struct{})
 	ended := make(chan error, 1)
-	d, err := fake.New(fake.Config{Dir: t.TempDir(), Guest: func(ctx context.Context, m hypervisor.Machine, _ net.Conn) {
+	d, err := fake.New(fake.Config{Dir: t.TempDir(), Guest: func(ctx context.Context, m hypervisor.Definition, _ net.Conn) {
 		<-ready
 		ended <- d.PowerOff(m.ID)
 		<-ctx.Done()
@@ -149,7 +149,7 @@ func TestGuestPowersItselfOff(t *testing.T) {
 	check(t, err)
 	close(ready)
 	t.Cleanup(func() { check(t, d.Close()) })
-	m := hypervisor.Machine{
+	m := hypervisor.Definition{
 		ID: vmtest.NewID(), InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 4 << 20,
 		BaseImage: "/base", BaseFormat: hypervisor.FormatRaw, DiskKey: vmtest.NewKey(),
 	}

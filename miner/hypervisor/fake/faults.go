@@ -76,7 +76,7 @@ func (d *Driver) PowerOff(id vm.ID) error { return d.stopFromInside(id, hypervis
 func (d *Driver) stopFromInside(id vm.ID, reason hypervisor.StopReason) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m := d.machines[id]
+	m := d.vms[id]
 	if m == nil || !m.State.Alive() {
 		return fmt.Errorf("vm %s has no process: %w", id, hypervisor.ErrState)
 	}
@@ -87,7 +87,7 @@ func (d *Driver) stopFromInside(id vm.ID, reason hypervisor.StopReason) error {
 func (d *Driver) PauseForSpace(id vm.ID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m := d.machines[id]
+	m := d.vms[id]
 	if m == nil || m.State != hypervisor.StateRunning {
 		return fmt.Errorf("vm %s does not run: %w", id, hypervisor.ErrState)
 	}

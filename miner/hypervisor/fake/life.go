@@ -33,7 +33,7 @@ const (
 )
 
 // begin gives m a process. d.mu is held or d is not shared yet.
-func (d *Driver) begin(m hypervisor.Machine, how begun) *life {
+func (d *Driver) begin(m hypervisor.Definition, how begun) *life {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &life{cancel: cancel, channel: newPort(nil), console: newPort(d.logTo(m.ID))}
 	l.up.Store(how == adopted)
@@ -64,7 +64,7 @@ func (d *Driver) run(l *life, f func()) {
 
 // boot is what the guest does first: it counts the boot on its disk and says
 // so on its console. It reports whether the VM got that far.
-func (d *Driver) boot(ctx context.Context, m hypervisor.Machine, l *life) bool {
+func (d *Driver) boot(ctx context.Context, m hypervisor.Definition, l *life) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -152,7 +152,7 @@ func (d *Driver) DialChannel(_ context.Context, id vm.ID) (net.Conn, error) {
 func (d *Driver) dial(id vm.ID, which func(*life) *port) (net.Conn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m := d.machines[id]
+	m := d.vms[id]
 	if m == nil {
 		return nil, fmt.Errorf("vm %s: %w", id, hypervisor.ErrNotFound)
 	}
@@ -170,7 +170,7 @@ func (d *Driver) dial(id vm.ID, which func(*life) *port) (net.Conn, error) {
 func (d *Driver) ConsoleLog(_ context.Context, id vm.ID) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.machines[id] == nil {
+	if d.vms[id] == nil {
 		return nil, fmt.Errorf("vm %s: %w", id, hypervisor.ErrNotFound)
 	}
 	log, err := os.ReadFile(d.path(id, logSuffix))

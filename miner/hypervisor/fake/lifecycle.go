@@ -17,7 +17,7 @@ import (
 const askEvery = 20 * time.Millisecond
 
 // Define implements hypervisor.Lifecycle.
-func (d *Driver) Define(ctx context.Context, want hypervisor.Machine) error {
+func (d *Driver) Define(ctx context.Context, want hypervisor.Definition) error {
 	if err := want.Validate(); err != nil {
 		return err
 	}
@@ -32,12 +32,12 @@ func (d *Driver) Define(ctx context.Context, want hypervisor.Machine) error {
 		return err
 	}
 	want.DiskKey = nil
-	m := d.machines[want.ID]
+	m := d.vms[want.ID]
 	if m == nil {
-		m = &machine{record: record{State: hypervisor.StateStopped, Since: now()}}
-		d.machines[want.ID] = m
+		m = &entry{record: record{State: hypervisor.StateStopped, Since: now()}}
+		d.vms[want.ID] = m
 	}
-	m.Machine = want
+	m.Definition = want
 	d.events.publish(want.ID)
 	return d.save(m)
 }
@@ -66,25 +66,25 @@ func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) er
 		return errors.Join(fmt.Errorf("start vm %s: %w", id, err), d.save(m))
 	}
 	m.PID, m.State, m.Stop, m.Pause, m.Since = d.nextPID(), hypervisor.StateRunning, hypervisor.StopNone, hypervisor.PauseNone, now()
-	m.life = d.begin(m.Machine, booting) //nolint:contextcheck // a VM outlives the call that starts it
+	m.life = d.begin(m.Definition, booting) //nolint:contextcheck // a VM outlives the call that starts it
 	d.events.publish(id)
 	return d.save(m)
 }
 
-func (d *Driver) startable(m *machine, key hypervisor.DiskKey) error {
-	disk, err := d.readDisk(hypervisor.Root(m.Machine.ID))
+func (d *Driver) startable(m *entry, key hypervisor.DiskKey) error {
+	disk, err := d.readDisk(hypervisor.Root(m.Definition.ID))
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(disk.KeyHash, hashKey(key)) {
 		return hypervisor.ErrWrongKey
 	}
-	return d.faults.start(m.Machine.ID)
+	return d.faults.start(m.Definition.ID)
 }
 
 // halt ends m's process. It does not wait for the guest's functions, so they
 // may cause it themselves. d.mu is held.
-func (d *Driver) halt(m *machine, reason hypervisor.StopReason) error {
+func (d *Driver) halt(m *entry, reason hypervisor.StopReason) error {
 	if m.life != nil {
 		m.life.end()
 		m.life, m.past = nil, m.life
@@ -94,13 +94,13 @@ func (d *Driver) halt(m *machine, reason hypervisor.StopReason) error {
 		m.State = hypervisor.StateCrashed
 	}
 	m.Stop, m.Pause, m.PID, m.Since = reason, hypervisor.PauseNone, 0, now()
-	d.events.publish(m.Machine.ID)
+	d.events.publish(m.Definition.ID)
 	return d.save(m)
 }
 
 // settle waits until nothing of m's former life runs any more. d.mu is held;
 // it is released meanwhile.
-func (d *Driver) settle(m *machine) {
+func (d *Driver) settle(m *entry) {
 	if past := m.past; past != nil {
 		d.mu.Unlock()
 		past.wait()
@@ -166,10 +166,10 @@ func (d *Driver) tryDown(id vm.ID, restart, asked, cut bool) (manner hypervisor.
 		m.life.end()
 		m.past = m.life
 		d.settle(m)
-		if !m.State.Alive() { // its process died in that moment
+		if !m.State.Alive() { // its process died in between
 			return hypervisor.MannerNone, false, fmt.Errorf("reboot vm %s, which is %s: %w", id, m.State, hypervisor.ErrState)
 		}
-		m.life = d.begin(m.Machine, booting)
+		m.life = d.begin(m.Definition, booting)
 		m.State, m.Pause, m.Since = hypervisor.StateRunning, hypervisor.PauseNone, now()
 		d.events.publish(id)
 		return manner, true, d.save(m)
@@ -183,7 +183,7 @@ func (d *Driver) tryDown(id vm.ID, restart, asked, cut bool) (manner hypervisor.
 	return manner, true, err
 }
 
-func (d *Driver) setPaused(m *machine, paused bool) {
+func (d *Driver) setPaused(m *entry, paused bool) {
 	state, reason := hypervisor.StateRunning, hypervisor.PauseNone
 	if paused {
 		state, reason = hypervisor.StatePaused, hypervisor.PauseRequested
@@ -191,7 +191,7 @@ func (d *Driver) setPaused(m *machine, paused bool) {
 	if m.State != state {
 		m.State, m.Pause, m.Since = state, reason, now()
 		m.life.pause(paused)
-		d.events.publish(m.Machine.ID)
+		d.events.publish(m.Definition.ID)
 	}
 }
 
@@ -236,7 +236,7 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 	if err := d.up(); err != nil {
 		return err
 	}
-	if m := d.machines[id]; m != nil {
+	if m := d.vms[id]; m != nil {
 		if err := d.halt(m, hypervisor.StopForced); err != nil {
 			return err
 		}
@@ -271,9 +271,9 @@ func (d *Driver) List(context.Context) ([]hypervisor.Info, error) {
 	if err := d.up(); err != nil {
 		return nil, err
 	}
-	infos := make([]hypervisor.Info, 0, len(d.machines))
-	for _, id := range slices.Sorted(maps.Keys(d.machines)) {
-		infos = append(infos, d.machines[id].info())
+	infos := make([]hypervisor.Info, 0, len(d.vms))
+	for _, id := range slices.Sorted(maps.Keys(d.vms)) {
+		infos = append(infos, d.vms[id].info())
 	}
 	return infos, nil
 }
@@ -292,7 +292,7 @@ func (d *Driver) Stats(_ context.Context, id vm.ID) (hypervisor.Stats, error) {
 	}
 	if m.life != nil {
 		s.CPUTime = time.Since(m.Since)
-		s.MemoryBytes = m.Machine.MemoryMiB << 20
+		s.MemoryBytes = m.Definition.MemoryMiB << 20
 		s.DiskReadOps, s.DiskReadBytes, s.DiskWriteOps, s.DiskWritten = 1, 512, 1, 512 // the boot counter
 	}
 	return s, nil

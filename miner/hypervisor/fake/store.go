@@ -16,32 +16,32 @@ import (
 
 // record is what stays of a VM over a restart of the agent.
 type record struct {
-	Machine hypervisor.Machine
-	State   hypervisor.State
-	Stop    hypervisor.StopReason
-	Pause   hypervisor.PauseReason
-	PID     int
-	Since   time.Time
+	Definition hypervisor.Definition
+	State      hypervisor.State
+	Stop       hypervisor.StopReason
+	Pause      hypervisor.PauseReason
+	PID        int
+	Since      time.Time
 }
 
 func (r record) info() hypervisor.Info {
 	info := hypervisor.Info{
-		ID: r.Machine.ID, InstanceSeq: r.Machine.InstanceSeq, Generation: r.Machine.Generation, Name: r.Machine.Name,
+		ID: r.Definition.ID, InstanceSeq: r.Definition.InstanceSeq, Generation: r.Definition.Generation, Name: r.Definition.Name,
 		State: r.State, StopReason: r.Stop, PauseReason: r.Pause, PID: r.PID, Since: r.Since,
-		Tap: r.Machine.Tap, MAC: r.Machine.MAC,
+		Tap: r.Definition.Tap, MAC: r.Definition.MAC,
 	}
 	return info
 }
 
-const recordSuffix = ".machine.json"
+const recordSuffix = ".vm.json"
 
 func (d *Driver) path(id vm.ID, suffix string) string {
 	return filepath.Join(d.cfg.Dir, string(id)+suffix)
 }
 
 // save writes m's record. d.mu is held.
-func (d *Driver) save(m *machine) error {
-	return writeJSON(d.path(m.Machine.ID, recordSuffix), m.record)
+func (d *Driver) save(m *entry) error {
+	return writeJSON(d.path(m.Definition.ID, recordSuffix), m.record)
 }
 
 func writeJSON(path string, v any) error {
@@ -79,14 +79,14 @@ func (d *Driver) load() error {
 		if !strings.HasSuffix(e.Name(), recordSuffix) {
 			continue
 		}
-		m := &machine{}
+		m := &entry{}
 		if err := readJSON(filepath.Join(d.cfg.Dir, e.Name()), &m.record); err != nil {
 			return err
 		}
-		d.machines[m.Machine.ID] = m
+		d.vms[m.Definition.ID] = m
 		d.lastPID = max(d.lastPID, m.PID)
 		if m.State.Alive() {
-			m.life = d.begin(m.Machine, adopted)
+			m.life = d.begin(m.Definition, adopted)
 			m.life.pause(m.State == hypervisor.StatePaused)
 		}
 	}
@@ -95,7 +95,7 @@ func (d *Driver) load() error {
 
 // forget removes m's record and log. d.mu is held.
 func (d *Driver) forget(id vm.ID) error {
-	delete(d.machines, id)
+	delete(d.vms, id)
 	for _, suffix := range []string{logSuffix, recordSuffix} {
 		if err := os.Remove(d.path(id, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("fake hypervisor: %w", err)
@@ -104,5 +104,5 @@ func (d *Driver) forget(id vm.ID) error {
 	return nil
 }
 
-// now is the moment as a file can hold it.
+// now is the time as a file can hold it.
 func now() time.Time { return time.Now().UTC().Round(0) }

@@ -13,22 +13,22 @@ import (
 // What is really here, also while the hypervisor's daemon does not answer: for
 // those who judge an agent, not for agents.
 
-// Machines lists every VM, by id.
-func (d *Driver) Machines() []hypervisor.Info {
+// VMs lists every VM, by id.
+func (d *Driver) VMs() []hypervisor.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	infos := make([]hypervisor.Info, 0, len(d.machines))
-	for _, id := range slices.Sorted(maps.Keys(d.machines)) {
-		infos = append(infos, d.machines[id].info())
+	infos := make([]hypervisor.Info, 0, len(d.vms))
+	for _, id := range slices.Sorted(maps.Keys(d.vms)) {
+		infos = append(infos, d.vms[id].info())
 	}
 	return infos
 }
 
-// Machine is one of them; absent if there is none.
-func (d *Driver) Machine(id vm.ID) hypervisor.Info {
+// VM is one of them; absent if there is none.
+func (d *Driver) VM(id vm.ID) hypervisor.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.machines[id]; m != nil {
+	if m := d.vms[id]; m != nil {
 		return m.info()
 	}
 	return hypervisor.Info{ID: id, State: hypervisor.StateAbsent}

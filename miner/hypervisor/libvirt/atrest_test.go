@@ -72,7 +72,7 @@ func watchArguments(t *testing.T, secrets map[string]string) (stop func() (found
 
 // atRest looks at what a VM that is off has left on the disk, with and
 // without its key, and then the same in the trash.
-func (b *bench) atRest(t *testing.T, m hypervisor.Machine) {
+func (b *bench) atRest(t *testing.T, m hypervisor.Definition) {
 	t.Helper()
 	root, err := filepath.Glob(filepath.Join(b.cfg.StateDir, "disks", string(m.ID), "root.qcow2"))
 	check(t, err)

@@ -22,7 +22,7 @@ func (d *Driver) channelSocket(id vm.ID) string {
 }
 
 // devices are all that a VM has: what is not here a guest cannot attack.
-func (d *Driver) devices(m hypervisor.Machine) *libvirtxml.DomainDeviceList {
+func (d *Driver) devices(m hypervisor.Definition) *libvirtxml.DomainDeviceList {
 	devices := &libvirtxml.DomainDeviceList{
 		Emulator:   "/usr/bin/" + qemuSystem,
 		Disks:      []libvirtxml.DomainDisk{d.rootDisk(m)},
@@ -72,7 +72,7 @@ func listen(path string) *libvirtxml.DomainChardevSource {
 
 // rootDisk is the encrypted overlay over the plain base image. Without
 // engine='qemu' libvirt would set up the encryption twice.
-func (d *Driver) rootDisk(m hypervisor.Machine) libvirtxml.DomainDisk {
+func (d *Driver) rootDisk(m hypervisor.Definition) libvirtxml.DomainDisk {
 	tune := &libvirtxml.DomainDiskIOTune{TotalBytesSec: m.Limits.DiskBytesPerSec, TotalIopsSec: m.Limits.IOPS}
 	if *tune == (libvirtxml.DomainDiskIOTune{}) {
 		tune = nil

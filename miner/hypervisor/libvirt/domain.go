@@ -60,7 +60,7 @@ func secretUUID(id vm.ID) string {
 }
 
 // domainXML describes m to libvirt.
-func (d *Driver) domainXML(m hypervisor.Machine) (string, error) {
+func (d *Driver) domainXML(m hypervisor.Definition) (string, error) {
 	text, err := xml.Marshal(label{
 		ID: m.ID, Tag: d.cfg.Tag, InstanceSeq: m.InstanceSeq, Generation: m.Generation,
 		Name: m.Name, NetworkBits: m.Limits.NetworkBitsPerSec,

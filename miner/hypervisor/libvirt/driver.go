@@ -128,8 +128,8 @@ func New(ctx context.Context, cfg Config) (*Driver, error) {
 		cfg: cfg, link: newLink(cfg.Socket), user: user, log: cfg.Log,
 		host: hypervisor.Host{Acceleration: host.Acceleration, Evidence: host.Evidence, OverheadMiB: overheadMiB(host.Acceleration)},
 	}
-	d.seen.dir = d.machinesDir()
-	for _, dir := range []string{cfg.StateDir, cfg.RunDir, d.disksDir(), d.trashDir(), d.machinesDir()} {
+	d.seen.dir = d.vmsDir()
+	for _, dir := range []string{cfg.StateDir, cfg.RunDir, d.disksDir(), d.trashDir(), d.vmsDir()} {
 		if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // QEMU's user passes through, and may not list
 			return nil, fmt.Errorf("libvirt driver: %w", err)
 		}
@@ -167,9 +167,11 @@ func dotted(v uint64) string {
 // domainName is unique on the host: cgroups are named by it.
 func (d *Driver) domainName(id vm.ID) string { return "hip-" + d.cfg.Tag + "-" + string(id) }
 
-func (d *Driver) disksDir() string    { return filepath.Join(d.cfg.StateDir, "disks") }
-func (d *Driver) trashDir() string    { return filepath.Join(d.cfg.StateDir, "trash") }
-func (d *Driver) machinesDir() string { return filepath.Join(d.cfg.StateDir, "machines") }
+func (d *Driver) disksDir() string { return filepath.Join(d.cfg.StateDir, "disks") }
+func (d *Driver) trashDir() string { return filepath.Join(d.cfg.StateDir, "trash") }
+
+// vmsDir has the name that it has on the disks of miners.
+func (d *Driver) vmsDir() string { return filepath.Join(d.cfg.StateDir, "machines") }
 
 // rootTarget is what the guest sees the root disk as.
 const rootTarget = "vda"
@@ -185,12 +187,12 @@ func (d *Driver) disk(id hypervisor.DiskID) string {
 
 func (d *Driver) root(id vm.ID) string { return d.disk(hypervisor.Root(id)) }
 
-func (d *Driver) machineDir(id vm.ID) string {
-	return filepath.Join(d.machinesDir(), string(id))
+func (d *Driver) vmDir(id vm.ID) string {
+	return filepath.Join(d.vmsDir(), string(id))
 }
 
 func (d *Driver) consoleLog(id vm.ID) string {
-	return filepath.Join(d.machineDir(id), "console.log")
+	return filepath.Join(d.vmDir(id), "console.log")
 }
 func (d *Driver) socketDir(id vm.ID) string { return filepath.Join(d.cfg.RunDir, string(id)) }
 

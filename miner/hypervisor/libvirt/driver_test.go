@@ -21,7 +21,7 @@ import (
 )
 
 // start makes and boots a VM and has it destroyed after the test.
-func (b *bench) start(t *testing.T, m hypervisor.Machine) {
+func (b *bench) start(t *testing.T, m hypervisor.Definition) {
 	t.Helper()
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
@@ -62,12 +62,12 @@ func inside(t *testing.T, lab *netlab.Lab, script string, args ...string) string
 	return strings.TrimSpace(string(out))
 }
 
-// TestMachine looks at one running VM from outside: what confines it, and
+// TestVM looks at one running VM from outside: what confines it, and
 // what can be learned about its key.
-func TestMachine(t *testing.T) {
+func TestVM(t *testing.T) {
 	lab := newLab(t)
 	b := newBench(t, lab, "m1")
-	m := b.machine(t, false)
+	m := b.definition(t, false)
 	m.Seed = filepath.Join(b.files, "seed.iso")
 	writeISO(t, m.Seed, "CIDATA", map[string]string{"meta-data": "x"})
 	check(t, os.Chmod(m.Seed, 0o640))
@@ -80,7 +80,7 @@ func TestMachine(t *testing.T) {
 	b.start(t, m)
 	told, programs := stop()
 	if !programs["qemu-system-x86_64"] {
-		t.Errorf("the machine's process was not seen, but %v", programs)
+		t.Errorf("the VM's process was not seen, but %v", programs)
 	}
 	for _, f := range told {
 		t.Error(f)
@@ -139,7 +139,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 	})
 
 	t.Run("SignalIsNotGuest", func(t *testing.T) {
-		// The host shutting down ends QEMU with a signal: not the tenant's wish.
+		// The host shutting down ends QEMU with a signal: not the tenant's request.
 		b.signal(t, m.ID, "-TERM")
 		b.await(t, "the end", func() bool {
 			info, err = b.driver.Inspect(t.Context(), m.ID)
@@ -147,7 +147,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 			return !info.State.Alive()
 		})
 		if info.State != hypervisor.StateCrashed || info.StopReason != hypervisor.StopProcessDied {
-			t.Errorf("after a signal the machine is %s (%s)", info.State, info.StopReason)
+			t.Errorf("after a signal the VM is %s (%s)", info.State, info.StopReason)
 		}
 		// And that is remembered when libvirtd has forgotten it.
 		lab.StopLibvirt()
@@ -157,7 +157,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 			return err == nil
 		})
 		if info.State != hypervisor.StateCrashed || info.StopReason != hypervisor.StopProcessDied {
-			t.Errorf("after a restart of libvirtd the machine is %s (%s)", info.State, info.StopReason)
+			t.Errorf("after a restart of libvirtd the VM is %s (%s)", info.State, info.StopReason)
 		}
 	})
 
@@ -186,7 +186,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 func TestFullHost(t *testing.T) {
 	lab := newLab(t)
 	b := newBench(t, lab, "f1")
-	m := b.machine(t, false)
+	m := b.definition(t, false)
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
 	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
@@ -218,7 +218,7 @@ func TestFullHost(t *testing.T) {
 func TestNeighbours(t *testing.T) {
 	lab := newLab(t)
 	one, two := newBench(t, lab, "n1"), newBench(t, lab, "n2")
-	a, b := one.machine(t, false), two.machine(t, false)
+	a, b := one.definition(t, false), two.definition(t, false)
 	check(t, one.driver.Define(t.Context(), a))
 	check(t, two.driver.Define(t.Context(), b))
 	xml := filepath.Join(one.files, "foreign.xml")
@@ -235,10 +235,10 @@ func TestNeighbours(t *testing.T) {
 			t.Errorf("listed %+v", infos)
 		}
 		if info, err := side.driver.Inspect(t.Context(), side.others); err != nil || info.State != hypervisor.StateAbsent {
-			t.Errorf("another's machine is %+v, %v", info, err)
+			t.Errorf("another's VM is %+v, %v", info, err)
 		}
 		if err := side.driver.Start(t.Context(), side.others, vmtest.NewKey()); !errors.Is(err, hypervisor.ErrNotFound) {
-			t.Errorf("start of another's machine: %v", err)
+			t.Errorf("start of another's VM: %v", err)
 		}
 		check(t, side.driver.Destroy(t.Context(), side.others))
 	}
@@ -254,7 +254,7 @@ func TestNeighbours(t *testing.T) {
 func TestEFI(t *testing.T) {
 	lab := newLab(t)
 	b := newBench(t, lab, "e1")
-	m := b.machine(t, false)
+	m := b.definition(t, false)
 	m.Firmware, m.MemoryMiB = hypervisor.FirmwareEFI, 128
 	check(t, b.driver.Define(t.Context(), m))
 	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
@@ -273,7 +273,7 @@ func TestEFI(t *testing.T) {
 func TestBaseImages(t *testing.T) {
 	lab := newLab(t)
 	b := newBench(t, lab, "b1")
-	m := b.machine(t, false)
+	m := b.definition(t, false)
 	m.BaseFormat = hypervisor.FormatQcow2
 	secret := m.BaseImage
 	m.BaseImage = filepath.Join(b.files, "trap.qcow2")

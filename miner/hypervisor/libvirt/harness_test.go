@@ -68,7 +68,7 @@ func check(t *testing.T, err error) {
 func newLab(t *testing.T) *netlab.Lab {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("runs real machines under a libvirtd of its own: as root, in CI and in `sudo make test`")
+		t.Skip("runs real VMs under a libvirtd of its own: as root, in CI and in `sudo make test`")
 	}
 	lab, err := netlab.New(t.Context(), "t-driver", netlab.Options{Libvirt: true})
 	check(t, err)
@@ -114,8 +114,8 @@ func (b *bench) open(t *testing.T) {
 	check(t, err)
 }
 
-// machine is one whose guest is the boot sector of testdata/guest.s.
-func (b *bench) machine(t *testing.T, deaf bool) hypervisor.Machine {
+// definition is of a VM whose guest is the boot sector of testdata/guest.s.
+func (b *bench) definition(t *testing.T, deaf bool) hypervisor.Definition {
 	t.Helper()
 	code, err := os.ReadFile("testdata/guest.bin")
 	check(t, err)
@@ -125,7 +125,7 @@ func (b *bench) machine(t *testing.T, deaf bool) hypervisor.Machine {
 		code[508] = 1
 	}
 	check(t, os.WriteFile(base, append(code, make([]byte, 1<<20-len(code))...), 0o644)) //nolint:gosec // QEMU's user reads it
-	return hypervisor.Machine{
+	return hypervisor.Definition{
 		ID: vmtest.NewID(), InstanceSeq: 3, Generation: 7, Name: `web-1 <&">`,
 		VCPUs: 1, MemoryMiB: 32, DiskBytes: 4 << 20, BaseImage: base, BaseFormat: hypervisor.FormatRaw,
 		DiskKey: vmtest.NewKey(),
@@ -137,13 +137,13 @@ func (b *bench) machine(t *testing.T, deaf bool) hypervisor.Machine {
 const tinyImage = "../../../build/images/tiny.qcow2"
 
 // talker is a VM with the tiny guest and an agent that echoes.
-func (b *bench) talker(t *testing.T) hypervisor.Machine {
+func (b *bench) talker(t *testing.T) hypervisor.Definition {
 	t.Helper()
 	base := filepath.Join(b.files, "tiny.qcow2")
 	image, err := os.ReadFile(tinyImage)
 	check(t, err)
 	check(t, os.WriteFile(base, image, 0o644)) //nolint:gosec // QEMU's user reads it
-	m := b.machine(t, false)
+	m := b.definition(t, false)
 	m.BaseImage, m.BaseFormat, m.MemoryMiB, m.DiskBytes = base, hypervisor.FormatQcow2, 128, 1<<30
 	m.AgentISO = filepath.Join(b.files, "agent.iso")
 	writeISO(t, m.AgentISO, "HIPPIUS", map[string]string{"install.sh": `(
@@ -223,7 +223,7 @@ func TestSuite(t *testing.T) {
 		n++
 		b := newBench(t, lab, fmt.Sprintf("s%d", n))
 		h := &vmtest.Harness{
-			Driver: b.driver, Machine: b.machine, PowerOff: b.powerOff, SetFull: fill,
+			Driver: b.driver, Definition: b.definition, PowerOff: b.powerOff, SetFull: fill,
 			Patience: 60 * time.Second, Deadline: 30 * time.Second,
 			KillProcess: func(t *testing.T, id vm.ID) { t.Helper(); b.signal(t, id, "-KILL") },
 			NoTalker:    "`make image` has not built the tiny guest",

@@ -15,12 +15,12 @@ import (
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
 
-// TestHostileMachines puts what means something to XML, a shell or a path into
+// TestHostileDefinitions puts what means something to XML, a shell or a path into
 // every text of a VM: it is refused, or stays the text it is.
-func TestHostileMachines(t *testing.T) {
+func TestHostileDefinitions(t *testing.T) {
 	t.Parallel()
 	d := &Driver{cfg: Config{Tag: "t", StateDir: "/state", RunDir: "/run/x"}}
-	good := hypervisor.Machine{
+	good := hypervisor.Definition{
 		ID: vmtest.NewID(), InstanceSeq: 1, Name: "web-1", VCPUs: 1, MemoryMiB: 64, DiskBytes: 1 << 20,
 		BaseImage: "/images/a.qcow2", BaseFormat: hypervisor.FormatQcow2, Firmware: hypervisor.FirmwareBIOS,
 		Seed: "/seeds/a.iso", AgentISO: "/iso/a.iso", Tap: "hip1", MAC: "52:54:00:00:00:01",
@@ -35,8 +35,8 @@ func TestHostileMachines(t *testing.T) {
 		"../../etc/shadow", "a/../../b", "a\x00b", "a\nb", "a\rb", "\x1b[2J", "\u202egpj", "\xff\xfe", "\ufffe", "%d", "tap%d", "a,readonly=off", "a b", strings.Repeat("a", 5000),
 	}
 	taken := 0
-	for i := range reflect.TypeFor[hypervisor.Machine]().NumField() {
-		field := reflect.TypeFor[hypervisor.Machine]().Field(i)
+	for i := range reflect.TypeFor[hypervisor.Definition]().NumField() {
+		field := reflect.TypeFor[hypervisor.Definition]().Field(i)
 		if field.Type.Kind() != reflect.String {
 			continue
 		}

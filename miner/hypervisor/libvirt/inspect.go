@@ -28,7 +28,7 @@ func uuidOf(id vm.ID) (uuid lv.UUID) {
 
 func idOf(uuid lv.UUID) vm.ID { return vm.ID(hex.EncodeToString(uuid[:])) }
 
-// domainInfo is what libvirtd says of one domain at one moment.
+// domainInfo is what libvirtd says of one domain at one time.
 type domainInfo struct {
 	domain lv.Domain
 	label  label
@@ -143,7 +143,7 @@ func (d *Driver) info(ctx context.Context, id vm.ID, s domainInfo) hypervisor.In
 	}
 	now, err := d.seen.note(id, now)
 	if err != nil {
-		d.log.Warn("a VM's state is not written down", "error", err)
+		d.log.Warn("store state of a VM", "error", err)
 	}
 	return hypervisor.Info{
 		ID: id, InstanceSeq: s.label.InstanceSeq, Generation: s.label.Generation, Name: s.label.Name,

@@ -21,19 +21,19 @@ import (
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
 
-// childDoes is the environment variable that makes this test's program a driver for one errand, as JSON.
+// childDoes is the environment variable that makes this test's program a driver for one task, as JSON.
 const childDoes = "LIBVIRT_TEST_CHILD"
 
-// errand is what a driver is to do with a VM.
-type errand struct {
-	Do      string
-	Config  libvirt.Config
-	Machine hypervisor.Machine
-	Key     []byte
+// task is what a driver is to do with a VM.
+type task struct {
+	Do         string
+	Config     libvirt.Config
+	Definition hypervisor.Definition
+	Key        []byte
 }
 
 func child(text string) error {
-	var e errand
+	var e task
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
 		return err
 	}
@@ -41,20 +41,20 @@ func child(text string) error {
 	if err != nil {
 		return err
 	}
-	e.Machine.DiskKey = e.Key
+	e.Definition.DiskKey = e.Key
 	return errors.Join(e.run(context.Background(), d), d.Close())
 }
 
 const deadline = 30 * time.Second
 
 // run does it as an agent would: what has been done is not done again.
-func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
-	id := e.Machine.ID
+func (e task) run(ctx context.Context, d *libvirt.Driver) error {
+	id := e.Definition.ID
 	switch e.Do {
 	case "disk":
-		return d.CreateDisk(ctx, e.Machine.Root())
+		return d.CreateDisk(ctx, e.Definition.Root())
 	case "up":
-		if err := errors.Join(d.Define(ctx, e.Machine), d.CreateDisk(ctx, e.Machine.Root()), d.Start(ctx, id, e.Key)); err != nil {
+		if err := errors.Join(d.Define(ctx, e.Definition), d.CreateDisk(ctx, e.Definition.Root()), d.Start(ctx, id, e.Key)); err != nil {
 			return err
 		}
 		if info, err := d.Inspect(ctx, id); err != nil || info.State != hypervisor.StatePaused {
@@ -77,7 +77,7 @@ func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
 	case "destroy":
 		return d.Destroy(ctx, id)
 	case "grow":
-		return d.ResizeDisk(ctx, hypervisor.Root(id), e.Machine.DiskBytes+1<<20, e.Key)
+		return d.ResizeDisk(ctx, hypervisor.Root(id), e.Definition.DiskBytes+1<<20, e.Key)
 	case "restore":
 		if has, err := d.HasDisk(ctx, hypervisor.Root(id)); has || err != nil {
 			return err
@@ -91,11 +91,11 @@ func (e errand) run(ctx context.Context, d *libvirt.Driver) error {
 	}
 }
 
-// twice has another process die at a point of an errand, and a driver that is opened after it do it.
-func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Machine) {
+// twice has another process die at a point of a task, and a driver that is opened after it do it.
+func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Definition) {
 	t.Helper()
 	check(t, b.driver.Close())
-	e := errand{Do: do, Config: b.cfg, Machine: m, Key: m.DiskKey}
+	e := task{Do: do, Config: b.cfg, Definition: m, Key: m.DiskKey}
 	e.Config.Log = nil
 	text, err := json.Marshal(e)
 	check(t, err)
@@ -123,12 +123,12 @@ func TestKilledAnywhere(t *testing.T) {
 	b.cfg.Accel = libvirt.AccelTCG // without a probe each time
 	b.open(t)
 	untried := crashpoint.Of("libvirt")
-	at := func(point, do string, m hypervisor.Machine) {
+	at := func(point, do string, m hypervisor.Definition) {
 		t.Helper()
 		untried = slices.DeleteFunc(untried, func(p string) bool { return p == "libvirt."+point })
 		b.twice(t, "libvirt."+point, do, m)
 	}
-	booted := func(m hypervisor.Machine, n int) {
+	booted := func(m hypervisor.Definition, n int) {
 		t.Helper()
 		b.await(t, vmtest.BootLine(n), func() bool {
 			log, err := b.driver.ConsoleLog(t.Context(), m.ID)
@@ -145,15 +145,15 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 		b.wantDisk(t)
 	}
-	trashed := func(m hypervisor.Machine, want int) {
+	trashed := func(m hypervisor.Definition, want int) {
 		t.Helper()
 		found, err := filepath.Glob(filepath.Join(b.cfg.StateDir, "trash", string(m.ID)+".*"))
 		check(t, err)
 		if len(found) != want {
-			t.Errorf("in the trash: %v, want %d of machine %s", found, want, m.ID)
+			t.Errorf("in the trash: %v, want %d of VM %s", found, want, m.ID)
 		}
 	}
-	gone := func(m hypervisor.Machine) {
+	gone := func(m hypervisor.Definition) {
 		t.Helper()
 		trashed(m, 1)
 		if list := b.virsh(t, "list", "--all", "--name"); strings.Contains(list, string(m.ID)) {
@@ -169,7 +169,7 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 
 	// A disk that has grown does not shrink.
-	grown := func(m hypervisor.Machine) {
+	grown := func(m hypervisor.Definition) {
 		t.Helper()
 		if err := b.driver.ResizeDisk(t.Context(), hypervisor.Root(m.ID), m.DiskBytes, m.DiskKey); !errors.Is(err, hypervisor.ErrInvalid) {
 			t.Errorf("the disk did not grow: %v", err)
@@ -179,12 +179,12 @@ func TestKilledAnywhere(t *testing.T) {
 
 	// Disks.
 	for _, point := range []string{"disk_begun", "disk_written", "disk_named"} {
-		m := b.machine(t, false)
+		m := b.definition(t, false)
 		at(point, "disk", m)
 		b.wantDisk(t)
 		check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	}
-	m := b.machine(t, false)
+	m := b.definition(t, false)
 	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	at("restored", "restore", m)
@@ -198,7 +198,7 @@ func TestKilledAnywhere(t *testing.T) {
 
 	// Up, from nothing each time.
 	for _, point := range []string{"dir_made", "defined", "secret_set", "created", "limited", "resumed", "seen_written"} {
-		m := b.machine(t, false)
+		m := b.definition(t, false)
 		at(point, "up", m)
 		booted(m, 1)
 		if point == "seen_written" { // the last one goes on
@@ -227,7 +227,7 @@ func TestKilledAnywhere(t *testing.T) {
 
 	// Gone.
 	for _, point := range []string{"undefined", "trashed", "removed"} {
-		m := b.machine(t, false)
+		m := b.definition(t, false)
 		check(t, errors.Join(b.driver.Define(t.Context(), m), b.driver.CreateDisk(t.Context(), m.Root())))
 		at(point, "destroy", m)
 		gone(m)
@@ -252,11 +252,11 @@ func (b *bench) wantDisk(t *testing.T) {
 	}
 }
 
-func (b *bench) wantState(t *testing.T, m hypervisor.Machine, want hypervisor.State) {
+func (b *bench) wantState(t *testing.T, m hypervisor.Definition, want hypervisor.State) {
 	t.Helper()
 	info, err := b.driver.Inspect(t.Context(), m.ID)
 	check(t, err)
 	if info.State != want {
-		t.Errorf("machine is %s, want %s", info.State, want)
+		t.Errorf("VM is %s, want %s", info.State, want)
 	}
 }

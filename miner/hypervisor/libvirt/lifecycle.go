@@ -17,7 +17,7 @@ import (
 )
 
 // Define implements hypervisor.Lifecycle.
-func (d *Driver) Define(ctx context.Context, m hypervisor.Machine) error {
+func (d *Driver) Define(ctx context.Context, m hypervisor.Definition) error {
 	if err := m.Validate(); err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (d *Driver) Define(ctx context.Context, m hypervisor.Machine) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.machineDir(m.ID), 0o711); err != nil { //nolint:gosec // nothing in it is readable
+	if err := os.MkdirAll(d.vmDir(m.ID), 0o711); err != nil { //nolint:gosec // nothing in it is readable
 		return fmt.Errorf("define vm %s: %w", m.ID, err)
 	}
 	if err := fault.Point("libvirt.dir_made"); err != nil {
@@ -254,7 +254,7 @@ func (d *Driver) Destroy(ctx context.Context, id vm.ID) error {
 		return err
 	}
 	d.seen.forget(id)
-	if err := errors.Join(d.trashAll(id), os.RemoveAll(d.machineDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
+	if err := errors.Join(d.trashAll(id), os.RemoveAll(d.vmDir(id)), os.RemoveAll(d.socketDir(id))); err != nil {
 		return fmt.Errorf("destroy vm %s: %w", id, err)
 	}
 	d.events.publish(id)

@@ -87,7 +87,7 @@ func (d *Driver) known(id vm.ID) error {
 	if err := hypervisor.CheckID(id); err != nil {
 		return err
 	}
-	has, err := exists(d.machineDir(id))
+	has, err := exists(d.vmDir(id))
 	if err != nil {
 		return fmt.Errorf("vm %s: %w", id, err)
 	}

@@ -56,7 +56,7 @@ func (d *Driver) trashAll(id vm.ID) error {
 	return d.trashed()
 }
 
-// trashName is of a folder in the trash, named by the moment.
+// trashName is of a folder in the trash, named by the time.
 func (d *Driver) trashName(id vm.ID) string {
 	return filepath.Join(d.trashDir(), fmt.Sprintf("%s.%d", id, time.Now().UnixNano()))
 }
@@ -86,7 +86,7 @@ func (d *Driver) listTrash() ([]discarded, error) {
 		id, idErr := vm.ParseID(name)
 		ns, err := strconv.ParseInt(stamp, 10, 64)
 		if err != nil || idErr != nil {
-			d.log.Warn("left alone in the trash", "name", e.Name())
+			d.log.Warn("unknown entry in the trash is kept", "file", e.Name())
 			continue
 		}
 		found = append(found, discarded{filepath.Join(d.trashDir(), e.Name()), id, time.Unix(0, ns)})

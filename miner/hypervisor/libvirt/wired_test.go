@@ -18,7 +18,7 @@ import (
 )
 
 // seedISO writes a CIDATA disc for a VM on a tap.
-func seedISO(t *testing.T, path string, m hypervisor.Machine, tap network.Tap) {
+func seedISO(t *testing.T, path string, m hypervisor.Definition, tap network.Tap) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -101,7 +101,7 @@ func TestWired(t *testing.T) {
 	s, err := b.driver.Stats(t.Context(), m.ID)
 	check(t, err)
 	if s.NetReceived == 0 || s.NetSent == 0 || s.DiskReadBytes == 0 || s.MemoryBytes < 32<<20 {
-		t.Errorf("stats of a machine that was spoken to: %+v", s)
+		t.Errorf("stats of a VM that was spoken to: %+v", s)
 	}
 	t.Logf("the process holds %d MiB for a guest of %d", s.MemoryBytes>>20, m.MemoryMiB)
 	if info, err := b.driver.Inspect(t.Context(), m.ID); err != nil || info.Tap != tap.Name || info.MAC != tap.MAC {
@@ -121,7 +121,7 @@ func TestWired(t *testing.T) {
 	}))
 	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	if err := b.driver.Start(t.Context(), m.ID, vmtest.NewKey()); err != nil {
-		t.Errorf("start of a running machine: %v", err)
+		t.Errorf("start of a running VM: %v", err)
 	}
 	check(t, b.driver.Destroy(t.Context(), m.ID))
 	check(t, lab.Do(func() error { return wires.Teardown(context.Background()) }))

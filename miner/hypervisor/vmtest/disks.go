@@ -13,7 +13,7 @@ import (
 
 func full(t *testing.T, h *Harness) {
 	ctx := t.Context()
-	m := h.Machine(t, false)
+	m := h.Definition(t, false)
 	h.destroyLater(t, m.ID)
 	must(t, "define", h.Driver.Define(ctx, m))
 	h.SetFull(t, true)
@@ -60,7 +60,7 @@ func resizeAndTrash(t *testing.T, h *Harness) {
 	h.boot(t, m, 1)
 	must(t, "grow while running, which has the key", h.Driver.ResizeDisk(ctx, hypervisor.Root(m.ID), m.DiskBytes+2<<20, nil))
 	if err := h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)); !errors.Is(err, hypervisor.ErrState) {
-		t.Fatalf("trash the disk of a running machine: %v, want ErrState", err)
+		t.Fatalf("trash the disk of a running VM: %v, want ErrState", err)
 	}
 	if err := h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)); !errors.Is(err, hypervisor.ErrState) {
 		t.Fatalf("restore over a disk: %v, want ErrState", err)
@@ -170,7 +170,7 @@ func refusals(t *testing.T, h *Harness) {
 		"console": consoleErr, "console log": logErr, "channel": channelErr, "stats": statsErr,
 	} {
 		if !errors.Is(err, hypervisor.ErrNotFound) {
-			t.Errorf("%s of an absent machine: %v, want ErrNotFound", what, err)
+			t.Errorf("%s of an absent VM: %v, want ErrNotFound", what, err)
 		}
 	}
 	if err := h.Driver.ResizeDisk(ctx, hypervisor.Root(absent), 1<<20, NewKey()); !errors.Is(err, hypervisor.ErrNoDisk) {
@@ -183,7 +183,7 @@ func refusals(t *testing.T, h *Harness) {
 		"suspend": h.Driver.Suspend(ctx, m.ID), "resume": h.Driver.Resume(ctx, m.ID),
 	} {
 		if !errors.Is(err, hypervisor.ErrState) {
-			t.Errorf("%s of a stopped machine: %v, want ErrState", what, err)
+			t.Errorf("%s of a stopped VM: %v, want ErrState", what, err)
 		}
 	}
 
@@ -191,7 +191,7 @@ func refusals(t *testing.T, h *Harness) {
 	bad.VCPUs = 0
 	sizeless := m.Root()
 	sizeless.Name, sizeless.Bytes = "data", 0
-	keyless := h.Machine(t, false)
+	keyless := h.Definition(t, false)
 	keyless.DiskKey = keyless.DiskKey[:5]
 	for what, err := range map[string]error{
 		"define without vcpus":       h.Driver.Define(ctx, bad),

@@ -23,13 +23,13 @@ import (
 // Harness is one driver under test and the hands that reach around it.
 type Harness struct {
 	Driver hypervisor.Driver
-	// Machine describes a new VM whose files exist; its disk does not.
+	// Definition describes a new VM whose files exist; its disk does not.
 	// A deaf one ignores ACPI.
-	Machine func(t *testing.T, deaf bool) hypervisor.Machine
-	// Talker is like Machine, with an agent that echoes each line on the channel,
+	Definition func(t *testing.T, deaf bool) hypervisor.Definition
+	// Talker is like Definition, with an agent that echoes each line on the channel,
 	// but answers "size" with its disk's size in sectors of 512 bytes. Nil if
 	// there is none, NoTalker saying why.
-	Talker   func(t *testing.T) hypervisor.Machine
+	Talker   func(t *testing.T) hypervisor.Definition
 	NoTalker string
 	// Reopen closes Driver and opens another, as a restarted agent does.
 	Reopen func(t *testing.T)
@@ -65,14 +65,14 @@ func NewKey() hypervisor.DiskKey {
 func BootLine(n int) string { return fmt.Sprintf("HIPPIUS BOOT %04d", n) }
 
 // create defines m with a disk and has it destroyed after the test.
-func (h *Harness) create(t *testing.T, deaf bool) hypervisor.Machine {
+func (h *Harness) create(t *testing.T, deaf bool) hypervisor.Definition {
 	t.Helper()
-	m := h.Machine(t, deaf)
+	m := h.Definition(t, deaf)
 	h.add(t, m)
 	return m
 }
 
-func (h *Harness) add(t *testing.T, m hypervisor.Machine) {
+func (h *Harness) add(t *testing.T, m hypervisor.Definition) {
 	t.Helper()
 	h.destroyLater(t, m.ID)
 	must(t, "define", h.Driver.Define(t.Context(), m))
@@ -90,7 +90,7 @@ func (h *Harness) destroyLater(t *testing.T, id vm.ID) {
 }
 
 // boot starts m and waits until its guest has booted n times.
-func (h *Harness) boot(t *testing.T, m hypervisor.Machine, n int) {
+func (h *Harness) boot(t *testing.T, m hypervisor.Definition, n int) {
 	t.Helper()
 	must(t, "start", h.Driver.Start(t.Context(), m.ID, m.DiskKey))
 	h.booted(t, m.ID, n)
@@ -135,7 +135,7 @@ func (h *Harness) reaches(t *testing.T, id vm.ID, state hypervisor.State, reason
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("after %v the machine is %q (%q), want %q (%q)", h.Patience, last.State, last.StopReason, state, reason)
+			t.Fatalf("after %v the VM is %q (%q), want %q (%q)", h.Patience, last.State, last.StopReason, state, reason)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (h *Harness) ends(t *testing.T, line io.Reader) {
 	select {
 	case <-done:
 	case <-time.After(h.Patience):
-		t.Fatalf("the line of a stopped machine is open after %v", h.Patience)
+		t.Fatalf("the line of a stopped VM is open after %v", h.Patience)
 	}
 }
 
@@ -72,7 +72,7 @@ func console(t *testing.T, h *Harness) {
 	ctx := t.Context()
 	m := h.create(t, false)
 	if _, err := h.Driver.DialConsole(ctx, m.ID); !errors.Is(err, hypervisor.ErrState) {
-		t.Fatalf("console of a stopped machine: %v, want ErrState", err)
+		t.Fatalf("console of a stopped VM: %v, want ErrState", err)
 	}
 	if log, err := h.Driver.ConsoleLog(ctx, m.ID); err != nil || len(log) != 0 {
 		t.Fatalf("log before the first boot: %q, %v", log, err)
@@ -110,7 +110,7 @@ func channel(t *testing.T, h *Harness) {
 	ctx := t.Context()
 	m := h.create(t, false)
 	if _, err := h.Driver.DialChannel(ctx, m.ID); !errors.Is(err, hypervisor.ErrState) {
-		t.Fatalf("channel of a stopped machine: %v, want ErrState", err)
+		t.Fatalf("channel of a stopped VM: %v, want ErrState", err)
 	}
 	h.boot(t, m, 1)
 	conn, err := h.Driver.DialChannel(ctx, m.ID)

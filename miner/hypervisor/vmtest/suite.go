@@ -43,9 +43,9 @@ func Run(t *testing.T, open func(t *testing.T) *Harness) {
 // life takes one VM from nothing to nothing.
 func life(t *testing.T, h *Harness) {
 	ctx := t.Context()
-	m := h.Machine(t, false)
+	m := h.Definition(t, false)
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateAbsent {
-		t.Fatalf("before anything the machine is %q", info.State)
+		t.Fatalf("before anything the VM is %q", info.State)
 	}
 	h.destroyLater(t, m.ID)
 	must(t, "define", h.Driver.Define(ctx, m))
@@ -56,7 +56,7 @@ func life(t *testing.T, h *Harness) {
 		State: hypervisor.StateStopped, Tap: m.Tap, MAC: m.MAC, Since: info.Since,
 	}
 	if info != want {
-		t.Fatalf("defined machine is %+v, want %+v", info, want)
+		t.Fatalf("defined VM is %+v, want %+v", info, want)
 	}
 	if err := h.Driver.Start(ctx, m.ID, m.DiskKey); !errors.Is(err, hypervisor.ErrNoDisk) {
 		t.Fatalf("start without a disk: %v, want ErrNoDisk", err)
@@ -67,13 +67,13 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("start with another key: %v, want ErrWrongKey", err)
 	}
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateStopped || info.StopReason != hypervisor.StopStartFailed {
-		t.Fatalf("after a failed start the machine is %+v", info)
+		t.Fatalf("after a failed start the VM is %+v", info)
 	}
 
 	h.boot(t, m, 1)
 	first := h.inspect(t, m.ID)
 	if first.State != hypervisor.StateRunning || first.PID == 0 || first.StopReason != hypervisor.StopNone || time.Since(first.Since) > h.Patience {
-		t.Fatalf("started machine is %+v", first)
+		t.Fatalf("started VM is %+v", first)
 	}
 	must(t, "start again", h.Driver.Start(ctx, m.ID, m.DiskKey))
 	must(t, "create disk again", h.Driver.CreateDisk(ctx, m.Root()))
@@ -81,12 +81,12 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("a second start changed %+v to %+v", first, again)
 	}
 	if s, err := h.Driver.Stats(ctx, m.ID); err != nil || s.CPUTime <= 0 || s.MemoryBytes == 0 || s.DiskAllocated == 0 || s.DiskWriteOps == 0 {
-		t.Fatalf("stats of a running machine: %+v, %v", s, err)
+		t.Fatalf("stats of a running VM: %+v, %v", s, err)
 	}
 
 	h.stop(t, m.ID, hypervisor.MannerGuest)
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateStopped || info.StopReason != hypervisor.StopGuest || info.PID != 0 {
-		t.Fatalf("stopped machine is %+v", info)
+		t.Fatalf("stopped VM is %+v", info)
 	}
 	h.stop(t, m.ID, hypervisor.MannerNone)
 
@@ -95,7 +95,7 @@ func life(t *testing.T, h *Harness) {
 	m.Name = "renamed"
 	must(t, "define a newer generation", h.Driver.Define(ctx, m))
 	if info := h.inspect(t, m.ID); info.Generation != m.Generation || info.InstanceSeq != m.InstanceSeq || info.Name != m.Name {
-		t.Fatalf("redefined machine is %+v", info)
+		t.Fatalf("redefined VM is %+v", info)
 	}
 	h.boot(t, m, 2)
 	if h.inspect(t, m.ID).PID == first.PID {
@@ -105,7 +105,7 @@ func life(t *testing.T, h *Harness) {
 	must(t, "destroy", h.Driver.Destroy(ctx, m.ID))
 	must(t, "destroy again", h.Driver.Destroy(ctx, m.ID))
 	if info := h.inspect(t, m.ID); info != (hypervisor.Info{ID: m.ID, State: hypervisor.StateAbsent}) {
-		t.Fatalf("destroyed machine is %+v", info)
+		t.Fatalf("destroyed VM is %+v", info)
 	}
 
 	// Destroying was a mistake: everything is still there.
@@ -119,7 +119,7 @@ func (h *Harness) stop(t *testing.T, id vm.ID, want hypervisor.Manner) {
 	got, err := h.Driver.Shutdown(t.Context(), id, h.Deadline)
 	must(t, "shutdown", err)
 	if got != want {
-		t.Fatalf("machine stopped in manner %q, want %q", got, want)
+		t.Fatalf("VM stopped in manner %q, want %q", got, want)
 	}
 }
 
@@ -176,21 +176,21 @@ func deaf(t *testing.T, h *Harness) {
 		t.Fatalf("shutdown whose context ended: %v", err)
 	}
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateRunning {
-		t.Fatalf("a caller that gave up left the machine %+v", info)
+		t.Fatalf("a caller that gave up left the VM %+v", info)
 	}
 
 	const deadline = time.Second
 	start := time.Now()
 	manner, err := h.Driver.Shutdown(t.Context(), m.ID, deadline)
 	if err != nil || manner != hypervisor.MannerForced || time.Since(start) < deadline {
-		t.Fatalf("after %v a deaf machine stopped in manner %q, %v", time.Since(start), manner, err)
+		t.Fatalf("after %v a deaf VM stopped in manner %q, %v", time.Since(start), manner, err)
 	}
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateStopped || info.StopReason != hypervisor.StopForced {
-		t.Fatalf("forced machine is %+v", info)
+		t.Fatalf("forced VM is %+v", info)
 	}
 	h.boot(t, m, 2)
 	if manner, err := h.Driver.Reboot(t.Context(), m.ID, deadline); err != nil || manner != hypervisor.MannerForced {
-		t.Fatalf("a deaf machine rebooted in manner %q, %v", manner, err)
+		t.Fatalf("a deaf VM rebooted in manner %q, %v", manner, err)
 	}
 	h.booted(t, m.ID, 3)
 	// The reboot is over: a power-off is one again.
@@ -205,7 +205,7 @@ func deaf(t *testing.T, h *Harness) {
 func reboot(t *testing.T, h *Harness) {
 	m := h.create(t, false)
 	if _, err := h.Driver.Reboot(t.Context(), m.ID, h.Deadline); !errors.Is(err, hypervisor.ErrState) {
-		t.Fatalf("reboot of a stopped machine: %v, want ErrState", err)
+		t.Fatalf("reboot of a stopped VM: %v, want ErrState", err)
 	}
 	// Asked before the guest listens: the first requests are lost.
 	must(t, "start", h.Driver.Start(t.Context(), m.ID, m.DiskKey))
@@ -215,7 +215,7 @@ func reboot(t *testing.T, h *Harness) {
 	}
 	h.booted(t, m.ID, 2)
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateRunning {
-		t.Fatalf("rebooted machine is %+v", info)
+		t.Fatalf("rebooted VM is %+v", info)
 	}
 	h.stop(t, m.ID, hypervisor.MannerGuest)
 }
@@ -228,16 +228,16 @@ func pause(t *testing.T, h *Harness) {
 	must(t, "suspend again", h.Driver.Suspend(ctx, m.ID))
 	info := h.inspect(t, m.ID)
 	if info.State != hypervisor.StatePaused || info.PauseReason != hypervisor.PauseRequested || info.PID == 0 {
-		t.Fatalf("suspended machine is %+v", info)
+		t.Fatalf("suspended VM is %+v", info)
 	}
-	must(t, "start a paused machine", h.Driver.Start(ctx, m.ID, m.DiskKey))
+	must(t, "start a paused VM", h.Driver.Start(ctx, m.ID, m.DiskKey))
 	if got := h.inspect(t, m.ID).State; got != hypervisor.StatePaused {
-		t.Fatalf("start made a paused machine %q", got)
+		t.Fatalf("start made a paused VM %q", got)
 	}
 	must(t, "resume", h.Driver.Resume(ctx, m.ID))
 	must(t, "resume again", h.Driver.Resume(ctx, m.ID))
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateRunning || info.PauseReason != hypervisor.PauseNone {
-		t.Fatalf("resumed machine is %+v", info)
+		t.Fatalf("resumed VM is %+v", info)
 	}
 	must(t, "suspend", h.Driver.Suspend(ctx, m.ID))
 	h.stop(t, m.ID, hypervisor.MannerGuest)
@@ -309,7 +309,7 @@ func down(t *testing.T, h *Harness) {
 		return err == nil
 	})
 	if after := h.inspect(t, running.ID); after != before {
-		t.Errorf("the machine that ran on is %+v, was %+v", after, before)
+		t.Errorf("the VM that ran on is %+v, was %+v", after, before)
 	}
 	h.reaches(t, dying.ID, hypervisor.StateCrashed, hypervisor.StopProcessDied)
 	h.reaches(t, leaving.ID, hypervisor.StateStopped, hypervisor.StopGuest)

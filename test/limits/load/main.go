@@ -1,5 +1,5 @@
-// Command load works a machine as hard as it can, from inside, and prints what
-// it got as one number. It is how the limits of a machine are tried.
+// Command load works a VM as hard as it can, from inside, and prints what
+// it got as one number. It is how the limits of a VM are tried.
 package main
 
 import (

@@ -23,7 +23,7 @@ import (
 const deploy = "../../deploy"
 
 // What the dashboard shows and the alerts watch is what running programs say of themselves, each with a help text.
-func checkFigures(t *testing.T, n *devnet.Net) {
+func checkMetrics(t *testing.T, n *devnet.Net) {
 	t.Helper()
 	said := map[string]bool{"up": true} // Prometheus' own
 	for name, program := range map[string]string{
@@ -33,7 +33,7 @@ func checkFigures(t *testing.T, n *devnet.Net) {
 		if !strings.Contains(text, `program="`+program+`"`) {
 			t.Errorf("%s does not say that it is %s", name, program)
 		}
-		for _, f := range figuresIn(t, text) {
+		for _, f := range metricsIn(t, text) {
 			said[f] = true
 		}
 	}
@@ -51,7 +51,7 @@ func checkFigures(t *testing.T, n *devnet.Net) {
 	}
 }
 
-// metricsOf asks the program with these settings for its figures.
+// metricsOf asks the program with these settings for its metrics.
 func metricsOf(t *testing.T, settings string) string {
 	t.Helper()
 	text, err := askMetrics(t.Context(), settings)
@@ -91,11 +91,11 @@ func askMetrics(ctx context.Context, settings string) (string, error) {
 var (
 	helpLine   = regexp.MustCompile(`^# HELP (\S+) (.+)$`)
 	typeLine   = regexp.MustCompile(`^# TYPE (\S+) (\S+)$`)
-	figureLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? \S+$`)
+	metricLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})? \S+$`)
 )
 
-// figuresIn lists the series in an exposition. Ours have a help text, and counters end in _total.
-func figuresIn(t *testing.T, text string) []string {
+// metricsIn lists the series in an exposition. Ours have a help text, and counters end in _total.
+func metricsIn(t *testing.T, text string) []string {
 	t.Helper()
 	var out []string
 	help := map[string]bool{}
@@ -112,7 +112,7 @@ func figuresIn(t *testing.T, text string) []string {
 				t.Errorf("%s is a %s", m[1], m[2])
 			}
 		}
-		if m := figureLine.FindStringSubmatch(line); m != nil {
+		if m := metricLine.FindStringSubmatch(line); m != nil {
 			out = append(out, m[1])
 		}
 	}
@@ -225,14 +225,14 @@ func namesIn(t *testing.T, query string) []string {
 }
 
 // The checks above find what they look for.
-func TestFiguresAreChecked(t *testing.T) {
+func TestMetricsAreChecked(t *testing.T) {
 	t.Parallel()
 	got := namesIn(t, `sum by (a) (rate(x_total{b="c"}[5m])) / on (a) y_bytes > time() - z_seconds`)
 	if want := []string{"x_total", "y_bytes", "z_seconds"}; !slices.Equal(got, want) {
 		t.Errorf("metrics %v, want %v", got, want)
 	}
 	text := "# HELP a_b Says it.\n# TYPE a_b gauge\na_b{c=\"d\"} 1\nx_bucket{le=\"+Inf\"} 3e4\n"
-	if got := figuresIn(t, text); fmt.Sprint(got) != "[a_b x_bucket]" {
-		t.Errorf("figures %v", got)
+	if got := metricsIn(t, text); fmt.Sprint(got) != "[a_b x_bucket]" {
+		t.Errorf("metrics %v", got)
 	}
 }

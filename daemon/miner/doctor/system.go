@@ -15,7 +15,7 @@ import (
 
 const (
 	gib = 1 << 30
-	// minMemoryMiB and minDiskGiB beyond the reserves are what the smallest machine takes.
+	// minMemoryMiB and minDiskGiB beyond the reserves are what the smallest VM takes.
 	minMemoryMiB = 1024
 	minDiskGiB   = 10
 	fewDiskGiB   = 50
@@ -58,7 +58,7 @@ func processor(_ context.Context, e *exam) Finding {
 
 func acceleration(ctx context.Context, e *exam) Finding {
 	if e.set.Driver != miner.Libvirt {
-		return warn("set driver: libvirt", "driver %s runs no machines, it is for tests", e.set.Driver)
+		return warn("set driver: libvirt", "driver %s runs no VMs, it is for tests", e.set.Driver)
 	}
 	c, err := e.host.Accelerate(ctx, libvirt.Accel(e.set.Libvirt.Accel))
 	const mend = "switch virtualisation (VT-x or AMD-V) on in the firmware, or nested virtualisation at whoever rents this host to you; then: modprobe kvm_intel or kvm_amd"
@@ -66,7 +66,7 @@ func acceleration(ctx context.Context, e *exam) Finding {
 	case err != nil:
 		return bad(mend+"; or set libvirt.accel: auto", "%v", err)
 	case c.Acceleration == hypervisor.AccelTCG:
-		return warn(mend, "machines would be emulated, which is many times slower: %s", c.Evidence)
+		return warn(mend, "VMs would be emulated, which is many times slower: %s", c.Evidence)
 	}
 	return ok("KVM: %s", c.Evidence)
 }
@@ -82,14 +82,14 @@ func memory(_ context.Context, e *exam) Finding {
 	case offer > left:
 		return bad(fmt.Sprintf("lower offer.memory_mib to %d or less", left), "%d MiB are offered; this host has %d, %d of them reserved for itself", offer, total, reserve)
 	case left < minMemoryMiB:
-		return bad("add memory, or lower offer.reserve_memory_mib", "%d MiB are left for machines; the smallest takes %d", left, minMemoryMiB)
+		return bad("add memory, or lower offer.reserve_memory_mib", "%d MiB are left for VMs; the smallest takes %d", left, minMemoryMiB)
 	case !e.running && available < left/2:
 		return warn("end what takes it, or offer less with offer.memory_mib", "%d MiB are offered and only %d are free", left, available)
 	}
-	return ok("%d MiB, of which %d for machines", total, left)
+	return ok("%d MiB, of which %d for VMs", total, left)
 }
 
-func diskForMachines(_ context.Context, e *exam) Finding {
+func diskForVMs(_ context.Context, e *exam) Finding {
 	free, at, err := e.host.Free(e.set.Data)
 	if err != nil {
 		return bad("make the folder "+e.set.Data+", or set data to another", "%v", err)
@@ -97,7 +97,7 @@ func diskForMachines(_ context.Context, e *exam) Finding {
 	left := free/gib - min(free/gib, e.set.Offer.ReserveDiskGiB)
 	switch {
 	case left < minDiskGiB && !e.running:
-		return bad("free some, or set data to a folder on a larger disk", "%d GiB are free at %s beyond the reserve of %d; the smallest machine takes %d",
+		return bad("free some, or set data to a folder on a larger disk", "%d GiB are free at %s beyond the reserve of %d; the smallest VM takes %d",
 			left, at, e.set.Offer.ReserveDiskGiB, minDiskGiB)
 	case left < fewDiskGiB:
 		return warn("set data to a folder on a larger disk to host more", "%d GiB are free at %s beyond the reserve", left, at)
@@ -156,21 +156,21 @@ func firewall(_ context.Context, e *exam) Finding {
 
 func taps(_ context.Context, e *exam) Finding {
 	if err := e.host.Device("/dev/net/tun"); err != nil {
-		return bad("modprobe tun; a container needs the device /dev/net/tun", "machines cannot be connected: %v", err)
+		return bad("modprobe tun; a container needs the device /dev/net/tun", "VMs cannot be connected: %v", err)
 	}
 	return ok("/dev/net/tun opens")
 }
 
 func vhost(_ context.Context, e *exam) Finding {
 	if err := e.host.Device("/dev/vhost-net"); err != nil {
-		return warn("modprobe vhost_net", "machines' network is slower without vhost: %v", err)
+		return warn("modprobe vhost_net", "VMs' network is slower without vhost: %v", err)
 	}
 	return ok("/dev/vhost-net opens")
 }
 
 func guestAgent(_ context.Context, e *exam) Finding {
 	if err := e.host.Program(e.set.Agent); err != nil {
-		return bad("install the package hippius-miner again, or set agent to the hippius-guest program", "machines cannot be given their agent: %v", err)
+		return bad("install the package hippius-miner again, or set agent to the hippius-guest program", "VMs cannot be given their agent: %v", err)
 	}
 	return ok("%s", e.set.Agent)
 }
@@ -185,7 +185,7 @@ func ports(ctx context.Context, e *exam) Finding {
 		}
 	}
 	if !e.set.Observe.Addr().IsLoopback() && !e.set.Observe.Addr().IsPrivate() {
-		return warn("set observe to 127.0.0.1 or a private address", "observe %s shows the miner's figures to everyone", e.set.Observe)
+		return warn("set observe to 127.0.0.1 or a private address", "observe %s shows the miner's metrics to everyone", e.set.Observe)
 	}
 	return ok("%s and %s are free", e.set.Listen, e.set.Observe)
 }

@@ -43,8 +43,8 @@ type Limits struct {
 	NetworkBitsPerSec uint64
 }
 
-// Machine is everything needed to define a VM and to make its root disk.
-type Machine struct {
+// Definition is everything needed to define a VM and to make its root disk.
+type Definition struct {
 	ID          vm.ID
 	InstanceSeq uint32 // rises each time the VM moves to another host; starts at 1
 	Generation  uint64 // of the chain's spec this was made from
@@ -71,7 +71,7 @@ type Machine struct {
 
 // Validate reports the first thing that makes m unusable, wrapping ErrInvalid.
 // It does not look at the disk: whether the files exist is found out later.
-func (m Machine) Validate() error {
+func (m Definition) Validate() error {
 	if err := CheckID(m.ID); err != nil {
 		return err
 	}
@@ -102,14 +102,14 @@ func (m Machine) Validate() error {
 }
 
 // Root is the disk that m boots from.
-func (m Machine) Root() Disk {
+func (m Definition) Root() Disk {
 	return Disk{DiskID: Root(m.ID), Bytes: m.DiskBytes, Base: m.BaseImage, BaseFormat: m.BaseFormat, Key: m.DiskKey}
 }
 
 // maxIfName is IFNAMSIZ less its terminating zero.
 const maxIfName = 15
 
-func (m Machine) validateNetwork(bad func(string, ...any) error) error {
+func (m Definition) validateNetwork(bad func(string, ...any) error) error {
 	if (m.Tap == "") != (m.MAC == "") {
 		return bad("tap and mac come together")
 	}

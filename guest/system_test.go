@@ -39,7 +39,7 @@ func TestReadConfigFindsTheSeed(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			place(t, root)
-			got, err := (&guest.Machine{Root: root}).ReadConfig()
+			got, err := (&guest.System{Root: root}).ReadConfig()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestReadConfigFindsTheSeed(t *testing.T) {
 func TestReadConfigSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	m := &guest.Machine{Root: root}
+	m := &guest.System{Root: root}
 	if _, err := m.ReadConfig(); !errors.Is(err, guest.ErrNoSeed) {
 		t.Errorf("without a medium: %v, want ErrNoSeed", err)
 	}
@@ -83,7 +83,7 @@ func TestReadConfigOutlivesBrokenMedia(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &guest.Machine{Root: root}
+	m := &guest.System{Root: root}
 	if _, err := m.ReadConfig(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestInstallHostKey(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	write(t, root, "etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n")
-	m := &guest.Machine{Root: root}
+	m := &guest.System{Root: root}
 	changed, err := m.InstallHostKey("KEY", "CERT")
 	if err != nil || !changed {
 		t.Fatalf("first: changed %v, %v", changed, err)
@@ -145,7 +145,7 @@ func TestInstallHostKeyIncludesDropIns(t *testing.T) {
 	root := t.TempDir()
 	const old = "# Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n"
 	write(t, root, "etc/ssh/sshd_config", old)
-	m := &guest.Machine{Root: root}
+	m := &guest.System{Root: root}
 	for range 2 {
 		if _, err := m.InstallHostKey("KEY", "CERT"); err != nil {
 			t.Fatal(err)
@@ -163,7 +163,7 @@ func TestInstallHostKeyIncludesDropIns(t *testing.T) {
 func TestSSHListener(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	m := &guest.Machine{Root: root}
+	m := &guest.System{Root: root}
 	if _, ok := m.SSHListener(); ok {
 		t.Error("a listener without a pid file")
 	}
@@ -192,7 +192,7 @@ func TestMetrics(t *testing.T) {
 		"    lo: 9 0 0 0 0 0 0 0 9 0 0 0 0 0 0 0\n"+
 		"  eth0: 100 0 0 0 0 0 0 0 200 0 0 0 0 0 0 0\n"+
 		guest.TunName+": 7 0 0 0 0 0 0 0 7 0 0 0 0 0 0 0\n")
-	got, err := (&guest.Machine{Root: root}).Metrics()
+	got, err := (&guest.System{Root: root}).Metrics()
 	if err != nil {
 		t.Fatal(err)
 	}

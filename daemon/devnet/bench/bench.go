@@ -21,17 +21,17 @@ type Options struct {
 	Plan             string
 	// Runs of each of the two, in turn.
 	Runs int
-	// Tag of the network, which names of this machine's interfaces begin with.
+	// Tag of the network, which names of this host's interfaces begin with.
 	Tag string
 	// Self is the program that runs a mesh node of its own; see MeshNode.
 	Self string
-	// Out takes the figures, Progress the rest.
+	// Out takes the benchmarks, Progress the rest.
 	Out, Progress io.Writer
 
 	account string
 }
 
-// Real measures on a network of real machines.
+// Real measures on a network of real VMs.
 func Real(ctx context.Context, o Options) error {
 	if o.Runs < 1 || o.Runs > 50 {
 		return fmt.Errorf("%d runs: accepted are 1 to 50", o.Runs)
@@ -47,7 +47,7 @@ func Real(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, measure := range []func(context.Context, Options, *bareMachine) error{compare, sideBySide, meshOverVeth} {
+	for _, measure := range []func(context.Context, Options, *bareVM) error{compare, sideBySide, meshOverVeth} {
 		if err := measure(ctx, o, bare); err != nil {
 			return err
 		}
