@@ -22,6 +22,6 @@ var (
 	ErrStatus = errorsmod.Register(ModuleName, 9, "does not fit the miner's status")
 	// ErrNotValidator is a keeper whose operator runs no bonded validator.
 	ErrNotValidator = errorsmod.Register(ModuleName, 10, "not a bonded validator's operator")
-	// ErrNoRoom is a miner without room for what is to be placed on it.
-	ErrNoRoom = errorsmod.Register(ModuleName, 11, "miner has no room")
+	// ErrNoCapacity is a miner without the capacity for what is to be placed on it.
+	ErrNoCapacity = errorsmod.Register(ModuleName, 11, "miner lacks the capacity")
 )
