@@ -17,7 +17,7 @@ var (
 	// ErrBondFunds is an operator without the uhip it wants to bond.
 	ErrBondFunds = errorsmod.Register(ModuleName, 7, "not enough uhip to bond")
 	// ErrHoldsVMs is a miner that still holds VMs.
-	ErrHoldsVMs = errorsmod.Register(ModuleName, 8, "miner holds virtual machines")
+	ErrHoldsVMs = errorsmod.Register(ModuleName, 8, "miner holds VMs")
 	// ErrStatus is a request that does not fit a miner's status.
 	ErrStatus = errorsmod.Register(ModuleName, 9, "does not fit the miner's status")
 	// ErrNotValidator is a keeper whose operator runs no bonded validator.
