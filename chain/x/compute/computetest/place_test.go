@@ -133,7 +133,7 @@ func TestSecretsAreDealtAnew(t *testing.T) {
 	w.refused(computetypes.ErrInstances, a, deal(35, 1)) // 33 ahead of instance 2
 }
 
-func TestParkedUntilRoomGrows(t *testing.T) {
+func TestParkedUntilCapacityGrows(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.tenant("tenant"), w.tenant("other")
 	m := w.miner("miner0", small(2))
