@@ -25,7 +25,7 @@ SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | gre
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: ## install what a new Debian 12 host needs (root)
+setup: ## install what a fresh Debian 12 machine needs (root)
 	@tools/setup/setup.sh
 
 build: ## build all programs into build/bin
@@ -38,13 +38,13 @@ image: setup ## build the Debian cloud image and the tiny guest
 image-tiny: setup
 	tools/images/build.sh --only tiny build/images
 
-demo: setup build image ## a whole network on this host, and the main use case on it (root)
+demo: setup build image ## a whole network on this machine, and the main job on it (root)
 	$(BIN)/hippius-devnet demo
 
 devnet: setup build image ## keep a network up to play with; Ctrl-C ends it (root)
 	$(BIN)/hippius-devnet up
 
-test: setup build image-tiny ## all tests, with real VMs where this user is root
+test: setup build image-tiny ## all tests, with real machines where this user is root
 	go test -count=1 -timeout 20m -p 2 ./...
 
 race: setup build image-tiny ## all tests under the race detector
@@ -64,10 +64,10 @@ gen-check: gen ## fail if the generated code is not what proto/ says
 	@changed=$$(git status --porcelain -- 'api/*.pb.go' 'chain/x/*.pb.go' proto); [ -z "$$changed" ] || \
 		{ echo "$$changed"; echo "the generated code is not what proto/ says: run 'make gen' and commit" >&2; exit 1; }
 
-limits: setup build image-tiny ## test from inside a VM that its limits are enforced (root, minutes)
+limits: setup build image-tiny ## try from inside a machine to exceed what it was sold (root, minutes)
 	HIPPIUS_LIMITS=full go test -count=1 -timeout 30m -v -run TestLimits ./test/limits
 
-e2e: setup build image ## whole-network tests with real VMs (root)
+e2e: setup build image ## whole-network tests with real machines (root)
 	go test -timeout 40m -count=1 ./test/...
 
 fuzz: ## every fuzz target for 60 s (FUZZTIME=10s for less)

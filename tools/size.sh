@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Limits on what tenants download: the command line, the agent inside every VM and, compressed as web servers send
+# Limits on what tenants download: the command line, the agent inside every machine and, compressed as web servers send
 # it, the code of a web page. That takes Node a minute or two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
