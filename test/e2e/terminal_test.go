@@ -143,7 +143,7 @@ func TestAtATerminal(t *testing.T) {
 	p.types(pass + "\n")
 	p.sees("Once more: ")
 	p.types(pass + "\n")
-	p.sees("Write it on paper now")
+	p.sees("Write it down now")
 	p.sees("Account:")
 	shown := p.ends(0)
 	if strings.Contains(shown, "horse battery") {
