@@ -19,7 +19,7 @@ import (
 )
 
 // lookEvery is how often a device that is in the mesh asks the chain for what
-// changed: lighthouses, and certificates that count no more.
+// changed: lighthouses, and revoked certificates.
 const lookEvery = 10 * time.Second
 
 // meshConfig is how this device joins the mesh by what the chain says now.

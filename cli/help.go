@@ -35,7 +35,7 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	helpCommands(&b, cmd)
 	helpFlags(&b, "Flags", cmd.LocalFlags())
 	helpFlags(&b, "Flags of every command", cmd.InheritedFlags())
-	_, _ = io.WriteString(w, b.String()) // there is nobody to tell
+	_, _ = io.WriteString(w, b.String()) // an error cannot be reported
 }
 
 func helpCommands(b *strings.Builder, cmd *cobra.Command) {
