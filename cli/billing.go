@@ -39,9 +39,9 @@ type billingView struct {
 func (c *command) billing() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "billing", GroupID: groupAccount, Short: "Balance, rate and runway",
-		Long: `Show the balance, what is charged an hour now, what has accrued this second, and
-how long the balance lasts. Machines stop when the balance reaches the hold-back,
-which pays for keeping their disks.`,
+		Long: `Show the balance, the current rate per hour, the accrued charge, and how long the
+balance lasts. VMs are stopped when the balance reaches the hold-back, which pays
+for their disks.`,
 		Example: "  hippius billing\n  hippius billing buy 20",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.printBilling(cmd.Context()) },
@@ -75,17 +75,17 @@ func (c *command) printBilling(ctx context.Context) error {
 	return c.print(v, func(w *tableWriter) {
 		w.field("Balance", credit.Format(v.Balance)+" credits")
 		w.field("Accrued", credit.Format(v.Accrued)+" credits, not settled yet")
-		w.field("Hold-back", credit.Format(v.Holdback)+" credits, for the disks of stopped machines")
+		w.field("Hold-back", credit.Format(v.Holdback)+" credits, for the disks of stopped VMs")
 		w.field("Rate", credit.Format(v.Rate)+" credits an hour")
 		if v.Charged {
 			w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second))
 		} else {
 			w.field("Runway", "nothing is charged")
 		}
-		w.field("Spent so far", credit.Format(v.Consumed)+" credits on machines")
+		w.field("Spent so far", credit.Format(v.Consumed)+" credits on VMs")
 		w.field("Fees", credit.Format(v.Fees)+" credits for transactions since the last purchase")
 		if v.RanOutAt != 0 {
-			w.field("Ran out", when(v.RanOutAt)+"; machines are stopped, disks are kept. Buy credits, then start them")
+			w.field("Ran out", when(v.RanOutAt)+"; VMs are stopped, disks are kept. Buy credits, then start them")
 		}
 	})
 }
@@ -96,9 +96,9 @@ func (c *command) billingBuy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "buy CREDITS",
 		Short: "Buy credits",
-		Long: `Buy credits from the network's on-ramp, or with --with-uhip from the account's own
-coins. One credit is one US dollar's worth. The purchase's own transaction, a
-thousandth of a credit, is paid out of it.`,
+		Long: `Buy credits from the network's on-ramp, or with the account's own coins
+(--with-uhip). One credit is worth one US dollar. The fee of the purchase
+transaction, 0.001 credits, is paid from the purchased credits.`,
 		Example: "  hippius billing buy 20\n  hippius billing buy 100 --with-uhip",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -121,7 +121,7 @@ thousandth of a credit, is paid out of it.`,
 		},
 	}
 	cmd.Flags().BoolVar(&withUhip, "with-uhip", false, "pay with the account's own uhip")
-	cmd.Flags().StringVar(&reference, "reference", "", "a `WORD` that is usable once: the same purchase sent twice buys once")
+	cmd.Flags().StringVar(&reference, "reference", "", "idempotency key: a purchase repeated with the same `WORD` buys only once")
 	return cmd
 }
 
@@ -151,7 +151,7 @@ func (c *command) buyFromOnRamp(ctx context.Context, ucredit uint64, reference s
 	defer s.close()
 	url := s.chain.Network().OnRamp
 	if url == "" {
-		return withHint(errors.New("this network names no on-ramp"), "buy with your own coins: --with-uhip")
+		return withHint(errors.New("this network has no on-ramp"), "buy with the account's own coins: --with-uhip")
 	}
 	if reference == "" {
 		reference = randomReference()
@@ -159,7 +159,7 @@ func (c *command) buyFromOnRamp(ctx context.Context, ucredit uint64, reference s
 	order := onramp.Order{Recipient: s.address, Ucredit: ucredit, Reference: reference}
 	answer, err := sendOrder(ctx, url, order)
 	if err != nil {
-		return withHint(err, "if it is not clear whether it was done, repeat it with --reference %s: it buys once", reference)
+		return withHint(err, "if it is unclear whether the purchase was made, repeat it with --reference %s: it buys only once", reference)
 	}
 	if answer.Error != "" {
 		return fmt.Errorf("the on-ramp refused: %s", clean(answer.Error))

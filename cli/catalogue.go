@@ -56,8 +56,8 @@ func (c *command) lister(short, example string, run func(ctx context.Context, s 
 }
 
 func (c *command) plan() *cobra.Command {
-	return group("plan", "Sizes of machines and what they cost", "  hippius plan ls",
-		c.lister("List sizes with price an hour, running and stopped", "  hippius plan ls\n  hippius plan ls -o yaml",
+	return group("plan", "VM sizes and prices", "  hippius plan ls",
+		c.lister("List VM sizes with their price per hour, running and stopped", "  hippius plan ls\n  hippius plan ls -o yaml",
 			func(ctx context.Context, s *session) error {
 				plans, err := s.chain.Plans(ctx)
 				if err != nil {
@@ -124,7 +124,7 @@ type appView struct {
 }
 
 func (c *command) app() *cobra.Command {
-	return group("app", "Applications a machine can start with", "  hippius app ls",
+	return group("app", "Applications that can be installed on a VM", "  hippius app ls",
 		c.lister("List applications", "  hippius app ls\n  hippius app ls -o yaml", func(ctx context.Context, s *session) error {
 			apps, err := s.chain.Apps(ctx)
 			if err != nil {

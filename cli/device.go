@@ -54,7 +54,7 @@ func (c *command) deviceName() string {
 // meshServe is the one process that holds this device's address and certificate.
 func (c *command) meshServe() *cobra.Command {
 	return &cobra.Command{
-		Use: "mesh-serve", Hidden: true, Short: "Hold this device's place in the mesh for its ssh sessions", Args: cobra.NoArgs,
+		Use: "mesh-serve", Hidden: true, Short: "Run this device's mesh process for its ssh sessions", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.serveDevice(cmd.Context()) },
 	}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // lookEvery is how often a device that is in the mesh asks the chain for what
-// changed: lighthouses, and certificates that count no more.
+// changed: lighthouses, and revoked certificates.
 const lookEvery = 10 * time.Second
 
 // meshConfig is how this device joins the mesh by what the chain says now.
@@ -35,9 +35,9 @@ func (c *command) meshConfig(ctx context.Context, s *session, d tenant.Device) (
 	return memberConfig(d, lighthouses, of), nil
 }
 
-// memberConfig lets out what the device dials, and nobody in. A VM that
-// was moved has left its identity with the former host: that one is on the list
-// of the revoked, and whoever answers with it is not believed.
+// memberConfig allows outgoing connections only. The former host of a VM that was
+// moved still has the identity of the earlier instance: the chain lists it as
+// revoked, and the node refuses it.
 func memberConfig(d tenant.Device, lighthouses []nebula.Lighthouse, of mesh.Tenant) nebula.Config {
 	config := nebula.Config{
 		Mode: nebula.ModeUserspace, Stack: netstack.New,
@@ -58,7 +58,7 @@ func (s *session) lighthouses(ctx context.Context, account string, now time.Time
 	}
 	out := usable(all, account, now)
 	if len(out) == 0 {
-		return nil, errors.New("the network has no usable lighthouse; nobody can introduce this device to your machines")
+		return nil, errors.New("the network has no usable lighthouse, so this device cannot reach your VMs")
 	}
 	return out, nil
 }

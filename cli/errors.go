@@ -87,7 +87,7 @@ func interruption(err error) string {
 	case ok:
 		return "; " + i.left
 	case errors.Is(err, client.ErrInDoubt):
-		return " while it was on its way to the chain; it may still be carried out"
+		return " while the transaction was being sent; it may still be executed"
 	default:
 		return ""
 	}
@@ -100,13 +100,13 @@ func hint(err error) string {
 	}
 	switch {
 	case errors.Is(err, client.ErrInDoubt):
-		return "look before you repeat it: it may still be carried out"
+		return "check the state before you repeat the command: the transaction may still be executed"
 	case errors.Is(err, client.ErrNoAccount):
 		return "buy credits: 'hippius billing buy 20'"
 	case errors.Is(err, wallet.ErrNoPhrase):
-		return "import the wallet from its seed phrase: machines' identities are derived from it"
+		return "import the wallet from its seed phrase: the VMs' identities are derived from it"
 	case errors.Is(err, client.ErrUnavailable):
-		return "is the network up, and is its profile the newest? 'hippius login --network FILE' takes another"
+		return "check that the network is up and its profile current; 'hippius login --network FILE' chooses another profile"
 	}
 	if refused, ok := errors.AsType[*client.Error](err); ok {
 		return refusalHint(refused.Refusal())
@@ -114,7 +114,7 @@ func hint(err error) string {
 	return ""
 }
 
-// refusalHint is what to do about a refusal of the chain, whose sentence says what is wrong.
+// refusalHint is what to do about a refusal of the chain; the refusal itself says what is wrong.
 func refusalHint(r client.Refusal) string {
 	return map[client.Refusal]string{
 		client.UnknownPlan:     "see 'hippius plan ls'",
@@ -138,7 +138,7 @@ func refusalHint(r client.Refusal) string {
 	}[r]
 }
 
-// explained says of what is wrong with an order how this tool takes it and where to look.
+// explained adds to an order's error the exit status and a hint.
 func explained(err error) error {
 	if u, ok := errors.AsType[*tenant.UnknownError](err); ok {
 		see := "hippius " + u.What + " ls"
@@ -146,7 +146,7 @@ func explained(err error) error {
 			see = "hippius miner ls"
 		}
 		if u.Name == "" {
-			return withHint(usagef("which %s? Give one with --%s; %s", u.What, u.What, u.Choice()), "'%s' tells more", see)
+			return withHint(usagef("no %s was given: use --%s; %s", u.What, u.What, u.Choice()), "see '%s'", see)
 		}
 		return withHint(err, "see '%s'", see)
 	}
@@ -175,9 +175,9 @@ func explainedFault(f *tenant.Fault, err error) error {
 	case tenant.UnknownKey:
 		return withHint(err, "see 'hippius key ls'")
 	case tenant.KeysRemoved:
-		return withHint(err, "name keys of the account to rebuild it with: --ssh-key KEY, see 'hippius key ls'")
+		return withHint(err, "choose keys of the account with --ssh-key KEY, see 'hippius key ls'")
 	case tenant.NoAddress:
-		return withHint(err, "terminate a machine you no longer need")
+		return withHint(err, "terminate a VM you no longer need")
 	case tenant.WrongPhase:
 		return withHint(err, "see 'hippius vm show %s'", f.Name)
 	default:

@@ -27,7 +27,7 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
 	}
 	if len(cmd.Aliases) > 0 {
-		fmt.Fprintf(&b, "\nAlso called: %s\n", strings.Join(cmd.Aliases, ", "))
+		fmt.Fprintf(&b, "\nAliases: %s\n", strings.Join(cmd.Aliases, ", "))
 	}
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
@@ -35,7 +35,7 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	helpCommands(&b, cmd)
 	helpFlags(&b, "Flags", cmd.LocalFlags())
 	helpFlags(&b, "Flags of every command", cmd.InheritedFlags())
-	_, _ = io.WriteString(w, b.String()) // there is nobody to tell
+	_, _ = io.WriteString(w, b.String()) // an error cannot be reported
 }
 
 func helpCommands(b *strings.Builder, cmd *cobra.Command) {
@@ -73,12 +73,12 @@ func helpFlags(b *strings.Builder, title string, flags interface {
 	}
 }
 
-// completion prints what a shell needs to complete our words.
+// completion prints the completion script for a shell.
 func (c *command) completion() *cobra.Command {
 	return &cobra.Command{
-		Use: "completion SHELL", GroupID: groupTool, Short: "Completion of commands, machines and plans for your shell",
-		Long: "Print the script that makes a shell complete commands, flags, machines, plans, images\nand keys. SHELL is bash, zsh, fish or powershell.",
-		Example: `  source <(hippius completion bash)                     # this session
+		Use: "completion SHELL", GroupID: groupTool, Short: "Print a shell completion script",
+		Long: "Print a completion script for commands, flags, VMs, plans, images and keys.\nSHELL is bash, zsh, fish or powershell.",
+		Example: `  source <(hippius completion bash)                     # for this session
   hippius completion bash > ~/.local/share/bash-completion/completions/hippius
   hippius completion zsh > "${fpath[1]}/_hippius"
   hippius completion fish > ~/.config/fish/completions/hippius.fish`,

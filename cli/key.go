@@ -33,8 +33,8 @@ func (c *command) keyAdd() *cobra.Command {
 		Short: "Add an SSH public key",
 		Long: `Add an SSH public key under a name. FILE is a public key such as
 ~/.ssh/id_ed25519.pub; - reads it from standard input. Accepted are ssh-ed25519,
-ssh-rsa from 2048 bits, ecdsa and security keys (sk-*). New machines accept all
-of the account's keys unless told otherwise.`,
+ssh-rsa from 2048 bits, ecdsa and security keys (sk-*). New VMs accept all
+of the account's keys by default.`,
 		Example: "  hippius key add laptop ~/.ssh/id_ed25519.pub\n  ssh-add -L | head -1 | hippius key add agent -",
 		Args:    cobra.ExactArgs(2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -64,7 +64,7 @@ of the account's keys unless told otherwise.`,
 	}
 }
 
-// readPublicKey reads one line and judges it as the chain will; a private key never leaves this machine.
+// readPublicKey reads one line and checks it as the chain does; a private key never leaves this host.
 func (c *command) readPublicKey(path string) (string, error) {
 	r := c.env.In
 	if path != "-" {
@@ -80,7 +80,7 @@ func (c *command) readPublicKey(path string) (string, error) {
 		return "", fmt.Errorf("read public key: %w", err)
 	}
 	if len(data) > maxKeyFile {
-		return "", fmt.Errorf("%s has more than %d bytes; that is no SSH public key", path, maxKeyFile)
+		return "", fmt.Errorf("%s has more than %d bytes; it is not an SSH public key", path, maxKeyFile)
 	}
 	key, err := sshkey.Parse(string(data))
 	switch {
@@ -123,7 +123,7 @@ func (c *command) keyLs() *cobra.Command {
 				})
 			}
 			return c.print(views, func(w *tableWriter) {
-				w.row("NAME", "FINGERPRINT", "MACHINES", "ADDED")
+				w.row("NAME", "FINGERPRINT", "VMS", "ADDED")
 				for _, v := range views {
 					w.row(v.Name, v.Fingerprint, fmt.Sprint(v.UsedBy), when(v.AddedAt))
 				}
@@ -136,11 +136,11 @@ func (c *command) keyRm() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "rm NAME", Aliases: []string{"remove"}, Short: "Remove an SSH key from the account",
-		Long: `Remove an SSH key from the account: it is no longer listed, and machines created
-from now on do not let it in. A key that machines use is removed only with --force.
-They keep it, because it stands in their own ~/.ssh/authorized_keys: to lock it out,
-remove its line there, or rebuild or terminate the machine. A rebuild does not
-install a removed key; a machine that has no other is given one by --ssh-key.`,
+		Long: `Remove an SSH key from the account. It is no longer listed, and new VMs do not
+accept it. A key that VMs use is removed only with --force. Those VMs still accept
+it, because it is in their ~/.ssh/authorized_keys: remove its line there, or rebuild
+or terminate the VM. A rebuild does not install a removed key; for a VM without
+another key use --ssh-key.`,
 		Example: "  hippius key rm laptop\n  hippius key rm stolen --force\n  hippius vm rebuild web-1 --image debian-12 --ssh-key laptop",
 		Args:    cobra.ExactArgs(1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -151,7 +151,7 @@ install a removed key; a machine that has no other is given one by --ssh-key.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return c.runKeyRm(cmd.Context(), args[0], force) },
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "also if machines use it; they keep it")
+	cmd.Flags().BoolVar(&force, "force", false, "remove the key even if VMs use it; they keep it")
 	return cmd
 }
 
@@ -182,16 +182,16 @@ func (c *command) runKeyRm(ctx context.Context, name string, force bool) error {
 	}
 	v := removedView{Name: name, Fingerprint: key.Fingerprint}
 	if v.Opens, err = s.opens(ctx, v.Fingerprint); err != nil {
-		return withHint(fmt.Errorf("key %s is removed, but not which machines keep it: %w", name, err), "see 'hippius vm show' of each")
+		return withHint(fmt.Errorf("key %s is removed; find the VMs that keep it: %w", name, err), "see 'hippius vm show' for each VM")
 	}
 	return c.print(v, func(w *tableWriter) {
-		w.row("Key " + name + " removed: machines created from now on do not let it in")
+		w.row("Key " + name + " removed: new VMs do not accept it")
 		if len(v.Opens) == 0 {
 			return
 		}
-		w.row("It still opens " + strings.Join(v.Opens, ", ") + ". To lock it out of a machine, one of:")
+		w.row("Still accepted by " + strings.Join(v.Opens, ", ") + ". To remove it from a VM, use one of:")
 		w.row("  hippius ssh " + v.Opens[0] + ", and remove its line from ~/.ssh/authorized_keys")
-		w.row("  hippius vm rebuild " + v.Opens[0] + ", which gives up the disk and does not install the key")
+		w.row("  hippius vm rebuild " + v.Opens[0] + ", which deletes the disk and does not install the key")
 		w.row("  hippius vm rm " + v.Opens[0])
 	})
 }
@@ -202,8 +202,8 @@ func (s *session) unused(ctx context.Context, key string) error {
 	if err != nil || len(by) == 0 {
 		return err
 	}
-	return withHint(fmt.Errorf("key %s lets into %s; a machine keeps the keys it was created with", key, strings.Join(by, ", ")),
-		"to remove it all the same: 'hippius key rm %s --force', which says how to lock it out of them", key)
+	return withHint(fmt.Errorf("key %s is used by %s; a VM keeps the keys it was created with", key, strings.Join(by, ", ")),
+		"to remove it anyway: 'hippius key rm %s --force', which shows how to remove it from them", key)
 }
 
 // opens are the VMs that keep a key which left the account.

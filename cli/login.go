@@ -29,18 +29,18 @@ func (c *command) login() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "login",
 		GroupID: groupAccount,
-		Short:   "Choose a network; make or import a wallet",
-		Long: `Choose a network by its profile and make a wallet, or import one from its seed
-phrase. The wallet is kept encrypted with a passphrase; whoever has the seed
-phrase has the account, so keep it on paper.`,
+		Short:   "Choose a network; create or import a wallet",
+		Long: `Choose a network by its profile and create a wallet, or import one from its seed
+phrase. The wallet file is encrypted with a passphrase. Anyone with the seed
+phrase controls the account, so store it offline.`,
 		Example: `  hippius login --network devnet.json
   hippius login --network devnet.json --import phrase.txt
-  hippius login --backup phrase.txt        # write the seed phrase down again`,
+  hippius login --backup phrase.txt        # save the seed phrase to a file`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runLogin(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.network, "network", "", "the network: a profile `FILE`, or a name of one in the networks folder")
-	cmd.Flags().StringVar(&f.importing, "import", "", "import the wallet of the seed phrase in `FILE`; - asks for it")
+	cmd.Flags().StringVar(&f.network, "network", "", "the network's profile `FILE`, or the name of a profile in the networks folder")
+	cmd.Flags().StringVar(&f.importing, "import", "", "import the wallet from the seed phrase in `FILE`; - prompts for it")
 	cmd.Flags().StringVar(&f.backup, "backup", "", "write the seed phrase to a new `FILE` of mode 0600")
 	must(cmd.MarkFlagFilename("network", "json"))
 	must(cmd.MarkFlagFilename("import"))
@@ -57,7 +57,7 @@ func (c *command) runLogin(ctx context.Context, f loginFlags) error {
 			return err
 		}
 	} else if _, err := os.Stat(c.path(profileFile)); errors.Is(err, fs.ErrNotExist) {
-		return withHint(usagef("which network?"), "give its profile: 'hippius login --network FILE'")
+		return withHint(usagef("no network is chosen"), "give its profile: 'hippius login --network FILE'")
 	}
 	if err := c.useWallet(ctx, f); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (c *command) useNetwork(ctx context.Context, name string) error {
 	}
 	defer func() { _ = cl.Close() }()
 	if err := cl.Check(ctx); err != nil {
-		return withHint(fmt.Errorf("network %s: %w", n.Name, err), "is the network up, and is this its newest profile?")
+		return withHint(fmt.Errorf("network %s: %w", n.Name, err), "check that the network is up and the profile is current")
 	}
 	data, err := n.Encode()
 	if err != nil {
@@ -101,8 +101,8 @@ func (c *command) findNetwork(name string) (client.Network, error) {
 	dir := c.path("networks")
 	n, err = client.LoadNetwork(filepath.Join(dir, filepath.Base(name)+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return n, withHint(fmt.Errorf("no network profile %q here, nor in %s", name, dir),
-			"give the path of the profile file you got from the network")
+		return n, withHint(fmt.Errorf("no network profile %q here or in %s", name, dir),
+			"give the path of the network's profile file")
 	}
 	return n, err
 }
@@ -115,8 +115,8 @@ func (c *command) useWallet(ctx context.Context, f loginFlags) error {
 		return err
 	}
 	if have && f.importing != "" {
-		return withHint(fmt.Errorf("there is a wallet already in %s", file.Path),
-			"keep its seed phrase with 'hippius login --backup FILE', move the file away, then import")
+		return withHint(fmt.Errorf("a wallet already exists in %s", file.Path),
+			"save its seed phrase with 'hippius login --backup FILE', move the file away, then import")
 	}
 	if have {
 		if f.backup == "" {
@@ -143,7 +143,7 @@ func (c *command) useWallet(ctx context.Context, f loginFlags) error {
 	case f.backup != "":
 		return c.backup(w, f.backup)
 	case f.importing == "" && c.env.Interactive:
-		_, _ = fmt.Fprintf(c.env.Err, "\nYour seed phrase. Write it on paper now; it is the only way back to the account:\n\n%s\n", phraseLines(w.Phrase()))
+		_, _ = fmt.Fprintf(c.env.Err, "\nYour seed phrase. Write it down now; without it the account cannot be recovered:\n\n%s\n", phraseLines(w.Phrase()))
 	case f.importing == "":
 		_, _ = fmt.Fprintln(c.env.Err, "A new wallet was made. Keep its seed phrase: 'hippius login --backup FILE'")
 	}
@@ -193,7 +193,7 @@ func (c *command) backup(w *wallet.Wallet, path string) error {
 	if err != nil {
 		return fmt.Errorf("write seed phrase to %s: %w", path, err)
 	}
-	_, _ = fmt.Fprintf(c.env.Err, "Seed phrase written to %s. Whoever reads it has the account.\n", path)
+	_, _ = fmt.Fprintf(c.env.Err, "Seed phrase written to %s. Anyone who reads it controls the account.\n", path)
 	return nil
 }
 

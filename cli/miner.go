@@ -12,11 +12,11 @@ import (
 )
 
 func (c *command) miner() *cobra.Command {
-	return group("miner", "The machines' hosts", "  hippius miner ls\n  hippius miner show rack-1", c.minerLs(), c.minerShow())
+	return group("miner", "Miners: the hosts of VMs", "  hippius miner ls\n  hippius miner show rack-1", c.minerLs(), c.minerShow())
 }
 
 func (c *command) minerLs() *cobra.Command {
-	return c.lister("List miners with their room", "  hippius miner ls\n  hippius miner ls -o json      # with operators and endpoints", func(ctx context.Context, s *session) error {
+	return c.lister("List miners with capacity and usage", "  hippius miner ls\n  hippius miner ls -o json      # with operators and endpoints", func(ctx context.Context, s *session) error {
 		miners, err := s.chain.Miners(ctx)
 		if err != nil {
 			return err
@@ -73,10 +73,10 @@ func (c *command) minerShow() *cobra.Command {
 	}
 }
 
-// minerStatusText says what a status means for tenants, where that is not plain.
+// minerStatusText explains a status to tenants, where needed.
 func minerStatusText(s node.MinerStatus, v minerView) string {
 	if s == node.Draining {
-		return v.Status + ": takes no new machines, keeps those it has"
+		return v.Status + ": takes no new VMs, keeps those it has"
 	}
 	return v.Status
 }

@@ -71,8 +71,8 @@ func (c *command) terminal() (*os.File, bool) {
 func (c *command) readSecret(ctx context.Context, prompt string) (string, error) {
 	f, ok := c.terminal()
 	if !ok {
-		return "", withHint(errors.New("a passphrase is needed and there is no terminal to ask on"),
-			"put it into a file of mode 0600 and give --passphrase-file FILE, or set HIPPIUS_PASSPHRASE_FILE")
+		return "", withHint(errors.New("a passphrase is needed and there is no terminal to prompt on"),
+			"write it to a file of mode 0600 and use --passphrase-file FILE, or set HIPPIUS_PASSPHRASE_FILE")
 	}
 	fd := int(f.Fd())
 	state, err := term.GetState(fd)
@@ -152,7 +152,7 @@ func readPhrase(path string) (string, error) {
 		return "", fmt.Errorf("read seed phrase: %w", err)
 	}
 	if len(data) > maxSecretFile {
-		return "", fmt.Errorf("%s has more than %d bytes; that is no seed phrase", path, maxSecretFile)
+		return "", fmt.Errorf("%s has more than %d bytes; it is not a seed phrase", path, maxSecretFile)
 	}
 	return string(data), nil
 }

@@ -132,7 +132,7 @@ func TestWalletLifeWithoutANetwork(t *testing.T) {
 	if err := d.useWallet(ctx, loginFlags{backup: backup}); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a seed phrase was written over another: %v", err)
 	}
-	if err := d.useWallet(ctx, loginFlags{importing: backup}); err == nil || !strings.Contains(err.Error(), "there is a wallet already") {
+	if err := d.useWallet(ctx, loginFlags{importing: backup}); err == nil || !strings.Contains(err.Error(), "a wallet already exists") {
 		t.Errorf("import over a wallet: %v", err)
 	}
 
@@ -166,7 +166,7 @@ func TestBadPhrasesAreRefused(t *testing.T) {
 	d.passphraseFile = d.file(t, "passphrase", testPassphrase)
 	for content, words := range map[string]string{
 		"": "has 0 words", "abandon about\n": "it needs 12, 15, 18, 21 or 24",
-		strings.Repeat("abandon ", 12): "misspelt, missing or in the wrong place", strings.Repeat("x", 2000): "no seed phrase",
+		strings.Repeat("abandon ", 12): "misspelt, missing or in the wrong place", strings.Repeat("x", 2000): "not a seed phrase",
 	} {
 		err := d.useWallet(t.Context(), loginFlags{importing: d.file(t, "paper", content)})
 		if err == nil || !strings.Contains(err.Error(), words) {

@@ -21,9 +21,9 @@ func New(env Env) *cobra.Command {
 	var output string
 	root := &cobra.Command{
 		Use:   "hippius",
-		Short: "Rent virtual machines from independent strangers",
-		Long: `Rent real virtual machines from independent strangers: created on chain, paid by
-the second in credits, reached by SSH over an encrypted mesh.`,
+		Short: "Rent virtual machines from independent operators",
+		Long: `Rent virtual machines from independent operators. VMs are created on chain, paid
+by the second in credits, and reached by SSH over an encrypted mesh.`,
 		Example: `  hippius login --network devnet.json
   hippius billing buy 20
   hippius key add laptop ~/.ssh/id_ed25519.pub
@@ -54,7 +54,7 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 	must(root.MarkPersistentFlagFilename("passphrase-file"))
 
 	root.AddGroup(
-		&cobra.Group{ID: groupVMs, Title: "Machines:"},
+		&cobra.Group{ID: groupVMs, Title: "VMs:"},
 		&cobra.Group{ID: groupCatalogue, Title: "Catalogue:"},
 		&cobra.Group{ID: groupAccount, Title: "Account:"},
 		&cobra.Group{ID: groupTool, Title: "This tool:"},
@@ -74,8 +74,8 @@ the second in credits, reached by SSH over an encrypted mesh.`,
 	return root
 }
 
-// strict makes every wrong call a usage error with a hint, also an unknown
-// subcommand, which would else only show the help.
+// strict makes every wrong call a usage error with a hint, including an unknown
+// subcommand, which would otherwise only show the help.
 func strict(cmd *cobra.Command) {
 	accepted := cmd.Args
 	if cmd.RunE == nil && cmd.Run == nil {
@@ -90,7 +90,7 @@ func strict(cmd *cobra.Command) {
 		if cmd.HasSubCommands() {
 			return withHint(usagef("%s: there is no command %q", cmd.CommandPath(), args[0]), "%s", commandHint(cmd, args[0]))
 		}
-		return withHint(usagef("%s: %s", cmd.CommandPath(), wrongArgs(cmd, args)), "write: %s", cmd.UseLine())
+		return withHint(usagef("%s: %s", cmd.CommandPath(), wrongArgs(cmd, args)), "usage: %s", cmd.UseLine())
 	}
 	for _, sub := range cmd.Commands() {
 		strict(sub)
@@ -117,7 +117,7 @@ func wrongArgs(cmd *cobra.Command, args []string) string {
 	}
 	switch {
 	case len(args) == 0:
-		return "something is missing"
+		return "arguments are missing"
 	case len(args) == count:
 		return fmt.Sprintf("unsupported %q; accepted are %s", args[0], strings.Join(cmd.ValidArgs, ", "))
 	case count == 1:
@@ -129,7 +129,7 @@ func wrongArgs(cmd *cobra.Command, args []string) string {
 
 // Groups of commands in the help.
 const (
-	groupVMs       = "machines"
+	groupVMs       = "vms"
 	groupCatalogue = "catalogue"
 	groupAccount   = "account"
 	groupTool      = "tool"

@@ -34,7 +34,7 @@ func (c *command) open() (*session, error) {
 		return nil, withHint(errors.New("no network is chosen"), "run 'hippius login --network FILE'")
 	}
 	if err != nil {
-		return nil, withHint(err, "take the network's profile again: 'hippius login --network FILE'")
+		return nil, withHint(err, "load the network's profile again: 'hippius login --network FILE'")
 	}
 	cl, err := client.New(client.Config{Network: n})
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *session) findVM(ctx context.Context, ref string) (vm.VM, error) {
 			return vm.VM{}, noVM(ref)
 		}
 		if err == nil && v.Owner != s.address {
-			return vm.VM{}, withHint(fmt.Errorf("machine %s belongs to another account", ref), "yours are in 'hippius vm ls'; 'hippius whoami' tells who you are")
+			return vm.VM{}, withHint(fmt.Errorf("VM %s belongs to another account", ref), "see 'hippius vm ls' for your VMs and 'hippius whoami' for your account")
 		}
 		return v, err
 	}
@@ -114,12 +114,12 @@ func byPrefix(vms []vm.VM, ref string) (vm.VM, error) {
 	case 0:
 		return vm.VM{}, noVM(ref)
 	default:
-		return vm.VM{}, withHint(fmt.Errorf("%q is the start of %d machines' ids; give more of it", ref, len(found)), "see 'hippius vm ls'")
+		return vm.VM{}, withHint(fmt.Errorf("%q is the start of %d VM ids; use a longer prefix", ref, len(found)), "see 'hippius vm ls'")
 	}
 }
 
 func noVM(ref string) error {
-	return withHint(fmt.Errorf("you have no machine %q", ref), "see 'hippius vm ls'")
+	return withHint(fmt.Errorf("you have no VM %q", ref), "see 'hippius vm ls'")
 }
 
 // completions are words from the chain; none without one.

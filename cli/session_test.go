@@ -16,8 +16,8 @@ func TestVMByTheStartOfItsID(t *testing.T) {
 		}
 	}
 	for ref, words := range map[string]string{
-		"abcd": `"abcd" is the start of 2 machines' ids; give more of it`, "ef0": `you have no machine "ef0"`, "": `you have no machine ""`,
-		"1111": `you have no machine "1111"`, "ef0102030": `you have no machine`,
+		"abcd": `"abcd" is the start of 2 VM ids; use a longer prefix`, "ef0": `you have no VM "ef0"`, "": `you have no VM ""`,
+		"1111": `you have no VM "1111"`, "ef0102030": `you have no VM`,
 	} {
 		if _, err := byPrefix(vms, ref); err == nil || !strings.Contains(err.Error(), words) || hint(err) == "" {
 			t.Errorf("%q: %v, hint %q", ref, err, hint(err))

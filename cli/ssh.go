@@ -39,21 +39,21 @@ func (c *command) ssh() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "ssh [flags] VM [COMMAND...]",
 		GroupID: groupVMs,
-		Short:   "Log in to a machine over the mesh",
-		Long: `Log in to a machine at its mesh address, or run a command on it. Needs no root
-and no open port on either side. The machine's host certificate is checked against
-the key that stands on chain, so there is no question to answer at first login.`,
+		Short:   "Log in to a VM over the mesh",
+		Long: `Log in to a VM at its mesh address, or run a command on it. Needs no root and no
+open port on either side. The VM's host certificate is verified with the host CA
+on chain, so ssh does not ask about an unknown host key.`,
 		Example: `  hippius ssh web-1
   hippius ssh web-1 uname -a
   hippius ssh -i ~/.ssh/other --option LocalForward=8080:localhost:80 web-1
-  hippius ssh-config --install     # then plain ssh, scp, rsync and sftp: ssh web-1.hippius`,
+  hippius ssh-config --install     # then use plain ssh, scp, rsync and sftp: ssh web-1.hippius`,
 		Args: cobra.MinimumNArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.runSSH(cmd.Context(), f, args[0], args[1:]) },
 	}
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().StringVarP(&f.identity, "identity", "i", "", "log in with the private key in `FILE`")
-	cmd.Flags().StringVarP(&f.user, "login", "l", "", "log in as `USER` (default the image's, hippius)")
-	cmd.Flags().StringArrayVar(&f.options, "option", nil, "pass `KEY=VALUE` to ssh as its -o")
+	cmd.Flags().StringVarP(&f.user, "login", "l", "", "log in as `USER` (default hippius, the image's user)")
+	cmd.Flags().StringArrayVar(&f.options, "option", nil, "pass `KEY=VALUE` to ssh as option -o")
 	must(cmd.MarkFlagFilename("identity"))
 	return cmd
 }
@@ -132,15 +132,15 @@ func (c *command) sshArgs(f sshFlags, v vm.VM) ([]string, error) {
 // sshOption is one of ssh's, written as its configuration and its -o want it.
 type sshOption struct{ key, value string }
 
-// sshOptions lead ssh to a VM and let it believe nobody else. The file that
-// tells it whom to believe is written.
+// sshOptions make ssh connect to a VM and accept only its host CA. It writes the
+// known hosts file that they name.
 func (c *command) sshOptions(v vm.VM) ([]sshOption, error) {
 	known, err := c.writeKnownHosts(v)
 	if err != nil {
 		return nil, err
 	}
 	if strings.Contains(known, "${") {
-		return nil, withHint(fmt.Errorf("ssh cannot use a settings folder with ${ in its name: %s", c.env.Home), "choose another with --home DIR")
+		return nil, withHint(fmt.Errorf("ssh cannot use a settings folder with ${ in its name: %s", c.env.Home), "choose another folder with --home DIR")
 	}
 	return []sshOption{
 		{"ProxyCommand", shellQuote(c.env.Self) + " ssh-proxy --home " + shellQuote(c.env.Home) + " %h %p"},
@@ -181,7 +181,7 @@ func (c *command) writeKnownHosts(v vm.VM) (string, error) {
 func (c *command) execSSH(ctx context.Context, args []string) error {
 	path, err := exec.LookPath("ssh")
 	if err != nil {
-		return withHint(errors.New("there is no ssh program on this machine"), "install OpenSSH's client (Debian: openssh-client)")
+		return withHint(errors.New("there is no ssh program on this computer"), "install OpenSSH's client (Debian: openssh-client)")
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.env.In, c.env.Out, c.env.Err
@@ -204,13 +204,13 @@ func (c *command) sshProxy() *cobra.Command {
 	return &cobra.Command{
 		Use:     "ssh-proxy ADDRESS PORT",
 		GroupID: groupTool,
-		Short:   "Join standard input and output to a machine's port (for ssh's ProxyCommand)",
+		Short:   "Connect standard input and output to a VM's port (for ssh's ProxyCommand)",
 		Example: "  ssh -o ProxyCommand='hippius ssh-proxy %h %p' hippius@100.64.0.2",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target, err := netip.ParseAddrPort(joinHostPort(args[0], args[1]))
 			if err != nil {
-				return usagef("%s port %s: give a mesh address such as 100.64.0.2 and a port", args[0], args[1])
+				return usagef("%s port %s: use a mesh address such as 100.64.0.2 and a port", args[0], args[1])
 			}
 			return c.runProxy(cmd.Context(), target)
 		},
@@ -242,7 +242,7 @@ func (c *command) runProxy(ctx context.Context, target netip.AddrPort) error {
 }
 
 // reach connects to a VM. Meanwhile it asks the chain, so as not to wait for one that is off; a chain that does not
-// answer keeps nobody from a VM that does.
+// answer does not prevent a connection.
 func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -263,7 +263,7 @@ func (c *command) reach(ctx context.Context, s *session, target netip.AddrPort) 
 		return nil, off
 	default:
 		return nil, withHint(fmt.Errorf("reach %s over the mesh: %w", target, err),
-			"is the machine running? see 'hippius vm ls' and 'hippius vm logs'")
+			"check that the VM is running: 'hippius vm ls' and 'hippius vm logs'")
 	}
 }
 

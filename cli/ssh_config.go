@@ -38,14 +38,13 @@ func (c *command) sshConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "ssh-config [VM...]",
 		GroupID: groupVMs,
-		Short:   "Let plain ssh, scp, rsync and sftp reach machines by name",
-		Long: `Write an OpenSSH configuration in which every machine of the account, or those
-that are named, is a host called NAME.hippius: ssh, scp, sftp, rsync (if it is
-installed there, too) and port forwarding in every direction then work over the
-mesh, and believe only the host certificates that the chain names. It is a file of
-its own, written anew each time: run this again after machines came or went. Your
-own configuration is changed only by --install, and only by the one line that
-includes the file.`,
+		Short:   "Let plain ssh, scp, rsync and sftp reach VMs by name",
+		Long: `Write an OpenSSH configuration with a host NAME.hippius for every VM of the account,
+or for those named. ssh, scp, sftp, rsync (if the VM has it) and port forwarding
+then work over the mesh. Only host certificates of the host CA on chain are
+accepted. The configuration is a separate file that is overwritten each time: run
+this again after VMs were created or terminated. Your own configuration is changed
+only by --install, which adds the one line that includes the file.`,
 		Example: `  hippius ssh-config --install
   ssh web-1.hippius
   scp notes.txt web-1.hippius:
@@ -57,10 +56,10 @@ includes the file.`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.runSSHConfig(cmd.Context(), f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&f.identity, "identity", "i", "", "log in with the private key in `FILE`, and no other")
-	flags.StringVarP(&f.user, "login", "l", "", "log in as `USER` (default the image's, hippius)")
-	flags.BoolVar(&f.print, "print", false, "print the configuration and leave the file as it is")
-	flags.BoolVar(&f.install, "install", false, "also include the file in ~/.ssh/config, if it is not yet")
+	flags.StringVarP(&f.identity, "identity", "i", "", "log in with the private key in `FILE` only")
+	flags.StringVarP(&f.user, "login", "l", "", "log in as `USER` (default hippius, the image's user)")
+	flags.BoolVar(&f.print, "print", false, "print the configuration instead of writing the file")
+	flags.BoolVar(&f.install, "install", false, "include the file in ~/.ssh/config, if it is not included yet")
 	must(cmd.MarkFlagFilename("identity"))
 	cmd.MarkFlagsMutuallyExclusive("print", "install")
 	return cmd
@@ -122,7 +121,7 @@ func (c *command) runSSHConfig(ctx context.Context, f sshConfigFlags, refs []str
 			w.row("  ssh " + h)
 		}
 		if v.Installed {
-			w.row("~/.ssh/config includes it. Run this again when machines came or went")
+			w.row("~/.ssh/config includes it. Run this again after VMs were created or terminated")
 		} else {
 			w.row("Put this line first in ~/.ssh/config, or run 'hippius ssh-config --install':")
 			w.row("  " + v.Include)
@@ -155,14 +154,14 @@ func (c *command) sshConfigText(f sshConfigFlags, vms []vm.VM) (text []byte, hos
 		user = defaultUser
 	}
 	if strings.ContainsFunc(user, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }) {
-		return nil, nil, usagef("--login %q is no user's name", user)
+		return nil, nil, usagef("--login %q is not a user name", user)
 	}
 	identity, err := identityPath(f.identity)
 	if err != nil {
 		return nil, nil, err
 	}
 	var b bytes.Buffer
-	b.WriteString("# Written by 'hippius ssh-config', which overwrites it. What you add belongs into ~/.ssh/config.\n")
+	b.WriteString("# Written by 'hippius ssh-config', which overwrites it. Put your own settings into ~/.ssh/config.\n")
 	for _, v := range vms {
 		addr, err := tenant.Address(v.Spec)
 		if err != nil {
@@ -173,7 +172,7 @@ func (c *command) sshConfigText(f sshConfigFlags, vms []vm.VM) (text []byte, hos
 			return nil, nil, err
 		}
 		if strings.ContainsAny(c.env.Self+c.env.Home+identity, "\r\n") {
-			return nil, nil, fmt.Errorf("ssh's configuration has no way to write a path of several lines: %q", c.env.Home)
+			return nil, nil, fmt.Errorf("a path with line breaks cannot be written to ssh's configuration: %q", c.env.Home)
 		}
 		name := v.Spec.Name + hostSuffix
 		hosts = append(hosts, name)
@@ -202,7 +201,7 @@ func identityPath(path string) (string, error) {
 		return "", fmt.Errorf("private key: %w", err)
 	}
 	if strings.HasSuffix(abs, ".pub") {
-		return "", withHint(fmt.Errorf("%s is a public key", path), "give the private one: %s", strings.TrimSuffix(path, ".pub"))
+		return "", withHint(fmt.Errorf("%s is a public key", path), "give the private key: %s", strings.TrimSuffix(path, ".pub"))
 	}
 	return abs, nil
 }

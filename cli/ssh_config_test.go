@@ -107,8 +107,8 @@ func TestSSHConfigRefuses(t *testing.T) {
 	}{
 		{sshConfigFlags{identity: public}, "is a public key"},
 		{sshConfigFlags{identity: filepath.Join(d.dir, "nothing")}, "no such file"},
-		{sshConfigFlags{user: "me\nProxyCommand x"}, "is no user's name"},
-		{sshConfigFlags{user: "a b"}, "is no user's name"},
+		{sshConfigFlags{user: "me\nProxyCommand x"}, "is not a user name"},
+		{sshConfigFlags{user: "a b"}, "is not a user name"},
 	} {
 		if _, _, err := d.sshConfigText(c.f, vms); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.f, err, c.want)

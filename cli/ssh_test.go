@@ -174,10 +174,10 @@ func TestKnownHostsFile(t *testing.T) {
 	cert := hostCert(t, b)
 	at := &net.TCPAddr{IP: net.IPv4(100, 64, 0, 2), Port: 22}
 	if err := check(testVM+":22", at, cert); err != nil {
-		t.Errorf("the machine's own host: %v", err)
+		t.Errorf("the VM's own host: %v", err)
 	}
 	if check(strings.Repeat("0", 32)+":22", at, cert) == nil {
-		t.Error("the CA is believed for another machine")
+		t.Error("the CA is accepted for another VM")
 	}
 	if check(testVM+":22", at, cert.Key) == nil {
 		t.Error("a bare key is believed")
@@ -187,7 +187,7 @@ func TestKnownHostsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if check(testVM+":22", at, hostCert(t, stranger)) == nil {
-		t.Error("another machine's host is believed")
+		t.Error("another VM's host is accepted")
 	}
 	first, err := os.ReadFile(file)
 	if err != nil {

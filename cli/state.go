@@ -102,7 +102,7 @@ func (c *command) readDevice() (d tenant.Device, err error) {
 		return d, fmt.Errorf("read %s: %w", c.path(deviceFile), err)
 	}
 	if err := json.Unmarshal(data, &d); err != nil {
-		return d, withHint(fmt.Errorf("%s is damaged: %w", c.path(deviceFile), err), "remove the file; it is made anew when needed")
+		return d, withHint(fmt.Errorf("%s is damaged: %w", c.path(deviceFile), err), "remove the file; it is created again when needed")
 	}
 	return d, nil
 }

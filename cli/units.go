@@ -13,15 +13,15 @@ import (
 func parseCredits(s string) (uint64, error) {
 	whole, frac, hasFrac := strings.Cut(s, ".")
 	if len(frac) > 6 || (hasFrac && frac == "") {
-		return 0, usagef("%q is no amount of credits; write 10 or 2.5, at most six decimals", s)
+		return 0, usagef("%q is not an amount of credits; use a number such as 10 or 2.5, at most six decimals", s)
 	}
 	w, err := strconv.ParseUint(whole, 10, 64)
 	if err != nil || w > 1_000_000_000_000 {
-		return 0, usagef("%q is no amount of credits; write 10 or 2.5, at most 1000000000000", s)
+		return 0, usagef("%q is not an amount of credits; use a number such as 10 or 2.5, at most 1000000000000", s)
 	}
 	f, err := strconv.ParseUint((frac + "000000")[:6], 10, 64)
 	if err != nil {
-		return 0, usagef("%q is no amount of credits; write 10 or 2.5", s)
+		return 0, usagef("%q is not an amount of credits; use a number such as 10 or 2.5", s)
 	}
 	return w*credit.PerCredit + f, nil
 }

@@ -28,7 +28,7 @@ func TestParseCredits(t *testing.T) {
 			t.Errorf("%q was taken for %d", text, got)
 			continue
 		}
-		if exitCode(t.Context(), &strings.Builder{}, err) != 2 || !strings.Contains(err.Error(), "write 10 or 2.5") {
+		if exitCode(t.Context(), &strings.Builder{}, err) != 2 || !strings.Contains(err.Error(), "use a number such as 10 or 2.5") {
 			t.Errorf("%q: %v; want a usage error that says what is accepted", text, err)
 		}
 	}

@@ -102,21 +102,21 @@ func (c *command) afterChange(ctx context.Context, s *signing, old vm.VM, w wait
 	return c.print(viewVM(now), func(t *tableWriter) { t.row(fmt.Sprintf("%s %s", name, said)) })
 }
 
-// topUp deals further instances of a VM that has few ahead. Whether it can is
-// no condition of what was asked for, so that a failure is only told.
+// topUp deals further instances of a VM that has few ahead. A failure does not
+// fail the command, so it is only a warning.
 func (c *command) topUp(ctx context.Context, s *signing, v vm.VM) {
 	missing, err := s.tenant.TopUp(ctx, v)
 	c.warnMissing(v.Spec.Name, missing)
 	if err != nil && ctx.Err() == nil {
 		last := v.LastInstance()
-		c.warn("%s can be moved only %d more times, for no further secrets could be dealt: %v",
+		c.warn("%s can be moved only %d more times, because no further secrets could be dealt: %v",
 			v.Spec.Name, last-min(last, v.Status.InstanceSeq), err)
 	}
 }
 
 func (c *command) vmStart() *cobra.Command {
 	return c.actionCommand(action{
-		use: "start", short: "Start a stopped machine", example: "  hippius vm start web-1 --wait",
+		use: "start", short: "Start a stopped VM", example: "  hippius vm start web-1 --wait",
 		send: func(ctx context.Context, s *client.Sender, id vm.ID) error { return s.StartVM(ctx, id) },
 		done: isRunning, said: "starts",
 	})
@@ -124,8 +124,8 @@ func (c *command) vmStart() *cobra.Command {
 
 func (c *command) vmStop() *cobra.Command {
 	return c.actionCommand(action{
-		use: "stop", short: "Shut a machine down; its disk is kept",
-		long:    "Shut a machine down cleanly. Its disk and address are kept, and only the disk is charged.",
+		use: "stop", short: "Shut down a VM; its disk is kept",
+		long:    "Shut down a VM cleanly. Its disk and address are kept. Only the disk is charged.",
 		example: "  hippius vm stop web-1 --wait",
 		send:    func(ctx context.Context, s *client.Sender, id vm.ID) error { return s.StopVM(ctx, id) },
 		done:    isPhase(vm.Stopped), said: "stops",
@@ -134,7 +134,7 @@ func (c *command) vmStop() *cobra.Command {
 
 func (c *command) vmReboot() *cobra.Command {
 	return c.actionCommand(action{
-		use: "reboot", short: "Reboot a machine", example: "  hippius vm reboot web-1 --wait",
+		use: "reboot", short: "Reboot a VM", example: "  hippius vm reboot web-1 --wait",
 		send: func(ctx context.Context, s *client.Sender, id vm.ID) error { return s.RebootVM(ctx, id) },
 		done: func(v vm.VM) bool {
 			return isRunning(v) && v.Status.ObservedRebootSeq >= v.Spec.RebootSeq
@@ -153,12 +153,12 @@ func isPhase(p vm.Phase) func(vm.VM) bool {
 
 func (c *command) vmRename() *cobra.Command {
 	return &cobra.Command{
-		Use: "rename VM NAME", Short: "Rename a machine",
-		Long:    "Give a machine another name. Its address and host name inside stay as they are.",
+		Use: "rename VM NAME", Short: "Rename a VM",
+		Long:    "Rename a VM. Its address and the host name inside it do not change.",
 		Example: "  hippius vm rename web-1 web-old", Args: cobra.ExactArgs(2), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			if err := text.ValidName("machine name", args[1]); err != nil {
+			if err := text.ValidName("VM name", args[1]); err != nil {
 				return usageError{err}
 			}
 			v, err := c.lookUp(ctx, args[0])
@@ -182,8 +182,8 @@ func (c *command) vmRm() *cobra.Command {
 	var yes bool
 	w := waitFlags{}
 	cmd := &cobra.Command{
-		Use: "rm VM", Aliases: []string{"terminate", "delete"}, Short: "Terminate a machine and give up its disk",
-		Long:    "Terminate a machine. It costs nothing from that block on; its disk is given up.",
+		Use: "rm VM", Aliases: []string{"terminate", "delete"}, Short: "Terminate a VM and delete its disk",
+		Long:    "Terminate a VM and delete its disk. It is not charged from that block on.",
 		Example: "  hippius vm rm web-1\n  hippius vm rm web-1 --yes --wait", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -210,29 +210,29 @@ func (c *command) vmRm() *cobra.Command {
 	return cmd
 }
 
-// confirmRm finds the VM and asks whether it is meant.
+// confirmRm finds the VM and asks for confirmation.
 func (c *command) confirmRm(ctx context.Context, ref string, yes bool) (v vm.VM, ok bool, err error) {
 	if v, err = c.lookUp(ctx, ref); err != nil {
 		return v, false, err
 	}
 	name := v.Spec.Name
-	ok, err = c.confirmed(ctx, yes, fmt.Sprintf("terminating gives up the disk of %s", name),
-		fmt.Sprintf("Terminate %s (%s) and give up its disk?", name, v.Spec.MeshAddress))
+	ok, err = c.confirmed(ctx, yes, fmt.Sprintf("terminating deletes the disk of %s", name),
+		fmt.Sprintf("Terminate %s (%s) and delete its disk?", name, v.Spec.MeshAddress))
 	return v, ok, err
 }
 
-// confirmed asks whether what cannot be undone is meant, unless yes was said ahead;
-// where nobody can be asked it has to be, and the error says why.
+// confirmed asks for confirmation of what cannot be undone, unless --yes was given;
+// without a terminal --yes is required, and the error says why.
 func (c *command) confirmed(ctx context.Context, yes bool, why, question string) (bool, error) {
 	if yes {
 		return true, nil
 	}
 	if !c.env.Interactive {
-		return false, withHint(usagef("%s; that wants a yes", why), "add --yes")
+		return false, withHint(usagef("%s; confirmation is required", why), "add --yes")
 	}
 	ok, err := c.confirm(ctx, question)
 	if err == nil && !ok {
-		_, _ = fmt.Fprintln(c.env.Err, "Nothing was done.")
+		_, _ = fmt.Fprintln(c.env.Err, "Nothing was changed.")
 	}
 	return ok, err
 }

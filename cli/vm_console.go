@@ -37,9 +37,9 @@ const (
 
 func (c *command) vmConsole() *cobra.Command {
 	return &cobra.Command{
-		Use: "console VM", Short: "Join the serial console of a machine",
-		Long: `Join the serial console of a machine, through its host. It works without network
-and agent in the machine. Ctrl-] leaves.`,
+		Use: "console VM", Short: "Connect to the serial console of a VM",
+		Long: `Connect to the serial console of a VM, through its host. It works without a network
+or an agent in the VM. Press Ctrl-] to disconnect.`,
 		Example: "  hippius vm console web-1", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.atMiner(cmd.Context(), args[0], func(ctx context.Context, m *atMiner) error { return c.console(ctx, m) })
@@ -50,8 +50,8 @@ and agent in the machine. Ctrl-] leaves.`,
 func (c *command) vmLogs() *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
-		Use: "logs VM", Short: "Show what a machine wrote to its serial console",
-		Long:    "Show the newest part, at most 1 MiB, of what a machine wrote to its serial console.",
+		Use: "logs VM", Short: "Show the serial console log of a VM",
+		Long:    "Show the newest part, at most 1 MiB, of the serial console log of a VM.",
 		Example: "  hippius vm logs web-1\n  hippius vm logs web-1 --follow", Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.atMiner(cmd.Context(), args[0], func(ctx context.Context, m *atMiner) error {
@@ -74,7 +74,7 @@ func (c *command) vmLogs() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as it writes")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "keep printing new output")
 	return cmd
 }
 
@@ -112,7 +112,7 @@ func (c *command) atMiner(ctx context.Context, ref string, use func(context.Cont
 	return use(ctx, &atMiner{client: minerv1.NewMinerClient(conn), grant: g, vmID: v.ID})
 }
 
-// hostError is a host's refusal in its own words.
+// hostError is a host's refusal as the host worded it.
 func hostError(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -209,7 +209,7 @@ func (c *command) rawTerminal() (restore func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare terminal: %w", err)
 	}
-	_, _ = fmt.Fprint(c.env.Err, "Joined; Ctrl-] leaves.\r\n")
+	_, _ = fmt.Fprint(c.env.Err, "Connected; press Ctrl-] to disconnect.\r\n")
 	return func() {
 		_ = term.Restore(int(f.Fd()), state) // nothing else can be done
 		_, _ = fmt.Fprintln(c.env.Err)

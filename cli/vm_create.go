@@ -28,10 +28,10 @@ func (c *command) vmCreate() *cobra.Command {
 	var f createFlags
 	cmd := &cobra.Command{
 		Use:   "create NAME",
-		Short: "Create a machine",
-		Long: `Create a machine. The validators pick its host among the miners with room; the
-secrets it runs with are made here and shared among the keepers, which give them
-only to that host. It is charged from its first proof of life on.`,
+		Short: "Create a VM",
+		Long: `Create a VM. The validators choose its host among the miners with available
+capacity. This command makes the VM's secrets and shares them among the keepers,
+which release them only to that host. It is charged from its first proof on.`,
 		Example: `  hippius vm create web-1 --plan spark --image debian-12 --wait
   hippius vm create ci --plan vault --image debian-12 --app docker --region eu
   hippius vm create web-2 --plan spark --image debian-12 --user-data setup.yaml
@@ -42,15 +42,15 @@ only to that host. It is charged from its first proof of life on.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.plan, "plan", "", "rent this `PLAN`, see 'hippius plan ls'")
 	flags.StringVar(&f.image, "image", "", "start from this `IMAGE`, see 'hippius image ls'")
-	flags.StringArrayVar(&f.apps, "app", nil, "with this `APP` installed, see 'hippius app ls'; repeatable")
-	flags.StringArrayVar(&f.keys, "ssh-key", nil, "let in this `KEY` of the account; repeatable (default all of them)")
+	flags.StringArrayVar(&f.apps, "app", nil, "install this `APP`, see 'hippius app ls'; repeatable")
+	flags.StringArrayVar(&f.keys, "ssh-key", nil, "accept this `KEY` of the account; repeatable (default all)")
 	flags.StringVar(&f.region, "region", "", "only miners of this `REGION`, see 'hippius miner ls'")
-	flags.StringVar(&f.spread, "spread-group", "", "keep machines of one `GROUP` on different operators")
+	flags.StringVar(&f.spread, "spread-group", "", "place VMs of one `GROUP` with different operators")
 	flags.StringArrayVar(&f.miners, "miner", nil, "only this `MINER`, by name or operator's address; repeatable")
 	flags.StringVar(&f.userData, "user-data", "", "cloud-init user data in `FILE`, at most 32 KiB")
-	flags.Uint32Var(&f.priority, "priority", 0, "`NUMBER`; when credit runs out, machines of lower ones stop first")
-	flags.BoolVar(&f.noAgent, "no-agent", false, "charge on the host's word; for images the guest agent cannot run on")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only show what it would cost, and whether there is room")
+	flags.Uint32Var(&f.priority, "priority", 0, "`NUMBER`; when credits run out, VMs of lower priority stop first")
+	flags.BoolVar(&f.noAgent, "no-agent", false, "bill by the host's reports; for images that cannot run the guest agent")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only show the price and whether there is capacity")
 	f.register(cmd)
 	must(cmd.MarkFlagFilename("user-data"))
 	c.completeFlags(cmd)
@@ -107,8 +107,8 @@ type quoteView struct {
 	Miners int `json:"miners_with_room"`
 }
 
-// checkFirst does what needs no passphrase: it looks the order over and asks
-// the price. With --dry-run that is printed and all is done.
+// checkFirst does what needs no passphrase: it checks the order and asks for the
+// price. With --dry-run it prints the price, and the command is done.
 func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (done bool, err error) {
 	s, err := c.open()
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *command) checkFirst(ctx context.Context, name string, f createFlags) (d
 		return true, c.printQuote(f.plan, q, hosts)
 	}
 	if q.Missing > 0 {
-		return false, withHint(fmt.Errorf("creating a machine needs a balance of %s credits; %s are missing",
+		return false, withHint(fmt.Errorf("creating a VM needs a balance of %s credits; %s are missing",
 			credit.Format(q.MinCreate), credit.Format(q.Missing)),
 			"hippius billing buy %s", credit.Format(roundUp(q.Missing, credit.PerCredit)))
 	}
@@ -149,11 +149,11 @@ func (c *command) printQuote(plan string, q plan.Quote, hosts int) error {
 		w.field("Running", credit.Format(v.RunningRate)+" credits an hour, charged by the second")
 		w.field("A 30-day month", credit.Format(v.RunningRate*24*30)+" credits")
 		w.field("Stopped", credit.Format(v.StoppedRate)+" credits an hour, for the disk")
-		w.field("Hold-back", credit.Format(v.Holdback)+" credits of the balance keep the disk when the rest is spent")
-		w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second)+" with this machine, at the present balance")
-		w.field("Room", capacityText(v.Miners))
+		w.field("Hold-back", credit.Format(v.Holdback)+" credits of the balance are reserved for the disk")
+		w.field("Runway", duration(time.Duration(min(v.RunwaySeconds, 1<<32))*time.Second)+" with this VM, at the current balance")
+		w.field("Capacity", capacityText(v.Miners))
 		if v.Missing > 0 {
-			w.field("Missing", credit.Format(v.Missing)+" credits, to reach the "+credit.Format(v.MinBalance)+" a creation needs")
+			w.field("Missing", credit.Format(v.Missing)+" credits, to reach the "+credit.Format(v.MinBalance)+" that creating a VM needs")
 		}
 	})
 }
@@ -172,7 +172,7 @@ func readUserData(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read user data: %w", err)
 	}
 	if len(data) > instance.MaxUserData {
-		return nil, fmt.Errorf("user data in %s has more than %d bytes; put less into it, and let it fetch the rest", path, instance.MaxUserData)
+		return nil, fmt.Errorf("user data in %s has more than %d bytes; make it smaller and let it download the rest", path, instance.MaxUserData)
 	}
 	return data, nil
 }
@@ -199,26 +199,26 @@ func (c *command) createVM(ctx context.Context, s *signing, spec vm.Spec, userDa
 	missing, err := order.Prepare(ctx)
 	c.warnMissing(spec.Name, missing)
 	if err != nil {
-		return vm.VM{}, ifInterrupted(ctx, err, "nothing was ordered, and nothing costs")
+		return vm.VM{}, ifInterrupted(ctx, err, "nothing was ordered, and nothing is charged")
 	}
 	if err := order.Place(ctx); err != nil {
-		return vm.VM{}, ifInterrupted(ctx, err, "the order may have reached the chain: 'hippius vm ls' tells")
+		return vm.VM{}, ifInterrupted(ctx, err, "the order may have reached the chain: see 'hippius vm ls'")
 	}
 	made, err := s.chain.VM(ctx, order.ID())
-	return made, ifInterrupted(ctx, err, spec.Name+" is ordered: 'hippius vm show "+spec.Name+"' tells how it goes")
+	return made, ifInterrupted(ctx, err, spec.Name+" is ordered: see 'hippius vm show "+spec.Name+"'")
 }
 
 // warnMissing tells which keepers did not take their shares of a VM's secrets.
 func (c *command) warnMissing(name string, missing []*tenant.KeeperError) {
 	for _, m := range missing {
-		c.warn("%s; %s can lose one keeper less", m, name)
+		c.warn("%s; %s tolerates one failed keeper less", m, name)
 	}
 }
 
 func capacityText(miners int) string {
 	switch miners {
 	case 0:
-		return "on no miner now; it would wait in line for one, at no cost"
+		return "on no miner now; the VM would wait in the queue, at no cost"
 	case 1:
 		return "on 1 miner now"
 	default:

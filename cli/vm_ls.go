@@ -16,7 +16,7 @@ import (
 func (c *command) vmLs() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use: "ls", Aliases: []string{"list"}, Short: "List machines",
+		Use: "ls", Aliases: []string{"list"}, Short: "List VMs",
 		Example: "  hippius vm ls\n  hippius vm ls --all -o json", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := c.open()
@@ -43,7 +43,7 @@ func (c *command) vmLs() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "terminated ones too")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "include terminated VMs")
 	return cmd
 }
 
@@ -57,10 +57,10 @@ func phaseText(v vmView) string {
 
 func (c *command) vmShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show VM", Short: "Show one machine", Example: "  hippius vm show web-1\n  hippius vm show web-1 -o json",
-		Long: `Show one machine, and what it has cost so far. It is charged for the seconds that
-the agent inside it has proven, at the price of when they were; in -o json
-charged_units is that sum, 3600 units to a millionth of a credit.`,
+		Use: "show VM", Short: "Show a VM", Example: "  hippius vm show web-1\n  hippius vm show web-1 -o json",
+		Long: `Show a VM, and its charges so far. It is charged for the seconds that its agent has
+proven, at the rate in effect at that time. In -o json, charged_units is the sum,
+3600 units to a millionth of a credit.`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := c.open()
@@ -84,7 +84,7 @@ func (c *command) printVM(v vmView) error {
 		w.field("Phase", phaseText(v))
 		w.field("Message", v.Message)
 		if v.QueuePlace != 0 {
-			w.field("Place in line", fmt.Sprint(v.QueuePlace))
+			w.field("Queue position", fmt.Sprint(v.QueuePlace))
 		}
 		w.field("Address", v.MeshAddress)
 		w.field("Plan", v.Plan)
@@ -94,7 +94,7 @@ func (c *command) printVM(v vmView) error {
 		w.field("Applications", strings.Join(v.Apps, ", "))
 		w.field("SSH keys", strings.Join(v.SSHKeys, ", "))
 		for _, k := range v.RemovedKeys {
-			w.field("Removed key", k.Name+" "+k.Fingerprint+", still lets in")
+			w.field("Removed key", k.Name+" "+k.Fingerprint+", still accepted")
 		}
 		w.field("Region", v.Region)
 		w.field("Miner", minerText(v))

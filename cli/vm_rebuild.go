@@ -15,13 +15,12 @@ func (c *command) vmRebuild() *cobra.Command {
 	var yes bool
 	w := waitFlags{}
 	cmd := &cobra.Command{
-		Use: "rebuild VM", Short: "Start a machine anew from an image; its disk is given up",
-		Long: `Start a machine anew from an image, on the same host, with the same name, address,
-keys and applications. Everything on its disk is given up. The new disk has a key of
-its own, and so has everything the machine is known by: what could be read on the
-old one opens nothing of the new. It also helps a machine that no longer boots.
-SSH keys that were removed from the account since are not installed again, and
---ssh-key chooses others in place of those the machine has.`,
+		Use: "rebuild VM", Short: "Reinstall a VM from an image; its disk is deleted",
+		Long: `Reinstall a VM from an image, on the same host, with the same name, address, keys
+and applications. The old disk is deleted. The new disk has a new encryption key, and
+the VM gets new identities: secrets read from the old disk are of no use on the new
+one. Use it also for a VM that no longer boots. SSH keys that were removed from the
+account are not installed again. --ssh-key replaces the VM's keys.`,
 		Example: `  hippius vm rebuild web-1 --image debian-12 --wait
   hippius vm rebuild web-1 --image debian-12 --ssh-key new-laptop --ssh-key ci
   hippius vm rebuild web-1 --image debian-12 --yes`,
@@ -36,8 +35,8 @@ SSH keys that were removed from the account since are not installed again, and
 				return err
 			}
 			name := v.Spec.Name
-			ok, err := c.confirmed(ctx, yes, fmt.Sprintf("rebuilding gives up everything on the disk of %s", name),
-				fmt.Sprintf("Rebuild %s (%s) from %s and give up everything on its disk?", name, v.Spec.MeshAddress, image))
+			ok, err := c.confirmed(ctx, yes, fmt.Sprintf("rebuilding deletes the disk of %s", name),
+				fmt.Sprintf("Rebuild %s (%s) from %s and delete its disk?", name, v.Spec.MeshAddress, image))
 			if err != nil || !ok {
 				return err
 			}
@@ -45,7 +44,7 @@ SSH keys that were removed from the account since are not installed again, and
 		},
 	}
 	cmd.Flags().StringVar(&image, "image", "", "start from this `IMAGE`, see 'hippius image ls'")
-	cmd.Flags().StringArrayVar(&keys, "ssh-key", nil, "let in this `KEY` of the account; repeatable (default those the machine has)")
+	cmd.Flags().StringArrayVar(&keys, "ssh-key", nil, "accept this `KEY` of the account; repeatable (default the VM's keys)")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	w.register(cmd)
 	c.completeFlags(cmd)

@@ -20,22 +20,22 @@ type resizeFlags struct {
 func (c *command) vmResize() *cobra.Command {
 	var f resizeFlags
 	cmd := &cobra.Command{
-		Use: "resize VM", Short: "Give a machine the size of another plan",
-		Long: `Give a machine the size of another plan, at today's price. A running machine is
-restarted for CPU, memory and speeds; a larger disk alone grows while it runs, and
-the filesystem on it follows. A stopped machine takes its size with its next start.
-A disk is never shrunk: under a smaller plan it stays, and is paid for, as it is.
+		Use: "resize VM", Short: "Change the plan of a VM",
+		Long: `Change a VM to the size of another plan, at the current price. A running VM is
+restarted if CPU, memory or speeds change. If only the disk grows, it grows while
+the VM runs, with the filesystem on it. A stopped VM gets its new size at the next
+start. A disk is never shrunk: with a smaller plan it keeps its size and its price.
 
-The machine stays on its host, which must have room. The new price is charged from
-the machine's first proof of life in its new size on.`,
+The VM stays on its host, which must have the capacity. The new price is charged
+from the VM's first proof in its new size on.`,
 		Example: `  hippius vm resize web-1 --plan pulse --dry-run
   hippius vm resize web-1 --plan pulse --wait
   hippius vm resize web-1 --plan pulse --yes`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeVM,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.runResize(cmd.Context(), args[0], f) },
 	}
-	cmd.Flags().StringVar(&f.plan, "plan", "", "the size of this `PLAN`, see 'hippius plan ls'")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only show what it would be, and cost")
+	cmd.Flags().StringVar(&f.plan, "plan", "", "change to this `PLAN`, see 'hippius plan ls'")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only show the new size and price")
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	f.register(cmd)
 	c.completeFlags(cmd)
@@ -66,7 +66,7 @@ func (c *command) runResize(ctx context.Context, ref string, f resizeFlags) erro
 	if err != nil {
 		return err
 	}
-	said, done := "takes its new size with its next start", isPhase(vm.Stopped)
+	said, done := "gets its new size at the next start", isPhase(vm.Stopped)
 	switch {
 	case restart:
 		said, done = "is restarted into its new size", hasSize
@@ -82,7 +82,7 @@ func hasSize(v vm.VM) bool { return isRunning(v) && v.Resize == nil }
 // resize is what a VM would become.
 type resize struct {
 	tenant.Resize
-	// fits on its host, as it is now; looked at for a dry run alone, for the chain has the last word.
+	// fits on its host, as it is now; checked for a dry run only; the chain decides.
 	fits bool
 }
 
@@ -108,7 +108,7 @@ func (r resize) consequence() string {
 	if r.Restart {
 		return "resizing restarts " + r.VM.Spec.Name
 	}
-	return "resizing changes what " + r.VM.Spec.Name + " costs, and a disk that has grown stays so"
+	return "resizing changes what " + r.VM.Spec.Name + " costs, and a grown disk cannot be shrunk"
 }
 
 func (r resize) question() string {
@@ -127,18 +127,18 @@ func sizeText(vcpus uint32, memoryMiB, diskGiB uint64) string {
 	return fmt.Sprintf("%d vCPU, %s of memory, %d GiB of disk", vcpus, mib(memoryMiB), diskGiB)
 }
 
-// resizeText says what is on its way.
+// resizeText describes a resize that is not in effect yet.
 func resizeText(v vmView) string {
 	r := v.Resize
 	if r == nil {
 		return ""
 	}
-	when := "with its next start"
+	when := "at the next start"
 	switch {
 	case r.Restart && v.Phase == vm.Rebooting.String():
 		when = "after this restart"
 	case v.Phase == vm.Running.String():
-		when = "in a moment"
+		when = "shortly"
 	}
 	return fmt.Sprintf("to %s, %s", sizeText(r.VCPUs, r.MemoryMiB, r.DiskGiB), when)
 }
@@ -149,14 +149,14 @@ type quotedResize struct {
 	From    resizeView `json:"from"`
 	To      resizeView `json:"to"`
 	Restart bool       `json:"restart"`
-	// Room on its host for it.
-	Room bool `json:"room"`
+	// Available says whether the host has the capacity.
+	Available bool `json:"room"`
 }
 
 func (c *command) printResize(r resize) error {
 	now := r.VM.Size
 	q := quotedResize{
-		Plan: r.Plan, Restart: r.Restart, Room: r.fits,
+		Plan: r.Plan, Restart: r.Restart, Available: r.fits,
 		From: resizeView{
 			VCPUs: now.VCPUs, MemoryMiB: now.MemoryMiB, DiskGiB: now.DiskGiB,
 			RunningRate: r.VM.Rates.Running, StoppedRate: r.VM.Rates.Stopped,
@@ -168,7 +168,7 @@ func (c *command) printResize(r resize) error {
 	}
 	return c.print(q, func(w *tableWriter) {
 		w.field("Now", sizeText(q.From.VCPUs, q.From.MemoryMiB, q.From.DiskGiB))
-		w.field("To be", sizeText(q.To.VCPUs, q.To.MemoryMiB, q.To.DiskGiB))
+		w.field("New", sizeText(q.To.VCPUs, q.To.MemoryMiB, q.To.DiskGiB))
 		w.field("Running", fmt.Sprintf("%s credits an hour, now %s", credit.Format(q.To.RunningRate), credit.Format(q.From.RunningRate)))
 		w.field("Stopped", fmt.Sprintf("%s credits an hour, now %s", credit.Format(q.To.StoppedRate), credit.Format(q.From.StoppedRate)))
 		switch {
@@ -177,12 +177,12 @@ func (c *command) printResize(r resize) error {
 		case r.VM.Status.Phase.On():
 			w.field("Restart", "no")
 		default:
-			w.field("Restart", "no; it takes its new size with its next start")
+			w.field("Restart", "no; it gets its new size at the next start")
 		}
-		if q.Room {
-			w.field("Room", "its host has it now")
+		if q.Available {
+			w.field("Capacity", "available on its host")
 		} else {
-			w.field("Room", "its host has none: choose a smaller plan, or create another machine")
+			w.field("Capacity", "not available on its host: choose a smaller plan, or create another VM")
 		}
 	})
 }

@@ -28,14 +28,14 @@ type waitFlags struct {
 }
 
 func (w *waitFlags) register(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&w.wait, "wait", "w", false, "wait until it is done, showing each phase")
-	cmd.Flags().DurationVar(&w.timeout, "timeout", waitDefault, "wait at most this `LONG`")
+	cmd.Flags().BoolVarP(&w.wait, "wait", "w", false, "wait until it is done and show each phase")
+	cmd.Flags().DurationVar(&w.timeout, "timeout", waitDefault, "wait at most this `DURATION`")
 }
 
 // check refuses a wait that could not succeed, before anything is ordered.
 func (w *waitFlags) check() error {
 	if w.wait && w.timeout <= 0 {
-		return usagef("--timeout %s: give a time above zero, such as 5m", w.timeout)
+		return usagef("--timeout %s: use a duration greater than zero, such as 5m", w.timeout)
 	}
 	return nil
 }
@@ -85,19 +85,19 @@ func (c *command) follow(ctx context.Context, name string, get func(context.Cont
 func waitEnded(ctx context.Context, name string, last *vm.VM, timeout time.Duration, cause error) error {
 	if last == nil {
 		if ctx.Err() != nil {
-			return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s goes on by itself: 'hippius vm show %s'", name, name))
+			return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s continues in the background: 'hippius vm show %s'", name, name))
 		}
 		return fmt.Errorf("not done after %s: %w", timeout, cmp.Or(cause, context.DeadlineExceeded))
 	}
 	v := viewVM(*last)
 	if ctx.Err() != nil {
-		return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s is %s and goes on by itself: 'hippius vm show %s'", v.Name, phaseText(v), v.Name))
+		return ifInterrupted(ctx, ctx.Err(), fmt.Sprintf("%s is %s and continues in the background: 'hippius vm show %s'", v.Name, phaseText(v), v.Name))
 	}
 	return withHint(fmt.Errorf("not done after %s: %s is %s", timeout, v.Name, phaseText(v)),
-		"it goes on by itself: 'hippius vm show %s'", v.Name)
+		"it continues in the background: 'hippius vm show %s'", v.Name)
 }
 
-// failure says that a VM will not get where it is wanted by itself.
+// failure is the error of a VM whose phase is Failed.
 func failure(v vm.VM) error {
 	if v.Status.Phase != vm.Failed {
 		return nil
@@ -107,7 +107,7 @@ func failure(v vm.VM) error {
 	if v.Status.Message != "" {
 		err = fmt.Errorf("%w: %s", err, clean(v.Status.Message))
 	}
-	return withHint(err, "try again with 'hippius vm start %s', or give it up with 'hippius vm rm %s'", name, name)
+	return withHint(err, "try again with 'hippius vm start %s', or terminate it with 'hippius vm rm %s'", name, name)
 }
 
 // progress tells people each phase or reason that is new, with the seconds
@@ -163,7 +163,7 @@ func (p *progress) end() {
 func progressText(v vmView) string {
 	text := phaseText(v)
 	if v.QueuePlace > 0 {
-		text += fmt.Sprintf(", place %d in line", v.QueuePlace)
+		text += fmt.Sprintf(", queue position %d", v.QueuePlace)
 	}
 	if v.Message != "" {
 		text += ": " + v.Message

@@ -65,7 +65,7 @@ func TestWaitShowsEachPhaseOnce(t *testing.T) {
 			{9500 * time.Millisecond, running, nil},
 		}
 		said, err := waiting(t, l, time.Minute, nil)
-		want := "    0.0s  pending, place 2 in line\n    3.0s  provisioning (image fetching)\n    9.5s  running\n"
+		want := "    0.0s  pending, queue position 2\n    3.0s  provisioning (image fetching)\n    9.5s  running\n"
 		if err != nil || said != want {
 			t.Errorf("%v, said\n%s, want\n%s", err, said, want)
 		}
@@ -79,7 +79,7 @@ func TestWaitShowsEachPhaseOnce(t *testing.T) {
 func TestWaitOnATerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		said, err := waiting(t, life{{0, pending, nil}, {500 * time.Millisecond, running, nil}}, time.Minute, func(d *desk) { d.env.Interactive = true })
-		want := "\r    0.0s  pending, place 2 in line\x1b[K\r    0.2s  pending, place 2 in line\x1b[K\n\r    0.5s  running\x1b[K\n"
+		want := "\r    0.0s  pending, queue position 2\x1b[K\r    0.2s  pending, queue position 2\x1b[K\n\r    0.5s  running\x1b[K\n"
 		if err != nil || said != want {
 			t.Errorf("%v, said %q, want %q", err, said, want)
 		}
@@ -103,7 +103,7 @@ func TestWaitEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		_, err := waiting(t, life{{0, provisioning, nil}}, 5*time.Second, nil)
-		if err == nil || err.Error() != "not done after 5s: web-1 is provisioning (image fetching)" || !strings.Contains(hint(err), "it goes on by itself") {
+		if err == nil || err.Error() != "not done after 5s: web-1 is provisioning (image fetching)" || !strings.Contains(hint(err), "it continues in the background") {
 			t.Errorf("%v, hint %q", err, hint(err))
 		}
 		if took := time.Since(start); took != 5*time.Second {
@@ -127,7 +127,7 @@ func TestWaitInterrupted(t *testing.T) {
 		if code := exitCode(ctx, &d.err, err); code != 130 {
 			t.Errorf("exit status %d", code)
 		}
-		if want := "interrupted; web-1 is provisioning (image fetching) and goes on by itself: 'hippius vm show web-1'\n"; d.err.String() != want {
+		if want := "interrupted; web-1 is provisioning (image fetching) and continues in the background: 'hippius vm show web-1'\n"; d.err.String() != want {
 			t.Errorf("said %q, want %q", d.err.String(), want)
 		}
 
@@ -135,7 +135,7 @@ func TestWaitInterrupted(t *testing.T) {
 		_, err = d.follow(ctx, "web-1", func(ctx context.Context) (vm.VM, error) { return vm.VM{}, ctx.Err() }, time.Minute, isRunning)
 		d.err.Reset()
 		exitCode(ctx, &d.err, err)
-		if want := "interrupted; web-1 goes on by itself: 'hippius vm show web-1'\n"; d.err.String() != want {
+		if want := "interrupted; web-1 continues in the background: 'hippius vm show web-1'\n"; d.err.String() != want {
 			t.Errorf("said %q, want %q", d.err.String(), want)
 		}
 	})

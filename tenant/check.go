@@ -15,7 +15,7 @@ import (
 // chain has the last word. request is what Spec takes; with priceOnly it may
 // lack an image. Errors are a Fault, an UnknownError, or those of the chain.
 func (r *Reader) Check(ctx context.Context, request vm.Spec, priceOnly bool) error {
-	if err := text.ValidName("machine name", request.Name); err != nil {
+	if err := text.ValidName("VM name", request.Name); err != nil {
 		return fault(BadName, "", "%v", err)
 	}
 	p, err := r.plan(ctx, request.Plan)
@@ -37,7 +37,7 @@ func (r *Reader) Check(ctx context.Context, request vm.Spec, priceOnly bool) err
 	}
 	_, found, err := r.chain.VMByName(ctx, r.account, request.Name)
 	if err == nil && found {
-		return fault(NameTaken, request.Name, "you have a machine named %q; choose another name", request.Name)
+		return fault(NameTaken, request.Name, "you have a VM named %q; choose another name", request.Name)
 	}
 	return err
 }

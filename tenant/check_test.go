@@ -170,7 +170,7 @@ func TestResize(t *testing.T) {
 	}
 	w.miners[0].Usage.VCPUs = 8
 	if ok, err := c.Fits(t.Context(), r); err != nil || ok {
-		t.Errorf("a host of 8 cores with 8 vCPUs sold has room: %v, %v", ok, err)
+		t.Errorf("a host of 8 cores with 8 vCPUs sold has the capacity: %v, %v", ok, err)
 	}
 	w.miners[0].Usage = node.Usage{}
 	if _, err := c.Fits(t.Context(), r); !errors.Is(err, node.ErrNotHeld) {

@@ -105,7 +105,7 @@ func (c *Client) hand(ctx context.Context, m Maker, d Deal) (Dealt, error) {
 	d.Bundle = m.Bundle
 	dealt, err := c.Deal(ctx, d)
 	if err != nil {
-		return Dealt{}, fmt.Errorf("hand the machine's secrets to the keepers: %w", err)
+		return Dealt{}, fmt.Errorf("hand the VM's secrets to the keepers: %w", err)
 	}
 	return dealt, nil
 }

@@ -45,8 +45,8 @@ func (r *Reader) Resize(ctx context.Context, v vm.VM, name string) (Resize, erro
 	return out, nil
 }
 
-// Fits reports whether the VM's host has room for it in the other size, by the chain's own rule. A VM without a host is
-// placed where there is room.
+// Fits reports whether the VM's host has the capacity for it in the other size, by the chain's own rule. A VM without a host is
+// placed where there is capacity.
 func (r *Reader) Fits(ctx context.Context, s Resize) (bool, error) {
 	if s.VM.Status.Miner == "" {
 		return true, nil
@@ -61,7 +61,7 @@ func (r *Reader) Fits(ctx context.Context, s Resize) (bool, error) {
 	}
 	without, err := m.Usage.Sub(held)
 	if err != nil {
-		return false, fmt.Errorf("room of host %s: %w", m.Name, err)
+		return false, fmt.Errorf("available capacity of host %s: %w", m.Name, err)
 	}
-	return node.RoomLeft(m.Capacity, without, s.overcommit).Fits(wanted), nil
+	return node.AvailableCapacity(m.Capacity, without, s.overcommit).Fits(wanted), nil
 }

@@ -40,7 +40,7 @@ type Config struct {
 	PrivateNetwork bool `yaml:"private_network"`
 	// GRPC is where programs connect, host:port, over TLS with the node's identity key; empty for nowhere.
 	GRPC string `yaml:"grpc"`
-	// GRPCPlain is where programs on this machine connect without TLS, a loopback host:port; empty for nowhere.
+	// GRPCPlain is where programs on this host connect without TLS, a loopback host:port; empty for nowhere.
 	GRPCPlain string `yaml:"grpc_plain"`
 	// RPC is CometBFT's own interface, host:port; empty for nowhere.
 	RPC string `yaml:"rpc"`

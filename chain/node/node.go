@@ -243,13 +243,13 @@ func (n *Node) PeerAddr() string {
 // GRPCAddr is where programs connect over TLS, or empty.
 func (n *Node) GRPCAddr() string { return n.grpcAddr }
 
-// GRPCPlainAddr is where programs on this machine connect, or empty.
+// GRPCPlainAddr is where programs on this host connect, or empty.
 func (n *Node) GRPCPlainAddr() string { return n.plainAddr }
 
 // Height of the last block that the node has executed.
 func (n *Node) Height() int64 { return n.app.LastBlockHeight() }
 
-// freePort replaces port 0 by one that was free a moment ago: CometBFT does not say which one it got.
+// freePort replaces port 0 by one that was free just before: CometBFT does not say which one it got.
 func freePort(ctx context.Context, addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || port != "0" {

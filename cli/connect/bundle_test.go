@@ -117,7 +117,7 @@ func TestBundleIsWhatPeersAccept(t *testing.T) {
 		}
 	}
 	if checker.CheckCert("00000000000000000000000000000000", host) == nil {
-		t.Error("the host certificate is good for another machine")
+		t.Error("the host certificate is valid for another VM")
 	}
 	key, err := ssh.ParsePrivateKey([]byte(b.SSHHostKey))
 	if err != nil {

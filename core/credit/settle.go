@@ -105,7 +105,7 @@ func Phase(account string, interval int64) int64 {
 }
 
 // Due is when the meter must next be looked at: once an interval, at the
-// moment it would run out, and a day before that if no warning was given; 0
+// time it would run out, and a day before that if no warning was given; 0
 // when nothing is charged and nothing is owed.
 func (m *Meter) Due(now int64, s Schedule, balance, holdback uint64) int64 {
 	runway, charged := m.Runway(balance, holdback)

@@ -42,7 +42,7 @@ func TestCheck(t *testing.T) {
 	last := want
 	last.Now = time.Unix(g.ExpiresAt, 0).Add(-time.Nanosecond)
 	if err := g.Check(last); err != nil {
-		t.Errorf("in its last moment: %v", err)
+		t.Errorf("just before it expires: %v", err)
 	}
 	g.ExpiresAt = want.Now.Add(MaxLife).Unix()
 	if err := g.Check(want); err != nil {

@@ -9,8 +9,8 @@ type Versions struct {
 	Newest int `json:"newest"`
 }
 
-// Meets says why a host and its guest cannot talk, or nil. Who says no versions is of the time before there were any.
-// A machine takes its host's agent at each start, so whichever is the older, a restart mends it.
+// Meets says why a host and its guest cannot talk, or nil. No versions mean version 1.
+// A VM takes its host's agent at each start, so a restart makes them agree, whichever is older.
 func (v Versions) Meets(other *Versions) error {
 	theirs := Versions{Oldest: 1, Newest: 1}
 	if other != nil {
@@ -22,6 +22,6 @@ func (v Versions) Meets(other *Versions) error {
 	if theirs.Newest >= v.Oldest && theirs.Oldest <= v.Newest {
 		return nil
 	}
-	return fmt.Errorf("the machine's agent and its host speak different versions (here %d to %d, there %d to %d): restart the machine, it takes its host's agent at its start",
+	return fmt.Errorf("the VM's agent and its host speak different versions (here %d to %d, there %d to %d): restart the VM, it takes its host's agent at its start",
 		v.Oldest, v.Newest, theirs.Oldest, theirs.Newest)
 }

@@ -10,7 +10,7 @@ import (
 // KeepTo is how many lighthouses the members of a tenant's network keep to.
 const KeepTo = 8
 
-// LighthousesFor chooses those that a tenant's machines and devices keep to, at
+// LighthousesFor chooses those that a tenant's VMs and devices keep to, at
 // most KeepTo of the ones there are, by number. They find each other at the
 // ones they have in common, so it is the same for all of one tenant's.
 //
@@ -19,7 +19,7 @@ const KeepTo = 8
 // (n/m)^KeepTo, wherever in the line his stand; and one more or less changes one
 // place at most. The order is by number and not by operator because numbers are
 // the chain's to give, the lowest that is free to each account that could pay
-// for a machine: names and keys can be tried in millions until one suits.
+// for a VM: names and keys can be tried in millions until one suits.
 func LighthousesFor(tenant string, there []uint32) []uint32 {
 	type ranked struct {
 		number uint32

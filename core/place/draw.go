@@ -9,7 +9,7 @@ import (
 	"github.com/hippius/compute/core/node"
 )
 
-// Slot is a miner's place on the ring of miners with room.
+// Slot is a miner's place on the ring of miners with available capacity.
 func Slot(miner string) uint64 { return hash("slot", miner, 0, "") }
 
 // Start is where on the ring the walk for an instance begins. A walk takes the
@@ -21,7 +21,7 @@ func Start(vm string, seq uint32) uint64 { return hash("start", vm, seq, "") }
 type drawn struct {
 	Candidate
 	hash uint64
-	// weight is how many such VMs it has room for, and cost -log2 of the hash
+	// weight is how many such VMs it could hold, and cost -log2 of the hash
 	// as a part of 2^64, with 32 fractional bits: the greatest weight/cost
 	// comes first, so a miner is drawn in proportion to its weight.
 	weight, cost uint64
@@ -29,9 +29,9 @@ type drawn struct {
 
 func draw(req Request, c Candidate) drawn {
 	h := hash("draw", req.VM, req.Seq, c.Miner)
-	r := node.RoomLeft(c.Capacity, c.Usage, req.Overcommit)
-	w := r.VCPUs / max(uint64(req.Demand.VCPUs), 1)
-	w = min(w, r.MemoryMiB/max(req.Demand.MemoryMiB, 1), r.DiskGiB/max(req.Demand.DiskGiB, 1))
+	a := node.AvailableCapacity(c.Capacity, c.Usage, req.Overcommit)
+	w := a.VCPUs / max(uint64(req.Demand.VCPUs), 1)
+	w = min(w, a.MemoryMiB/max(req.Demand.MemoryMiB, 1), a.DiskGiB/max(req.Demand.DiskGiB, 1))
 	return drawn{Candidate: c, hash: h, weight: w, cost: negLog2(h)}
 }
 

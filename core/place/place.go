@@ -1,9 +1,9 @@
-// Package place chooses the miner of a virtual machine. Every validator
+// Package place chooses the miner of a VM. Every validator
 // computes the same choice from the same facts: integers only, no clock, no
 // chance but a hash that the tenant's own VM id fixes.
 //
 // The work is bounded: the caller hands over a bounded slice of the ring of
-// miners with room (see Slot and Start), and Place looks at each once, plus one
+// miners with available capacity (see Slot and Start), and Place looks at each once, plus one
 // sort of those that pass the gates.
 package place
 
@@ -68,7 +68,7 @@ type Candidate struct {
 type Choice struct {
 	// Miner chosen; empty if there is none.
 	Miner string
-	// OnlyExcluded: nobody has room but miners that are excluded.
+	// OnlyExcluded: only excluded miners have the capacity.
 	OnlyExcluded bool
 	// Score of the chosen, at most 100·node.Full.
 	Score int64
@@ -93,7 +93,7 @@ func Place(req Request, cands []Candidate, limit int) Choice {
 	if len(fit) == 0 {
 		return Choice{OnlyExcluded: onlyExcluded}
 	}
-	// Spread while room allows: those without the group, if any.
+	// Spread while capacity allows: those without the group, if any.
 	if apart := slices.DeleteFunc(slices.Clone(fit), func(d drawn) bool { return d.SameGroup }); len(apart) > 0 {
 		fit = apart
 	}
@@ -128,11 +128,11 @@ func Passes(req Request, c Candidate) bool {
 	case len(req.Miners) > 0 && !slices.Contains(req.Miners, c.Miner):
 		return false
 	}
-	return node.RoomLeft(c.Capacity, c.Usage, req.Overcommit).Fits(req.Demand)
+	return node.AvailableCapacity(c.Capacity, c.Usage, req.Overcommit).Fits(req.Demand)
 }
 
 func score(req Request, c Candidate, maxBond uint64) int64 {
-	free := node.RoomLeft(c.Capacity, c.Usage, req.Overcommit).Share(c.Capacity, req.Overcommit)
+	free := node.AvailableCapacity(c.Capacity, c.Usage, req.Overcommit).Share(c.Capacity, req.Overcommit)
 	s := weightQuality*int64(min(c.Quality, node.Full)) +
 		weightFree*int64(free) +
 		weightPrice*int64(min(c.Price, node.Full)) +

@@ -101,7 +101,7 @@ func TestSameTenantAndGroup(t *testing.T) {
 		if got := Place(request(fmt.Sprint(i)), all, 64); got.Miner != all[0].Miner {
 			t.Fatalf("got %+v", got)
 		}
-		// The group yields where room does not allow it.
+		// The group yields where capacity does not allow it.
 		if got := Place(request(fmt.Sprint(i)), all[1:2], 64); got.Miner != all[1].Miner {
 			t.Fatalf("got %+v", got)
 		}
@@ -138,7 +138,7 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 	}
 }
 
-// Drawing one miner of many must follow the weights: twice the room, twice as often.
+// Drawing one miner of many must follow the weights: twice the available capacity, twice as often.
 func TestDrawIsWeighted(t *testing.T) {
 	all := miners(30)
 	for i := range all[:10] {

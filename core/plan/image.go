@@ -17,7 +17,7 @@ type Image struct {
 	SHA256 []byte   `json:"sha256"`
 	// Format is "qcow2" or "raw".
 	Format string `json:"format"`
-	// SizeBytes of the file; VirtualSizeBytes is the least disk a machine needs.
+	// SizeBytes of the file; VirtualSizeBytes is the least disk a VM needs.
 	SizeBytes        uint64 `json:"size_bytes"`
 	VirtualSizeBytes uint64 `json:"virtual_size_bytes"`
 	Arch             string `json:"arch"`
@@ -102,7 +102,7 @@ func printable(s string) bool {
 	return true
 }
 
-// App is an application that a machine gets at its first boot, as a cloud-config fragment.
+// App is an application that a VM gets at its first boot, as a cloud-config fragment.
 type App struct {
 	Name        string `json:"name"`
 	Description string `json:"description"`
@@ -119,7 +119,7 @@ const (
 )
 
 // Validate says in one sentence what is wrong with the application. Whether
-// the recipe is good cloud-config only a machine can say.
+// the recipe is valid cloud-config shows only in a VM.
 func (a App) Validate() error {
 	if err := ValidateName("application", a.Name); err != nil {
 		return err

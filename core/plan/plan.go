@@ -1,5 +1,5 @@
-// Package plan is the catalogue of what can be rented: sizes of virtual
-// machines and their price, operating system images, applications. Pure rules
+// Package plan is the catalogue of what can be rented: sizes of VMs
+// and their price, operating system images, applications. Pure rules
 // and the network's defaults; the chain keeps what is in force.
 package plan
 
@@ -14,7 +14,7 @@ import (
 // MiBPerGiB turns GiB into MiB.
 const MiBPerGiB = 1024
 
-// Plan is a size of virtual machine that is offered under a name.
+// Plan is a size of VM that is offered under a name.
 type Plan struct {
 	Name string `json:"name"`
 	Size
@@ -57,7 +57,7 @@ func (p Prices) Validate() error {
 	return nil
 }
 
-// Rates are what a machine costs, in ucredit per hour.
+// Rates are what a VM costs, in ucredit per hour.
 type Rates struct {
 	// Running is vCPUs, memory and disk; Stopped is the disk alone.
 	Running uint64 `json:"running_ucredit_per_hour"`

@@ -8,7 +8,7 @@ func (s Size) Keeping(diskGiB uint64) Size {
 	return s
 }
 
-// NeedsRestart reports whether a machine has to be restarted to come from one
+// NeedsRestart reports whether a VM has to be restarted to come from one
 // size to another: all but the disk is fixed when it starts.
 func NeedsRestart(from, to Size) bool {
 	return from.VCPUs != to.VCPUs || from.MemoryMiB != to.MemoryMiB || from.IOPS != to.IOPS ||

@@ -6,7 +6,7 @@ import (
 	"github.com/hippius/compute/core/node"
 )
 
-// Size is what a virtual machine has of its host.
+// Size is what a VM has of its host.
 type Size struct {
 	VCPUs     uint32 `json:"vcpus"`
 	MemoryMiB uint64 `json:"memory_mib"`
@@ -17,7 +17,7 @@ type Size struct {
 	NetworkBitsPerSecond uint64 `json:"network_bits_per_second"`
 }
 
-// Bounds of a size: the smallest machine that boots, and more than any single host offers.
+// Bounds of a size: the smallest VM that boots, and more than any host offers.
 const (
 	maxVCPUs     = 1024
 	minMemoryMiB = 128

@@ -16,7 +16,7 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// Real is the machine's clock.
+// Real is the host's clock.
 type Real struct{}
 
 // Now returns the current time.

@@ -1,4 +1,4 @@
-// Package leftover tells what a run has left behind on a machine: interfaces,
+// Package leftover tells what a run has left behind on a host: interfaces,
 // network namespaces, mounts, firewall rules, cgroups and processes that were
 // not there before.
 package leftover
@@ -20,10 +20,10 @@ import (
 	"strings"
 )
 
-// Snapshot is what a machine holds at one moment, each thing in one line.
+// Snapshot is what a host holds at one time, each thing in one line.
 type Snapshot map[string]struct{}
 
-// Take looks at the machine. Processes count only if their program's name
+// Take looks at the host. Processes count only if their program's name
 // begins with one of programs, because others come and go by themselves.
 func Take(ctx context.Context, programs ...string) (Snapshot, error) {
 	s := Snapshot{}
@@ -105,7 +105,7 @@ func (s Snapshot) rules(ctx context.Context) error {
 	return lines.Err()
 }
 
-// cgroups counts those that libvirt and labs make; the rest is the machine's own.
+// cgroups counts those that libvirt and labs make; the rest is the host's own.
 func (s Snapshot) cgroups() error {
 	for _, pattern := range []string{"/sys/fs/cgroup/machine*", "/sys/fs/cgroup/*/machine*", "/sys/fs/cgroup/*hip*", "/sys/fs/cgroup/*/*hip*"} {
 		found, err := filepath.Glob(pattern)

@@ -126,7 +126,7 @@ func attachLoop(file string) (*os.File, error) {
 	defer func() { _ = f.Close() }() // the device has its own handle
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("this machine has no loop devices: %w", err)
+		return nil, fmt.Errorf("this host has no loop devices: %w", err)
 	}
 	defer func() { _ = control.Close() }()
 	const tries = 20 // somebody else may take the free one first

@@ -23,7 +23,7 @@ func TestDiskLosesItsPower(t *testing.T) {
 	if err := os.Mkdir(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// use lets a lab of one moment do something on the disk.
+	// use lets a short-lived lab do something on the disk.
 	use := func(script string) string {
 		t.Helper()
 		l, err := New(t.Context(), "disk-"+strings.ToLower(t.Name()[:4]), Options{})

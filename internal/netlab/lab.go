@@ -1,4 +1,4 @@
-// Package netlab makes small worlds to run several machines' worth of daemons
+// Package netlab makes small worlds to run the daemons of several hosts
 // on one: each lab is a set of Linux namespaces (network, mounts, processes,
 // and on wish cgroups with a libvirtd of its own), joined to others and to the
 // host by veth pairs. Tests and the devnet share it.
@@ -54,7 +54,7 @@ type Lab struct {
 	closed  bool
 }
 
-// baseDir holds one folder for each lab of this machine. Its paths have to
+// baseDir holds one folder for each lab of this host. Its paths have to
 // stay short: unix sockets lie in them.
 const baseDir = "/run/hippius-lab"
 
@@ -64,7 +64,7 @@ func validName(name string) bool {
 }
 
 // New makes a lab called name (1 to 24 lower-case letters, digits and dashes,
-// unique on this machine), with only a loopback interface, which is up. It
+// unique on this host), with only a loopback interface, which is up. It
 // first removes what owners that died left behind. ctx bounds New only.
 func New(ctx context.Context, name string, opts Options) (lab *Lab, err error) {
 	if os.Geteuid() != 0 {
@@ -217,7 +217,7 @@ if [ -e /dev/kvm ]; then
   mknod -m 666 "$1/libvirt/dev/kvm" c 10 232
   mount --bind "$1/libvirt/dev/kvm" /dev/kvm
 fi
-# The host's systemd is not to look after this libvirtd's machines.
+# The host's systemd is not to look after this libvirtd's VMs.
 if [ -d /run/dbus ]; then mount -t tmpfs -o mode=755 tmpfs /run/dbus; fi
 for pair in etc:/etc/libvirt run:/run/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/var/cache/libvirt; do
   mount --bind "$1/libvirt/${pair%%:*}" "${pair#*:}"

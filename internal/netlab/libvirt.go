@@ -142,7 +142,7 @@ func answers(ctx context.Context, socket string) bool {
 	return true
 }
 
-// StopLibvirt kills libvirtd the hard way and waits for its end. Machines and
+// StopLibvirt kills libvirtd the hard way and waits for its end. VMs and
 // virtlogd run on.
 func (l *Lab) StopLibvirt() {
 	l.mu.Lock()

@@ -26,7 +26,7 @@ func needRoot(t *testing.T) {
 }
 
 // secluded runs the calling test once more, in a process with a network and a
-// /run of its own, so that what others do on this machine meanwhile does not
+// /run of its own, so that what others do on this host meanwhile does not
 // show. (/run/mount is mount's own, and there on every host.) It reports true to the caller that is to return.
 func secluded(t *testing.T) bool {
 	t.Helper()

@@ -10,7 +10,7 @@ import (
 const (
 	// Text is a line of key=value pairs for each record.
 	Text = "text"
-	// JSON is an object on a line of its own for each record, for machines that read logs.
+	// JSON is an object on a line of its own for each record, for programs that read logs.
 	JSON = "json"
 )
 

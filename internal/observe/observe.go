@@ -60,7 +60,7 @@ func Flag(is bool) float64 {
 	return 0
 }
 
-// Timestamp is a moment as Prometheus has it; 0 for none.
+// Timestamp is a time as Prometheus has it; 0 for none.
 func Timestamp(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

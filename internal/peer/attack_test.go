@@ -181,7 +181,7 @@ func hold(t *testing.T, from, addr string) net.Conn {
 	return conn
 }
 
-// stillOpen counts the connections that the server has not closed within a moment.
+// stillOpen counts the connections that the server has not closed after a short time.
 func stillOpen(t *testing.T, conns []net.Conn) int {
 	t.Helper()
 	var n atomic.Int32

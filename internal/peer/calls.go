@@ -41,7 +41,7 @@ func (c *calls) begin(ctx context.Context, _ *tap.Info) (context.Context, error)
 		host = hostOf(p.Addr)
 	}
 	if !c.enter(host) {
-		return nil, status.Error(codes.ResourceExhausted, "too many calls at once: wait a moment and try again")
+		return nil, status.Error(codes.ResourceExhausted, "too many calls at once: try again shortly")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(c.arrival, cancel)

@@ -56,7 +56,7 @@ func Dial(ctx context.Context, addr string, key ed25519.PrivateKey, pinned ed255
 	return conn, nil
 }
 
-// LoopbackPlain prepares an unencrypted connection to a server on this machine. An address that is not a loopback
+// LoopbackPlain prepares an unencrypted connection to a server on this host. An address that is not a loopback
 // address, or the word localhost, is refused.
 func (d Dialer) LoopbackPlain(addr string) (*grpc.ClientConn, error) {
 	host, port, err := net.SplitHostPort(addr)
@@ -68,7 +68,7 @@ func (d Dialer) LoopbackPlain(addr string) (*grpc.ClientConn, error) {
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("address %q is not a loopback address: connections to other machines need an identity key", addr)
+		return nil, fmt.Errorf("address %q is not a loopback address: connections to other hosts need an identity key", addr)
 	}
 	return newClient(net.JoinHostPort(host, port), insecure.NewCredentials(), d, Spoken())
 }

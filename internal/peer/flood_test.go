@@ -288,7 +288,7 @@ func TestOversizedIsRefusedByItsHeader(t *testing.T) {
 	s.served(t, s.honest(t))
 }
 
-// Handshakes that drip a byte at a time are cut at the same moment as those that say nothing.
+// Handshakes that drip a byte at a time are cut at the same time as those that say nothing.
 func TestSlowHandshake(t *testing.T) {
 	s := serve(t, HandshakeTimeout(time.Second), MaxConns(64, 32))
 	var slow sync.WaitGroup

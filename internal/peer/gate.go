@@ -75,7 +75,7 @@ func (g *gate) admit(ctx context.Context, method string) (context.Context, error
 		return nil, status.Error(codes.Unauthenticated, "the connection carries no identity key")
 	}
 	if !g.allow(caller) {
-		return nil, status.Error(codes.ResourceExhausted, "too many calls: wait a moment and try again")
+		return nil, status.Error(codes.ResourceExhausted, "too many calls: try again shortly")
 	}
 	if err := g.versions.checkVersion(ctx); err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ type Key struct {
 // the comment is kept apart. The error is one sentence that wraps what is wrong.
 func Parse(text string) (Key, error) {
 	if private(text[:min(len(text), MaxLine)]) {
-		return Key{}, refuse(ErrPrivate, "this is a private key, which must never leave your machine: paste the public key, the line in the file that ends in .pub, and make a new key pair if anyone may have seen this one")
+		return Key{}, refuse(ErrPrivate, "this is a private key, which must never leave your computer: paste the public key, the line in the file that ends in .pub, and make a new key pair if anyone may have seen this one")
 	}
 	if len(text) > MaxLine {
 		return Key{}, refuse(ErrMalformed, "the key has %d bytes; a public key line has at most %d", len(text), MaxLine)

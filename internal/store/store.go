@@ -1,4 +1,4 @@
-// Package store keeps a daemon's own state on this machine's disk, in transactions that survive a power cut.
+// Package store keeps a daemon's own state on this host's disk, in transactions that survive a power cut.
 // It is the one place that knows the database (bbolt).
 package store
 

@@ -1,5 +1,5 @@
 // Package ca is the authority each party of the mesh is to itself: a tenant
-// signs the certificates of its machines and devices, a lighthouse operator the
+// signs the certificates of its VMs and devices, a lighthouse operator the
 // one of its lighthouse. There is no other authority above them.
 //
 // # Lifetimes

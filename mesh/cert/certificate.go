@@ -136,10 +136,10 @@ func (c *Certificate) UnsafeNetworks() []netip.Prefix { return slices.Clone(c.c.
 // give (empty: any).
 func (c *Certificate) Groups() []string { return slices.Clone(c.c.Groups()) }
 
-// NotBefore is the first moment of validity, in whole seconds.
+// NotBefore is the start of validity, in whole seconds.
 func (c *Certificate) NotBefore() time.Time { return c.c.NotBefore().UTC() }
 
-// NotAfter is the last moment of validity, in whole seconds.
+// NotAfter is the end of validity, in whole seconds.
 func (c *Certificate) NotAfter() time.Time { return c.c.NotAfter().UTC() }
 
 // Issuer is the fingerprint of the signing authority, empty for an authority.

@@ -12,9 +12,9 @@ var (
 	ErrExpired     = errors.New("certificate has expired")
 )
 
-// ClockError says that a certificate is not valid at the time this machine
-// believes it is, and names both times: on a fresh machine the clock is the
-// likelier culprit.
+// ClockError says that a certificate is not valid by the clock of
+// this host or VM, and names both times: where either is newly installed, the
+// clock is the likelier cause.
 type ClockError struct {
 	Name  string
 	Now   time.Time
@@ -27,7 +27,7 @@ func (e *ClockError) Error() string {
 	if errors.Is(e.Kind, ErrNotYetValid) {
 		word = "before"
 	}
-	return fmt.Sprintf("%v: %q, %s %s, and this machine's clock says %s: renew the certificate or correct the clock",
+	return fmt.Sprintf("%v: %q, %s %s, and the local clock says %s: renew the certificate or correct the clock",
 		e.Kind, e.Name, word, e.Bound.Format(time.RFC3339), e.Now.Format(time.RFC3339))
 }
 

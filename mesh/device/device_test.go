@@ -23,7 +23,7 @@ import (
 	"github.com/hippius/compute/mesh/device"
 )
 
-// loop is a mesh that is the machine's own loopback: it works, and connects to
+// loop is a mesh that is the host's own loopback: it works, and connects to
 // whatever listens there.
 type loop struct {
 	done   chan struct{}
@@ -98,7 +98,7 @@ func (p *process) dial(t *testing.T, to netip.AddrPort) net.Conn {
 	defer cancel()
 	for {
 		conn, err := device.Dial(ctx, p.SocketPath, to)
-		// The place of one who was answered is free a moment later.
+		// The place of one who was answered is free shortly after.
 		if refused := (*device.RefusedError)(nil); errors.As(err, &refused) && refused.Kind == device.KindBusy && ctx.Err() == nil {
 			continue
 		}

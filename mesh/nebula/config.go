@@ -35,7 +35,7 @@ type Mode string
 
 // The modes of a node.
 const (
-	ModeTun       Mode = "tun"       // a network interface of the machine; needs root
+	ModeTun       Mode = "tun"       // a network interface of the host or VM; needs root
 	ModeUserspace Mode = "userspace" // DialContext and Listen; needs nothing
 	ModeNone      Mode = "none"      // no packets of its own: a lighthouse
 )

@@ -2,7 +2,7 @@
 // that knows Nebula's node; the certificates are in package cert.
 //
 // A [Node] is one member of one network. It runs in one of three modes: with a
-// tun device (inside a virtual machine, needs root), in userspace (a laptop; no
+// tun device (inside a VM, needs root), in userspace (a laptop; no
 // root, traffic enters and leaves through [Node.DialContext] and [Node.Listen])
 // or without any device (a lighthouse, which introduces members and relays
 // their ciphertext).

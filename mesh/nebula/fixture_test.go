@@ -123,7 +123,7 @@ func start(t testing.TB, who string, c nebula.Config) *nebula.Node {
 
 func loopback(last byte) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, last}) }
 
-// onLoopback completes a member of a network whose parts share the machine.
+// onLoopback completes a member of a network whose parts share the host.
 func onLoopback(c nebula.Config, lighthouses ...nebula.Lighthouse) nebula.Config {
 	c.Listen = netip.AddrPortFrom(loopback(1), 0)
 	c.Lighthouses = lighthouses

@@ -59,7 +59,7 @@ func TestHostileSender(t *testing.T) {
 	arrives("that member again")
 	send(evil, op.block.Addr(), "an operator as itself")
 	send(evil, alice.addr(48), "an operator as a member")
-	send(evil, vm.Addr(), "an operator as the machine itself")
+	send(evil, vm.Addr(), "an operator as the VM itself")
 	send(evil, netip.MustParseAddr("192.0.2.1"), "an operator as the internet")
 	// The operator can prove nothing by a last word of its own: it may have none.
 	send(member, alice.addr(48), "the end")
@@ -180,7 +180,7 @@ func datagram(from, to netip.Addr, word string) []byte {
 	return append(append(b, 0, 0), word...)
 }
 
-// tape is a machine's network that keeps what arrives and sends nothing.
+// tape is a VM's network that keeps what arrives and sends nothing.
 type tape struct {
 	mu  sync.Mutex
 	got [][]byte

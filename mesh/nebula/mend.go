@@ -8,7 +8,7 @@ import (
 
 // mendEvery is how often a node looks after its ways; each time differs by up
 // to half of it, so that thousands do not call on a restarted lighthouse at
-// the same moment.
+// the same time.
 const mendEvery = time.Second
 
 // mend shortens what a restarted lighthouse costs. The library would call it

@@ -196,7 +196,7 @@ func (u *underlay) cut(t *testing.T, a, b *site) {
 	}
 }
 
-// tun completes a member as a virtual machine runs it.
+// tun completes a member as a VM runs it.
 func tun(c nebula.Config, lighthouses ...nebula.Lighthouse) nebula.Config {
 	c.Mode, c.Stack, c.TunName, c.Lighthouses, c.UseRelays = nebula.ModeTun, nil, "hipt-tun", lighthouses, true
 	c.Listen = netip.AddrPortFrom(netip.IPv4Unspecified(), 4242)
@@ -276,7 +276,7 @@ func TestNamespacesDirectWayCut(t *testing.T) {
 	require.Equal(t, []netip.Addr{op.block.Addr()}, laptop.peer(t, alice.addr(2)).Relays)
 }
 
-// Two machines that cannot reach each other, each of which reaches the
+// Two VMs that cannot reach each other, each of which reaches the
 // lighthouse: all goes through its relay, until it is told to drop the tenant.
 func TestNamespacesRelay(t *testing.T) {
 	t.Parallel()

@@ -36,9 +36,9 @@ func revokes(t *testing.T, by *party, given ...nebula.Config) map[string][][]byt
 	return out
 }
 
-// A machine was moved: its former miner still runs the earlier instance, with
+// A VM was moved: its former miner still runs the earlier instance, with
 // an identity of the same address that was good when it was given. Everybody
-// who was told refuses it: other machines, the tenant's devices, lighthouses.
+// who was told refuses it: other VMs, the tenant's devices, lighthouses.
 func TestFencedInstanceIsRefused(t *testing.T) {
 	t.Parallel()
 	op, alice := operator(t), tenant(t, 1)
@@ -80,7 +80,7 @@ func TestFencedInstanceIsRefused(t *testing.T) {
 	require.False(t, tunnel, "cut before Reload returns")
 	require.Eventually(t, func() bool { return !fenced.LighthouseUp() }, 30*time.Second, 50*time.Millisecond)
 
-	// The machine itself runs elsewhere, at the same address.
+	// The VM itself runs elsewhere, at the same address.
 	moved := start(t, "moved", onLoopback(alice.member(t, 2, "vm"), seen))
 	echo(t, moved)
 	for _, n := range []*nebula.Node{laptop, vm} {
@@ -113,7 +113,7 @@ func TestNobodyRevokesAnothers(t *testing.T) {
 	pong(t, session)
 }
 
-// What was revoked before the lighthouse first saw it gets in for a moment,
+// What was revoked before the lighthouse first saw it is accepted for a short time,
 // once; from then on the lighthouse knows it.
 func TestRevokedBeforeItAppears(t *testing.T) {
 	t.Parallel()

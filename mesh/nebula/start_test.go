@@ -43,7 +43,7 @@ func TestWrongClockIsNamed(t *testing.T) {
 	_, err := nebula.Start(t.Context(), clocked(t, 2*time.Hour, 3*time.Hour), logger(t, "slow clock"))
 	require.ErrorIs(t, err, cert.ErrNotYetValid)
 	require.ErrorContains(t, err, `"web-1"`)
-	require.ErrorContains(t, err, "this machine's clock says "+time.Now().UTC().Format("2006-01-02"))
+	require.ErrorContains(t, err, "the local clock says "+time.Now().UTC().Format("2006-01-02"))
 	require.ErrorContains(t, err, "correct the clock")
 
 	_, err = nebula.Start(t.Context(), clocked(t, -3*time.Hour, -2*time.Hour), logger(t, "fast clock"))

@@ -46,7 +46,7 @@ func (a *Agent) admit(r record.Record, b provision.Built) error {
 		}
 	}
 	// How many vCPUs share a core is the chain's to say, up to a bound.
-	room := node.RoomLeft(offer, taken, node.MaxOvercommit)
+	room := node.AvailableCapacity(offer, taken, node.MaxOvercommit)
 	if !room.Fits(wanted) {
 		return fmt.Errorf("%w: the VM takes %d vCPUs, %d MiB and %d GiB; beside %d others %d vCPUs, %d MiB and %d GiB are left of what is registered",
 			errNoRoom, wanted.VCPUs, wanted.MemoryMiB, wanted.DiskGiB, taken.VMs, room.VCPUs, room.MemoryMiB, room.DiskGiB)

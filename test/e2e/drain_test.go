@@ -51,7 +51,7 @@ func TestDrainedMiner(t *testing.T) {
 	if shown := u.ok("miner", "ls"); !strings.Contains(shown, "draining") {
 		t.Errorf("shown is\n%s", shown)
 	}
-	if shown := u.ok("miner", "show", "miner0"); !strings.Contains(shown, "draining: takes no new machines") {
+	if shown := u.ok("miner", "show", "miner0"); !strings.Contains(shown, "draining: takes no new VMs") {
 		t.Errorf("shown is\n%s", shown)
 	}
 	if err := n.Restart(t.Context(), "miner0"); err != nil {

@@ -56,7 +56,7 @@ func TestLifeOfAVM(t *testing.T) {
 		t.Errorf("the VM was %+v and is %+v", before, after)
 	}
 	u.ok("vm", "rm", "web-2", "--yes", "--wait", "--timeout", "60s")
-	u.refused("no machine", "vm", "show", "web-2")
+	u.refused("no VM", "vm", "show", "web-2")
 
 	var vms []vmView
 	var bill billingView

@@ -94,7 +94,7 @@ func (l *logins) removeKey() {
 	if out, err := l.tenant.Run(l.t.Context(), "key", "rm", "rsa"); err == nil {
 		l.t.Errorf("a key that a VM uses was removed: %s", out)
 	}
-	if out := l.hippius("key", "rm", "rsa", "--force"); !strings.Contains(out, "still opens "+l.vm) {
+	if out := l.hippius("key", "rm", "rsa", "--force"); !strings.Contains(out, "Still accepted by "+l.vm) {
 		l.t.Errorf("what the removed key opens is not said: %q", out)
 	}
 	if out, err := l.tenant.Run(l.t.Context(), "vm", "create", "other-1", "--plan", "mini", "--image", "tiny", "--ssh-key", "rsa"); err == nil {

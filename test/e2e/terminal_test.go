@@ -143,7 +143,7 @@ func TestAtATerminal(t *testing.T) {
 	p.types(pass + "\n")
 	p.sees("Once more: ")
 	p.types(pass + "\n")
-	p.sees("Write it on paper now")
+	p.sees("Write it down now")
 	p.sees("Account:")
 	shown := p.ends(0)
 	if strings.Contains(shown, "horse battery") {
@@ -197,10 +197,10 @@ func TestAtATerminal(t *testing.T) {
 	for answer, ends := range map[string]int{"n\n": 0, "\x03": 130} {
 		p = atTerminal(t, home, "vm", "rm", "web-1")
 		p.sees("Terminate web-1 (100.")
-		p.sees(") and give up its disk? [y/N] ")
+		p.sees(") and delete its disk? [y/N] ")
 		p.types(answer)
 		if ends == 0 {
-			p.sees("Nothing was done.")
+			p.sees("Nothing was changed.")
 		}
 		p.ends(ends)
 	}

@@ -1,4 +1,4 @@
-// Package compute rents virtual machines: it keeps what tenants want, chooses miners
+// Package compute rents VMs: it keeps what tenants want, chooses miners
 // and takes their reports. See the README for its invariants.
 package compute
 

@@ -1,5 +1,5 @@
 // Package netstack is a TCP/IP network inside the process, for mesh nodes that
-// have no network interface of the machine. It lies apart from package nebula
+// have no network interface of the host. It lies apart from package nebula
 // because it is large and only the command line needs it.
 package netstack
 
@@ -168,7 +168,7 @@ func (s *Stack) ListenTCP(on netip.AddrPort) (net.Listener, error) {
 	return gonet.ListenTCP(s.stack, fullAddress(on), protocolOf(on.Addr()))
 }
 
-// Abort resets every connection and gives the resets a moment to leave, while
+// Abort resets every connection and waits shortly until the resets are sent, while
 // somebody still reads packets.
 func (s *Stack) Abort() {
 	s.stack.Close()

@@ -20,7 +20,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// A chain that is exported and started again holds the same machines, and its invariants.
+// A chain that is exported and started again has the same VMs, and its invariants hold.
 func TestExportAndImport(t *testing.T) {
 	w := newWorld(t, nil)
 	m := w.miner("miner0")

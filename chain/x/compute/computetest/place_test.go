@@ -13,7 +13,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// small makes a miner with room for so many sparks.
+// small makes a miner with the capacity for so many sparks.
 func small(n uint32) func(*registrytypes.MsgRegisterMiner) {
 	return func(m *registrytypes.MsgRegisterMiner) {
 		m.Capacity.Cores, m.Capacity.MemoryMib, m.Capacity.DiskGib = n, uint64(n)*2048, uint64(n)*18
@@ -56,7 +56,7 @@ func TestNextMinerWhenOneDoesNotBegin(t *testing.T) {
 		t.Fatalf("%+v", v.Status)
 	}
 	if w.registered(first).Usage.Vms != 0 || w.registered(second).Usage.Vms != 1 {
-		t.Fatal("the room was not moved")
+		t.Fatal("the usage was not moved")
 	}
 	if _, err := w.try(first, late); err == nil {
 		t.Fatal("the late miner was heard")
@@ -133,7 +133,7 @@ func TestSecretsAreDealtAnew(t *testing.T) {
 	w.refused(computetypes.ErrInstances, a, deal(35, 1)) // 33 ahead of instance 2
 }
 
-func TestParkedUntilRoomGrows(t *testing.T) {
+func TestParkedUntilCapacityGrows(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.tenant("tenant"), w.tenant("other")
 	m := w.miner("miner0", small(2))
@@ -155,7 +155,7 @@ func TestParkedUntilRoomGrows(t *testing.T) {
 	if v := w.is(big, vm.Pending, vm.ReasonNoCapacity); v.Status.QueuePlace != 1 {
 		t.Fatalf("place %d in a class of its own", v.Status.QueuePlace)
 	}
-	// Room comes back: the first in line takes it.
+	// Capacity is available again: the first in line takes it.
 	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: ids[0]})
 	w.is(ids[2], vm.Pending, vm.ReasonNoCapacity)
 	w.report(w.says(ids[0], vm.Terminated))
@@ -163,7 +163,7 @@ func TestParkedUntilRoomGrows(t *testing.T) {
 	if v := w.is(ids[3], vm.Pending, vm.ReasonNoCapacity); v.Status.QueuePlace != 1 {
 		t.Fatalf("place %d", v.Status.QueuePlace)
 	}
-	// A new miner takes all it has room for.
+	// A new miner takes all it can hold.
 	w.miner("miner1", small(4))
 	for _, id := range ids[3:] {
 		w.is(id, vm.Assigned, "")

@@ -156,7 +156,7 @@ func TestDrainingMiner(t *testing.T) {
 		w.report(w.proven(w.says(id, vm.Running)))
 	}
 	if w.billed(a) == before {
-		t.Error("a machine on a draining miner costs nothing")
+		t.Error("a VM on a draining miner costs nothing")
 	}
 	w.refused(registrytypes.ErrHoldsVMs, m, &registrytypes.MsgUnbondMiner{Operator: m.Address})
 

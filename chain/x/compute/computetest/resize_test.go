@@ -77,13 +77,13 @@ func TestResizeWithRestart(t *testing.T) {
 		t.Fatalf("ordered: %+v", v)
 	}
 	if u := w.registered(m).Usage; u.Vms != 1 || u.Vcpus != 2 || u.MemoryMib != 4096 || u.DiskGib != 26 {
-		t.Fatalf("room was not taken at the order: %+v", u)
+		t.Fatalf("the capacity was not taken at the order: %+v", u)
 	}
 	if w.rate(a) != spark || w.held(a) != pulseHD {
 		t.Fatalf("the rate is %d, held back for %d", w.rate(a), w.held(a))
 	}
 
-	// The old machine is still up: it is charged as it is.
+	// The VM still runs in its old size: it is charged as it is.
 	w.NextBlock(7)
 	w.report(w.before(id))
 	w.is(id, vm.Rebooting, "")
@@ -192,7 +192,7 @@ func TestResizeDownKeepsTheDisk(t *testing.T) {
 	}
 	w.resized(a, id, "spark")
 	if u := w.registered(m).Usage; u.Vcpus != 2 || u.DiskGib != 26 {
-		t.Fatalf("room was given back before it was free: %+v", u)
+		t.Fatalf("the capacity was given back before it was free: %+v", u)
 	}
 	w.report(w.proven(w.says(id, vm.Running)))
 	v := w.vm(id)
@@ -246,7 +246,7 @@ func TestResizeRefusals(t *testing.T) {
 	w.refused(computetypes.ErrSameSize, a, resize(a, id, "spark"))
 	_, err := w.Deliver(a, resize(a, id, "pulse"))
 	w.refused(computetypes.ErrHostFull, a, resize(a, id, "pulse"))
-	for _, words := range []string{"no room for 2 vCPUs, 4096 MiB of memory and 26 GiB of disk", "it has 3, 2048 and 82", "choose a smaller plan, or create another VM"} {
+	for _, words := range []string{"lacks the capacity for 2 vCPUs, 4096 MiB of memory and 26 GiB of disk", "available are 3, 2048 and 82", "choose a smaller plan, or create another VM"} {
 		if err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v does not say %q", err, words)
 		}

@@ -70,7 +70,7 @@ func (k *Keeper) attestDisk(ctx context.Context, p types.Params, v *types.VM) er
 	return nil
 }
 
-// endAttestation charges what is attested until a moment, if that is close
+// endAttestation charges what is attested up to a time, if that is close
 // enough to the last proof, and forgets the rest: what follows is another run.
 func (k *Keeper) endAttestation(ctx context.Context, v *types.VM, until int64) error {
 	if until != 0 && (v.Status.ReadyAt != 0 || v.Status.Attestation.Disk) {
@@ -87,7 +87,7 @@ func (k *Keeper) endAttestation(ctx context.Context, v *types.VM, until int64) e
 	return nil
 }
 
-// accrue charges from the last attested moment to another.
+// accrue charges from the last attested time to another.
 func (k *Keeper) accrue(ctx context.Context, p types.Params, v *types.VM, to int64) error {
 	a := &v.Status.Attestation
 	seconds := vm.Attested(a.LastAt, to, int64(p.MaxProofGapSeconds))

@@ -10,7 +10,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// InitGenesis loads the state; the room VMs take, their addresses' blocks and
+// InitGenesis loads the state; the capacity VMs take, their addresses' blocks and
 // their meters are in the other modules' genesis, which come first. Cursors
 // begin anew: miners take a full listing.
 func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {

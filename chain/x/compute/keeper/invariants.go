@@ -15,7 +15,7 @@ import (
 // CheckInvariants says which invariant of the module is violated, if any. For every VM:
 // its record is well formed; it waits in the queue only while Pending; its
 // name, address, miner and deadline are in their indexes, and nothing else is;
-// power and phase agree. For every miner: the room taken is what its VMs take.
+// power and phase agree. For every miner: its usage is what its VMs take.
 // True between blocks; it reads every VM.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	usage := map[string]node.Usage{}

@@ -1,4 +1,4 @@
-// Package keeper keeps the virtual machines of all tenants: what they want,
+// Package keeper keeps the VMs of all tenants: what they want,
 // which miner holds what, and what was reported. The rules of a VM's life are
 // in core/vm, those of placement in core/place.
 package keeper
@@ -27,7 +27,7 @@ type (
 	hostKey     = collections.Pair[string, uint32]
 )
 
-// Keeper of virtual machines.
+// Keeper of VMs.
 type Keeper struct {
 	schema collections.Schema
 	params collections.Item[types.Params]

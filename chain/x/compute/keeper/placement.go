@@ -18,15 +18,15 @@ import (
 const (
 	// maxWalk is how many miners of the ring are looked at for one assignment, at most.
 	maxWalk = 256
-	// retrySeconds until miners that failed a VM are tried again when nobody else has room.
+	// retrySeconds until miners that failed a VM are tried again when no other has the capacity.
 	retrySeconds = 30
 	// firstClass and afterClass order the classes of parked VMs, which are hex.
 	firstClass = "0"
 	afterClass = "g"
 )
 
-// placeQueued places the VMs that arrived, then, if some miner's room grew
-// since, those parked for want of room: class by class, each until one of it
+// placeQueued places the VMs that arrived, then, if some miner's available capacity
+// grew since, those parked for lack of capacity: class by class, each until one of it
 // finds none. At most a parameter's worth a block; the rest waits its turn.
 func (k *Keeper) placeQueued(ctx context.Context, p types.Params) error {
 	budget := int(p.MaxAssignmentsPerBlock)
@@ -54,11 +54,11 @@ func (k *Keeper) tryPlace(ctx context.Context, p types.Params, at queueKey) erro
 	return k.dequeue(ctx, at.K3())
 }
 
-// sweep tries parked VMs again after room grew.
+// sweep tries parked VMs again after available capacity grew.
 func (k *Keeper) sweep(ctx context.Context, p types.Params, budget int) error {
 	cursor, err := k.sweepCursor.Get(ctx)
 	if errors.Is(err, collections.ErrNotFound) {
-		version, err := k.offers.RoomVersion(ctx)
+		version, err := k.offers.CapacityVersion(ctx)
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (k *Keeper) sweep(ctx context.Context, p types.Params, budget int) error {
 		if again, _, err := k.position(ctx, at.K3()); err != nil {
 			return err
 		} else if again.K2() == cursor {
-			cursor += afterClass // no room for this class: on to the next
+			cursor += afterClass // no capacity for this class: on to the next
 		}
 	}
 	return k.sweepCursor.Set(ctx, cursor)

@@ -17,7 +17,7 @@ import (
 type headRange = collections.Range[int64]
 
 // ready is the class of VMs that were not tried since they arrived. The other
-// classes hold those that nobody has room for, alike in all that placement asks.
+// classes hold those that no miner has the capacity for, alike in all that placement asks.
 const ready = ""
 
 // maxPlace bounds how far a place in the queue is counted.
@@ -89,7 +89,7 @@ func (k *Keeper) first(ctx context.Context, class string) (key queueKey, found b
 }
 
 // classOf names everything that placement asks of a miner for a VM, so that
-// where one of a class finds no room, none does.
+// where one of a class finds no miner, none does.
 func classOf(v *types.VM) string {
 	d := v.Core().Demand()
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d %q %q %q %q",

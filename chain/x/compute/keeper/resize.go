@@ -15,7 +15,7 @@ import (
 )
 
 // Resize orders the size of another plan, at today's price, and tells whether
-// the VM is restarted for it. The room and the hold-back for the larger of both
+// the VM is restarted for it. The capacity and the hold-back for the larger of both
 // sizes are taken at once; what is in effect, and charged, changes when the
 // VM's miner says so. A disk keeps its size where the plan's is smaller.
 func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool, err error) {
@@ -56,9 +56,9 @@ func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool
 		return false, err
 	}
 	err = k.requested(ctx, &old, v, "resize")
-	if errors.Is(err, registrytypes.ErrNoRoom) {
-		room := strings.TrimSuffix(err.Error(), ": "+registrytypes.ErrNoRoom.Error())
-		return false, types.ErrHostFull.Wrapf("%s; a VM stays where its disk is: choose a smaller plan, or create another VM", room)
+	if errors.Is(err, registrytypes.ErrNoCapacity) {
+		miner := strings.TrimSuffix(err.Error(), ": "+registrytypes.ErrNoCapacity.Error())
+		return false, types.ErrHostFull.Wrapf("%s; a VM stays where its disk is: choose a smaller plan, or create another VM", miner)
 	}
 	return restart && up, err
 }

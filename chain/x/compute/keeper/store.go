@@ -30,7 +30,7 @@ func (k *Keeper) owned(ctx context.Context, owner, id string) (types.VM, error) 
 	return v, nil
 }
 
-// save keeps a VM, every index of it, the room it takes and the rate it costs.
+// save keeps a VM, every index of it, the capacity it takes and the rate it costs.
 // old is the VM as it was read; nil for a new one. The rate is the last thing
 // changed, so whatever the meter does in turn finds the VM as it now is.
 func (k *Keeper) save(ctx context.Context, old *types.VM, v types.VM) error {
@@ -100,7 +100,7 @@ func (k *Keeper) moveDeadline(ctx context.Context, from, to int64, id string) er
 	return k.deadlines.Set(ctx, collections.Join(to, id))
 }
 
-// join takes a VM's room on its new miner, if it has one.
+// join takes a VM's capacity on its new miner, if it has one.
 func (k *Keeper) join(ctx context.Context, v *types.VM) error {
 	miner := v.Status.Miner
 	if miner == "" {
@@ -118,7 +118,7 @@ func (k *Keeper) join(ctx context.Context, v *types.VM) error {
 	return shift(ctx, k.spread, collections.Join3(v.Owner, v.Spec.SpreadGroup, miner), 1)
 }
 
-// leave gives a VM's room on its old miner back and tells that miner to keep
+// leave gives a VM's capacity on its old miner back and tells that miner to keep
 // nothing of it; the identity it may have kept all the same counts no more.
 func (k *Keeper) leave(ctx context.Context, old *types.VM) error {
 	miner := old.Status.Miner

@@ -15,7 +15,7 @@ import (
 type why struct{ reason, message string }
 
 // step moves a VM to the phase that follows an event, without saving it. What
-// was attested until a moment is charged when the attestation ends with the
+// was attested up to a time is charged when the attestation ends with the
 // step; until 0 ends it at the last proof.
 func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor, w why, until int64) error {
 	from := v.Status.Phase.Core()

@@ -79,8 +79,8 @@ var (
 
 	// ErrSameSize is a resize that would change nothing.
 	ErrSameSize = errorsmod.Register(ModuleName, 35, "nothing to resize")
-	// ErrHostFull is a miner that holds the VM and has no room for a larger one.
-	ErrHostFull = errorsmod.Register(ModuleName, 36, "no room on the VM's host")
+	// ErrHostFull is a miner that holds the VM and lacks the capacity for a larger one.
+	ErrHostFull = errorsmod.Register(ModuleName, 36, "the VM's host lacks the capacity")
 	// ErrImageArch is an image for another architecture than the VM's host.
 	ErrImageArch = errorsmod.Register(ModuleName, 37, "image for another architecture")
 

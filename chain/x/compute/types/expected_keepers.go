@@ -43,17 +43,17 @@ type Miners interface {
 	Walk(ctx context.Context, region string, start uint64, limit int) ([]registrytypes.Miner, error)
 	Named(ctx context.Context, operators []string) ([]registrytypes.Miner, error)
 	Seen(ctx context.Context, operator string) error
-	Room
+	CapacityKeeper
 }
 
-// Room is what VMs take of miners; x/registry keeps the account.
-type Room interface {
+// CapacityKeeper accounts for what VMs take of miners; x/registry offers it.
+type CapacityKeeper interface {
 	Hold(ctx context.Context, operator string, d node.Demand) error
 	Release(ctx context.Context, operator string, d node.Demand) error
 	// Swap replaces what a VM takes.
 	Swap(ctx context.Context, operator string, from, to node.Demand) error
-	// RoomVersion rises whenever some miner's room grew.
-	RoomVersion(ctx context.Context) (uint64, error)
+	// CapacityVersion rises whenever the available capacity of a miner grew.
+	CapacityVersion(ctx context.Context) (uint64, error)
 }
 
 // Registry is what else x/registry knows.

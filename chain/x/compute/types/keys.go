@@ -88,7 +88,7 @@ func QueueSeqPrefix() collections.Prefix { return collections.NewPrefix(prefixQu
 // SweepPrefix is how far the parked classes were tried again.
 func SweepPrefix() collections.Prefix { return collections.NewPrefix(prefixSweep) }
 
-// SweepVersionPrefix is the version of the miners' room at the last sweep.
+// SweepVersionPrefix is the version of the miners' available capacity at the last sweep.
 func SweepVersionPrefix() collections.Prefix { return collections.NewPrefix(prefixSweepVersion) }
 
 // TogetherPrefix counts an owner's VMs on a miner.

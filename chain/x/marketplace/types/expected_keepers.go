@@ -12,7 +12,7 @@ type CreditsKeeper interface {
 	Consume(ctx context.Context, account string, ucredit uint64, miner string) error
 }
 
-// Hooks are called when a meter demands something of those who run machines.
+// Hooks are called when a meter demands something of the module that runs VMs.
 type Hooks interface {
 	// AfterRunOut stops all that the account has running. It may be called again while the account stays out of credit.
 	AfterRunOut(ctx context.Context, account string) error

@@ -52,7 +52,7 @@ func (p Params) Validate() error {
 		what        string
 		v, low, top uint64
 	}{
-		{"the least to create a machine with, in ucredit", p.MinCreateUcredit, 0, maxMinCreate},
+		{"the least balance to create a VM with, in ucredit", p.MinCreateUcredit, 0, maxMinCreate},
 		{"the seconds held back", p.HoldbackSeconds, 0, maxHoldback},
 		{"the seconds between settlements", p.SettleIntervalSeconds, 1, maxInterval},
 		{"the seconds settlement lags behind", p.SettleLagSeconds, 0, maxLag},

@@ -27,7 +27,7 @@ func (k *Keeper) Unbond(ctx context.Context, operator string) error {
 		return types.ErrStatus.Wrapf("miner %s is %s; unbonding needs it to be active or draining", operator, m.Status.Word())
 	}
 	if m.Usage.Vms > 0 {
-		return types.ErrHoldsVMs.Wrapf("miner %s holds %d virtual machines; drain it and wait until they are gone", operator, m.Usage.Vms)
+		return types.ErrHoldsVMs.Wrapf("miner %s holds %d VMs; drain it and wait until they are gone", operator, m.Usage.Vms)
 	}
 	p, err := k.params.Get(ctx)
 	if err != nil {

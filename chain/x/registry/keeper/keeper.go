@@ -1,4 +1,4 @@
-// Package keeper keeps who offers machines and who keeps secrets: miners with
+// Package keeper keeps who offers VMs and who keeps secrets: miners with
 // their bonds and what is taken of them, keepers and their committee.
 package keeper
 
@@ -22,12 +22,12 @@ type Keeper struct {
 
 	miners          collections.Map[string, types.Miner]
 	minerIdentities collections.Map[[]byte, string]
-	// rings holds the open miners with room, by region ("" for all), place on the ring and operator.
+	// rings holds the open miners with available capacity, by region ("" for all), place on the ring and operator.
 	rings     collections.KeySet[collections.Triple[string, uint64, string]]
 	regions   collections.Map[string, uint64]
 	unbonding collections.KeySet[collections.Pair[int64, string]]
-	// roomVersion rises whenever some miner's room grew.
-	roomVersion collections.Item[uint64]
+	// capacityVersion rises whenever the available capacity of a miner grew.
+	capacityVersion collections.Item[uint64]
 
 	keepers          collections.Map[string, types.Keeper]
 	keeperIdentities collections.Map[[]byte, string]
@@ -64,7 +64,7 @@ func New(c Config) (*Keeper, error) {
 		regions: collections.NewMap(sb, types.RegionsPrefix(), "regions", collections.StringKey, collections.Uint64Value),
 		unbonding: collections.NewKeySet(sb, types.UnbondingPrefix(), "unbonding",
 			collections.PairKeyCodec(collections.Int64Key, collections.StringKey)),
-		roomVersion:      collections.NewItem(sb, types.RoomVersionPrefix(), "room_version", collections.Uint64Value),
+		capacityVersion:  collections.NewItem(sb, types.CapacityVersionPrefix(), "room_version", collections.Uint64Value),
 		keepers:          collections.NewMap(sb, types.KeepersPrefix(), "keepers", collections.StringKey, codec.CollValue[types.Keeper](c.Codec)),
 		keeperIdentities: collections.NewMap(sb, types.KeeperIdentitiesPrefix(), "keeper_identities", collections.BytesKey, collections.StringValue),
 		committee:        collections.NewItem(sb, types.CommitteePrefix(), "committee", codec.CollValue[types.Committee](c.Codec)),
@@ -98,7 +98,7 @@ func (k *Keeper) setParams(ctx context.Context, p types.Params) error {
 	if err := k.params.Set(ctx, p); err != nil {
 		return err
 	}
-	if err := k.roomGrew(ctx); err != nil {
+	if err := k.capacityGrew(ctx); err != nil {
 		return err
 	}
 	return k.committeeStale.Set(ctx, true)

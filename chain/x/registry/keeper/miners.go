@@ -67,7 +67,7 @@ func (k *Keeper) Register(ctx context.Context, m *types.MsgRegisterMiner) error 
 		sdk.NewAttribute(types.AttributeOperator, m.Operator),
 		sdk.NewAttribute(types.AttributeRegion, m.Region),
 		sdk.NewAttribute(types.AttributeBond, strconv.FormatUint(miner.BondUhip, 10)))
-	return k.roomGrew(ctx)
+	return k.capacityGrew(ctx)
 }
 
 func (k *Keeper) takeBond(ctx context.Context, operator string, uhip uint64) error {
@@ -112,7 +112,7 @@ func (k *Keeper) Drain(ctx context.Context, operator string, undo bool) error {
 	}
 	emit(ctx, event, sdk.NewAttribute(types.AttributeOperator, operator))
 	if undo {
-		return k.roomGrew(ctx)
+		return k.capacityGrew(ctx)
 	}
 	return nil
 }
@@ -135,27 +135,27 @@ func (k *Keeper) Seen(ctx context.Context, operator string) error {
 	return k.put(ctx, &old, m, p)
 }
 
-// Hold takes a VM's demand from a miner's room; types.ErrNoRoom if it does not fit.
+// Hold takes a VM's demand from a miner's available capacity; types.ErrNoCapacity if it does not fit.
 func (k *Keeper) Hold(ctx context.Context, operator string, d node.Demand) error {
 	return k.use(ctx, operator, func(m types.Miner, p types.Params) (node.Usage, error) {
-		if !node.RoomLeft(m.Capacity.Node(), m.Usage.Node(), p.CpuOvercommit).Fits(d) {
-			return node.Usage{}, types.ErrNoRoom.Wrapf("miner %s has no room for %d vCPUs, %d MiB of memory and %d GiB of disk", operator, d.VCPUs, d.MemoryMiB, d.DiskGiB)
+		if !node.AvailableCapacity(m.Capacity.Node(), m.Usage.Node(), p.CpuOvercommit).Fits(d) {
+			return node.Usage{}, types.ErrNoCapacity.Wrapf("miner %s lacks the capacity for %d vCPUs, %d MiB of memory and %d GiB of disk", operator, d.VCPUs, d.MemoryMiB, d.DiskGiB)
 		}
 		return m.Usage.Node().Add(d)
 	})
 }
 
-// Release gives a VM's demand back to a miner's room.
+// Release gives a VM's demand back to its miner.
 func (k *Keeper) Release(ctx context.Context, operator string, d node.Demand) error {
 	err := k.use(ctx, operator, func(m types.Miner, _ types.Params) (node.Usage, error) { return m.Usage.Node().Sub(d) })
 	if err != nil {
 		return err
 	}
-	return k.roomGrew(ctx)
+	return k.capacityGrew(ctx)
 }
 
-// Swap replaces what a VM takes of a miner; types.ErrNoRoom if the miner has no
-// room for what it takes more. Giving back always succeeds.
+// Swap replaces what a VM takes of a miner; types.ErrNoCapacity if the
+// miner lacks the capacity for what it takes more. Giving back always succeeds.
 func (k *Keeper) Swap(ctx context.Context, operator string, from, to node.Demand) error {
 	less := to.Within(from)
 	err := k.use(ctx, operator, func(m types.Miner, p types.Params) (node.Usage, error) {
@@ -167,16 +167,16 @@ func (k *Keeper) Swap(ctx context.Context, operator string, from, to node.Demand
 		if err != nil {
 			return u, err
 		}
-		if room := node.RoomLeft(m.Capacity.Node(), without, p.CpuOvercommit); !room.Fits(to) {
-			return u, types.ErrNoRoom.Wrapf("miner %s has no room for %d vCPUs, %d MiB of memory and %d GiB of disk; it has %d, %d and %d",
-				operator, to.VCPUs, to.MemoryMiB, to.DiskGiB, room.VCPUs, room.MemoryMiB, room.DiskGiB)
+		if available := node.AvailableCapacity(m.Capacity.Node(), without, p.CpuOvercommit); !available.Fits(to) {
+			return u, types.ErrNoCapacity.Wrapf("miner %s lacks the capacity for %d vCPUs, %d MiB of memory and %d GiB of disk; available are %d, %d and %d",
+				operator, to.VCPUs, to.MemoryMiB, to.DiskGiB, available.VCPUs, available.MemoryMiB, available.DiskGiB)
 		}
 		return u, nil
 	})
 	if err != nil || !less {
 		return err
 	}
-	return k.roomGrew(ctx)
+	return k.capacityGrew(ctx)
 }
 
 func (k *Keeper) use(ctx context.Context, operator string, change func(types.Miner, types.Params) (node.Usage, error)) error {

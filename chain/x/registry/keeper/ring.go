@@ -12,7 +12,7 @@ import (
 	"github.com/hippius/compute/core/place"
 )
 
-// The ring of miners with room lets placement look at a bounded number of
+// The ring of miners with available capacity lets placement look at a bounded number of
 // miners however many there are: it walks the ring of a region from a point
 // that the VM's id fixes. Miners found silent are taken off and come back with
 // their next sign of life, so the ring does not fill with the dead.
@@ -25,7 +25,7 @@ func ringKeys(m *types.Miner) [2]ringKey {
 }
 
 func onRing(m *types.Miner, p types.Params) bool {
-	return m.Open() && m.BondUhip >= p.MinBondUhip && node.RoomLeft(m.Capacity.Node(), m.Usage.Node(), p.CpuOvercommit).Any()
+	return m.Open() && m.BondUhip >= p.MinBondUhip && node.AvailableCapacity(m.Capacity.Node(), m.Usage.Node(), p.CpuOvercommit).Any()
 }
 
 // index puts a miner on the rings it belongs to and off those it does not.
@@ -48,7 +48,7 @@ func (k *Keeper) index(ctx context.Context, old, m *types.Miner, p types.Params)
 			return err
 		}
 	}
-	return k.roomGrew(ctx)
+	return k.capacityGrew(ctx)
 }
 
 func (k *Keeper) offRing(ctx context.Context, m *types.Miner) error {
@@ -60,7 +60,7 @@ func (k *Keeper) offRing(ctx context.Context, m *types.Miner) error {
 	return nil
 }
 
-// Walk returns up to limit open miners with room, of a region ("" for all),
+// Walk returns up to limit open miners with available capacity, of a region ("" for all),
 // from a point of the ring on. Miners silent for too long count towards the
 // limit and are taken off the ring.
 func (k *Keeper) Walk(ctx context.Context, region string, start uint64, limit int) ([]types.Miner, error) {
@@ -134,21 +134,21 @@ func (k *Keeper) walk(ctx context.Context, region string, first, last uint64, li
 	return operators, nil
 }
 
-// RoomVersion rises whenever some miner's room grew.
-func (k *Keeper) RoomVersion(ctx context.Context) (uint64, error) {
-	v, err := k.roomVersion.Get(ctx)
+// CapacityVersion rises whenever the available capacity of a miner grew.
+func (k *Keeper) CapacityVersion(ctx context.Context) (uint64, error) {
+	v, err := k.capacityVersion.Get(ctx)
 	if errors.Is(err, collections.ErrNotFound) {
 		return 0, nil
 	}
 	return v, err
 }
 
-func (k *Keeper) roomGrew(ctx context.Context) error {
-	v, err := k.RoomVersion(ctx)
+func (k *Keeper) capacityGrew(ctx context.Context) error {
+	v, err := k.CapacityVersion(ctx)
 	if err != nil {
 		return err
 	}
-	return k.roomVersion.Set(ctx, v+1)
+	return k.capacityVersion.Set(ctx, v+1)
 }
 
 // countRegion keeps how many open miners each region has.

@@ -17,11 +17,11 @@ var (
 	// ErrBondFunds is an operator without the uhip it wants to bond.
 	ErrBondFunds = errorsmod.Register(ModuleName, 7, "not enough uhip to bond")
 	// ErrHoldsVMs is a miner that still holds VMs.
-	ErrHoldsVMs = errorsmod.Register(ModuleName, 8, "miner holds virtual machines")
+	ErrHoldsVMs = errorsmod.Register(ModuleName, 8, "miner holds VMs")
 	// ErrStatus is a request that does not fit a miner's status.
 	ErrStatus = errorsmod.Register(ModuleName, 9, "does not fit the miner's status")
 	// ErrNotValidator is a keeper whose operator runs no bonded validator.
 	ErrNotValidator = errorsmod.Register(ModuleName, 10, "not a bonded validator's operator")
-	// ErrNoRoom is a miner without room for what is to be placed on it.
-	ErrNoRoom = errorsmod.Register(ModuleName, 11, "miner has no room")
+	// ErrNoCapacity is a miner without the capacity for what is to be placed on it.
+	ErrNoCapacity = errorsmod.Register(ModuleName, 11, "miner lacks the capacity")
 )

@@ -65,8 +65,8 @@ func (m Miner) Validate() error {
 	return nil
 }
 
-// Computes reports whether the miner runs virtual machines.
+// Computes reports whether the miner runs VMs.
 func (m Miner) Computes() bool { return slices.Contains(m.Roles, node.RoleCompute) }
 
-// Open reports whether the miner takes new virtual machines.
+// Open reports whether the miner takes new VMs.
 func (m Miner) Open() bool { return m.Status == StatusActive && m.Computes() }

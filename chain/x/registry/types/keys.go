@@ -24,7 +24,7 @@ const (
 	prefixKeeperIdentities
 	prefixCommittee
 	prefixCommitteeStale
-	prefixRoomVersion
+	prefixCapacityVersion
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -36,7 +36,7 @@ func MinersPrefix() collections.Prefix { return collections.NewPrefix(prefixMine
 // MinerIdentitiesPrefix is the index from a miner's identity key to its operator.
 func MinerIdentitiesPrefix() collections.Prefix { return collections.NewPrefix(prefixMinerIdentities) }
 
-// RingsPrefix is the index of miners with room, by region ("" for all) and place on the ring.
+// RingsPrefix is the index of miners with available capacity, by region ("" for all) and place on the ring.
 func RingsPrefix() collections.Prefix { return collections.NewPrefix(prefixRings) }
 
 // RegionsPrefix counts the active miners of each region.
@@ -59,8 +59,8 @@ func CommitteePrefix() collections.Prefix { return collections.NewPrefix(prefixC
 // CommitteeStalePrefix is set when the committee must be computed anew.
 func CommitteeStalePrefix() collections.Prefix { return collections.NewPrefix(prefixCommitteeStale) }
 
-// RoomVersionPrefix counts how often some miner's room grew.
-func RoomVersionPrefix() collections.Prefix { return collections.NewPrefix(prefixRoomVersion) }
+// CapacityVersionPrefix counts how often the available capacity of a miner grew.
+func CapacityVersionPrefix() collections.Prefix { return collections.NewPrefix(prefixCapacityVersion) }
 
 // Events of the module.
 const (

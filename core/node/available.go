@@ -1,5 +1,5 @@
-// Package node holds what a miner's machine offers, what virtual machines take
-// of it and what room that leaves.
+// Package node holds what a miner's host offers, what its VMs take of it and
+// the available capacity.
 package node
 
 import (
@@ -8,7 +8,7 @@ import (
 	"math"
 )
 
-// Bounds of a machine that may register.
+// Bounds of the capacity that a miner may register.
 const (
 	MaxCores     = 4096
 	MaxMemoryMiB = 64 << 20 // 64 TiB
@@ -22,7 +22,7 @@ const (
 // ErrNotHeld says that more was released than was taken.
 var ErrNotHeld = errors.New("more released than taken")
 
-// Capacity is what a machine offers. Memory in MiB, disk in GiB.
+// Capacity is what a host offers. Memory in MiB, disk in GiB.
 type Capacity struct {
 	Cores     uint32
 	MemoryMiB uint64
@@ -36,7 +36,7 @@ type Demand struct {
 	DiskGiB   uint64
 }
 
-// Usage is what a machine's VMs take together.
+// Usage is what a host's VMs take together.
 type Usage struct {
 	VMs       uint32
 	VCPUs     uint32
@@ -44,8 +44,8 @@ type Usage struct {
 	DiskGiB   uint64
 }
 
-// Room is what is left, already overcommitted where that is allowed.
-type Room struct {
+// Available is the available capacity, vCPUs with the overcommit.
+type Available struct {
 	VCPUs     uint64
 	MemoryMiB uint64
 	DiskGiB   uint64
@@ -106,34 +106,34 @@ func (d Demand) Both(o Demand) Demand {
 	return Demand{max(d.VCPUs, o.VCPUs), max(d.MemoryMiB, o.MemoryMiB), max(d.DiskGiB, o.DiskGiB)}
 }
 
-// RoomLeft is what a machine has left; a machine that offers less than is
-// taken has none. Overcommit in parts of 100.
-func RoomLeft(c Capacity, u Usage, overcommit uint32) Room {
-	return Room{
-		VCPUs:     left(c.VCPUs(overcommit), uint64(u.VCPUs)),
-		MemoryMiB: left(c.MemoryMiB, u.MemoryMiB),
-		DiskGiB:   left(c.DiskGiB, u.DiskGiB),
+// AvailableCapacity is the capacity less the usage, 0 where more is taken than
+// offered. Overcommit in parts of 100.
+func AvailableCapacity(c Capacity, u Usage, overcommit uint32) Available {
+	return Available{
+		VCPUs:     difference(c.VCPUs(overcommit), uint64(u.VCPUs)),
+		MemoryMiB: difference(c.MemoryMiB, u.MemoryMiB),
+		DiskGiB:   difference(c.DiskGiB, u.DiskGiB),
 	}
 }
 
 // Any reports whether the smallest VM might fit.
-func (r Room) Any() bool { return r.VCPUs > 0 && r.MemoryMiB > 0 && r.DiskGiB > 0 }
+func (a Available) Any() bool { return a.VCPUs > 0 && a.MemoryMiB > 0 && a.DiskGiB > 0 }
 
 // Fits reports whether a demand fits.
-func (r Room) Fits(d Demand) bool {
-	return uint64(d.VCPUs) <= r.VCPUs && d.MemoryMiB <= r.MemoryMiB && d.DiskGiB <= r.DiskGiB
+func (a Available) Fits(d Demand) bool {
+	return uint64(d.VCPUs) <= a.VCPUs && d.MemoryMiB <= a.MemoryMiB && d.DiskGiB <= a.DiskGiB
 }
 
-// Share is the scarcest resource's free part of the whole, 0 to Full.
-func (r Room) Share(c Capacity, overcommit uint32) uint64 {
+// Share is the scarcest resource's available part of the whole, 0 to Full.
+func (a Available) Share(c Capacity, overcommit uint32) uint64 {
 	return min(
-		share(r.VCPUs, c.VCPUs(overcommit)),
-		share(r.MemoryMiB, c.MemoryMiB),
-		share(r.DiskGiB, c.DiskGiB),
+		share(a.VCPUs, c.VCPUs(overcommit)),
+		share(a.MemoryMiB, c.MemoryMiB),
+		share(a.DiskGiB, c.DiskGiB),
 	)
 }
 
-func left(whole, taken uint64) uint64 {
+func difference(whole, taken uint64) uint64 {
 	if taken >= whole {
 		return 0
 	}

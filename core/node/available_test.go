@@ -20,21 +20,21 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestRoomAndOvercommit(t *testing.T) {
+func TestAvailableCapacity(t *testing.T) {
 	c := Capacity{Cores: 3, MemoryMiB: 8192, DiskGiB: 100}
 	u := Usage{VMs: 1, VCPUs: 2, MemoryMiB: 2048, DiskGiB: 18}
-	r := RoomLeft(c, u, 150) // 4.5 sold as 4
-	if want := (Room{2, 6144, 82}); r != want {
-		t.Fatalf("got %+v", r)
+	a := AvailableCapacity(c, u, 150) // 4.5 sold as 4
+	if want := (Available{2, 6144, 82}); a != want {
+		t.Fatalf("got %+v", a)
 	}
-	if !r.Fits(Demand{2, 6144, 82}) || r.Fits(Demand{3, 1, 1}) || r.Fits(Demand{1, 6145, 1}) || r.Fits(Demand{1, 1, 83}) {
+	if !a.Fits(Demand{2, 6144, 82}) || a.Fits(Demand{3, 1, 1}) || a.Fits(Demand{1, 6145, 1}) || a.Fits(Demand{1, 1, 83}) {
 		t.Error("fits wrongly")
 	}
-	if got := r.Share(c, 150); got != 5000 {
+	if got := a.Share(c, 150); got != 5000 {
 		t.Errorf("share %d", got)
 	}
-	if r := RoomLeft(Capacity{1, 1024, 10}, u, 100); r.Any() || r != (Room{}) {
-		t.Errorf("shrunk machine has room %+v", r)
+	if a := AvailableCapacity(Capacity{1, 1024, 10}, u, 100); a.Any() || a != (Available{}) {
+		t.Errorf("a shrunk host has %+v available", a)
 	}
 }
 
