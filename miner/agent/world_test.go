@@ -21,13 +21,13 @@ import (
 	"time"
 
 	"github.com/kdomanski/iso9660"
-	"golang.org/x/sys/unix"
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
 	"github.com/hippius/compute/miner/hypervisor"
@@ -75,7 +75,7 @@ func testConfig() agent.Config {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, dir: shortDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
+		t: t, dir: testkit.MemoryDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
 		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
 		config: testConfig(), boot: 20 * time.Millisecond,
 		parts: func(*agent.Parts) {},
@@ -106,26 +106,6 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	return w
-}
-
-// shortDir is a folder with a path short enough for sockets, in memory where that is possible: what a process that was
-// killed wrote is there in any case, and disks of test VMs are slow to sync.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	parent := "/dev/shm"
-	if unix.Access(parent, unix.W_OK) != nil {
-		parent = ""
-	}
-	dir, err := os.MkdirTemp(parent, "agent-test-") //nolint:usetesting // TempDir's are long, and on a disk
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
 
 func (w *world) openDriver() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/image"
@@ -116,9 +116,7 @@ func (seeds) List() ([]vm.ID, error) { return nil, nil }
 
 func newHost(t *testing.T) (*host, *provision.Provisioner) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "provision-") //nolint:usetesting // TempDir's are too long for sockets
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	dir := testkit.ShortDir(t)
 	d, err := fake.New(fake.Config{Dir: filepath.Join(dir, "vms"), Boot: time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.Close()) })
