@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -19,8 +18,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/kdomanski/iso9660"
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
@@ -36,6 +33,7 @@ import (
 	"github.com/hippius/compute/miner/provision"
 	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/seed/seedtest"
 )
 
 // world is everything around an agent; it outlives agents.
@@ -129,7 +127,7 @@ func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) 
 			return
 		}
 	}
-	cfg, err := readSeed(m.Seed)
+	cfg, err := seedtest.Config(m.Seed)
 	if err != nil {
 		w.t.Errorf("guest of %s: %v", m.ID, err)
 		return
@@ -153,35 +151,6 @@ func (w *world) guest(ctx context.Context, m hypervisor.Machine, conn net.Conn) 
 			}
 		}
 	}
-}
-
-func readSeed(path string) (wire.Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return wire.Config{}, err
-	}
-	im, err := iso9660.OpenImage(bytes.NewReader(data))
-	if err != nil {
-		return wire.Config{}, err
-	}
-	root, err := im.RootDir()
-	if err != nil {
-		return wire.Config{}, err
-	}
-	files, err := root.GetChildren()
-	if err != nil {
-		return wire.Config{}, err
-	}
-	for _, f := range files {
-		if f.Name() == wire.ConfigFile {
-			text, err := io.ReadAll(f.Reader())
-			if err != nil {
-				return wire.Config{}, err
-			}
-			return wire.DecodeConfig(text)
-		}
-	}
-	return wire.Config{}, fmt.Errorf("no %s", wire.ConfigFile)
 }
 
 // migrations of a database that was never of the first schema; daemon/miner tests that one.
