@@ -48,6 +48,7 @@ type world struct {
 	seeds     *seed.Store
 	images    *image.Cache
 	driver    *fake.Driver
+	witness   *witness // of the agent that was started last
 	db        *store.DB
 	config    agent.Config
 	parts     func(p *agent.Parts) // changes what the agent gets
@@ -161,9 +162,10 @@ func migrations() []store.Migration {
 // startAgent starts one on what an earlier one left.
 func (w *world) startAgent() {
 	w.t.Helper()
+	w.witness = newWitness(w.driver)
 	p := agent.Parts{
 		Chain: w.chain, Catalogue: w.catalogue, Secrets: w.keepers, Images: w.images, Network: w.network,
-		Seeds: w.seeds, Mesh: w.mesh, Driver: w.driver, State: record.New(w.db), Log: w.log(),
+		Seeds: w.seeds, Mesh: w.mesh, Driver: w.witness, State: record.New(w.db), Log: w.log(),
 	}
 	w.parts(&p)
 	a, err := agent.New(w.config, p)

@@ -121,7 +121,8 @@ func TestChannelTakesOnlyGoodProofs(t *testing.T) {
 	say(answer(later, guestKey(), 2))
 	testkit.Until(t, "newer", func() bool { return l.Proof().Height == later.Height })
 	say(answer(first, guestKey(), 2))
-	time.Sleep(20 * time.Millisecond)
+	say(wire.ToHost{Metrics: &wire.Metrics{RxBytes: 8}}) // read once all before it was
+	testkit.Until(t, "heard", func() bool { return l.Info().Metrics.RxBytes == 8 })
 	if h := l.Proof().Height; h < later.Height {
 		t.Errorf("fell back to height %d", h)
 	}

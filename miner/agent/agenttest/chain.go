@@ -41,6 +41,8 @@ type Chain struct {
 	refusals []string
 	proofs   map[vm.ID][]int64
 	away     error
+	asked    int
+	confirms map[vm.ID]int
 	dissent  map[vm.ID]vm.VM
 
 	// Size of new VMs; set it before there is one.
@@ -51,7 +53,7 @@ type Chain struct {
 func New() *Chain {
 	c := &Chain{
 		height: 10, first: 11, vms: map[vm.ID]*vm.VM{}, released: map[vm.ID]int64{}, heads: map[int64]head{}, every: 10 * time.Millisecond,
-		history: map[vm.ID][]string{}, proofs: map[vm.ID][]int64{}, dissent: map[vm.ID]vm.VM{},
+		history: map[vm.ID][]string{}, proofs: map[vm.ID][]int64{}, dissent: map[vm.ID]vm.VM{}, confirms: map[vm.ID]int{},
 		Size: plan.Size{VCPUs: 1, MemoryMiB: 2048, DiskGiB: 18, IOPS: 500, DiskBytesPerSecond: 50e6, NetworkBitsPerSecond: 100e6},
 	}
 	c.block()
@@ -115,6 +117,7 @@ func (c *Chain) SetBehind(d time.Duration) {
 func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked++
 	if c.away != nil {
 		return agent.Changes{}, c.away
 	}
@@ -150,6 +153,7 @@ func clone(v vm.VM) vm.VM {
 func (c *Chain) Everywhere(_ context.Context, id vm.ID) ([]vm.VM, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.confirms[id]++
 	if c.away != nil {
 		return nil, c.away
 	}
@@ -185,6 +189,20 @@ func (c *Chain) ForgetReleases() {
 	defer c.mu.Unlock()
 	clear(c.released)
 	c.oldest = c.height
+}
+
+// Asked counts the questions for changes, AskedEverywhere those to each endpoint for a VM; also those without an answer.
+func (c *Chain) Asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
+// AskedEverywhere is at Asked.
+func (c *Chain) AskedEverywhere(id vm.ID) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.confirms[id]
 }
 
 // Batches are the sizes of the batches taken so far.
