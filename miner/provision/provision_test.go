@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ const id vm.ID = "00112233445566778899aabbccddeeff"
 // host is what a provisioner works on, and what was asked of it.
 type host struct {
 	hypervisor.Driver
+	mu    sync.Mutex // of did: some calls are made side by side
 	did   []string
 	fails string // the call that fails
 	built *provision.Built
@@ -37,6 +39,8 @@ type host struct {
 var errBroken = errors.New("broken")
 
 func (h *host) do(what string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.did = append(h.did, what)
 	if h.fails == what {
 		return errBroken
@@ -46,6 +50,8 @@ func (h *host) do(what string) error {
 
 // done gives what was asked since, and forgets it.
 func (h *host) done() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	did := h.did
 	h.did = nil
 	return did
