@@ -16,6 +16,7 @@ import (
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/record"
 )
@@ -31,7 +32,7 @@ func (noChain) Changes(context.Context, int64) (agent.Changes, error) {
 func dump(t *testing.T, db *store.DB, bucket string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	check(t, db.View(func(tx *store.Tx) error {
+	testkit.Check(t, db.View(func(tx *store.Tx) error {
 		return store.NewBlobs(bucket).Each(tx, "", func(key string, value []byte) error { out[key] = string(value); return nil })
 	}))
 	return out
@@ -42,16 +43,16 @@ func dump(t *testing.T, db *store.DB, bucket string) map[string]string {
 func TestMigrateFirstSchema(t *testing.T) {
 	t.Parallel()
 	packed, err := os.Open("testdata/schema1.db.gz")
-	check(t, err)
+	testkit.Check(t, err)
 	defer func() { _ = packed.Close() }()
 	unpacked, err := gzip.NewReader(packed)
-	check(t, err)
+	testkit.Check(t, err)
 	data, err := io.ReadAll(unpacked)
-	check(t, err)
+	testkit.Check(t, err)
 	path := filepath.Join(t.TempDir(), StateFile)
-	check(t, os.WriteFile(path, data, 0o600))
+	testkit.Check(t, os.WriteFile(path, data, 0o600))
 	old, err := store.Open(path)
-	check(t, err)
+	testkit.Check(t, err)
 	kept := []string{"agent_released", "agent_cursor", "agent_local", "agent_proofs"}
 	before := map[string]map[string]string{}
 	for _, bucket := range kept {
@@ -59,18 +60,18 @@ func TestMigrateFirstSchema(t *testing.T) {
 			t.Fatalf("%s is empty", bucket)
 		}
 	}
-	check(t, old.Close())
+	testkit.Check(t, old.Close())
 
 	db, err := store.Open(path, record.Migrations(client.DecodeStoredVM)...)
-	check(t, err)
-	defer func() { check(t, db.Close()) }()
+	testkit.Check(t, err)
+	defer func() { testkit.Check(t, db.Close()) }()
 	for _, bucket := range kept {
 		if now := dump(t, db, bucket); !maps.Equal(now, before[bucket]) {
 			t.Errorf("%s is now %v, was %v", bucket, now, before[bucket])
 		}
 	}
 	var vms []vm.VM
-	check(t, db.View(func(tx *store.Tx) error {
+	testkit.Check(t, db.View(func(tx *store.Tx) error {
 		return store.NewBucket[vm.VM]("agent_vms").Each(tx, "", func(_ string, v vm.VM) error { vms = append(vms, v); return nil })
 	}))
 	slices.SortFunc(vms, func(a, b vm.VM) int { return int(a.ChangedHeight - b.ChangedHeight) })
@@ -90,28 +91,28 @@ func TestMigrateFirstSchema(t *testing.T) {
 	}
 
 	a, err := agent.New(agent.Config{ChainID: "c", Miner: vms[0].Status.Miner}, agent.Parts{Chain: noChain{}, State: record.New(db), Log: slog.New(slog.DiscardHandler)})
-	check(t, err)
+	testkit.Check(t, err)
 	turns, err := a.Turns()
-	check(t, err)
+	testkit.Check(t, err)
 	if err := turns.Follow(t.Context()); err == nil {
 		t.Error("the chain answered")
 	}
 	known, err := turns.VMs(t.Context())
-	check(t, err)
+	testkit.Check(t, err)
 	if len(known) != 3 {
 		t.Errorf("known are %v", known)
 	}
 	for i, v := range vms {
 		owner, held, err := a.Owner(v.ID)
-		check(t, err)
+		testkit.Check(t, err)
 		if held != (i != 2) || held && owner != v.Owner {
 			t.Errorf("VM %d is held: %v, of %q", i, held, owner)
 		}
 	}
 	// Once is enough.
-	check(t, db.Close())
+	testkit.Check(t, db.Close())
 	db, err = store.Open(path, record.Migrations(client.DecodeStoredVM)...)
-	check(t, err)
+	testkit.Check(t, err)
 }
 
 // A VM that cannot be read is not dropped.
@@ -119,9 +120,9 @@ func TestMigrateRefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), StateFile)
 	db, err := store.Open(path)
-	check(t, err)
-	check(t, db.Update(func(tx *store.Tx) error { return store.NewBlobs("agent_vms").Put(tx, "00", []byte("no message")) }))
-	check(t, db.Close())
+	testkit.Check(t, err)
+	testkit.Check(t, db.Update(func(tx *store.Tx) error { return store.NewBlobs("agent_vms").Put(tx, "00", []byte("no message")) }))
+	testkit.Check(t, db.Close())
 	if db, err = store.Open(path, record.Migrations(client.DecodeStoredVM)...); err == nil {
 		t.Errorf("it opens: %v", db.Close())
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -37,7 +38,7 @@ func TestRealVM(t *testing.T) {
 	}
 
 	// The disk grows under it, and the agent inside lets the filesystem follow.
-	check(t, s.chain.Resize(id, size(5), false))
+	testkit.Check(t, s.chain.Resize(id, size(5), false))
 	s.until("a larger disk in effect", time.Minute, func() bool { return s.chain.Get(id).Resize == nil })
 	s.run("cat /sys/class/block/vda/size", "10485760")
 	s.until("the root follows", time.Minute, func() bool {
@@ -69,7 +70,7 @@ func TestRealVM(t *testing.T) {
 	s.run("sudo cat /root/file", "kept")
 
 	// The process dies: it is started again, and the chain is told.
-	check(t, s.host.Command(t.Context(), "kill", "-KILL", strconv.Itoa(s.inspect(id).PID)).Run())
+	testkit.Check(t, s.host.Command(t.Context(), "kill", "-KILL", strconv.Itoa(s.inspect(id).PID)).Run())
 	s.until("told of the death", 30*time.Second, func() bool { return s.chain.Saw(id, "provisioning "+vm.ReasonHostProcessDied) })
 	s.phase(id, vm.Running)
 	s.reach("SSH after the death of the process")

@@ -6,14 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +24,7 @@ import (
 	"github.com/hippius/compute/guest/install"
 	"github.com/hippius/compute/internal/netlab"
 	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/mesh/ca"
 	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
@@ -41,35 +40,14 @@ import (
 	"github.com/hippius/compute/miner/seed"
 )
 
-// secluded marks the process that has a /run of its own.
-const secluded = "HIPPIUS_TEST_SECLUDED"
-
 // realDir is where the miner of the test lives, on a tmpfs.
 const realDir = "/run/hl-miner"
 
 // TestMain moves the tests of root into a mount namespace with a /run of its
 // own: nothing is left mounted or lying around, whatever happens.
 func TestMain(m *testing.M) {
-	if os.Geteuid() == 0 && os.Getenv(secluded) == "" {
-		unshare, err := exec.LookPath("unshare")
-		if err == nil {
-			argv := append([]string{
-				"unshare", "--mount", "--net", "bash", "-c",
-				"mount -t tmpfs -o mode=755,size=2g tmpfs /run && mkdir -m 711 " + realDir + ` && exec "$@"`, "bash",
-			}, os.Args...)
-			err = syscall.Exec(unshare, argv, append(os.Environ(), secluded+"=1"))
-		}
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	testkit.Seclude("mode=755,size=2g", "mkdir -m 711 "+realDir)
 	os.Exit(m.Run())
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Where things stand: the miner's uplink, and beyond it a lighthouse and a laptop.
@@ -108,7 +86,7 @@ func newStage(t *testing.T, picture string) *stage {
 		t.Skip("runs a real VM: as root, in CI and in `sudo make test`")
 	}
 	base, err := filepath.Abs("../../build/images/" + picture + ".qcow2")
-	check(t, err)
+	testkit.Check(t, err)
 	if _, err := os.Stat(base); err != nil {
 		t.Skipf("no %s image: `make image` builds it, as CI does: %v", picture, err)
 	}
@@ -135,16 +113,16 @@ func (s *stage) labs() {
 		opts netlab.Options
 	}{{"t-real-host", &s.host, netlab.Options{Libvirt: true}}, {"t-real-far", &s.far, netlab.Options{}}} {
 		lab, err := netlab.New(t.Context(), l.name, l.opts)
-		check(t, err)
-		t.Cleanup(func() { check(t, lab.Close()) })
+		testkit.Check(t, err)
+		t.Cleanup(func() { testkit.Check(t, lab.Close()) })
 		*l.lab = lab
 	}
-	check(t, netlab.Connect(
+	testkit.Check(t, netlab.Connect(
 		netlab.End{Lab: s.host, Name: "uplink", Addr: netip.MustParsePrefix(uplink + "/30")},
 		netlab.End{Lab: s.far, Name: "downlink", Addr: netip.MustParsePrefix(beyond + "/30")},
 	))
-	check(t, s.host.Route(netip.Prefix{}, netip.MustParseAddr(beyond)))
-	check(t, s.host.StartLibvirt(t.Context()))
+	testkit.Check(t, s.host.Route(netip.Prefix{}, netip.MustParseAddr(beyond)))
+	testkit.Check(t, s.host.StartLibvirt(t.Context()))
 }
 
 func (s *stage) log(who string) *slog.Logger {
@@ -167,19 +145,19 @@ func (s *stage) authorities() {
 	now := time.Now()
 	var err error
 	s.tenant, err = ca.NewTenant(random(ca.SeedSize), []netip.Prefix{netip.MustParsePrefix("100.64.0.0/26")}, "tenant", now.Add(-ca.Backdate), now.Add(24*time.Hour))
-	check(t, err)
+	testkit.Check(t, err)
 	at := netip.MustParseAddr(houseAddr)
 	operator, err := ca.NewLighthouse(random(ca.SeedSize), at, "house", now.Add(-ca.Backdate), now.Add(24*time.Hour))
-	check(t, err)
+	testkit.Check(t, err)
 	cert, key := s.issue(operator, houseAddr, "house")
 	listen := netip.MustParseAddrPort(beyond + ":4242")
-	check(t, s.far.Do(func() error {
+	testkit.Check(t, s.far.Do(func() error {
 		node, err := nebula.Start(context.WithoutCancel(t.Context()), nebula.Config{
 			Mode: nebula.ModeNone, SelfCA: operator.Certificate().PEM(), CAs: [][]byte{s.tenant.Certificate().PEM()},
 			Cert: cert, Key: key, AmLighthouse: true, AmRelay: true, Listen: listen,
 		}, s.log("lighthouse"))
 		if err == nil {
-			t.Cleanup(func() { check(t, node.Close()) })
+			t.Cleanup(func() { testkit.Check(t, node.Close()) })
 		}
 		return err
 	}))
@@ -192,9 +170,9 @@ func (s *stage) authorities() {
 func (s *stage) issue(a *ca.Authority, addr, name string) (certificate, key []byte) {
 	s.t.Helper()
 	public, private, err := cert.NewHostKey()
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	c, err := a.Issue(ca.Host{Name: name, Addr: netip.MustParseAddr(addr), PublicKey: public, Validity: 12 * time.Hour}, time.Now())
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	return c.PEM(), cert.HostKeyPEM(private)
 }
 
@@ -203,7 +181,7 @@ func (s *stage) people() {
 	t := s.t
 	t.Helper()
 	cert, key := s.issue(s.tenant, laptopAt, "laptop")
-	check(t, s.far.Do(func() (err error) {
+	testkit.Check(t, s.far.Do(func() (err error) {
 		s.laptop, err = nebula.Start(context.WithoutCancel(t.Context()), nebula.Config{
 			Mode: nebula.ModeUserspace, Stack: netstack.New, CAs: [][]byte{s.tenant.Certificate().PEM()}, Cert: cert, Key: key, UseRelays: true,
 			Lighthouses: []nebula.Lighthouse{{
@@ -214,12 +192,12 @@ func (s *stage) people() {
 		}, s.log("laptop"))
 		return err
 	}))
-	t.Cleanup(func() { check(t, s.laptop.Close()) })
+	t.Cleanup(func() { testkit.Check(t, s.laptop.Close()) })
 	for _, k := range []*ssh.Signer{&s.login, &s.hostCA} {
 		_, key, err := ed25519.GenerateKey(rand.Reader)
-		check(t, err)
+		testkit.Check(t, err)
 		*k, err = ssh.NewSignerFromKey(key)
-		check(t, err)
+		testkit.Check(t, err)
 	}
 }
 
@@ -232,14 +210,14 @@ func (s *stage) miner(base string) {
 	set.Socket, set.LibvirtRunDir = s.host.LibvirtSocket(), s.host.LibvirtRunDir()
 	set.StateDir, set.RunDir, set.Tag, set.Log = dir("vms"), dir("run"), "tr", s.log("driver")
 	driver, err := libvirt.New(t.Context(), set)
-	check(t, err)
+	testkit.Check(t, err)
 	s.driver = driver
-	t.Cleanup(func() { check(t, driver.Close()) })
+	t.Cleanup(func() { testkit.Check(t, driver.Close()) })
 
 	nets := network.DefaultConfig()
 	nets.Tag, nets.Log = "tr", s.log("network")
 	nets.LighthouseNets = []netip.Prefix{netip.MustParsePrefix(beyond + "/32")}
-	check(t, s.host.Do(func() (err error) {
+	testkit.Check(t, s.host.Do(func() (err error) {
 		if s.network, err = network.New(t.Context(), nets); err != nil {
 			return err
 		}
@@ -247,17 +225,17 @@ func (s *stage) miner(base string) {
 	}))
 
 	group, err := groupOf(set.QEMUUser)
-	check(t, err)
+	testkit.Check(t, err)
 	s.seeds, err = seed.NewStore(seed.Config{Dir: dir("seeds"), Group: group})
-	check(t, err)
+	testkit.Check(t, err)
 	iso, err := seed.AgentISO(dir("iso"), buildAgent(t), install.Script())
-	check(t, err)
+	testkit.Check(t, err)
 	images, err := image.New(image.Config{Dir: dir("images"), MaxBytes: gib, AllowFile: true, Log: s.log("images")})
-	check(t, err)
+	testkit.Check(t, err)
 	t.Cleanup(images.Close)
 	db, err := store.Open(dir("miner.db"))
-	check(t, err)
-	t.Cleanup(func() { check(t, db.Close()) })
+	testkit.Check(t, err)
+	t.Cleanup(func() { testkit.Check(t, db.Close()) })
 
 	s.agentSet = agent.Config{
 		ChainID: agenttest.ChainID, Miner: agenttest.Miner, AgentISO: iso, Poll: 100 * time.Millisecond,
@@ -279,7 +257,7 @@ func (s *stage) miner(base string) {
 func (s *stage) startAgent() {
 	s.t.Helper()
 	a, err := agent.New(s.agentSet, s.agentPart)
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
@@ -322,7 +300,7 @@ type catalogue struct{ image plan.Image }
 func newCatalogue(t *testing.T, base string) catalogue {
 	t.Helper()
 	data, err := os.ReadFile(base)
-	check(t, err)
+	testkit.Check(t, err)
 	sum := sha256.Sum256(data)
 	return catalogue{plan.Image{
 		Name: "test", URLs: []string{"file://" + base}, SHA256: sum[:], SizeBytes: uint64(len(data)), Format: "qcow2",

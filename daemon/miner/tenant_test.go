@@ -21,6 +21,7 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -29,7 +30,7 @@ func (s *stage) create() vm.ID {
 	s.t.Helper()
 	id := vm.ID(hex.EncodeToString(random(16)))
 	_, proofKey, err := ed25519.GenerateKey(rand.Reader)
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	cert, key := s.issue(s.tenant, vmAddr, "web-1")
 	hostKey, hostCert := s.hostKey(id)
 	s.bundles[1] = instance.Bundle{
@@ -50,16 +51,16 @@ func (s *stage) create() vm.ID {
 func (s *stage) hostKey(id vm.ID) (key, cert string) {
 	s.t.Helper()
 	pub, private, err := ed25519.GenerateKey(rand.Reader)
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	block, err := ssh.MarshalPrivateKey(private, "")
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	public, err := ssh.NewPublicKey(pub)
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	c := &ssh.Certificate{
 		Key: public, Serial: 1, CertType: ssh.HostCert, KeyId: string(id), ValidPrincipals: []string{vmAddr},
 		ValidAfter: uint64(time.Now().Add(-time.Hour).Unix()), ValidBefore: uint64(time.Now().Add(time.Hour).Unix()), //nolint:gosec // now is positive
 	}
-	check(s.t, c.SignCert(rand.Reader, s.hostCA))
+	testkit.Check(s.t, c.SignCert(rand.Reader, s.hostCA))
 	return string(pem.EncodeToMemory(block)), string(ssh.MarshalAuthorizedKey(c))
 }
 
@@ -73,7 +74,7 @@ func (s *stage) ssh(command string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
-	check(s.t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	testkit.Check(s.t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	checker := &ssh.CertChecker{IsHostAuthority: func(k ssh.PublicKey, _ string) bool {
 		return bytes.Equal(k.Marshal(), s.hostCA.PublicKey().Marshal())
 	}}
@@ -144,7 +145,7 @@ func (s *stage) run(command, want string) {
 
 func (s *stage) order(id vm.ID, ev vm.Event) {
 	s.t.Helper()
-	check(s.t, s.chain.Order(id, ev))
+	testkit.Check(s.t, s.chain.Order(id, ev))
 }
 
 func (s *stage) phase(id vm.ID, p vm.Phase) {
@@ -155,7 +156,7 @@ func (s *stage) phase(id vm.ID, p vm.Phase) {
 func (s *stage) inspect(id vm.ID) hypervisor.Info {
 	s.t.Helper()
 	info, err := s.driver.Inspect(s.t.Context(), id)
-	check(s.t, err)
+	testkit.Check(s.t, err)
 	return info
 }
 

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 func needRoot(t *testing.T) {
@@ -114,18 +116,11 @@ func ofThisTest(text string) bool {
 // marker is an argument that only this test's processes have.
 var marker = fmt.Sprintf("86399.%d", os.Getpid())
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func open(t *testing.T, name string, opts Options) *Lab {
 	t.Helper()
 	lab, err := New(t.Context(), name, opts)
-	check(t, err)
-	t.Cleanup(func() { check(t, lab.Close()) })
+	testkit.Check(t, err)
+	t.Cleanup(func() { testkit.Check(t, lab.Close()) })
 	return lab
 }
 
@@ -135,26 +130,26 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	before := world(t)
 	a, err := New(t.Context(), "t-left-a", Options{})
-	check(t, err)
+	testkit.Check(t, err)
 	b, err := New(t.Context(), "t-left-b", Options{Libvirt: true})
-	check(t, err)
-	check(t, Connect(End{a, "wire", netip.MustParsePrefix("10.201.0.1/30")}, End{b, "wire", netip.MustParsePrefix("10.201.0.2/30")}))
-	check(t, Connect(End{nil, "hltest", netip.MustParsePrefix("10.201.1.1/30")}, End{b, "up", netip.MustParsePrefix("10.201.1.2/30")}))
-	check(t, b.StartLibvirt(t.Context()))
+	testkit.Check(t, err)
+	testkit.Check(t, Connect(End{a, "wire", netip.MustParsePrefix("10.201.0.1/30")}, End{b, "wire", netip.MustParsePrefix("10.201.0.2/30")}))
+	testkit.Check(t, Connect(End{nil, "hltest", netip.MustParsePrefix("10.201.1.1/30")}, End{b, "up", netip.MustParsePrefix("10.201.1.2/30")}))
+	testkit.Check(t, b.StartLibvirt(t.Context()))
 	// A process nobody waits for, one that is orphaned, rules and a mount.
-	check(t, a.Command(context.Background(), "sleep", marker).Start())
-	check(t, b.Command(t.Context(), "bash", "-c", "setsid sleep "+marker+" & disown").Run())
-	check(t, b.Command(t.Context(), "nft", "add table inet labtest").Run())
-	check(t, b.Command(t.Context(), "mount", "-t", "tmpfs", "tmpfs", "/mnt").Run())
+	testkit.Check(t, a.Command(context.Background(), "sleep", marker).Start())
+	testkit.Check(t, b.Command(t.Context(), "bash", "-c", "setsid sleep "+marker+" & disown").Run())
+	testkit.Check(t, b.Command(t.Context(), "nft", "add table inet labtest").Run())
+	testkit.Check(t, b.Command(t.Context(), "mount", "-t", "tmpfs", "tmpfs", "/mnt").Run())
 	if during := world(t); during == before || len(processes(t)) < 4 {
 		t.Fatal("two labs made no difference: this test sees nothing")
 	}
 	if _, err := New(t.Context(), "t-left-a", Options{}); err == nil {
 		t.Fatal("a name was given twice")
 	}
-	check(t, a.Close())
-	check(t, a.Close())
-	check(t, b.Close())
+	testkit.Check(t, a.Close())
+	testkit.Check(t, a.Close())
+	testkit.Check(t, b.Close())
 	if after := world(t); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
@@ -166,13 +161,13 @@ func TestNothingIsLeft(t *testing.T) {
 func TestWorldsApart(t *testing.T) {
 	needRoot(t)
 	a, b := open(t, "t-apart-a", Options{}), open(t, "t-apart-b", Options{})
-	check(t, Connect(End{a, "wire", netip.MustParsePrefix("10.202.0.1/30")}, End{b, "wire", netip.MustParsePrefix("10.202.0.2/30")}))
-	check(t, Connect(End{nil, "hltest2", netip.MustParsePrefix("10.202.1.1/30")}, End{b, "up", netip.MustParsePrefix("10.202.1.2/30")}))
-	check(t, b.Forward())
-	check(t, a.Route(netip.Prefix{}, netip.MustParseAddr("10.202.0.2")))
+	testkit.Check(t, Connect(End{a, "wire", netip.MustParsePrefix("10.202.0.1/30")}, End{b, "wire", netip.MustParsePrefix("10.202.0.2/30")}))
+	testkit.Check(t, Connect(End{nil, "hltest2", netip.MustParsePrefix("10.202.1.1/30")}, End{b, "up", netip.MustParsePrefix("10.202.1.2/30")}))
+	testkit.Check(t, b.Forward())
+	testkit.Check(t, a.Route(netip.Prefix{}, netip.MustParseAddr("10.202.0.2")))
 
 	var server net.Listener
-	check(t, a.Do(func() (err error) {
+	testkit.Check(t, a.Do(func() (err error) {
 		server, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", "10.202.0.1:0")
 		return err
 	}))
@@ -199,7 +194,7 @@ func TestWorldsApart(t *testing.T) {
 		}
 		return nil
 	}
-	check(t, b.Do(dial))
+	testkit.Check(t, b.Do(dial))
 	if err := a.Do(func() error { _, err := net.InterfaceByName("hltest2"); return err }); err == nil {
 		t.Error("the host's interface shows in a lab")
 	}
@@ -209,14 +204,14 @@ func TestWorldsApart(t *testing.T) {
 
 	// A program sees the lab's processes, network and mounts, and its end.
 	out, err := a.Command(t.Context(), "bash", "-c", "ls -d /proc/[0-9]* | wc -l; ip -o -4 addr; echo $$; mount -t tmpfs tmpfs /mnt && touch /mnt/inside").Output()
-	check(t, err)
+	testkit.Check(t, err)
 	if text := string(out); !strings.Contains(text, "10.202.0.1") || strings.Contains(text, "10.202.1.1") || strings.Count(text, "\n") > 6 {
 		t.Errorf("inside: %s", text)
 	}
 	if _, err := os.Stat("/mnt/inside"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a lab's mount shows outside: %v", err)
 	}
-	check(t, a.Command(t.Context(), "test", "-e", "/mnt/inside").Run())
+	testkit.Check(t, a.Command(t.Context(), "test", "-e", "/mnt/inside").Run())
 	var exit *exec.ExitError
 	if err := a.Command(t.Context(), "bash", "-c", "exit 7").Run(); !errors.As(err, &exit) || exit.ExitCode() != 7 {
 		t.Errorf("exit 7: %v", err)
@@ -228,9 +223,9 @@ func TestWorldsApart(t *testing.T) {
 		t.Errorf("a program outlived its context: %v after %v, %q", err, time.Since(start), processes(t))
 	}
 	link, err := os.Readlink("/proc/self/ns/net")
-	check(t, err)
+	testkit.Check(t, err)
 	for range 20 {
-		check(t, a.Do(func() error { return nil }))
+		testkit.Check(t, a.Do(func() error { return nil }))
 	}
 	if now, err := os.Readlink("/proc/self/ns/net"); err != nil || now != link {
 		t.Errorf("this process moved from %s to %s, %v", link, now, err)
@@ -241,11 +236,11 @@ func TestLibvirtd(t *testing.T) {
 	needRoot(t)
 	lab := open(t, "t-virt", Options{Libvirt: true})
 	beside := open(t, "t-virt-2", Options{Libvirt: true})
-	check(t, beside.StartLibvirt(t.Context()))
+	testkit.Check(t, beside.StartLibvirt(t.Context()))
 	start := time.Now()
-	check(t, lab.StartLibvirt(t.Context()))
+	testkit.Check(t, lab.StartLibvirt(t.Context()))
 	t.Logf("libvirtd answers after %v", time.Since(start).Round(time.Millisecond))
-	check(t, lab.StartLibvirt(t.Context()))
+	testkit.Check(t, lab.StartLibvirt(t.Context()))
 	start = time.Now()
 	out, err := lab.Command(t.Context(), "virsh", "-c", "qemu:///system", "list", "--all").CombinedOutput()
 	if err != nil {
@@ -256,7 +251,7 @@ func TestLibvirtd(t *testing.T) {
 	if answers(t.Context(), lab.LibvirtSocket()) {
 		t.Fatal("a stopped libvirtd answers")
 	}
-	check(t, lab.StartLibvirt(t.Context()))
+	testkit.Check(t, lab.StartLibvirt(t.Context()))
 	if groups := labCgroups("t-virt"); len(groups) == 0 || !slices.ContainsFunc(groups, func(g string) bool {
 		procs, err := os.ReadFile(filepath.Join(g, "cgroup.procs"))
 		return err == nil && len(strings.Fields(string(procs))) >= 3 // init, virtlogd, libvirtd
@@ -276,8 +271,8 @@ func TestOwnerKilled(t *testing.T) {
 	owner := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelperOwner$", "-test.timeout=60s")
 	owner.Env = append(os.Environ(), "NETLAB_TEST_OWNER="+marker)
 	out, err := owner.StdoutPipe()
-	check(t, err)
-	check(t, owner.Start())
+	testkit.Check(t, err)
+	testkit.Check(t, owner.Start())
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && !strings.Contains(lines.Text(), "owner ready") {
 	}
@@ -286,7 +281,7 @@ func TestOwnerKilled(t *testing.T) {
 	for end := time.Now().Add(10 * time.Second); len(during) < ran && time.Now().Before(end); during = processes(t) {
 		time.Sleep(20 * time.Millisecond) // one that is just being executed has no command line
 	}
-	check(t, owner.Process.Kill())
+	testkit.Check(t, owner.Process.Kill())
 	_ = owner.Wait() // killed: always an error
 	if len(during) < ran {
 		t.Fatalf("the owner's labs ran only %q", during)
@@ -314,8 +309,8 @@ func TestOwnerKilled(t *testing.T) {
 func tidy(t *testing.T) {
 	t.Helper()
 	next, err := New(t.Context(), "t-next", Options{})
-	check(t, err)
-	check(t, next.Close())
+	testkit.Check(t, err)
+	testkit.Check(t, next.Close())
 }
 
 // TestHelperOwner is the process that TestOwnerKilled kills.
@@ -325,11 +320,11 @@ func TestHelperOwner(t *testing.T) {
 		t.Skip("a helper: TestOwnerKilled runs it in a process of its own")
 	}
 	lab, err := New(t.Context(), "t-killed", Options{Libvirt: true})
-	check(t, err)
-	check(t, Connect(End{nil, "hltest3", netip.MustParsePrefix("10.203.1.1/30")}, End{lab, "up", netip.MustParsePrefix("10.203.1.2/30")}))
-	check(t, lab.StartLibvirt(t.Context()))
-	check(t, lab.Command(t.Context(), "sleep", mark).Start())
-	check(t, lab.Command(t.Context(), "bash", "-c", "setsid sleep "+mark+" & disown").Run())
+	testkit.Check(t, err)
+	testkit.Check(t, Connect(End{nil, "hltest3", netip.MustParsePrefix("10.203.1.1/30")}, End{lab, "up", netip.MustParsePrefix("10.203.1.2/30")}))
+	testkit.Check(t, lab.StartLibvirt(t.Context()))
+	testkit.Check(t, lab.Command(t.Context(), "sleep", mark).Start())
+	testkit.Check(t, lab.Command(t.Context(), "bash", "-c", "setsid sleep "+mark+" & disown").Run())
 	fmt.Println("owner ready")
 	time.Sleep(time.Minute)
 }
@@ -343,7 +338,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, name := range []string{"", "-a", "A", "a/b", "..", strings.Repeat("a", 25)} {
 		if lab, err := New(t.Context(), name, Options{}); err == nil {
-			check(t, lab.Close())
+			testkit.Check(t, lab.Close())
 			t.Errorf("name %q was taken", name)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 // raw is a connection of somebody who has a key, speaks HTTP/2, and keeps to
@@ -137,15 +139,6 @@ func (s running) honest(t *testing.T) grpc_health_v1.HealthClient {
 	return c
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 // flood begins calls on connections of many keys from a host, each with half a message.
 func flood(t *testing.T, from, addr string, conns, each int) (ended func() int) {
 	t.Helper()
@@ -171,16 +164,16 @@ func TestCallFlood(t *testing.T) {
 	const total, perHost, conns, each = 60, 40, 8, 100
 	s := serve(t, MaxCalls(total, perHost), ArrivalTimeout(time.Hour))
 	honest := s.honest(t)
-	eventually(t, "the honest call's end", func() bool { return s.srv.calls.inProgress() == 0 })
+	testkit.Until(t, "the honest call's end", func() bool { return s.srv.calls.inProgress() == 0 })
 	one := flood(t, "127.0.0.2", s.addr, conns, each)
-	eventually(t, "refusals", func() bool { return one() == conns*each-perHost })
+	testkit.Until(t, "refusals", func() bool { return one() == conns*each-perHost })
 	if n := s.srv.calls.inProgress(); n != perHost {
 		t.Errorf("%d calls in progress, bound is %d for one host", n, perHost)
 	}
 	s.served(t, honest)
-	eventually(t, "the honest call's end", func() bool { return s.srv.calls.inProgress() == perHost })
+	testkit.Until(t, "the honest call's end", func() bool { return s.srv.calls.inProgress() == perHost })
 	another := flood(t, "127.0.0.3", s.addr, conns, each)
-	eventually(t, "refusals", func() bool { return another() == conns*each-(total-perHost) })
+	testkit.Until(t, "refusals", func() bool { return another() == conns*each-(total-perHost) })
 	if n := s.srv.calls.inProgress(); n != total {
 		t.Errorf("%d calls in progress, bound is %d", n, total)
 	}
@@ -190,7 +183,7 @@ func TestCallFlood(t *testing.T) {
 func TestHalfMessagesEnd(t *testing.T) {
 	s := serve(t, MaxCalls(40, 40), ArrivalTimeout(time.Second))
 	ended := flood(t, "127.0.0.2", s.addr, 1, 40)
-	eventually(t, "the end of half messages", func() bool { return ended() == 40 && s.srv.calls.inProgress() == 0 })
+	testkit.Until(t, "the end of half messages", func() bool { return ended() == 40 && s.srv.calls.inProgress() == 0 })
 	s.served(t, s.honest(t))
 }
 
@@ -223,7 +216,7 @@ func TestStreamFlood(t *testing.T) {
 			break // cut: just as well
 		}
 	}
-	eventually(t, "refusals", func() bool { return r.cut() || r.refusals() >= n-maxStreams })
+	testkit.Until(t, "refusals", func() bool { return r.cut() || r.refusals() >= n-maxStreams })
 	if got := s.srv.calls.inProgress(); got > maxStreams {
 		t.Errorf("%d calls in progress on one connection, bound is %d", got, maxStreams)
 	}
@@ -279,7 +272,7 @@ func TestOversizedIsRefusedByItsHeader(t *testing.T) {
 	if _, err := r.call(1 << 30); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the refusal", func() bool { return r.refusals() > 0 })
+	testkit.Until(t, "the refusal", func() bool { return r.refusals() > 0 })
 	key, _ := newKey(t)
 	big := bytes.Repeat([]byte("x"), 100<<10)
 	if err := check(t, mustDial(t, s.addr, key, s.pub), string(big)); status.Code(err) != codes.ResourceExhausted {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 // Whoever connects shows a certificate of its own making.
@@ -86,6 +88,6 @@ func FuzzConnection(f *testing.F) {
 		if err := check(t, mustDial(t, l.Addr().String(), caller, pub), ""); err != nil {
 			t.Fatalf("an honest call: %v", err)
 		}
-		eventually(t, "the end of all calls", func() bool { return s.calls.inProgress() == 0 })
+		testkit.Until(t, "the end of all calls", func() bool { return s.calls.inProgress() == 0 })
 	})
 }

@@ -2,6 +2,7 @@
 package testkit
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Eventually calls ok until it returns nil, for at most d of real time, and then fails the test with its last error.
@@ -31,6 +34,34 @@ func Eventually(t testing.TB, d time.Duration, ok func() error) {
 	}
 }
 
+// patience is how long Until waits: for whatever takes milliseconds, on a machine that is busy with other tests.
+const patience = 20 * time.Second
+
+// Until waits until something is so, and fails the test if that takes too long.
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	Within(t, patience, what, ok)
+}
+
+// Within is Until for what has to be so after at most d.
+func Within(t testing.TB, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	Eventually(t, d, func() error {
+		if ok() {
+			return nil
+		}
+		return errors.New("waiting for " + what)
+	})
+}
+
+// Check fails the test at once if there is an error.
+func Check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Listen opens a TCP port on the loopback address that the system picks. The test closes it at its end, if whoever took
 // it over has not.
 func Listen(t testing.TB) net.Listener {
@@ -46,7 +77,23 @@ func Listen(t testing.TB) net.Listener {
 // ShortDir returns a folder with a path short enough for a unix socket in it (107 bytes), which t.TempDir's may not be.
 func ShortDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "t") //nolint:usetesting // its name is what is wrong
+	return dirIn(t, "")
+}
+
+// MemoryDir is ShortDir in memory where the host allows that, for what is synced to disk often. It outlives a process
+// that is killed, as a disk does.
+func MemoryDir(t testing.TB) string {
+	t.Helper()
+	parent := "/dev/shm"
+	if unix.Access(parent, unix.W_OK) != nil {
+		parent = ""
+	}
+	return dirIn(t, parent)
+}
+
+func dirIn(t testing.TB, parent string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(parent, "t") //nolint:usetesting // its name is what is wrong
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -64,6 +65,18 @@ func TestEventually(t *testing.T) {
 	}
 }
 
+func TestUntil(t *testing.T) {
+	n := 0
+	if said := try(func(t testing.TB) { Until(t, "fourth call", func() bool { n++; return n == 4 }) }); said != "" || n != 4 {
+		t.Errorf("failed with %q after %d calls", said, n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if said := try(func(t testing.TB) { Until(t, "answer", func() bool { return false }) }); !strings.Contains(said, "waiting for answer") {
+			t.Errorf("said %q", said)
+		}
+	})
+}
+
 func TestNoLeaks(t *testing.T) {
 	stop := make(chan struct{})
 	wait := func() { <-stop }
@@ -80,7 +93,14 @@ func TestNoLeaks(t *testing.T) {
 }
 
 func TestShortDirHoldsSockets(t *testing.T) {
-	path := filepath.Join(ShortDir(t), strings.Repeat("s", 60))
+	for _, dir := range []string{ShortDir(t), MemoryDir(t)} {
+		holdsSocket(t, dir)
+	}
+}
+
+func holdsSocket(t *testing.T, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, strings.Repeat("s", 60))
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/mesh/device"
 )
 
@@ -56,9 +57,7 @@ type process struct {
 
 func newProcess(t *testing.T) *process {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hipt-") //nolint:usetesting // t.TempDir may be too long a path for a socket
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := testkit.ShortDir(t)
 	p := &process{session: &loop{done: make(chan struct{})}}
 	p.Options = device.Options{
 		SocketPath: filepath.Join(dir, "run", "mesh.sock"), LockPath: filepath.Join(dir, "run", "mesh.lock"),

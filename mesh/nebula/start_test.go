@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"fmt"
 	"net/netip"
 	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
 	"github.com/hippius/compute/mesh/nebula/netstack"
@@ -199,19 +200,11 @@ func TestCloseLeavesNothing(t *testing.T) {
 		require.NoError(t, laptop.Close())
 		require.NoError(t, lh.Close())
 	}
-	if !eventually(3*time.Second, func() bool { return runtime.NumGoroutine() <= before }) {
-		var b bytes.Buffer
-		buf := make([]byte, 1<<20)
-		b.Write(buf[:runtime.Stack(buf, true)])
-		t.Fatalf("%d goroutines before, %d after\n%s", before, runtime.NumGoroutine(), strings.TrimSpace(b.String()))
-	}
-}
-
-func eventually(within time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if ok() {
-			return true
+	testkit.Eventually(t, 3*time.Second, func() error {
+		if runtime.NumGoroutine() <= before {
+			return nil
 		}
-	}
-	return ok()
+		buf := make([]byte, 1<<20)
+		return fmt.Errorf("%d goroutines before, %d after\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+	})
 }

@@ -103,7 +103,7 @@ func TestWaitedOut(t *testing.T) {
 			c.spoil(w, id)
 			w.startAgent()
 			w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+c.reason) })
-			time.Sleep(100 * time.Millisecond)
+			w.looked(id, 6) // and fails again
 			if p := w.chain.Phase(id); p != vm.Provisioning {
 				t.Errorf("phase %s was lost to it", p)
 			}
@@ -128,7 +128,8 @@ func TestDataStays(t *testing.T) {
 	w.driver.SetNoSpace(true)
 	w.order(id, vm.Start)
 	w.until("told", func() bool { return w.chain.Saw(id, "provisioning "+agent.ReasonNoSpace) })
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(2 * w.config.GiveUp) // one without data would be given back now
+	w.looked(id, 6)
 	if has, err := w.driver.HasDisk(t.Context(), hypervisor.Root(id)); err != nil || !has {
 		t.Fatal("its disk is gone")
 	}
@@ -217,7 +218,7 @@ func TestDataStaysBeforeTheChainKnows(t *testing.T) {
 	if err := w.driver.KillProcess(id); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	w.looked(id, 6)
 	if has, err := w.driver.HasDisk(t.Context(), hypervisor.Root(id)); err != nil || !has {
 		t.Error("its disk is gone")
 	}

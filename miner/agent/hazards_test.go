@@ -99,7 +99,9 @@ func TestClockMoved(t *testing.T) {
 			w.until("the new one runs, too", func() bool { return w.runs(fresh) })
 			w.provesOn(old)
 			w.provesOn(fresh)
-			time.Sleep(5 * w.config.TidyEvery)
+			w.tidied()
+			w.looked(old, 2)
+			w.looked(fresh, 2)
 			if got := w.process(old); got != before {
 				t.Errorf("%s became %s", before, got)
 			}
@@ -248,8 +250,9 @@ func TestNodeRestoredBehindTheCursor(t *testing.T) {
 		defer node.mu.Unlock()
 		return node.full > 0
 	})
-	time.Sleep(500 * time.Millisecond)
+	w.tidied()
 	for _, id := range all {
+		w.looked(id, 6)
 		if got := w.process(id); got != before[id] {
 			t.Errorf("because of a node restored from a copy, %s became %s", before[id], got)
 		}
@@ -393,7 +396,8 @@ func TestLostDatabase(t *testing.T) {
 
 	w.startAgent()
 	w.provesOn(id)
-	time.Sleep(5 * w.config.TidyEvery)
+	w.tidied()
+	w.looked(id, 2)
 	if got := w.process(id); got != before {
 		t.Errorf("%s became %s", before, got)
 	}

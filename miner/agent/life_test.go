@@ -117,7 +117,7 @@ func TestGuestShutsItselfDown(t *testing.T) {
 		t.Errorf("reason %q, want %q", s.Reason, vm.ReasonGuestShutdown)
 	}
 	w.wantNone("shut down from inside", w.runtime(id))
-	time.Sleep(300 * time.Millisecond)
+	w.heard(id)
 	if s := w.inspect(id).State; s != hypervisor.StateStopped {
 		t.Errorf("it was started although its guest had shut it down: %s", s)
 	}
@@ -159,7 +159,7 @@ func TestMovedAway(t *testing.T) {
 	// One endpoint that disagrees is enough to keep it.
 	w.chain.Dissent(id)
 	w.chain.Move(id)
-	time.Sleep(300 * time.Millisecond)
+	w.confirmed(id)
 	if s := w.inspect(id).State; s != hypervisor.StateRunning {
 		t.Fatalf("destroyed because of one endpoint: %s", s)
 	}
@@ -206,7 +206,7 @@ func TestUnknownVMs(t *testing.T) {
 	})
 	w.startAgent()
 	w.until("the ended one is removed", func() bool { return len(w.leftovers(ended)) == 0 })
-	time.Sleep(200 * time.Millisecond)
+	w.confirmed(stranger)
 	if s := w.inspect(stranger).State; s != hypervisor.StateRunning {
 		t.Errorf("a VM the chain knows nothing of became %s", s)
 	}
@@ -222,7 +222,10 @@ func TestTerminateDuringShutdown(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 	w.driver.SetIgnoreACPI(id, true)
 	w.order(id, vm.Stop)
-	time.Sleep(100 * time.Millisecond)
+	w.until("it is asked to shut down", func() (asked bool) {
+		w.witness.note(func() { asked = w.witness.shutdowns[id] > 0 })
+		return asked
+	})
 	w.order(id, vm.Terminate)
 	w.untilPhase(id, vm.Terminated)
 	w.wantNone("terminated", w.leftovers(id))
@@ -236,7 +239,8 @@ func TestChainAway(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 	pid := w.inspect(id).PID
 	w.chain.SetAway(errors.New("no chain node answers"))
-	time.Sleep(300 * time.Millisecond)
+	w.more("questions to the chain", 5, w.chain.Asked)
+	w.looked(id, 2)
 	if got := w.inspect(id); got.PID != pid || got.State != hypervisor.StateRunning {
 		t.Errorf("a silent chain ended a VM: %+v", got)
 	}

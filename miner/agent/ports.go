@@ -20,8 +20,8 @@ type Changes struct {
 type Chain interface {
 	// Changes after a cursor; everything for 0 or one too old to be known.
 	Changes(ctx context.Context, after int64) (Changes, error)
-	// Everywhere asks each endpoint for a VM and fails unless all answer. An
-	// endpoint that does not know the VM answers the zero value.
+	// Everywhere asks each endpoint for a VM and fails unless all answer. It fails,
+	// too, if one does not know the VM.
 	Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error)
 	report.Chain
 }

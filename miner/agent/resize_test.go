@@ -86,7 +86,7 @@ func TestResize(t *testing.T) {
 	w.untilPhase(id, vm.Stopped)
 	smaller := w.size(1, 1024, 50)
 	w.resize(id, smaller, false)
-	time.Sleep(100 * time.Millisecond)
+	w.heard(id)
 	if s := w.inspect(id).State; s.Alive() || w.chain.Get(id).Resize == nil {
 		t.Errorf("a stopped VM is %s", s)
 	}
@@ -195,7 +195,7 @@ func TestRebuildNeedsEveryEndpoint(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 	w.chain.Dissent(id)
 	w.order(id, vm.Rebuild)
-	time.Sleep(300 * time.Millisecond)
+	w.confirmed(id)
 	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).InstanceSeq != 1 {
 		t.Fatalf("given up because of one endpoint: %d disks in the trash, %+v, %v", n, w.inspect(id), err)
 	}

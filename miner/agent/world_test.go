@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -20,14 +19,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kdomanski/iso9660"
-	"golang.org/x/sys/unix"
-
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/store"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
 	"github.com/hippius/compute/miner/hypervisor"
@@ -36,6 +33,7 @@ import (
 	"github.com/hippius/compute/miner/provision"
 	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/seed/seedtest"
 )
 
 // world is everything around an agent; it outlives agents.
@@ -50,6 +48,7 @@ type world struct {
 	seeds     *seed.Store
 	images    *image.Cache
 	driver    *fake.Driver
+	witness   *witness // of the agent that was started last
 	db        *store.DB
 	config    agent.Config
 	parts     func(p *agent.Parts) // changes what the agent gets
@@ -75,7 +74,7 @@ func testConfig() agent.Config {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, dir: shortDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
+		t: t, dir: testkit.MemoryDir(t), chain: agenttest.New(), keepers: &keepers{}, told: make(chan wire.Mesh, 64),
 		network: &network{ports: map[vm.ID]int{}}, mesh: &meshes{},
 		config: testConfig(), boot: 20 * time.Millisecond,
 		parts: func(*agent.Parts) {},
@@ -108,26 +107,6 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// shortDir is a folder with a path short enough for sockets, in memory where that is possible: what a process that was
-// killed wrote is there in any case, and disks of test VMs are slow to sync.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	parent := "/dev/shm"
-	if unix.Access(parent, unix.W_OK) != nil {
-		parent = ""
-	}
-	dir, err := os.MkdirTemp(parent, "agent-test-") //nolint:usetesting // TempDir's are long, and on a disk
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 func (w *world) openDriver() {
 	w.t.Helper()
 	d, err := fake.New(fake.Config{Dir: filepath.Join(w.dir, "vms"), Boot: w.boot, Guest: w.guest})
@@ -149,7 +128,7 @@ func (w *world) guest(ctx context.Context, m hypervisor.Definition, conn net.Con
 			return
 		}
 	}
-	cfg, err := readSeed(m.Seed)
+	cfg, err := seedtest.Config(m.Seed)
 	if err != nil {
 		w.t.Errorf("guest of %s: %v", m.ID, err)
 		return
@@ -175,35 +154,6 @@ func (w *world) guest(ctx context.Context, m hypervisor.Definition, conn net.Con
 	}
 }
 
-func readSeed(path string) (wire.Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return wire.Config{}, err
-	}
-	im, err := iso9660.OpenImage(bytes.NewReader(data))
-	if err != nil {
-		return wire.Config{}, err
-	}
-	root, err := im.RootDir()
-	if err != nil {
-		return wire.Config{}, err
-	}
-	files, err := root.GetChildren()
-	if err != nil {
-		return wire.Config{}, err
-	}
-	for _, f := range files {
-		if f.Name() == wire.ConfigFile {
-			text, err := io.ReadAll(f.Reader())
-			if err != nil {
-				return wire.Config{}, err
-			}
-			return wire.DecodeConfig(text)
-		}
-	}
-	return wire.Config{}, fmt.Errorf("no %s", wire.ConfigFile)
-}
-
 // migrations of a database that was never of the first schema; daemon/miner tests that one.
 func migrations() []store.Migration {
 	return record.Migrations(func([]byte) (vm.VM, error) { return vm.VM{}, errors.New("not the first schema") })
@@ -212,9 +162,10 @@ func migrations() []store.Migration {
 // startAgent starts one on what an earlier one left.
 func (w *world) startAgent() {
 	w.t.Helper()
+	w.witness = newWitness(w.driver)
 	p := agent.Parts{
 		Chain: w.chain, Catalogue: w.catalogue, Secrets: w.keepers, Images: w.images, Network: w.network,
-		Seeds: w.seeds, Mesh: w.mesh, Driver: w.driver, State: record.New(w.db), Log: w.log(),
+		Seeds: w.seeds, Mesh: w.mesh, Driver: w.witness, State: record.New(w.db), Log: w.log(),
 	}
 	w.parts(&p)
 	a, err := agent.New(w.config, p)

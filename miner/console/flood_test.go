@@ -82,7 +82,7 @@ func TestFloodedConsole(t *testing.T) {
 	}
 	// It looks away: what is read of the guest comes to a stop.
 	last := int64(-1)
-	for now := d.read.Load(); now != last; now = d.read.Load() {
+	for now := d.read.Load(); now == 0 || now != last; now = d.read.Load() {
 		last = now
 		time.Sleep(300 * time.Millisecond)
 		if now > 256<<20 {

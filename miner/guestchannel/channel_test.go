@@ -18,6 +18,7 @@ import (
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/testkit"
 )
 
 const channelVM = "00112233445566778899aabbccddeeff"
@@ -81,16 +82,6 @@ func answer(c wire.Challenge, key ed25519.PrivateKey, seq uint32) wire.ToHost {
 	return wire.ToHost{Proof: &wire.Proof{Height: c.Height, Signature: vm.SignProof(key, "c", channelVM, seq, c.Height, c.Hash)}}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within 10 s: %s", what)
-}
-
 func TestChannelTakesOnlyGoodProofs(t *testing.T) {
 	t.Parallel()
 	l, guests := listen(t, 10*time.Millisecond)
@@ -110,7 +101,7 @@ func TestChannelTakesOnlyGoodProofs(t *testing.T) {
 	say(answer(wire.Challenge{Height: first.Height, Hash: nil}, guestKey(), 2))   // another block
 	say(wire.ToHost{Proof: &wire.Proof{Height: first.Height, Signature: []byte("short")}})
 	say(wire.ToHost{Hello: &wire.Hello{AgentVersion: string(bytes.Repeat([]byte("v"), 9999))}, Metrics: &wire.Metrics{RxBytes: 7}})
-	eventually(t, "heard", func() bool { return l.Info().Metrics.RxBytes == 7 })
+	testkit.Until(t, "heard", func() bool { return l.Info().Metrics.RxBytes == 7 })
 	if p := l.Proof(); p != nil {
 		t.Fatalf("a bad proof was taken: %+v", p)
 	}
@@ -118,7 +109,7 @@ func TestChannelTakesOnlyGoodProofs(t *testing.T) {
 		t.Errorf("kept %d bytes of the guest's words", len(v))
 	}
 	say(answer(first, guestKey(), 2))
-	eventually(t, "proven", func() bool { return l.Proof() != nil && l.Proof().Height == first.Height })
+	testkit.Until(t, "proven", func() bool { return l.Proof() != nil && l.Proof().Height == first.Height })
 	// An older one that comes late does not replace it.
 	var later wire.Challenge
 	for c := range asked {
@@ -128,9 +119,10 @@ func TestChannelTakesOnlyGoodProofs(t *testing.T) {
 		}
 	}
 	say(answer(later, guestKey(), 2))
-	eventually(t, "newer", func() bool { return l.Proof().Height == later.Height })
+	testkit.Until(t, "newer", func() bool { return l.Proof().Height == later.Height })
 	say(answer(first, guestKey(), 2))
-	time.Sleep(20 * time.Millisecond)
+	say(wire.ToHost{Metrics: &wire.Metrics{RxBytes: 8}}) // read once all before it was
+	testkit.Until(t, "heard", func() bool { return l.Info().Metrics.RxBytes == 8 })
 	if h := l.Proof().Height; h < later.Height {
 		t.Errorf("fell back to height %d", h)
 	}
@@ -219,7 +211,7 @@ func TestChannelComesBack(t *testing.T) {
 		if err := wire.WriteMessage(conn, answer(c, guestKey(), 2)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "proven", func() bool { p := l.Proof(); return p != nil && p.Height == c.Height })
+		testkit.Until(t, "proven", func() bool { p := l.Proof(); return p != nil && p.Height == c.Height })
 		_ = conn.Close()
 	}
 }

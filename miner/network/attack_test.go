@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 // battlefield is a host with three VMs: the attacker, another of its
@@ -43,8 +45,8 @@ func newBattlefield(t *testing.T) *battlefield {
 func (f *battlefield) stopped(t *testing.T, vm, why string, frame []byte) {
 	t.Helper()
 	before := f.dropped(t, vm, why)
-	check(t, f.evil.write(frame))
-	eventually(t, "the counter of "+why, func() bool { return f.dropped(t, vm, why) > before })
+	testkit.Check(t, f.evil.write(frame))
+	testkit.Until(t, "the counter of "+why, func() bool { return f.dropped(t, vm, why) > before })
 }
 
 // allStopped sends a whole salvo and waits until the rule has counted each.
@@ -52,9 +54,9 @@ func (f *battlefield) allStopped(t *testing.T, why string, frames [][]byte) {
 	t.Helper()
 	before := f.dropped(t, "", why)
 	for _, frame := range frames {
-		check(t, f.evil.write(frame))
+		testkit.Check(t, f.evil.write(frame))
 	}
-	eventually(t, fmt.Sprintf("%d more in the counter of %s", len(frames), why), func() bool {
+	testkit.Until(t, fmt.Sprintf("%d more in the counter of %s", len(frames), why), func() bool {
 		return f.dropped(t, "", why) >= before+uint64(len(frames))
 	})
 }
@@ -64,7 +66,7 @@ func (f *battlefield) allStopped(t *testing.T, why string, frames [][]byte) {
 func (f *battlefield) honest(t *testing.T, word string) {
 	t.Helper()
 	f.evil.send(t, 1111, publicAddr+":5000", word)
-	eventually(t, "the honest datagram", func() bool { _, ok := f.public.heard(word); return ok })
+	testkit.Until(t, "the honest datagram", func() bool { _, ok := f.public.heard(word); return ok })
 }
 
 // quiet fails if anything but the honest datagrams went anywhere.
@@ -139,7 +141,7 @@ func TestAttackOnTheHost(t *testing.T) {
 	}
 	// The kernel takes these for what they are before any rule sees them.
 	for _, frame := range f.at("127.0.0.1", ports...) {
-		check(t, f.evil.write(frame))
+		testkit.Check(t, f.evil.write(frame))
 	}
 	f.quiet(t)
 	reached.Range(func(what, _ any) bool {
@@ -157,7 +159,7 @@ func (f *battlefield) listen(t *testing.T, port uint16, reached *sync.Map) {
 	var l net.Listener
 	var p net.PacketConn
 	at := fmt.Sprintf("0.0.0.0:%d", port)
-	check(t, f.host.Do(func() (err error) {
+	testkit.Check(t, f.host.Do(func() (err error) {
 		if l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp4", at); err != nil {
 			return err
 		}
@@ -216,7 +218,7 @@ func TestAttackByALighthousesAddress(t *testing.T) {
 	for _, h := range hostile {
 		ends = append(ends, netip.MustParseAddrPort(h))
 	}
-	check(t, f.host.Do(func() error { return f.net.SetLighthouses(ends) }))
+	testkit.Check(t, f.host.Do(func() error { return f.net.SetLighthouses(ends) }))
 	open := f.net.Lighthouses()
 	if !slices.Equal(open, []netip.AddrPort{good}) {
 		t.Errorf("open are %v; want %v alone", open, good)
@@ -237,7 +239,7 @@ func TestAttackOnNeighbours(t *testing.T) {
 			// A datagram between the mesh's ports whose header lies in a fragment of its own.
 			if g == f.stranger {
 				for _, frame := range fragments(f.ip(unix.IPPROTO_UDP, to, udp(meshPort, meshPort, make([]byte, 64)))) {
-					check(t, f.evil.write(frame))
+					testkit.Check(t, f.evil.write(frame))
 				}
 				f.stopped(t, "", DroppedNeighbour, f.ip(unix.IPPROTO_UDP, to, udp(meshPort, meshPort, []byte("mesh"))))
 			}
@@ -248,8 +250,8 @@ func TestAttackOnNeighbours(t *testing.T) {
 		victim := f.stranger
 		packet := f.ip(unix.IPPROTO_UDP, victim.tap.Guest.Addr().String(), udp(meshPort, meshPort, []byte("x")))
 		copy(packet, victim.mac())
-		check(t, f.evil.write(packet))
-		check(t, f.evil.write(sourceRouted(f.evil, victim.tap.Guest.Addr())))
+		testkit.Check(t, f.evil.write(packet))
+		testkit.Check(t, f.evil.write(sourceRouted(f.evil, victim.tap.Guest.Addr())))
 	})
 	f.quiet(t)
 }
@@ -447,7 +449,7 @@ func TestAttackByFlood(t *testing.T) {
 	}
 	f.quiet(t)
 	f.stranger.send(t, 1111, publicAddr+":5000", "the stranger")
-	eventually(t, "the stranger's datagram", func() bool { _, ok := f.public.heard("the stranger"); return ok })
+	testkit.Until(t, "the stranger's datagram", func() bool { _, ok := f.public.heard("the stranger"); return ok })
 	f.neighboursTrue(t)
 	known := strings.Count(f.run(t, f.host, "ip", "neigh", "show"), "\n")
 	t.Logf("%d frames, and the host remembers %d neighbours", 4*n, known)

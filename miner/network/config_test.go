@@ -8,13 +8,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	good := DefaultConfig()
 	good.Tag = "a1"
-	check(t, good.Validate())
+	testkit.Check(t, good.Validate())
 	bad := make([]Config, 9)
 	for i := range bad {
 		bad[i] = good

@@ -15,6 +15,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 // guard runs the network's guard until the test ends, as the daemon does.
@@ -25,19 +27,12 @@ func (w *world) guard(t *testing.T) {
 	go func() { done <- w.host.Do(func() error { return w.net.Guard(ctx) }) }()
 	t.Cleanup(func() {
 		cancel()
-		check(t, <-done)
+		testkit.Check(t, <-done)
 	})
 }
 
-// within is eventually for what has to be within the five seconds that a repair may take.
-func within5s(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited 5 s in vain for %s", what)
-		}
-	}
-}
+// repairTime is what the guard may take to repair what was taken away.
+const repairTime = 5 * time.Second
 
 // offer sends a datagram as a guest does that does not care whether its tap is up.
 func (g *guest) offer(t *testing.T, from uint16, to, payload string) {
@@ -70,7 +65,7 @@ func newTargets(t *testing.T, w *world) targets {
 	t.Helper()
 	evil, stranger := w.boot(t, w.ensure(t, vmID(1), "mallory", 5e6)), w.boot(t, w.ensure(t, vmID(3), "alice", 0))
 	// So that answers find back to a guest that is not masqueraded.
-	check(t, w.beyond.Route(w.cfg.Pool, netip.MustParseAddr(uplinkAddr)))
+	testkit.Check(t, w.beyond.Route(w.cfg.Pool, netip.MustParseAddr(uplinkAddr)))
 	return targets{
 		w: w, evil: evil, stranger: stranger,
 		service: w.ear(t, w.host, "0.0.0.0:5001"), lan: w.ear(t, w.beyond, privateAddr+":5000"),
@@ -107,7 +102,7 @@ func (x targets) refused(t *testing.T, word string) {
 		before[why] = x.w.dropped(t, "", why)
 	}
 	for _, why := range reasons {
-		within5s(t, "the counter of "+why, func() bool {
+		testkit.Within(t, repairTime, "the counter of "+why, func() bool {
 			x.attack(t, word)
 			return x.w.dropped(t, "", why) > before[why]
 		})
@@ -120,7 +115,7 @@ func (x targets) refused(t *testing.T, word string) {
 // honest sends until it arrives, as a tap may be on its way up.
 func (x targets) honest(t *testing.T, public *ear, word string) {
 	t.Helper()
-	within5s(t, "the honest datagram", func() bool {
+	testkit.Within(t, repairTime, "the honest datagram", func() bool {
 		x.evil.offer(t, 2222, publicAddr+":5000", word)
 		from, ok := public.heard(word)
 		if ok && from.Addr().String() != uplinkAddr {
@@ -137,7 +132,7 @@ func TestRulesAreFlushed(t *testing.T) {
 	x := newTargets(t, w)
 	public := w.ear(t, w.beyond, publicAddr+":5000")
 	light := netip.MustParseAddrPort(privateAddr + ":4242")
-	check(t, w.host.Do(func() error { return w.net.SetLighthouses([]netip.AddrPort{light}) }))
+	testkit.Check(t, w.host.Do(func() error { return w.net.SetLighthouses([]netip.AddrPort{light}) }))
 	x.refused(t, "before")
 	whole := w.rules(t)
 
@@ -145,7 +140,7 @@ func TestRulesAreFlushed(t *testing.T) {
 	// host's tracks them.
 	w.run(t, w.host, "nft", "add table inet own; add chain inet own c { type filter hook prerouting priority 0; }; add rule inet own c ct state new counter")
 	w.run(t, w.host, "nft", fmt.Sprintf("delete table inet %[1]s; delete table netdev %[1]s", w.net.table().Name))
-	eventually(t, "all three targets", func() bool {
+	testkit.Until(t, "all three targets", func() bool {
 		x.attack(t, "meanwhile")
 		return len(x.reached("meanwhile")) == 3
 	})
@@ -153,9 +148,9 @@ func TestRulesAreFlushed(t *testing.T) {
 	x.lan.say(t, from, "the lan answers")
 	from, _ = x.service.heard("meanwhile")
 	x.service.say(t, from, "the host answers")
-	eventually(t, "the answers", func() bool { return x.evil.hears("the lan answers") && x.evil.hears("the host answers") })
+	testkit.Until(t, "the answers", func() bool { return x.evil.hears("the lan answers") && x.evil.hears("the host answers") })
 	w.guard(t)
-	within5s(t, "the rules", func() bool { return w.rules(t) == whole })
+	testkit.Within(t, repairTime, "the rules", func() bool { return w.rules(t) == whole })
 	x.refused(t, "after")
 	x.honest(t, public, "honest")
 
@@ -187,7 +182,7 @@ func (w *world) watchDown(t *testing.T) *wasDown {
 	t.Helper()
 	d := &wasDown{seen: map[string]bool{}}
 	updates, done := make(chan netlink.LinkUpdate), make(chan struct{})
-	check(t, w.host.Do(func() error { return netlink.LinkSubscribe(updates, done) }))
+	testkit.Check(t, w.host.Do(func() error { return netlink.LinkSubscribe(updates, done) }))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -310,7 +305,7 @@ func TestAlterationsAreRepaired(t *testing.T) {
 			w.open(t)
 			x := newTargets(t, w)
 			down := w.watchDown(t)
-			check(t, w.host.Do(func() error {
+			testkit.Check(t, w.host.Do(func() error {
 				return w.net.SetLighthouses([]netip.AddrPort{netip.MustParseAddrPort(privateAddr + ":4242")})
 			}))
 			if by == "guard" {
@@ -332,7 +327,7 @@ func TestAlterationsAreRepaired(t *testing.T) {
 							t.Errorf("the state lacks %q and has %q", lines(whole, now), lines(now, whole))
 						}
 					}()
-					within5s(t, "the repair", func() bool {
+					testkit.Within(t, repairTime, "the repair", func() bool {
 						if by == "ensure" {
 							w.forgetVerified()
 							w.ensure(t, x.evil.tap.VM, "mallory", 5e6)
@@ -376,7 +371,7 @@ func TestStaysDownUntilRestored(t *testing.T) {
 	isUp := func(g *guest) bool {
 		return w.run(t, w.host, "ip", "-o", "link", "show", "up", "dev", g.tap.Name) != ""
 	}
-	within5s(t, "the tap to go down", func() bool { return !isUp(x.evil) })
+	testkit.Within(t, repairTime, "the tap to go down", func() bool { return !isUp(x.evil) })
 	last := w.net.Stats()
 	err := w.host.Do(func() error {
 		_, err := w.net.Ensure(t.Context(), Attachment{VM: x.evil.tap.VM, Tenant: "mallory", BitsPerSec: 5e6})
@@ -387,7 +382,7 @@ func TestStaysDownUntilRestored(t *testing.T) {
 	}
 	w.ensure(t, x.stranger.tap.VM, "alice", 0)
 	x.stranger.send(t, 2222, publicAddr+":5000", "on another tap")
-	eventually(t, "the datagram", func() bool { _, ok := public.heard("on another tap"); return ok })
+	testkit.Until(t, "the datagram", func() bool { _, ok := public.heard("on another tap"); return ok })
 	if isUp(x.evil) {
 		t.Error("the tap is up without its rules")
 	}
@@ -395,7 +390,7 @@ func TestStaysDownUntilRestored(t *testing.T) {
 		t.Errorf("nothing was restored, and the stats went from %+v to %+v", last, now)
 	}
 	w.run(t, w.host, "nft", in.Replace("flush chain netdev TABLE other; delete chain netdev TABLE other"))
-	within5s(t, "the repair", func() bool { return w.state(t, x.evil.tap.Name) == whole })
+	testkit.Within(t, repairTime, "the repair", func() bool { return w.state(t, x.evil.tap.Name) == whole })
 	x.honest(t, public, "restored")
 }
 
@@ -416,12 +411,12 @@ func TestDownWhileUnread(t *testing.T) {
 	})
 	w.guard(t)
 	up := func() string { return w.run(t, w.host, "ip", "-o", "link", "show", "up") }
-	within5s(t, "the taps to go down", func() bool { return !strings.Contains(up(), w.net.prefix()) })
+	testkit.Within(t, repairTime, "the taps to go down", func() bool { return !strings.Contains(up(), w.net.prefix()) })
 	if n := looks.Load(); n < unreadable {
 		t.Errorf("they went down after %d looks, want %d", n, unreadable)
 	}
 	look(w.net.verify)
-	within5s(t, "the taps to come up", func() bool { return w.state(t, x.evil.tap.Name) == whole })
+	testkit.Within(t, repairTime, "the taps to come up", func() bool { return w.state(t, x.evil.tap.Name) == whole })
 	x.refused(t, "afterwards")
 }
 
@@ -431,7 +426,7 @@ func TestTapIsDeletedByOthers(t *testing.T) {
 	x := newTargets(t, w)
 	w.guard(t)
 	w.run(t, w.host, "ip", "link", "del", x.evil.tap.Name)
-	within5s(t, "its traces to go", func() bool { return !strings.Contains(w.rules(t), x.evil.tap.Name) })
+	testkit.Within(t, repairTime, "its traces to go", func() bool { return !strings.Contains(w.rules(t), x.evil.tap.Name) })
 	if s := w.net.Stats(); s.Repairs != 0 {
 		t.Errorf("%d repairs of a tap that is gone", s.Repairs)
 	}

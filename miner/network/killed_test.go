@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/crashpoint"
 )
 
@@ -89,7 +90,7 @@ func TestKilledAnywhere(t *testing.T) {
 			removed := w.killedAt(t, point, "remove "+id)
 			w.wantClosed(t, tap, whole)
 			w.open(t)
-			check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), id) }))
+			testkit.Check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), id) }))
 			links, rules := w.run(t, w.host, "ip", "-o", "link"), w.run(t, w.host, "nft", "list", "ruleset")
 			if strings.Contains(links, tap.Name) || strings.Contains(rules, tap.Name) || strings.Contains(rules, tap.MAC) {
 				t.Errorf("left behind:\n%s\n%s", links, rules)
@@ -113,7 +114,7 @@ func (w *world) wantClosed(t *testing.T, tap Tap, whole string) {
 // wantWhole looks that a tap is the only one, has its address, its cap and its rules, and is switched on.
 func (w *world) wantWhole(t *testing.T, tap Tap) {
 	t.Helper()
-	check(t, w.host.Do(func() error {
+	testkit.Check(t, w.host.Do(func() error {
 		taps, err := w.net.List(t.Context())
 		if err == nil && (len(taps) != 1 || taps[0] != tap) {
 			t.Errorf("taps %+v, want %+v alone", taps, tap)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 func vmID(n int) string { return fmt.Sprintf("%032x", n) }
@@ -28,23 +30,23 @@ func TestPackets(t *testing.T) {
 		t.Helper()
 		before := w.dropped(t, vm, why)
 		send()
-		eventually(t, "the counter of "+why, func() bool { return w.dropped(t, vm, why) > before })
+		testkit.Until(t, "the counter of "+why, func() bool { return w.dropped(t, vm, why) > before })
 	}
 
 	t.Run("Masquerade", func(t *testing.T) {
 		a1.send(t, 1111, publicAddr+":5000", "hello")
-		eventually(t, "the datagram", func() bool { _, ok := public.heard("hello"); return ok })
+		testkit.Until(t, "the datagram", func() bool { _, ok := public.heard("hello"); return ok })
 		from, _ := public.heard("hello")
 		if from.Addr().String() != uplinkAddr {
 			t.Fatalf("it came from %s, want the host's uplink", from)
 		}
 		public.say(t, from, "answer")
-		eventually(t, "the answer", func() bool { return a1.hears("udp " + publicAddr + ":5000>1111 answer") })
+		testkit.Until(t, "the answer", func() bool { return a1.hears("udp " + publicAddr + ":5000>1111 answer") })
 	})
 
 	t.Run("Unasked", func(t *testing.T) {
 		// Someone beyond routes to the VMs' own addresses.
-		check(t, w.beyond.Route(w.cfg.Pool, netip.MustParseAddr(uplinkAddr)))
+		testkit.Check(t, w.beyond.Route(w.cfg.Pool, netip.MustParseAddr(uplinkAddr)))
 		stopped(t, "", DroppedInbound, func() {
 			public.say(t, netip.AddrPortFrom(a1.tap.Guest.Addr(), 22), "unasked")
 		})
@@ -60,12 +62,12 @@ func TestPackets(t *testing.T) {
 			stopped(t, "", DroppedEarly, func() { far.say(t, mesh, "early") })
 		}
 		a1.send(t, 4242, publicAddr+":7000", "called")
-		eventually(t, "the call", func() bool { _, ok := far.heard("called"); return ok })
+		testkit.Until(t, "the call", func() bool { _, ok := far.heard("called"); return ok })
 		if from, _ := far.heard("called"); from != mesh {
 			t.Fatalf("it came from %s, want %s, which others were told of", from, mesh)
 		}
 		far.say(t, mesh, "answer to it")
-		eventually(t, "the answer", func() bool { return a1.hears("udp " + publicAddr + ":7000>4242 answer to it") })
+		testkit.Until(t, "the answer", func() bool { return a1.hears("udp " + publicAddr + ":7000>4242 answer to it") })
 		if a1.hears("early") {
 			t.Error("what came before the call arrived")
 		}
@@ -78,12 +80,12 @@ func TestPackets(t *testing.T) {
 		stopped(t, "", DroppedNeighbour, func() { a1.send(t, 53, to(a2, 4242), "from another port") })
 		stopped(t, "", DroppedNeighbour, func() { a1.sendSYN(t, 4242, to(a2, 4242)) })
 		a1.send(t, 4242, to(a2, 4242), "among ourselves")
-		eventually(t, "the mesh's datagram", func() bool { return a2.hears("among ourselves") })
+		testkit.Until(t, "the mesh's datagram", func() bool { return a2.hears("among ourselves") })
 		if !a2.hears("udp " + to(a1, 4242)) {
 			t.Errorf("it came masqueraded: %q", a2.heard)
 		}
 		a2.send(t, 4242, to(a1, 4242), "and back")
-		eventually(t, "the answer", func() bool { return a1.hears("and back") })
+		testkit.Until(t, "the answer", func() bool { return a1.hears("and back") })
 		for _, g := range []*guest{a2, b} {
 			for _, forbidden := range []string{"stranger", "another port", "tcp"} {
 				if g.hears(forbidden) {
@@ -104,9 +106,9 @@ func TestPackets(t *testing.T) {
 		}
 		// The host may speak to its VMs, and gets answers.
 		services[0].say(t, netip.AddrPortFrom(a1.tap.Guest.Addr(), 2222), "from the host")
-		eventually(t, "the host's datagram", func() bool { return a1.hears("from the host") })
+		testkit.Until(t, "the host's datagram", func() bool { return a1.hears("from the host") })
 		a1.send(t, 2222, a1.tap.Host.Addr().String()+":5001", "yes, host")
-		eventually(t, "the answer", func() bool { _, ok := services[0].heard("yes, host"); return ok })
+		testkit.Until(t, "the answer", func() bool { _, ok := services[0].heard("yes, host"); return ok })
 	})
 
 	t.Run("PrivateAndLighthouses", func(t *testing.T) {
@@ -118,7 +120,7 @@ func TestPackets(t *testing.T) {
 			for _, e := range ends {
 				lights = append(lights, netip.MustParseAddrPort(e))
 			}
-			check(t, w.host.Do(func() error { return w.net.SetLighthouses(lights) }))
+			testkit.Check(t, w.host.Do(func() error { return w.net.SetLighthouses(lights) }))
 			now := w.net.Lighthouses()
 			if !slices.Equal(now, lights) {
 				t.Fatalf("lighthouses are %v, want %v", now, lights)
@@ -126,7 +128,7 @@ func TestPackets(t *testing.T) {
 		}
 		set(privateAddr+":5000", "198.51.100.7:4242")
 		a1.send(t, 1111, privateAddr+":5000", "lighthouse")
-		eventually(t, "the lighthouse's datagram", func() bool { _, ok := private.heard("lighthouse"); return ok })
+		testkit.Until(t, "the lighthouse's datagram", func() bool { _, ok := private.heard("lighthouse"); return ok })
 		stopped(t, "", DroppedPrivate, func() { a1.send(t, 1111, privateAddr+":5001", "beside it") })
 		stopped(t, "", DroppedPrivate, func() { a1.sendSYN(t, 1111, privateAddr+":5000") })
 		set()
@@ -144,7 +146,7 @@ func TestPackets(t *testing.T) {
 	t.Run("Mail", func(t *testing.T) {
 		stopped(t, "", DroppedMail, func() { a1.sendSYN(t, 3333, publicAddr+":25") })
 		a1.sendSYN(t, 3334, publicAddr+":26") // nobody listens: the far kernel says so
-		eventually(t, "the refusal from port 26", func() bool { return a1.hears("tcp " + publicAddr + ":26>3334") })
+		testkit.Until(t, "the refusal from port 26", func() bool { return a1.hears("tcp " + publicAddr + ":26>3334") })
 		if a1.hears(":25>") {
 			t.Error("port 25 answered")
 		}
@@ -167,14 +169,14 @@ func TestPackets(t *testing.T) {
 			"a VLAN":                ethernetFrame(a1.hostMAC, mac, unix.ETH_P_8021Q, append([]byte{0, 1, 8, 0}, datagram(me)...)),
 		} {
 			t.Run(what, func(t *testing.T) {
-				stopped(t, a1.tap.VM, DroppedSpoofed, func() { check(t, a1.write(frame)) })
+				stopped(t, a1.tap.VM, DroppedSpoofed, func() { testkit.Check(t, a1.write(frame)) })
 			})
 		}
 		if _, ok := public.heard("spoofed"); ok {
 			t.Error("it arrived")
 		}
 		a1.send(t, 1111, publicAddr+":5000", "honest again")
-		eventually(t, "the honest datagram", func() bool { _, ok := public.heard("honest again"); return ok })
+		testkit.Until(t, "the honest datagram", func() bool { _, ok := public.heard("honest again"); return ok })
 		if n := w.dropped(t, b.tap.VM, DroppedSpoofed); n != 0 {
 			t.Errorf("another's counter rose to %d", n)
 		}
@@ -182,10 +184,10 @@ func TestPackets(t *testing.T) {
 
 	t.Run("Restart", func(t *testing.T) {
 		taps := func() (all []Tap) {
-			check(t, w.host.Do(func() (err error) { all, err = w.net.List(t.Context()); return err }))
+			testkit.Check(t, w.host.Do(func() (err error) { all, err = w.net.List(t.Context()); return err }))
 			return all
 		}
-		check(t, w.host.Do(func() error {
+		testkit.Check(t, w.host.Do(func() error {
 			return w.net.SetLighthouses([]netip.AddrPort{netip.MustParseAddrPort(privateAddr + ":5000")})
 		}))
 		before := taps()
@@ -197,9 +199,9 @@ func TestPackets(t *testing.T) {
 			t.Errorf("ensured anew it is %+v, was %+v", tap, a1.tap)
 		}
 		a1.send(t, 4242, netip.AddrPortFrom(a2.tap.Guest.Addr(), 4242).String(), "after the restart")
-		eventually(t, "the neighbour's datagram", func() bool { return a2.hears("after the restart") })
+		testkit.Until(t, "the neighbour's datagram", func() bool { return a2.hears("after the restart") })
 		a1.send(t, 1111, privateAddr+":5000", "lighthouse again")
-		eventually(t, "the lighthouse's datagram", func() bool { _, ok := private.heard("lighthouse again"); return ok })
+		testkit.Until(t, "the lighthouse's datagram", func() bool { _, ok := private.heard("lighthouse again"); return ok })
 		stopped(t, "", DroppedNeighbour, func() {
 			a1.send(t, 4242, netip.AddrPortFrom(b.tap.Guest.Addr(), 4242).String(), "to a stranger")
 		})
@@ -215,7 +217,7 @@ func TestNothingIsInherited(t *testing.T) {
 	public := w.ear(t, w.beyond, publicAddr+":5000")
 	a := w.boot(t, w.ensure(t, vmID(1), "alice", 0))
 	a.send(t, 1111, publicAddr+":5000", "from alice")
-	eventually(t, "the datagram", func() bool { _, ok := public.heard("from alice"); return ok })
+	testkit.Until(t, "the datagram", func() bool { _, ok := public.heard("from alice"); return ok })
 	from, _ := public.heard("from alice")
 
 	err := w.host.Do(func() error {
@@ -225,9 +227,9 @@ func TestNothingIsInherited(t *testing.T) {
 	if !errors.Is(err, ErrFull) {
 		t.Fatalf("a second VM in a pool of one: %v, want ErrFull", err)
 	}
-	check(t, a.file.Close())
+	testkit.Check(t, a.file.Close())
 	for range 2 { // the second time is no error
-		check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), vmID(1)) }))
+		testkit.Check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), vmID(1)) }))
 	}
 	b := w.boot(t, w.ensure(t, vmID(2), "bob", 0))
 	if b.tap.Guest != a.tap.Guest {
@@ -235,10 +237,10 @@ func TestNothingIsInherited(t *testing.T) {
 	}
 	public.say(t, from, "for alice")
 	b.send(t, 2222, publicAddr+":5000", "from bob")
-	eventually(t, "bob's datagram", func() bool { _, ok := public.heard("from bob"); return ok })
+	testkit.Until(t, "bob's datagram", func() bool { _, ok := public.heard("from bob"); return ok })
 	at, _ := public.heard("from bob")
 	public.say(t, at, "for bob")
-	eventually(t, "bob's answer", func() bool { return b.hears("for bob") })
+	testkit.Until(t, "bob's answer", func() bool { return b.hears("for bob") })
 	if b.hears("for alice") {
 		t.Error("bob hears what is for alice")
 	}
@@ -334,16 +336,16 @@ func TestConnections(t *testing.T) {
 	w.open(t)
 	a, b := w.boot(t, w.ensure(t, vmID(1), "alice", 0)), w.boot(t, w.ensure(t, vmID(2), "bob", 0))
 	public := w.ear(t, w.beyond, publicAddr+":5000")
-	heard := func(what string) { eventually(t, what, func() bool { _, ok := public.heard(what); return ok }) }
+	heard := func(what string) { testkit.Until(t, what, func() bool { _, ok := public.heard(what); return ok }) }
 	a.send(t, 1000, publicAddr+":5000", "a0")
 	heard("a0")
 	from, _ := public.heard("a0")
 	public.say(t, from, "welcome") // what was answered is open
-	eventually(t, "the answer", func() bool { return a.hears("welcome") })
+	testkit.Until(t, "the answer", func() bool { return a.hears("welcome") })
 	for port := uint16(1); port < 20; port++ {
 		a.send(t, 1000+port, publicAddr+":5000", fmt.Sprintf("a%d", port))
 	}
-	eventually(t, "the counter", func() bool { return w.dropped(t, "", DroppedConnections) >= 15 })
+	testkit.Until(t, "the counter", func() bool { return w.dropped(t, "", DroppedConnections) >= 15 })
 	for port := range 20 {
 		if _, ok := public.heard(fmt.Sprintf("a%d", port)); ok != (port < 5) {
 			t.Errorf("connection %d of a VM with room for 5: heard is %v", port, ok)
@@ -355,8 +357,8 @@ func TestConnections(t *testing.T) {
 	heard("the neighbour's")
 
 	// They end: the kernel forgets them, here by our hand, else by its clock.
-	check(t, w.host.Do(func() error { return forgetFlows(a.tap.Guest.Addr()) }))
-	eventually(t, "room", func() bool {
+	testkit.Check(t, w.host.Do(func() error { return forgetFlows(a.tap.Guest.Addr()) }))
+	testkit.Until(t, "room", func() bool {
 		a.send(t, 3000, publicAddr+":5000", "anew")
 		_, ok := public.heard("anew")
 		return ok
@@ -369,7 +371,7 @@ func TestConnections(t *testing.T) {
 	if !counted() {
 		t.Error("nothing is counted of a VM with connections")
 	}
-	check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), vmID(1)) }))
+	testkit.Check(t, w.host.Do(func() error { return w.net.Remove(t.Context(), vmID(1)) }))
 	if counted() {
 		t.Error("the count of a VM that is gone stays")
 	}
@@ -379,12 +381,12 @@ func TestConnections(t *testing.T) {
 // a firewall of the host's own beside it.
 func TestNothingIsLeft(t *testing.T) {
 	w := newWorld(t)
-	check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))
+	testkit.Check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))
 	w.run(t, w.host, "nft", "add table inet hosts_own; add chain inet hosts_own c { type filter hook forward priority 0; policy accept; }")
 	var other *Network
 	cfg := w.cfg
 	cfg.Tag, cfg.Pool = "t2", netip.MustParsePrefix("10.91.0.0/16")
-	check(t, w.host.Do(func() (err error) {
+	testkit.Check(t, w.host.Do(func() (err error) {
 		other, err = New(t.Context(), cfg)
 		if err != nil {
 			return err
@@ -410,7 +412,7 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Fatal("three VMs made no difference")
 	}
 	var bobs Tap
-	check(t, w.host.Do(func() error {
+	testkit.Check(t, w.host.Do(func() error {
 		taps, err := w.net.List(t.Context())
 		bobs = taps[slices.IndexFunc(taps, func(t Tap) bool { return t.VM == vmID(2) })]
 		return errors.Join(err, w.net.Remove(t.Context(), vmID(2)))
@@ -418,12 +420,12 @@ func TestNothingIsLeft(t *testing.T) {
 	if after := state(); strings.Contains(after, bobs.Name) {
 		t.Errorf("a VM's removal left some of %s:\n%s", bobs.Name, after)
 	}
-	check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))
-	check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))
+	testkit.Check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))
+	testkit.Check(t, w.host.Do(func() error { return w.net.Teardown(t.Context()) }))
 	if after := state(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
-	check(t, w.host.Do(func() error { return other.Teardown(t.Context()) }))
+	testkit.Check(t, w.host.Do(func() error { return other.Teardown(t.Context()) }))
 }
 
 func TestRefusals(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hippius/compute/internal/testkit"
 )
 
 // uplinkWire sees every IPv4 packet that arrives at the far end of the uplink.
@@ -23,7 +25,7 @@ func (w *world) watch(t *testing.T) *uplinkWire {
 	t.Helper()
 	seen := &uplinkWire{}
 	var fd int
-	check(t, w.beyond.Do(func() (err error) {
+	testkit.Check(t, w.beyond.Do(func() (err error) {
 		protocol := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_IP))
 		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(protocol)); err != nil {
 			return err

@@ -11,19 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/hippius/compute/internal/netlab"
+	"github.com/hippius/compute/internal/testkit"
 )
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // world is a miner's host and what lies beyond its uplink.
 type world struct {
@@ -51,17 +44,17 @@ func newWorld(t *testing.T) *world {
 		lab  **netlab.Lab
 	}{{"t-net-host", &w.host}, {"t-net-far", &w.beyond}} {
 		lab, err := netlab.New(t.Context(), l.name, netlab.Options{})
-		check(t, err)
-		t.Cleanup(func() { check(t, lab.Close()) })
+		testkit.Check(t, err)
+		t.Cleanup(func() { testkit.Check(t, lab.Close()) })
 		*l.lab = lab
 	}
 	// Addresses that are being tried would change while the tests look.
 	w.run(t, w.host, "sh", "-c", "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad || true")
-	check(t, netlab.Connect(
+	testkit.Check(t, netlab.Connect(
 		netlab.End{Lab: w.host, Name: "uplink", Addr: netip.MustParsePrefix(uplinkAddr + "/30")},
 		netlab.End{Lab: w.beyond, Name: "downlink", Addr: netip.MustParsePrefix("192.168.76.1/30")},
 	))
-	check(t, w.host.Route(netip.Prefix{}, netip.MustParseAddr("192.168.76.1")))
+	testkit.Check(t, w.host.Route(netip.Prefix{}, netip.MustParseAddr("192.168.76.1")))
 	w.run(t, w.beyond, "ip", "address", "add", publicAddr+"/32", "dev", "lo")
 	w.run(t, w.beyond, "ip", "address", "add", privateAddr+"/32", "dev", "lo")
 	w.cfg = testConfig()
@@ -73,7 +66,7 @@ func newWorld(t *testing.T) *world {
 // open makes a Network on whatever is there, as a restarted miner does.
 func (w *world) open(t *testing.T) {
 	t.Helper()
-	check(t, w.host.Do(func() (err error) {
+	testkit.Check(t, w.host.Do(func() (err error) {
 		w.net, err = New(t.Context(), w.cfg)
 		return err
 	}))
@@ -91,7 +84,7 @@ func (w *world) run(t *testing.T, lab *netlab.Lab, argv ...string) string {
 func (w *world) ensure(t *testing.T, vm, tenant string, bits uint64) Tap {
 	t.Helper()
 	var tap Tap
-	check(t, w.host.Do(func() (err error) {
+	testkit.Check(t, w.host.Do(func() (err error) {
 		tap, err = w.net.Ensure(t.Context(), Attachment{VM: vm, Tenant: tenant, BitsPerSec: bits})
 		return err
 	}))
@@ -101,7 +94,7 @@ func (w *world) ensure(t *testing.T, vm, tenant string, bits uint64) Tap {
 func (w *world) dropped(t *testing.T, vm, why string) uint64 {
 	t.Helper()
 	var counts map[string]uint64
-	check(t, w.host.Do(func() (err error) {
+	testkit.Check(t, w.host.Do(func() (err error) {
 		counts, err = w.net.Dropped(context.Background(), vm)
 		return err
 	}))
@@ -125,7 +118,7 @@ const virtioHeader = 10 // precedes each frame on a tap that is opened so
 func (w *world) boot(t *testing.T, tap Tap) *guest {
 	t.Helper()
 	g := &guest{tap: tap}
-	check(t, w.host.Do(func() error {
+	testkit.Check(t, w.host.Do(func() error {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return err
@@ -222,7 +215,7 @@ func (g *guest) send(t *testing.T, from uint16, to string, payload string) {
 	t.Helper()
 	end := netip.MustParseAddrPort(to)
 	packet := ipv4Packet(unix.IPPROTO_UDP, g.tap.Guest.Addr(), end.Addr(), udp(from, end.Port(), []byte(payload)))
-	check(t, g.write(ethernetFrame(g.hostMAC, g.mac(), unix.ETH_P_IP, packet)))
+	testkit.Check(t, g.write(ethernetFrame(g.hostMAC, g.mac(), unix.ETH_P_IP, packet)))
 }
 
 func (g *guest) sendSYN(t *testing.T, from uint16, to string) {
@@ -230,7 +223,7 @@ func (g *guest) sendSYN(t *testing.T, from uint16, to string) {
 	end := netip.MustParseAddrPort(to)
 	me := g.tap.Guest.Addr()
 	packet := ipv4Packet(unix.IPPROTO_TCP, me, end.Addr(), syn(me, end.Addr(), from, end.Port()))
-	check(t, g.write(ethernetFrame(g.hostMAC, g.mac(), unix.ETH_P_IP, packet)))
+	testkit.Check(t, g.write(ethernetFrame(g.hostMAC, g.mac(), unix.ETH_P_IP, packet)))
 }
 
 func arp(op uint16, senderMAC net.HardwareAddr, sender netip.Addr, targetMAC net.HardwareAddr, target netip.Addr) []byte {
@@ -308,7 +301,7 @@ type ear struct {
 func (w *world) ear(t *testing.T, lab *netlab.Lab, at string) *ear {
 	t.Helper()
 	e := &ear{from: make(map[string]netip.AddrPort)}
-	check(t, lab.Do(func() (err error) {
+	testkit.Check(t, lab.Do(func() (err error) {
 		e.conn, err = (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", at)
 		return err
 	}))
@@ -344,14 +337,5 @@ func (e *ear) heard(what string) (netip.AddrPort, bool) {
 func (e *ear) say(t *testing.T, to netip.AddrPort, what string) {
 	t.Helper()
 	_, err := e.conn.WriteTo([]byte(what), net.UDPAddrFromAddrPort(to))
-	check(t, err)
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited 5 s in vain for %s", what)
-		}
-	}
+	testkit.Check(t, err)
 }

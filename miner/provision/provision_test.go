@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/image"
@@ -30,7 +30,7 @@ const id vm.ID = "00112233445566778899aabbccddeeff"
 // host is what a provisioner works on, and what was asked of it.
 type host struct {
 	hypervisor.Driver
-	mu    sync.Mutex
+	mu    sync.Mutex // of did: some calls are made side by side
 	did   []string
 	fails string // the call that fails
 	built *provision.Built
@@ -122,9 +122,7 @@ func (seeds) List() ([]vm.ID, error) { return nil, nil }
 
 func newHost(t *testing.T) (*host, *provision.Provisioner) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "provision-") //nolint:usetesting // TempDir's are too long for sockets
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	dir := testkit.ShortDir(t)
 	d, err := fake.New(fake.Config{Dir: filepath.Join(dir, "vms"), Boot: time.Millisecond})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.Close()) })

@@ -18,12 +18,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kdomanski/iso9660"
 	"gopkg.in/yaml.v3"
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/seed"
+	"github.com/hippius/compute/miner/seed/seedtest"
 )
 
 const testVM = "00112233445566778899aabbccddeeff"
@@ -39,34 +39,13 @@ func sample() seed.Seed {
 	}
 }
 
-// read gives the files of an image by name, read by a library that is not ours.
 func read(t *testing.T, image []byte) (label string, files map[string][]byte) {
 	t.Helper()
-	im, err := iso9660.OpenImage(bytes.NewReader(image))
+	label, files, err := seedtest.Files(image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	label, err = im.Label()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := im.RootDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	children, err := root.GetChildren()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files = map[string][]byte{}
-	for _, c := range children {
-		data, err := io.ReadAll(c.Reader())
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[c.Name()] = data
-	}
-	return strings.TrimRight(label, " \x00"), files
+	return label, files
 }
 
 func build(t *testing.T, s seed.Seed) map[string][]byte {

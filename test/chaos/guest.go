@@ -1,20 +1,16 @@
 package chaos
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"sync"
-
-	"github.com/kdomanski/iso9660"
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/seed/seedtest"
 )
 
 // signed is a guest's word that it lived when a block was known.
@@ -33,7 +29,7 @@ type guests struct {
 
 // run is the agent inside every VM.
 func (g *guests) run(_ context.Context, m hypervisor.Definition, conn net.Conn) {
-	cfg, err := readSeed(m.Seed)
+	cfg, err := seedtest.Config(m.Seed)
 	if err != nil {
 		g.mu.Lock()
 		g.broken = fmt.Errorf("guest of %s: %w", m.ID, err)
@@ -75,34 +71,4 @@ func (g *guests) fault() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.broken
-}
-
-// readSeed finds the agent's configuration on the VM's CD.
-func readSeed(path string) (wire.Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return wire.Config{}, err
-	}
-	im, err := iso9660.OpenImage(bytes.NewReader(data))
-	if err != nil {
-		return wire.Config{}, err
-	}
-	root, err := im.RootDir()
-	if err != nil {
-		return wire.Config{}, err
-	}
-	files, err := root.GetChildren()
-	if err != nil {
-		return wire.Config{}, err
-	}
-	for _, f := range files {
-		if f.Name() == wire.ConfigFile {
-			text, err := io.ReadAll(f.Reader())
-			if err != nil {
-				return wire.Config{}, err
-			}
-			return wire.DecodeConfig(text)
-		}
-	}
-	return wire.Config{}, fmt.Errorf("no %s on the seed", wire.ConfigFile)
 }

@@ -193,3 +193,24 @@ func (n nonces) Read(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// revive brings back what failed while nothing worked.
+func revive(t *tenant, v vm.VM) {
+	if v.Status.Phase == vm.Failed {
+		t.do(fmt.Sprintf("start %.6s", v.ID), func(ctx context.Context) error { return t.sender.StartVM(ctx, v.ID) })
+		return
+	}
+	t.tend(v)
+}
+
+// terminate ends what is left, with credits bought for it if need be.
+func terminate(t *tenant, v vm.VM) {
+	t.do(fmt.Sprintf("terminate %.6s", v.ID), func(ctx context.Context) error {
+		err := t.sender.TerminateVM(ctx, v.ID)
+		if err == nil {
+			return nil
+		}
+		_, buyErr := t.sender.Buy(ctx, t.wallet.Address(), 1_000_000, "")
+		return errors.Join(err, buyErr)
+	})
+}

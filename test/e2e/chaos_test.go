@@ -3,11 +3,11 @@ package e2e
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/test/chaos"
 )
 
@@ -20,25 +20,9 @@ var (
 // play gives the history of a seed, in a network of its own.
 func play(t *testing.T, seed uint64) (out chaos.Outcome) {
 	t.Helper()
-	dir := ramDir(t)
+	dir := testkit.MemoryDir(t)
 	synctest.Test(t, func(t *testing.T) { out = chaos.Play(t, seed, dir) })
 	return out
-}
-
-// ramDir is a folder in memory where the host has one: what the networks
-// keep is synced at each step.
-func ramDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "chaos-") //nolint:usetesting // t.TempDir is on a disk
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
 
 // Whatever goes wrong, the invariants hold, and all is in order when it is over.

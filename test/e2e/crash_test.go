@@ -114,7 +114,7 @@ func (c *crashes) rent(t *testing.T) {
 	c.run(t, "billing", "buy", "20")
 	c.run(t, "key", "add", "laptop", c.tenant.Key()+".pub")
 	c.run(t, "vm", "create", crashVM, "--plan", "spark", "--image", "tiny", "--wait")
-	var v vmView
+	var v demo.VM
 	if err := c.tenant.JSON(t.Context(), &v, "vm", "show", crashVM); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func (c *crashes) back(t *testing.T, mark int, died process) {
 	if now := c.qemu(t); now == died || now == (process{}) {
 		t.Errorf("the VM's process was %+v and is %+v", died, now)
 	}
-	var v vmView
+	var v demo.VM
 	if err := c.tenant.JSON(t.Context(), &v, "vm", "show", crashVM); err != nil {
 		t.Fatal(err)
 	}
@@ -464,15 +464,15 @@ func (c *crashes) terminated(t *testing.T) {
 // books: after all of it the account was charged what was attested, to the unit.
 func (c *crashes) books(t *testing.T) {
 	c.ledger.check(t)
-	var vms []vmView
-	var bill billingView
+	var vms []demo.VM
+	var bill demo.Billing
 	if err := errors.Join(c.tenant.JSON(t.Context(), &vms, "vm", "ls", "--all"), c.tenant.JSON(t.Context(), &bill, "billing")); err != nil {
 		t.Fatal(err)
 	}
 	if len(vms) != 1 {
 		t.Fatalf("VMs %+v", vms)
 	}
-	owed := (vms[0].RunningSeconds*vms[0].RunningRate + vms[0].StoppedSeconds*vms[0].StoppedRate) / 3600
+	owed := vms[0].Units() / 3600
 	if bill.Consumed+bill.Accrued != owed || bill.Rate != 0 {
 		t.Errorf("bill %+v; owed are %d for %+v", bill, owed, vms[0])
 	}

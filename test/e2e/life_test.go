@@ -5,29 +5,12 @@ import (
 	"encoding/hex"
 	"testing"
 
-	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/daemon/devnet/demo"
 )
 
 func sha256Hex(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
-}
-
-type vmView struct {
-	ID             vm.ID  `json:"id"`
-	Name           string `json:"name"`
-	Phase          string `json:"phase"`
-	MeshAddress    string `json:"mesh_address"`
-	RunningRate    uint64 `json:"running_ucredit_per_hour"`
-	StoppedRate    uint64 `json:"stopped_ucredit_per_hour"`
-	RunningSeconds uint64 `json:"running_seconds"`
-	StoppedSeconds uint64 `json:"stopped_seconds"`
-}
-
-type billingView struct {
-	Accrued  uint64 `json:"accrued_ucredit"`
-	Consumed uint64 `json:"consumed_ucredit"`
-	Rate     uint64 `json:"ucredit_per_hour"`
 }
 
 // A VM's whole life on simulated hosts, everything else real, and the bill to the unit.
@@ -40,7 +23,7 @@ func TestLifeOfAVM(t *testing.T) {
 	u.ok("key", "add", "laptop", u.publicKey())
 	u.ok("vm", "create", "web-1", "--plan", "spark", "--image", "debian-12", "--app", "nginx", "--wait", "--timeout", "60s")
 
-	var before, after vmView
+	var before, after demo.VM
 	u.read(&before, "vm", "show", "web-1")
 	if before.Phase != "running" {
 		t.Fatalf("phase %q after --wait", before.Phase)
@@ -58,14 +41,14 @@ func TestLifeOfAVM(t *testing.T) {
 	u.ok("vm", "rm", "web-2", "--yes", "--wait", "--timeout", "60s")
 	u.refused("no VM", "vm", "show", "web-2")
 
-	var vms []vmView
-	var bill billingView
+	var vms []demo.VM
+	var bill demo.Billing
 	u.read(&vms, "vm", "ls", "--all")
 	u.read(&bill, "billing")
 	if len(vms) != 1 || vms[0].RunningSeconds == 0 {
 		t.Fatalf("VMs %+v; want one that ran", vms)
 	}
-	owed := (vms[0].RunningSeconds*vms[0].RunningRate + vms[0].StoppedSeconds*vms[0].StoppedRate) / 3600
+	owed := vms[0].Units() / 3600
 	if bill.Consumed+bill.Accrued != owed || bill.Rate != 0 {
 		t.Errorf("bill %+v; owed are %d for %+v", bill, owed, vms[0])
 	}

@@ -122,7 +122,7 @@ func wantBill(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 	if err := u.JSON(ctx, &vms, "vm", "ls", "--all"); err != nil {
 		return err
 	}
-	var bill billingView
+	var bill demo.Billing
 	if err := u.JSON(ctx, &bill, "billing"); err != nil {
 		return err
 	}

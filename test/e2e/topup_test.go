@@ -8,6 +8,7 @@ import (
 	"github.com/hippius/compute/cli/connect"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/devnet"
+	"github.com/hippius/compute/daemon/devnet/demo"
 	"github.com/hippius/compute/internal/wallet"
 	tenancy "github.com/hippius/compute/tenant"
 )
@@ -22,7 +23,7 @@ func TestChangesDealFurtherInstances(t *testing.T) {
 	id := u.createWithOneInstance(t, n, "few")
 
 	u.ok("vm", "rename", "plenty", "plenty-2")
-	var plenty vmView
+	var plenty demo.VM
 	u.read(&plenty, "vm", "show", "plenty-2")
 	for id, want := range map[vm.ID]int{plenty.ID: tenancy.FirstDeal, id: 1} {
 		if got := dealt(t, n.Chain(), id); got != want {

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,29 +28,11 @@ import (
 	"github.com/hippius/compute/miner/seed"
 )
 
-// secluded marks the process that has mounts and a network of its own.
-const secluded = "HIPPIUS_TEST_SECLUDED"
-
 // TestMain moves the tests of root into a mount namespace with a /run of its
 // own: whatever happens to them, nothing is left mounted or lying around.
 func TestMain(m *testing.M) {
-	if os.Geteuid() == 0 && os.Getenv(secluded) == "" {
-		unshare, err := exec.LookPath("unshare")
-		if err == nil {
-			argv := append([]string{"unshare", "--mount", "--net", "bash", "-c", `mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"`, "bash"}, os.Args...)
-			err = syscall.Exec(unshare, argv, append(os.Environ(), secluded+"=1"))
-		}
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	testkit.Seclude("mode=755", "")
 	os.Exit(m.Run())
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 const (
@@ -88,34 +69,34 @@ func newHost(t *testing.T) *host {
 		opts netlab.Options
 	}{{"t-lim-host", &h.lab, netlab.Options{Libvirt: true}}, {"t-lim-far", &h.beyond, netlab.Options{}}} {
 		lab, err := netlab.New(t.Context(), l.name, l.opts)
-		check(t, err)
-		t.Cleanup(func() { check(t, lab.Close()) })
+		testkit.Check(t, err)
+		t.Cleanup(func() { testkit.Check(t, lab.Close()) })
 		*l.lab = lab
 	}
-	check(t, netlab.Connect(
+	testkit.Check(t, netlab.Connect(
 		netlab.End{Lab: h.lab, Name: "uplink", Addr: netip.MustParsePrefix("192.168.76.2/30")},
 		netlab.End{Lab: h.beyond, Name: "downlink", Addr: netip.MustParsePrefix("192.168.76.1/30")},
 	))
-	check(t, h.lab.Route(netip.Prefix{}, netip.MustParseAddr("192.168.76.1")))
+	testkit.Check(t, h.lab.Route(netip.Prefix{}, netip.MustParseAddr("192.168.76.1")))
 	if out, err := h.beyond.Command(t.Context(), "ip", "address", "add", publicAddr+"/32", "dev", "lo").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	check(t, h.lab.StartLibvirt(t.Context()))
+	testkit.Check(t, h.lab.StartLibvirt(t.Context()))
 
 	// On a disk: what lies on a tmpfs counts against the VMs' memory.
 	h.files = testkit.ShortDir(t)
-	check(t, os.Chmod(h.files, 0o711)) //nolint:gosec // QEMU's user passes through
+	testkit.Check(t, os.Chmod(h.files, 0o711)) //nolint:gosec // QEMU's user passes through
 	h.cfg = libvirt.DefaultConfig()
 	h.cfg.Socket, h.cfg.LibvirtRunDir = h.lab.LibvirtSocket(), h.lab.LibvirtRunDir()
 	h.cfg.StateDir, h.cfg.RunDir, h.cfg.Tag = filepath.Join(h.files, "vms"), "/run/hl-lim", tag
 	var err error
 	h.driver, err = libvirt.New(t.Context(), h.cfg)
-	check(t, err)
-	t.Cleanup(func() { check(t, h.driver.Close()) })
+	testkit.Check(t, err)
+	t.Cleanup(func() { testkit.Check(t, h.driver.Close()) })
 
 	net := network.DefaultConfig()
 	net.Tag, net.Connections = tag, connections
-	check(t, h.lab.Do(func() (err error) { h.wires, err = network.New(t.Context(), net); return err }))
+	testkit.Check(t, h.lab.Do(func() (err error) { h.wires, err = network.New(t.Context(), net); return err }))
 	h.makeFiles()
 	return h
 }
@@ -125,8 +106,8 @@ func (h *host) makeFiles() {
 	t := h.t
 	t.Helper()
 	image, err := os.ReadFile(tiny)
-	check(t, err)
-	check(t, os.WriteFile(filepath.Join(h.files, "tiny.qcow2"), image, 0o644)) //nolint:gosec // nothing secret
+	testkit.Check(t, err)
+	testkit.Check(t, os.WriteFile(filepath.Join(h.files, "tiny.qcow2"), image, 0o644)) //nolint:gosec // nothing secret
 	program := filepath.Join(t.TempDir(), "load")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./load")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -134,20 +115,20 @@ func (h *host) makeFiles() {
 		t.Fatalf("build the load: %v\n%s", err, out)
 	}
 	code, err := os.ReadFile(program)
-	check(t, err)
+	testkit.Check(t, err)
 	h.agent = h.iso("agent.iso", "HIPPIUS", seed.File{Name: "load", Data: code, Executable: true})
 	_, key, err := ed25519.GenerateKey(rand.Reader)
-	check(t, err)
+	testkit.Check(t, err)
 	h.login, err = ssh.NewSignerFromKey(key)
-	check(t, err)
+	testkit.Check(t, err)
 }
 
 func (h *host) iso(name, label string, files ...seed.File) string {
 	h.t.Helper()
 	var out bytes.Buffer
-	check(h.t, seed.WriteISO(&out, label, files))
+	testkit.Check(h.t, seed.WriteISO(&out, label, files))
 	path := filepath.Join(h.files, name)
-	check(h.t, os.WriteFile(path, out.Bytes(), 0o644)) //nolint:gosec // nothing secret
+	testkit.Check(h.t, os.WriteFile(path, out.Bytes(), 0o644)) //nolint:gosec // nothing secret
 	return path
 }
 
@@ -174,7 +155,7 @@ func (h *host) start(name string, limits hypervisor.Limits) *guestVM {
 			return err
 		})
 	}
-	check(t, wire())
+	testkit.Check(t, wire())
 	m.Tap, m.MAC = m.tap.Name, m.tap.MAC
 	m.Seed = h.iso(name+".iso", "CIDATA",
 		seed.File{Name: "meta-data", Data: fmt.Appendf(nil, "instance-id: %s\nlocal-hostname: %s\n", m.ID, name)},
@@ -182,11 +163,11 @@ func (h *host) start(name string, limits hypervisor.Limits) *guestVM {
 			strings.TrimSpace(string(ssh.MarshalAuthorizedKey(h.login.PublicKey()))))},
 		seed.File{Name: "network-config", Data: fmt.Appendf(nil, networkConfig, m.MAC, m.tap.Guest, m.tap.Host.Addr())},
 	)
-	check(t, h.driver.Define(t.Context(), m.Definition))
-	t.Cleanup(func() { check(t, h.driver.Destroy(context.Background(), m.ID)) })
-	check(t, h.driver.CreateDisk(t.Context(), m.Root()))
-	check(t, h.driver.Start(t.Context(), m.ID, m.DiskKey))
-	check(t, wire()) // as the agent does
+	testkit.Check(t, h.driver.Define(t.Context(), m.Definition))
+	t.Cleanup(func() { testkit.Check(t, h.driver.Destroy(context.Background(), m.ID)) })
+	testkit.Check(t, h.driver.CreateDisk(t.Context(), m.Root()))
+	testkit.Check(t, h.driver.Start(t.Context(), m.ID, m.DiskKey))
+	testkit.Check(t, wire()) // as the agent does
 	return m
 }
 
@@ -257,18 +238,18 @@ func (m *guestVM) try(command string) (string, error) {
 func (m *guestVM) load(t *testing.T, args string) float64 {
 	t.Helper()
 	out, err := m.try("sudo /run/hippius/cd/load " + args)
-	check(t, err)
+	testkit.Check(t, err)
 	n, err := strconv.ParseFloat(out, 64)
-	check(t, err)
+	testkit.Check(t, err)
 	return n
 }
 
 func (m *guestVM) info(t *testing.T) (hypervisor.Info, hypervisor.Stats) {
 	t.Helper()
 	info, err := m.h.driver.Inspect(t.Context(), m.ID)
-	check(t, err)
+	testkit.Check(t, err)
 	stats, err := m.h.driver.Stats(t.Context(), m.ID)
-	check(t, err)
+	testkit.Check(t, err)
 	return info, stats
 }
 

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -171,7 +172,7 @@ func swallow(conn net.Conn, into *atomic.Int64) {
 func listen(t *testing.T, h *host, serve func(net.Conn), addr *string) {
 	t.Helper()
 	var l net.Listener
-	check(t, h.beyond.Do(func() (err error) {
+	testkit.Check(t, h.beyond.Do(func() (err error) {
 		l, err = (&net.ListenConfig{}).Listen(context.WithoutCancel(t.Context()), "tcp", publicAddr+":0")
 		return err
 	}))
@@ -275,7 +276,7 @@ func memory(t *testing.T, limited, free *guestVM) {
 		t.Errorf("its neighbour was process %d and is %d, %s", neighbour.PID, now.PID, now.State)
 	}
 	host, err := limited.h.driver.Host(t.Context())
-	check(t, err)
+	testkit.Check(t, err)
 	most := float64(limited.MemoryMiB + host.OverheadMiB)
 	t.Logf("memory: the host's process holds %d MiB for a guest of %d; at most %.0f", stats.MemoryBytes>>20, limited.MemoryMiB, most)
 	atMost(t, "MiB of the host's memory", float64(stats.MemoryBytes>>20), most)
@@ -293,7 +294,7 @@ func diskSize(t *testing.T, h *host, m *guestVM) {
 		t.Errorf("%.0f bytes were written past the disk's end", past)
 	}
 	about, err := os.Stat(filepath.Join(h.cfg.StateDir, "disks", string(m.ID), "root.qcow2"))
-	check(t, err)
+	testkit.Check(t, err)
 	_, stats := m.info(t)
 	t.Logf("disk: the guest wrote %.0f MiB, the host's file has %d of %d MiB, allocated %d", filled/(1<<20), about.Size()>>20, m.DiskBytes>>20, stats.DiskAllocated>>20)
 	atMost(t, "bytes of the host's file", float64(max(about.Size(), int64(stats.DiskAllocated))), float64(m.DiskBytes+diskMetadata)) //nolint:gosec // small
@@ -301,7 +302,7 @@ func diskSize(t *testing.T, h *host, m *guestVM) {
 		t.Errorf("the guest wrote only %.0f bytes", filled)
 	}
 	_, err = m.try("sudo rm /var/tmp/filler")
-	check(t, err)
+	testkit.Check(t, err)
 }
 
 // logMost is what virtlogd keeps of one console, with Debian's settings: the
@@ -316,15 +317,15 @@ func console(t *testing.T, h *host, m *guestVM) {
 		said += m.load(t, "console 5")
 	}
 	files, err := filepath.Glob(filepath.Join(h.cfg.StateDir, "machines", string(m.ID), "console.log*"))
-	check(t, err)
+	testkit.Check(t, err)
 	kept := int64(0)
 	for _, f := range files {
 		about, err := os.Stat(f)
-		check(t, err)
+		testkit.Check(t, err)
 		kept += about.Size()
 	}
 	tail, err := h.driver.ConsoleLog(t.Context(), m.ID)
-	check(t, err)
+	testkit.Check(t, err)
 	t.Logf("console: %.1f MiB said, %.1f kept in %d files, %d bytes shown", said/(1<<20), float64(kept)/(1<<20), len(files), len(tail))
 	atMost(t, "bytes of console kept", float64(kept), logMost)
 	atMost(t, "bytes of console shown", float64(len(tail)), hypervisor.ConsoleLogBytes)

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/hippius/compute/core/vm"
 )
 
-// vmView and billingView are the parts of the command line's answers that are checked.
-type vmView struct {
+// VM and Billing are the parts of the command line's answers that are checked, here and in tests of whole networks.
+type VM struct {
+	ID             vm.ID  `json:"id"`
 	Name           string `json:"name"`
+	Phase          string `json:"phase"`
 	MeshAddress    string `json:"mesh_address"`
 	RunningRate    uint64 `json:"running_ucredit_per_hour"`
 	StoppedRate    uint64 `json:"stopped_ucredit_per_hour"`
@@ -16,7 +20,13 @@ type vmView struct {
 	StoppedSeconds uint64 `json:"stopped_seconds"`
 }
 
-type billingView struct {
+// Units it was charged for: rate × attested seconds, 3600 to the ucredit.
+func (v VM) Units() uint64 {
+	return v.RunningSeconds*v.RunningRate + v.StoppedSeconds*v.StoppedRate
+}
+
+// Billing of an account.
+type Billing struct {
 	Accrued  uint64 `json:"accrued_ucredit"`
 	Consumed uint64 `json:"consumed_ucredit"`
 	Rate     uint64 `json:"ucredit_per_hour"`
@@ -27,11 +37,11 @@ func (d *demo) bill(ctx context.Context) error {
 	if err := d.all(ctx, []string{"billing"}); err != nil {
 		return err
 	}
-	var vms []vmView
+	var vms []VM
 	if err := d.Tenant.JSON(ctx, &vms, "vm", "ls", "--all"); err != nil {
 		return err
 	}
-	var bill billingView
+	var bill Billing
 	if err := d.Tenant.JSON(ctx, &bill, "billing"); err != nil {
 		return err
 	}
@@ -42,7 +52,7 @@ func (d *demo) bill(ctx context.Context) error {
 		if v.RunningSeconds == 0 {
 			return fmt.Errorf("%s was never attested", v.Name)
 		}
-		units += v.RunningSeconds*v.RunningRate + v.StoppedSeconds*v.StoppedRate
+		units += v.Units()
 	}
 	charged := bill.Consumed + bill.Accrued
 	_, _ = fmt.Fprintf(d.Out, "    charged %d ucredit, owed %d/3600 = %d\n", charged, units, units/3600)

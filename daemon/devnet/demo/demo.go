@@ -132,7 +132,7 @@ func (d *demo) login(ctx context.Context) error {
 const note = "written before the reboot"
 
 func (d *demo) reboot(ctx context.Context) error {
-	var v vmView
+	var v VM
 	if err := d.Tenant.JSON(ctx, &v, "vm", "show", "web-1"); err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (d *demo) stopStart(ctx context.Context) error {
 	if err := d.expect(ctx, "web-1", "cat note; ip -4 -o address | grep 100.64", note); err != nil {
 		return err
 	}
-	var v vmView
+	var v VM
 	if err := d.Tenant.JSON(ctx, &v, "vm", "show", "web-1"); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (d *demo) neighbour(ctx context.Context) error {
 	if err := d.all(ctx, []string{"vm", "create", "small-1", "--plan", d.Plan, "--image", d.Second, "--wait"}); err != nil {
 		return err
 	}
-	var v vmView
+	var v VM
 	if err := d.Tenant.JSON(ctx, &v, "vm", "show", "small-1"); err != nil {
 		return err
 	}

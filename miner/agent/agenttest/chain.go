@@ -1,12 +1,12 @@
 // Package agenttest is a small working chain for tests of what follows one: it
 // moves VMs by core/vm's transition function, takes a miner's reports and checks
-// guests' proofs. It has no money, no placement and no consensus.
+// guests' proofs. It has no money, no placement and no consensus. What an agent
+// sees of it is what chaintest asks of every chain.
 package agenttest
 
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,7 +16,6 @@ import (
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/record"
-	"github.com/hippius/compute/miner/report"
 )
 
 // The chain's and the only miner's names.
@@ -33,6 +32,7 @@ type Chain struct {
 	vms      map[vm.ID]*vm.VM
 	released map[vm.ID]int64
 	heads    map[int64]head
+	first    int64         // the oldest of them
 	every    time.Duration // between blocks
 	queue    []*batch      // for the next block
 	behind   time.Duration // its clock, to the host's
@@ -41,6 +41,8 @@ type Chain struct {
 	refusals []string
 	proofs   map[vm.ID][]int64
 	away     error
+	asked    int
+	confirms map[vm.ID]int
 	dissent  map[vm.ID]vm.VM
 
 	// Size of new VMs; set it before there is one.
@@ -50,8 +52,8 @@ type Chain struct {
 // New makes a chain without VMs. Run makes its blocks.
 func New() *Chain {
 	c := &Chain{
-		height: 10, vms: map[vm.ID]*vm.VM{}, released: map[vm.ID]int64{}, heads: map[int64]head{}, every: 10 * time.Millisecond,
-		history: map[vm.ID][]string{}, proofs: map[vm.ID][]int64{}, dissent: map[vm.ID]vm.VM{},
+		height: 10, first: 11, vms: map[vm.ID]*vm.VM{}, released: map[vm.ID]int64{}, heads: map[int64]head{}, every: 10 * time.Millisecond,
+		history: map[vm.ID][]string{}, proofs: map[vm.ID][]int64{}, dissent: map[vm.ID]vm.VM{}, confirms: map[vm.ID]int{},
 		Size: plan.Size{VCPUs: 1, MemoryMiB: 2048, DiskGiB: 18, IOPS: 500, DiskBytesPerSecond: 50e6, NetworkBitsPerSecond: 100e6},
 	}
 	c.block()
@@ -62,8 +64,11 @@ func New() *Chain {
 func (c *Chain) block() {
 	c.height++
 	sum := sha256.Sum256(fmt.Appendf(nil, "block %d", c.height))
-	c.heads[c.height] = head{hash: sum[:], at: time.Now().Add(-c.behind).Unix()}
-	delete(c.heads, c.height-6000)
+	now := time.Now().Add(-c.behind).Unix()
+	c.heads[c.height] = head{hash: sum[:], at: now}
+	for ; now-c.heads[c.first].at > maxProofAge; c.first++ {
+		delete(c.heads, c.first)
+	}
 }
 
 // head is a block that a guest may sign.
@@ -71,12 +76,6 @@ type head struct {
 	hash []byte
 	at   int64
 }
-
-// The chain's parameters, as x/compute has them by default.
-const (
-	maxProofGap = 80
-	maxProofAge = 80
-)
 
 // Run makes blocks, a hundred a second unless Every says otherwise, until ctx ends.
 func (c *Chain) Run(ctx context.Context) {
@@ -118,6 +117,7 @@ func (c *Chain) SetBehind(d time.Duration) {
 func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked++
 	if c.away != nil {
 		return agent.Changes{}, c.away
 	}
@@ -127,11 +127,13 @@ func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 	}
 	for _, v := range c.vms {
 		if v.Status.Miner == Miner && (out.Full || v.ChangedHeight > after) {
-			out.VMs = append(out.VMs, clone(*v))
+			told := clone(*v)
+			told.Instances = slices.DeleteFunc(told.Instances, func(in vm.Instance) bool { return in.Seq > v.Status.InstanceSeq })
+			out.VMs = append(out.VMs, told)
 		}
 	}
 	for id, at := range c.released {
-		if at > after && !out.Full {
+		if at > after && !out.Full && c.vms[id].Status.Miner != Miner { // else it holds it again
 			out.Released = append(out.Released, id)
 		}
 	}
@@ -140,176 +142,30 @@ func (c *Chain) Changes(_ context.Context, after int64) (agent.Changes, error) {
 
 func clone(v vm.VM) vm.VM {
 	v.Instances, v.AuthorizedKeys = slices.Clone(v.Instances), slices.Clone(v.AuthorizedKeys)
+	if v.Resize != nil {
+		size := *v.Resize
+		v.Resize = &size
+	}
 	return v
 }
 
-// Everywhere implements agent.Chain, with two endpoints.
+// Everywhere implements agent.Chain, with two endpoints that know the same VMs.
 func (c *Chain) Everywhere(_ context.Context, id vm.ID) ([]vm.VM, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.confirms[id]++
 	if c.away != nil {
 		return nil, c.away
 	}
-	var one, two vm.VM
-	if v := c.vms[id]; v != nil {
-		one, two = clone(*v), clone(*v)
+	v := c.vms[id]
+	if v == nil {
+		return nil, fmt.Errorf("VM %s: not on chain", id)
 	}
+	one, two := clone(*v), clone(*v)
 	if d, ok := c.dissent[id]; ok {
 		two = d
 	}
 	return []vm.VM{one, two}, nil
-}
-
-// batch of reports on its way into a block.
-type batch struct {
-	reports []vm.Report
-	results []vm.ReportResult
-	err     error
-	done    chan struct{}
-}
-
-// slow is from when on reports wait for the next block. Where blocks come more often, each batch makes its own.
-const slow = time.Second
-
-// Report implements agent.Chain. A batch that was handed in gets into a block, whether or not its sender waits for that.
-func (c *Chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
-	b := &batch{reports: reports, done: make(chan struct{})}
-	if err := c.handIn(b); err != nil {
-		return nil, err
-	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-b.done:
-		return b.results, b.err
-	}
-}
-
-func (c *Chain) handIn(b *batch) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.away != nil {
-		return c.away
-	}
-	if len(b.reports) > vm.MaxReports {
-		return fmt.Errorf("%d reports", len(b.reports))
-	}
-	if c.every >= slow {
-		c.queue = append(c.queue, b)
-		return nil
-	}
-	c.block()
-	c.execute(b)
-	return nil
-}
-
-// execute a batch in the present block. c.mu is held.
-func (c *Chain) execute(b *batch) {
-	defer close(b.done)
-	c.batches = append(c.batches, len(b.reports))
-	good := 0
-	for _, r := range b.reports {
-		res := vm.ReportResult{ID: r.ID}
-		if err := c.apply(r); err != nil {
-			res.Code, res.Message = 1, err.Error()
-			c.refusals = append(c.refusals, err.Error())
-		} else {
-			good++
-		}
-		b.results = append(b.results, res)
-	}
-	if len(b.reports) > 0 && good == 0 {
-		b.err = fmt.Errorf("%w: %s", report.ErrRefused, b.results[0].Message)
-	}
-}
-
-// apply one report. c.mu is held.
-func (c *Chain) apply(r vm.Report) error {
-	v := c.vms[r.ID]
-	switch {
-	case v == nil:
-		return errors.New("no such VM")
-	case v.Status.Miner != Miner:
-		return errors.New("another miner holds it")
-	case v.Status.InstanceSeq != r.InstanceSeq:
-		return fmt.Errorf("report of instance %d, it is at %d", r.InstanceSeq, v.Status.InstanceSeq)
-	case len(r.Message) > vm.MaxMessageLen || len(r.Reason) > vm.MaxReasonLen:
-		return errors.New("reason or message too long")
-	}
-	ev, ok := vm.ReportOf(r.Phase)
-	if !ok {
-		return fmt.Errorf("phase %s is not for a miner to report", r.Phase)
-	}
-	s := &v.Status
-	// What was seen before the tenant's last request must not undo it.
-	if before := s.Phase; r.ObservedGeneration < v.Generation && before != r.Phase {
-		return fmt.Errorf("report of generation %d, it is at %d", r.ObservedGeneration, v.Generation)
-	}
-	if v.Resizing(r.SizeGeneration) && s.Phase == vm.Rebooting && ev == vm.ReportRunning {
-		ev = vm.ReportRebooting // it is not in effect yet
-	}
-	if err := c.event(v, ev, vm.Miner); err != nil {
-		return err
-	}
-	if !s.Phase.On() {
-		s.Attestation.LastAt = 0 // what follows is another run
-	}
-	s.Reason, s.Message = r.Reason, r.Message
-	s.ObservedGeneration, s.ObservedRebootSeq = r.ObservedGeneration, max(s.ObservedRebootSeq, r.ObservedRebootSeq)
-	if p := r.Proof; p != nil {
-		if err := c.prove(v, p); err != nil {
-			return err
-		}
-	}
-	if s.Phase == vm.Running {
-		s.HasData = true
-		if size := v.Resize; size != nil && r.Proof != nil && r.SizeGeneration >= size.Generation {
-			v.Size, v.Resize = size.Size, nil
-		}
-	}
-	c.history[v.ID] = append(c.history[v.ID], fmt.Sprintf("%s %s", r.Phase, r.Reason))
-	if s.Phase == vm.Terminated || s.Phase == vm.Failed && !s.HasData {
-		c.release(v) // for ever, or to be placed elsewhere
-	}
-	return nil
-}
-
-func (c *Chain) prove(v *vm.VM, p *vm.Proof) error {
-	a := &v.Status.Attestation
-	h, known := c.heads[p.Height]
-	if !known || p.Height <= a.ProofHeight || c.heads[c.height].at-h.at > maxProofAge {
-		return fmt.Errorf("proof of height %d, known to %d", p.Height, a.ProofHeight)
-	}
-	seq := v.Status.InstanceSeq
-	if !vm.VerifyProof(v.Instances[seq-1].GuestKey, ChainID, v.ID, seq, p.Height, h.hash, p.Signature) {
-		return errors.New("the proof does not verify")
-	}
-	a.ProofHeight = p.Height
-	c.proofs[v.ID] = append(c.proofs[v.ID], h.at)
-	a.RunningSeconds += uint64(vm.Attested(a.LastAt, h.at, maxProofGap)) //nolint:gosec // never negative
-	a.LastAt = h.at
-	return nil
-}
-
-// event moves a VM. c.mu is held.
-func (c *Chain) event(v *vm.VM, ev vm.Event, by vm.Actor) error {
-	s := &v.Status
-	next, err := vm.Next(v.State(), ev, by)
-	if err != nil {
-		return err
-	}
-	if s.Phase != next {
-		v.ChangedHeight = c.height
-	}
-	s.Phase = next
-	return nil
-}
-
-// release takes a VM from its miner. c.mu is held.
-func (c *Chain) release(v *vm.VM) {
-	c.block()
-	v.Status.Miner, v.ChangedHeight = "", c.height
-	c.released[v.ID] = c.height
 }
 
 // Dissent has the second endpoint tell of the VM as it is now, for ever; Agree
@@ -333,6 +189,20 @@ func (c *Chain) ForgetReleases() {
 	defer c.mu.Unlock()
 	clear(c.released)
 	c.oldest = c.height
+}
+
+// Asked counts the questions for changes, AskedEverywhere those to each endpoint for a VM; also those without an answer.
+func (c *Chain) Asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
+// AskedEverywhere is at Asked.
+func (c *Chain) AskedEverywhere(id vm.ID) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.confirms[id]
 }
 
 // Batches are the sizes of the batches taken so far.

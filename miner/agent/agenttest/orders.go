@@ -9,47 +9,52 @@ import (
 
 // Order is what a tenant asks.
 func (c *Chain) Order(id vm.ID, ev vm.Event) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.block()
-	v := c.vms[id]
-	if err := c.event(v, ev, vm.Tenant); err != nil {
-		return err
-	}
-	v.Generation++
-	v.ChangedHeight = c.height
-	switch ev { //nolint:exhaustive // the rest is no order
-	case vm.Start:
-		v.Spec.On = true
-	case vm.Stop:
-		v.Spec.On = false
-	case vm.Reboot:
-		v.Spec.RebootSeq++
-	case vm.Rebuild:
-		v.Spec.On = true
-		v.Status.HasData = false
-		v.Status.InstanceSeq++
-		v.Status.RebuildInstance = v.Status.InstanceSeq
-	}
-	return nil
+	return c.order(id, ev, vm.ReasonTenant, func(v *vm.VM) {
+		switch ev { //nolint:exhaustive // the rest is no order
+		case vm.Start:
+			v.Spec.On = true
+		case vm.Stop:
+			v.Spec.On = false
+		case vm.Reboot:
+			v.Spec.RebootSeq++
+		case vm.Rebuild:
+			v.Spec.On = true
+			v.Status.HasData = false
+			v.Status.InstanceSeq++
+			v.Status.RebuildInstance = v.Status.InstanceSeq
+		}
+	})
 }
 
-// Resize is a tenant's order of another size; it is restarted for it or not.
+// Resize is a tenant's order of another size; what runs is restarted for it or not.
 func (c *Chain) Resize(id vm.ID, to plan.Size, restart bool) error {
-	ev := vm.Resize
-	if restart {
-		ev = vm.ResizeRestart
+	v := c.Get(id)
+	ev, reason := vm.Resize, v.Status.Reason
+	if restart && v.Status.Phase == vm.Running {
+		ev, reason = vm.ResizeRestart, vm.ReasonResize
 	}
+	return c.order(id, ev, reason, func(v *vm.VM) {
+		v.Resize = &vm.SizeChange{Generation: v.Generation, Size: to, Restart: restart}
+	})
+}
+
+// order moves a VM for its tenant, and changes it as the next generation.
+func (c *Chain) order(id vm.ID, ev vm.Event, reason string, change func(v *vm.VM)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.block()
-	v := c.vms[id]
-	if err := c.event(v, ev, vm.Tenant); err != nil {
+	old := c.vms[id]
+	v := clone(*old)
+	message := ""
+	if ev == vm.Resize {
+		message = v.Status.Message // it stays what it is, for the reason it is
+	}
+	if err := c.step(&v, ev, vm.Tenant, reason, message, c.heads[c.height].at); err != nil {
 		return err
 	}
 	v.Generation++
-	v.ChangedHeight = c.height
-	v.Resize = &vm.SizeChange{Generation: v.Generation, Size: to, Restart: restart}
+	change(&v)
+	c.save(old, v)
 	return nil
 }
 
@@ -83,7 +88,9 @@ func (c *Chain) Change(id vm.ID, f func(v *vm.VM)) {
 func (c *Chain) Move(id vm.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := c.vms[id]
-	c.release(v)
+	c.block()
+	old := c.vms[id]
+	v := clone(*old)
 	v.Status.Miner, v.Status.InstanceSeq, v.Status.Phase = "hip1other", v.Status.InstanceSeq+1, vm.Assigned
+	c.save(old, v)
 }

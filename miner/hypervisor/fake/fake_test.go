@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
@@ -78,19 +79,12 @@ func TestSuite(t *testing.T) {
 			}
 			open()
 		}
-		h.KillProcess = func(t *testing.T, id vm.ID) { t.Helper(); check(t, driver.KillProcess(id)) }
-		h.PowerOff = func(t *testing.T, id vm.ID) { t.Helper(); check(t, driver.PowerOff(id)) }
+		h.KillProcess = func(t *testing.T, id vm.ID) { t.Helper(); testkit.Check(t, driver.KillProcess(id)) }
+		h.PowerOff = func(t *testing.T, id vm.ID) { t.Helper(); testkit.Check(t, driver.PowerOff(id)) }
 		h.SetDown = func(_ *testing.T, down bool) { driver.SetHypervisorDown(down) }
 		h.SetFull = func(_ *testing.T, full bool) { driver.SetNoSpace(full) }
 		return h
 	})
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestFaults(t *testing.T) {
@@ -98,8 +92,8 @@ func TestFaults(t *testing.T) {
 	ctx := t.Context()
 	dir := t.TempDir()
 	d, err := fake.New(fake.Config{Dir: dir})
-	check(t, err)
-	t.Cleanup(func() { check(t, d.Close()) })
+	testkit.Check(t, err)
+	t.Cleanup(func() { testkit.Check(t, d.Close()) })
 	if _, err := fake.New(fake.Config{Dir: dir}); err == nil {
 		t.Fatal("two drivers opened one folder")
 	}
@@ -107,8 +101,8 @@ func TestFaults(t *testing.T) {
 		ID: vmtest.NewID(), InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 4 << 20,
 		BaseImage: "/base", BaseFormat: hypervisor.FormatRaw, DiskKey: vmtest.NewKey(),
 	}
-	check(t, d.Define(ctx, m))
-	check(t, d.CreateDisk(ctx, m.Root()))
+	testkit.Check(t, d.Define(ctx, m))
+	testkit.Check(t, d.CreateDisk(ctx, m.Root()))
 
 	d.FailStarts(m.ID, 1)
 	if err := d.Start(ctx, m.ID, m.DiskKey); err == nil || errors.Is(err, hypervisor.ErrNoSpace) {
@@ -122,13 +116,13 @@ func TestFaults(t *testing.T) {
 		t.Fatalf("start on a full disk: %v", err)
 	}
 	d.SetNoSpace(false)
-	check(t, d.Start(ctx, m.ID, m.DiskKey))
-	check(t, d.PauseForSpace(m.ID))
+	testkit.Check(t, d.Start(ctx, m.ID, m.DiskKey))
+	testkit.Check(t, d.PauseForSpace(m.ID))
 	if info, err := d.Inspect(ctx, m.ID); err != nil || info.PauseReason != hypervisor.PauseNoSpace {
 		t.Fatalf("after the disk filled: %+v, %v", info, err)
 	}
-	check(t, d.Resume(ctx, m.ID))
-	check(t, d.KillProcess(m.ID))
+	testkit.Check(t, d.Resume(ctx, m.ID))
+	testkit.Check(t, d.KillProcess(m.ID))
 	if err := d.KillProcess(m.ID); !errors.Is(err, hypervisor.ErrState) {
 		t.Fatalf("kill a dead process: %v", err)
 	}
@@ -146,17 +140,17 @@ func TestGuestPowersItselfOff(t *testing.T) {
 		ended <- d.PowerOff(m.ID)
 		<-ctx.Done()
 	}})
-	check(t, err)
+	testkit.Check(t, err)
 	close(ready)
-	t.Cleanup(func() { check(t, d.Close()) })
+	t.Cleanup(func() { testkit.Check(t, d.Close()) })
 	m := hypervisor.Definition{
 		ID: vmtest.NewID(), InstanceSeq: 1, VCPUs: 1, MemoryMiB: 64, DiskBytes: 4 << 20,
 		BaseImage: "/base", BaseFormat: hypervisor.FormatRaw, DiskKey: vmtest.NewKey(),
 	}
-	check(t, d.Define(t.Context(), m))
-	check(t, d.CreateDisk(t.Context(), m.Root()))
-	check(t, d.Start(t.Context(), m.ID, m.DiskKey))
-	check(t, <-ended)
+	testkit.Check(t, d.Define(t.Context(), m))
+	testkit.Check(t, d.CreateDisk(t.Context(), m.Root()))
+	testkit.Check(t, d.Start(t.Context(), m.ID, m.DiskKey))
+	testkit.Check(t, <-ended)
 	if info, err := d.Inspect(t.Context(), m.ID); err != nil || info.StopReason != hypervisor.StopGuest {
 		t.Fatalf("after the power-off: %+v, %v", info, err)
 	}

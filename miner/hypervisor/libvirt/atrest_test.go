@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
@@ -75,7 +76,7 @@ func watchArguments(t *testing.T, secrets map[string]string) (stop func() (found
 func (b *bench) atRest(t *testing.T, m hypervisor.Definition) {
 	t.Helper()
 	root, err := filepath.Glob(filepath.Join(b.cfg.StateDir, "disks", string(m.ID), "root.qcow2"))
-	check(t, err)
+	testkit.Check(t, err)
 	if len(root) != 1 {
 		t.Fatalf("disks %v", root)
 	}
@@ -85,7 +86,7 @@ func (b *bench) atRest(t *testing.T, m hypervisor.Definition) {
 	stop := watchArguments(t, forms(m.DiskKey))
 	err = b.driver.ResizeDisk(t.Context(), hypervisor.Root(m.ID), m.DiskBytes+1<<20, m.DiskKey)
 	found, programs := stop()
-	check(t, err)
+	testkit.Check(t, err)
 	if !programs["qemu-img"] {
 		t.Errorf("qemu-img was not seen at work, but %v", programs)
 	}
@@ -93,9 +94,9 @@ func (b *bench) atRest(t *testing.T, m hypervisor.Definition) {
 		t.Error(f)
 	}
 
-	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
+	testkit.Check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	trash, err := filepath.Glob(filepath.Join(b.cfg.StateDir, "trash", string(m.ID)+".*", "root.qcow2"))
-	check(t, err)
+	testkit.Check(t, err)
 	if len(trash) != 1 {
 		t.Fatalf("the trash holds %v", trash)
 	}
@@ -107,7 +108,7 @@ func (b *bench) sealed(t *testing.T, disk string, key hypervisor.DiskKey) {
 	t.Helper()
 	// Nothing lies open, in any file.
 	for _, dir := range []string{b.cfg.StateDir, b.cfg.RunDir} {
-		check(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		testkit.Check(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || !e.Type().IsRegular() {
 				return err
 			}
@@ -134,7 +135,7 @@ func (b *bench) sealed(t *testing.T, disk string, key hypervisor.DiskKey) {
 	open := func(key hypervisor.DiskKey) ([]byte, error) {
 		dir := t.TempDir()
 		plain, secret := filepath.Join(dir, "plain"), filepath.Join(dir, "key")
-		check(t, os.WriteFile(secret, key.Passphrase(), 0o600))
+		testkit.Check(t, os.WriteFile(secret, key.Passphrase(), 0o600))
 		args := []string{"convert", "-O", "raw", "-f", "qcow2", disk, plain}
 		if key != nil {
 			args = []string{

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/netlab"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
@@ -23,24 +24,20 @@ import (
 // start makes and boots a VM and has it destroyed after the test.
 func (b *bench) start(t *testing.T, m hypervisor.Definition) {
 	t.Helper()
-	check(t, b.driver.Define(t.Context(), m))
-	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
-	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+	testkit.Check(t, b.driver.Define(t.Context(), m))
+	t.Cleanup(func() { testkit.Check(t, b.driver.Destroy(context.Background(), m.ID)) })
+	testkit.Check(t, b.driver.CreateDisk(t.Context(), m.Root()))
+	testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	b.await(t, vmtest.BootLine(1), func() bool {
 		log, err := b.driver.ConsoleLog(t.Context(), m.ID)
-		check(t, err)
+		testkit.Check(t, err)
 		return bytes.Contains(log, []byte(vmtest.BootLine(1)))
 	})
 }
 
 func (b *bench) await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited a minute in vain for %s", what)
-		}
-	}
+	testkit.Within(t, time.Minute, what, ok)
 }
 
 func (b *bench) virsh(t *testing.T, args ...string) string {
@@ -70,12 +67,12 @@ func TestVM(t *testing.T) {
 	m := b.definition(t, false)
 	m.Seed = filepath.Join(b.files, "seed.iso")
 	writeISO(t, m.Seed, "CIDATA", map[string]string{"meta-data": "x"})
-	check(t, os.Chmod(m.Seed, 0o640))
+	testkit.Check(t, os.Chmod(m.Seed, 0o640))
 	// The guest reads the second sector and writes it back.
 	base, err := os.ReadFile(m.BaseImage)
-	check(t, err)
+	testkit.Check(t, err)
 	copy(base[514:], onDisk)
-	check(t, os.WriteFile(m.BaseImage, base, 0o644)) //nolint:gosec // QEMU's user reads it
+	testkit.Check(t, os.WriteFile(m.BaseImage, base, 0o644)) //nolint:gosec // QEMU's user reads it
 	stop := watchArguments(t, forms(m.DiskKey))
 	b.start(t, m)
 	told, programs := stop()
@@ -87,7 +84,7 @@ func TestVM(t *testing.T) {
 	}
 	name := "hip-m1-" + string(m.ID)
 	info, err := b.driver.Inspect(t.Context(), m.ID)
-	check(t, err)
+	testkit.Check(t, err)
 	pid := inside(t, lab, `cat /run/libvirt/qemu/"$1".pid`, name)
 
 	t.Run("Confined", func(t *testing.T) {
@@ -123,7 +120,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 		}
 		seen := b.virsh(t, "dumpxml", "--security-info", name) + inside(t, lab, `tr '\0' ' ' </proc/"$1"/cmdline; cat /var/log/libvirt/qemu/*.log`, pid)
 		for _, dir := range []string{b.cfg.StateDir, b.cfg.RunDir, lab.LibvirtRunDir()} {
-			check(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+			testkit.Check(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 				if err == nil && e.Type().IsRegular() {
 					text, readErr := os.ReadFile(path)
 					seen, err = seen+string(text), readErr
@@ -143,7 +140,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 		b.signal(t, m.ID, "-TERM")
 		b.await(t, "the end", func() bool {
 			info, err = b.driver.Inspect(t.Context(), m.ID)
-			check(t, err)
+			testkit.Check(t, err)
 			return !info.State.Alive()
 		})
 		if info.State != hypervisor.StateCrashed || info.StopReason != hypervisor.StopProcessDied {
@@ -151,7 +148,7 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 		}
 		// And that is remembered when libvirtd has forgotten it.
 		lab.StopLibvirt()
-		check(t, lab.StartLibvirt(t.Context()))
+		testkit.Check(t, lab.StartLibvirt(t.Context()))
 		b.await(t, "libvirtd", func() bool {
 			info, err = b.driver.Inspect(t.Context(), m.ID)
 			return err == nil
@@ -164,10 +161,10 @@ cat /sys/fs/cgroup/memory"${g%/emulator}"/memory.limit_in_bytes 2>/dev/null || c
 	t.Run("AtRest", func(t *testing.T) { b.atRest(t, m) })
 
 	t.Run("NothingStays", func(t *testing.T) {
-		check(t, b.driver.Destroy(t.Context(), m.ID))
+		testkit.Check(t, b.driver.Destroy(t.Context(), m.ID))
 		for _, dir := range []string{"disks", "machines"} {
 			left, err := os.ReadDir(filepath.Join(b.cfg.StateDir, dir))
-			check(t, err)
+			testkit.Check(t, err)
 			if len(left) > 0 {
 				t.Errorf("%s holds %v", dir, left)
 			}
@@ -187,29 +184,29 @@ func TestFullHost(t *testing.T) {
 	lab := newLab(t)
 	b := newBench(t, lab, "f1")
 	m := b.definition(t, false)
-	check(t, b.driver.Define(t.Context(), m))
-	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
+	testkit.Check(t, b.driver.Define(t.Context(), m))
+	t.Cleanup(func() { testkit.Check(t, b.driver.Destroy(context.Background(), m.ID)) })
+	testkit.Check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	fill(t, true)
 	empty := sync.OnceFunc(func() { fill(t, false) })
 	defer empty()
 	// The guest writes a sector first thing, which needs a new cluster.
-	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+	testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	var info hypervisor.Info
 	b.await(t, "the pause", func() bool {
 		var err error
 		info, err = b.driver.Inspect(t.Context(), m.ID)
-		check(t, err)
+		testkit.Check(t, err)
 		return info.State == hypervisor.StatePaused
 	})
 	if info.PauseReason != hypervisor.PauseNoSpace {
 		t.Fatalf("paused for %q", info.PauseReason)
 	}
 	empty()
-	check(t, b.driver.Resume(t.Context(), m.ID))
+	testkit.Check(t, b.driver.Resume(t.Context(), m.ID))
 	b.await(t, "the boot", func() bool {
 		log, err := b.driver.ConsoleLog(t.Context(), m.ID)
-		check(t, err)
+		testkit.Check(t, err)
 		return bytes.Contains(log, []byte(vmtest.BootLine(1)))
 	})
 }
@@ -219,10 +216,10 @@ func TestNeighbours(t *testing.T) {
 	lab := newLab(t)
 	one, two := newBench(t, lab, "n1"), newBench(t, lab, "n2")
 	a, b := one.definition(t, false), two.definition(t, false)
-	check(t, one.driver.Define(t.Context(), a))
-	check(t, two.driver.Define(t.Context(), b))
+	testkit.Check(t, one.driver.Define(t.Context(), a))
+	testkit.Check(t, two.driver.Define(t.Context(), b))
 	xml := filepath.Join(one.files, "foreign.xml")
-	check(t, os.WriteFile(xml, []byte(`<domain type='qemu'><name>hip-n1-foreign</name><memory>32768</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`), 0o600))
+	testkit.Check(t, os.WriteFile(xml, []byte(`<domain type='qemu'><name>hip-n1-foreign</name><memory>32768</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`), 0o600))
 	one.virsh(t, "define", xml)
 
 	for _, side := range []struct {
@@ -230,7 +227,7 @@ func TestNeighbours(t *testing.T) {
 		own, others vm.ID
 	}{{one.driver, a.ID, b.ID}, {two.driver, b.ID, a.ID}} {
 		infos, err := side.driver.List(t.Context())
-		check(t, err)
+		testkit.Check(t, err)
 		if len(infos) != 1 || infos[0].ID != side.own {
 			t.Errorf("listed %+v", infos)
 		}
@@ -240,13 +237,13 @@ func TestNeighbours(t *testing.T) {
 		if err := side.driver.Start(t.Context(), side.others, vmtest.NewKey()); !errors.Is(err, hypervisor.ErrNotFound) {
 			t.Errorf("start of another's VM: %v", err)
 		}
-		check(t, side.driver.Destroy(t.Context(), side.others))
+		testkit.Check(t, side.driver.Destroy(t.Context(), side.others))
 	}
 	if names := strings.Fields(one.virsh(t, "list", "--all", "--name")); len(names) != 3 {
 		t.Errorf("domains are %v", names)
 	}
-	check(t, one.driver.Destroy(t.Context(), a.ID))
-	check(t, two.driver.Destroy(t.Context(), b.ID))
+	testkit.Check(t, one.driver.Destroy(t.Context(), a.ID))
+	testkit.Check(t, two.driver.Destroy(t.Context(), b.ID))
 }
 
 // TestEFI defines and starts a VM with EFI firmware, and has its variables
@@ -256,14 +253,14 @@ func TestEFI(t *testing.T) {
 	b := newBench(t, lab, "e1")
 	m := b.definition(t, false)
 	m.Firmware, m.MemoryMiB = hypervisor.FirmwareEFI, 128
-	check(t, b.driver.Define(t.Context(), m))
-	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
-	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+	testkit.Check(t, b.driver.Define(t.Context(), m))
+	t.Cleanup(func() { testkit.Check(t, b.driver.Destroy(context.Background(), m.ID)) })
+	testkit.Check(t, b.driver.CreateDisk(t.Context(), m.Root()))
+	testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	if vars := inside(t, lab, `ls /var/lib/libvirt/qemu/nvram`); !strings.Contains(vars, string(m.ID)) {
 		t.Errorf("no variables of the firmware: %s", vars)
 	}
-	check(t, b.driver.Destroy(t.Context(), m.ID))
+	testkit.Check(t, b.driver.Destroy(t.Context(), m.ID))
 	if vars := inside(t, lab, `ls /var/lib/libvirt/qemu/nvram`); vars != "" {
 		t.Errorf("variables of the firmware stay: %s", vars)
 	}
@@ -288,7 +285,7 @@ func TestBaseImages(t *testing.T) {
 		if err := b.driver.CreateDisk(t.Context(), m.Root()); !errors.Is(err, hypervisor.ErrInvalid) {
 			t.Errorf("base with %s: %v, want ErrInvalid", name, err)
 		}
-		check(t, os.Remove(m.BaseImage))
+		testkit.Check(t, os.Remove(m.BaseImage))
 	}
 	if err := b.driver.CreateDisk(t.Context(), m.Root()); err == nil {
 		t.Error("a disk over nothing was made")
@@ -302,7 +299,7 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	good := libvirt.DefaultConfig()
 	good.Tag, good.StateDir, good.RunDir = "a1", "/var/lib/hippius", "/run/hippius"
-	check(t, good.Validate())
+	testkit.Check(t, good.Validate())
 	bad := make([]libvirt.Config, 7)
 	for i := range bad {
 		bad[i] = good
@@ -340,9 +337,9 @@ func TestGuestCode(t *testing.T) {
 			}
 		}
 		now, err := os.ReadFile(dir + "/bin")
-		check(t, err)
+		testkit.Check(t, err)
 		committed, err := os.ReadFile(source + ".bin")
-		check(t, err)
+		testkit.Check(t, err)
 		if !slices.Equal(now, committed) {
 			t.Errorf("%s.bin is not what %s.s assembles to", source, source)
 		}

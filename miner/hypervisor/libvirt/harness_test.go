@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -18,13 +17,11 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/netlab"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 )
-
-// secluded marks the process that has mounts and a network of its own.
-const secluded = "HIPPIUS_TEST_SECLUDED"
 
 // stateDir is a small disk of its own, so that it can be filled.
 const stateDir = "/run/hl-state"
@@ -39,29 +36,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if os.Geteuid() == 0 && os.Getenv(secluded) == "" {
-		unshare, err := exec.LookPath("unshare")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		argv := append([]string{
-			"unshare", "--mount", "--net", "bash", "-c",
-			`mount -t tmpfs -o mode=755 tmpfs /run && mkdir ` + stateDir +
-				` && mount -t tmpfs -o size=96m,mode=711 tmpfs ` + stateDir + ` && exec "$@"`, "bash",
-		}, os.Args...)
-		err = syscall.Exec(unshare, argv, append(os.Environ(), secluded+"=1"))
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	testkit.Seclude("mode=755", "mkdir "+stateDir+" && mount -t tmpfs -o size=96m,mode=711 tmpfs "+stateDir)
 	os.Exit(m.Run())
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // newLab starts a libvirtd of the test's own.
@@ -71,9 +47,9 @@ func newLab(t *testing.T) *netlab.Lab {
 		t.Skip("runs real VMs under a libvirtd of its own: as root, in CI and in `sudo make test`")
 	}
 	lab, err := netlab.New(t.Context(), "t-driver", netlab.Options{Libvirt: true})
-	check(t, err)
-	t.Cleanup(func() { check(t, lab.Close()) })
-	check(t, lab.StartLibvirt(t.Context()))
+	testkit.Check(t, err)
+	t.Cleanup(func() { testkit.Check(t, lab.Close()) })
+	testkit.Check(t, lab.StartLibvirt(t.Context()))
 	return lab
 }
 
@@ -88,7 +64,7 @@ type bench struct {
 func newBench(t *testing.T, lab *netlab.Lab, tag string) *bench {
 	t.Helper()
 	b := &bench{lab: lab, files: filepath.Join(lab.Dir(), "files-"+tag)}
-	check(t, os.MkdirAll(b.files, 0o755))
+	testkit.Check(t, os.MkdirAll(b.files, 0o755))
 	b.cfg = libvirt.DefaultConfig()
 	b.cfg.Socket = lab.LibvirtSocket()
 	b.cfg.LibvirtRunDir = lab.LibvirtRunDir()
@@ -101,8 +77,8 @@ func newBench(t *testing.T, lab *netlab.Lab, tag string) *bench {
 	}
 	b.open(t)
 	t.Cleanup(func() {
-		check(t, b.driver.Close())
-		check(t, os.RemoveAll(b.cfg.StateDir))
+		testkit.Check(t, b.driver.Close())
+		testkit.Check(t, os.RemoveAll(b.cfg.StateDir))
 	})
 	return b
 }
@@ -111,20 +87,20 @@ func (b *bench) open(t *testing.T) {
 	t.Helper()
 	var err error
 	b.driver, err = libvirt.New(t.Context(), b.cfg)
-	check(t, err)
+	testkit.Check(t, err)
 }
 
 // definition is of a VM whose guest is the boot sector of testdata/guest.s.
 func (b *bench) definition(t *testing.T, deaf bool) hypervisor.Definition {
 	t.Helper()
 	code, err := os.ReadFile("testdata/guest.bin")
-	check(t, err)
+	testkit.Check(t, err)
 	base := filepath.Join(b.files, "guest.img")
 	if deaf {
 		base = filepath.Join(b.files, "deaf.img")
 		code[508] = 1
 	}
-	check(t, os.WriteFile(base, append(code, make([]byte, 1<<20-len(code))...), 0o644)) //nolint:gosec // QEMU's user reads it
+	testkit.Check(t, os.WriteFile(base, append(code, make([]byte, 1<<20-len(code))...), 0o644)) //nolint:gosec // QEMU's user reads it
 	return hypervisor.Definition{
 		ID: vmtest.NewID(), InstanceSeq: 3, Generation: 7, Name: `web-1 <&">`,
 		VCPUs: 1, MemoryMiB: 32, DiskBytes: 4 << 20, BaseImage: base, BaseFormat: hypervisor.FormatRaw,
@@ -141,8 +117,8 @@ func (b *bench) talker(t *testing.T) hypervisor.Definition {
 	t.Helper()
 	base := filepath.Join(b.files, "tiny.qcow2")
 	image, err := os.ReadFile(tinyImage)
-	check(t, err)
-	check(t, os.WriteFile(base, image, 0o644)) //nolint:gosec // QEMU's user reads it
+	testkit.Check(t, err)
+	testkit.Check(t, os.WriteFile(base, image, 0o644)) //nolint:gosec // QEMU's user reads it
 	m := b.definition(t, false)
 	m.BaseImage, m.BaseFormat, m.MemoryMiB, m.DiskBytes = base, hypervisor.FormatQcow2, 128, 1<<30
 	m.AgentISO = filepath.Join(b.files, "agent.iso")
@@ -163,14 +139,14 @@ done <>$port 1>&0 # a port opens once
 func writeISO(t *testing.T, path, label string, files map[string]string) {
 	t.Helper()
 	w, err := iso9660.NewWriter()
-	check(t, err)
-	defer func() { check(t, w.Cleanup()) }()
+	testkit.Check(t, err)
+	defer func() { testkit.Check(t, w.Cleanup()) }()
 	for name, text := range files {
-		check(t, w.AddFile(bytes.NewReader([]byte(text)), name))
+		testkit.Check(t, w.AddFile(bytes.NewReader([]byte(text)), name))
 	}
 	var out bytes.Buffer
-	check(t, w.WriteTo(&out, label))
-	check(t, os.WriteFile(path, out.Bytes(), 0o644)) //nolint:gosec // QEMU's user reads it
+	testkit.Check(t, w.WriteTo(&out, label))
+	testkit.Check(t, os.WriteFile(path, out.Bytes(), 0o644)) //nolint:gosec // QEMU's user reads it
 }
 
 // signal sends one to a VM's process, from inside the lab, where its pid
@@ -178,21 +154,21 @@ func writeISO(t *testing.T, path, label string, files map[string]string) {
 func (b *bench) signal(t *testing.T, id vm.ID, sig string) {
 	t.Helper()
 	pid, err := os.ReadFile(filepath.Join(b.lab.LibvirtRunDir(), "qemu", "hip-"+b.cfg.Tag+"-"+string(id)+".pid"))
-	check(t, err)
+	testkit.Check(t, err)
 	n, err := strconv.Atoi(string(bytes.TrimSpace(pid)))
-	check(t, err)
-	check(t, b.lab.Command(context.Background(), "kill", sig, strconv.Itoa(n)).Run())
+	testkit.Check(t, err)
+	testkit.Check(t, b.lab.Command(context.Background(), "kill", sig, strconv.Itoa(n)).Run())
 }
 
 // powerOff tells the boot sector to power off.
 func (b *bench) powerOff(t *testing.T, id vm.ID) {
 	t.Helper()
 	line, err := b.driver.DialConsole(t.Context(), id)
-	check(t, err)
+	testkit.Check(t, err)
 	_, err = line.Write([]byte{4})
-	check(t, err)
+	testkit.Check(t, err)
 	time.Sleep(200 * time.Millisecond) // until QEMU has read it
-	check(t, line.Close())
+	testkit.Check(t, line.Close())
 }
 
 // fill takes all space that is left, or gives it back.
@@ -200,17 +176,17 @@ func fill(t *testing.T, full bool) {
 	t.Helper()
 	path := filepath.Join(stateDir, "filler")
 	if !full {
-		check(t, os.Remove(path))
+		testkit.Check(t, os.Remove(path))
 		return
 	}
 	f, err := os.Create(path)
-	check(t, err)
+	testkit.Check(t, err)
 	defer func() { _ = f.Close() }()
 	for block := make([]byte, 1<<20); len(block) > 0; {
 		if _, err := f.Write(block); errors.Is(err, syscall.ENOSPC) {
 			block = block[:len(block)/2]
 		} else {
-			check(t, err)
+			testkit.Check(t, err)
 		}
 	}
 }
@@ -233,7 +209,7 @@ func TestSuite(t *testing.T) {
 		}
 		h.Reopen = func(t *testing.T) {
 			t.Helper()
-			check(t, b.driver.Close())
+			testkit.Check(t, b.driver.Close())
 			b.open(t)
 			h.Driver = b.driver
 		}
@@ -243,7 +219,7 @@ func TestSuite(t *testing.T) {
 				lab.StopLibvirt()
 				return
 			}
-			check(t, lab.StartLibvirt(context.Background()))
+			testkit.Check(t, lab.StartLibvirt(context.Background()))
 		}
 		return h
 	})

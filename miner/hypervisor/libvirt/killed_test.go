@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/crashpoint"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
@@ -94,11 +95,11 @@ func (e task) run(ctx context.Context, d *libvirt.Driver) error {
 // twice has another process die at a point of a task, and a driver that is opened after it do it.
 func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Definition) {
 	t.Helper()
-	check(t, b.driver.Close())
+	testkit.Check(t, b.driver.Close())
 	e := task{Do: do, Config: b.cfg, Definition: m, Key: m.DiskKey}
 	e.Config.Log = nil
 	text, err := json.Marshal(e)
-	check(t, err)
+	testkit.Check(t, err)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childDoes+"="+string(text), fault.Env+"="+point+"=kill")
 	out, err := cmd.CombinedOutput()
@@ -111,7 +112,7 @@ func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Definition) {
 		t.Errorf("%s: nobody died at %s: %v: %s", do, point, err, out)
 	}
 	b.open(t)
-	check(t, e.run(t.Context(), b.driver))
+	testkit.Check(t, e.run(t.Context(), b.driver))
 }
 
 // A driver's process is killed with -9 at every point of every call. The next one's call does the rest: one VM, one
@@ -119,7 +120,7 @@ func (b *bench) twice(t *testing.T, point, do string, m hypervisor.Definition) {
 func TestKilledAnywhere(t *testing.T) {
 	lab := newLab(t)
 	b := newBench(t, lab, "k1")
-	check(t, b.driver.Close())
+	testkit.Check(t, b.driver.Close())
 	b.cfg.Accel = libvirt.AccelTCG // without a probe each time
 	b.open(t)
 	untried := crashpoint.Of("libvirt")
@@ -135,7 +136,7 @@ func TestKilledAnywhere(t *testing.T) {
 			return err == nil && bytes.Contains(log, []byte(vmtest.BootLine(n)))
 		})
 		info, err := b.driver.Inspect(t.Context(), m.ID)
-		check(t, err)
+		testkit.Check(t, err)
 		if info.State != hypervisor.StateRunning {
 			t.Errorf("it is %s", info.State)
 		}
@@ -148,7 +149,7 @@ func TestKilledAnywhere(t *testing.T) {
 	trashed := func(m hypervisor.Definition, want int) {
 		t.Helper()
 		found, err := filepath.Glob(filepath.Join(b.cfg.StateDir, "trash", string(m.ID)+".*"))
-		check(t, err)
+		testkit.Check(t, err)
 		if len(found) != want {
 			t.Errorf("in the trash: %v, want %d of VM %s", found, want, m.ID)
 		}
@@ -161,7 +162,7 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 		for _, dir := range []string{filepath.Join(b.cfg.StateDir, "machines"), b.cfg.RunDir, filepath.Join(b.cfg.StateDir, "disks")} {
 			entries, err := os.ReadDir(dir)
-			check(t, err)
+			testkit.Check(t, err)
 			if len(entries) != 0 {
 				t.Errorf("left in %s: %v", dir, entries)
 			}
@@ -182,17 +183,17 @@ func TestKilledAnywhere(t *testing.T) {
 		m := b.definition(t, false)
 		at(point, "disk", m)
 		b.wantDisk(t)
-		check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
+		testkit.Check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	}
 	m := b.definition(t, false)
-	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
-	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
+	testkit.Check(t, b.driver.CreateDisk(t.Context(), m.Root()))
+	testkit.Check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	at("restored", "restore", m)
 	b.wantDisk(t)
 	trashed(m, 0)
 	at("disk_grown", "grow", m)
 	grown(m)
-	check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
+	testkit.Check(t, b.driver.TrashDisk(t.Context(), hypervisor.Root(m.ID)))
 	at("swept", "sweep", m)
 	trashed(m, 0)
 
@@ -213,22 +214,22 @@ func TestKilledAnywhere(t *testing.T) {
 			at("reset", "reset", m)
 			at("asked_off", "off", m)
 			b.wantState(t, m, hypervisor.StateStopped)
-			check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+			testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 			at("forced", "cut", m)
 			b.wantState(t, m, hypervisor.StateStopped)
-			check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+			testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 			at("killed", "destroy", m)
 			gone(m)
 			continue
 		}
-		check(t, b.driver.Destroy(t.Context(), m.ID))
+		testkit.Check(t, b.driver.Destroy(t.Context(), m.ID))
 		gone(m)
 	}
 
 	// Gone.
 	for _, point := range []string{"undefined", "trashed", "removed"} {
 		m := b.definition(t, false)
-		check(t, errors.Join(b.driver.Define(t.Context(), m), b.driver.CreateDisk(t.Context(), m.Root())))
+		testkit.Check(t, errors.Join(b.driver.Define(t.Context(), m), b.driver.CreateDisk(t.Context(), m.Root())))
 		at(point, "destroy", m)
 		gone(m)
 	}
@@ -241,7 +242,7 @@ func TestKilledAnywhere(t *testing.T) {
 func (b *bench) wantDisk(t *testing.T) {
 	t.Helper()
 	var found []string
-	check(t, filepath.WalkDir(filepath.Join(b.cfg.StateDir, "disks"), func(path string, e os.DirEntry, err error) error {
+	testkit.Check(t, filepath.WalkDir(filepath.Join(b.cfg.StateDir, "disks"), func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			found = append(found, path)
 		}
@@ -255,7 +256,7 @@ func (b *bench) wantDisk(t *testing.T) {
 func (b *bench) wantState(t *testing.T, m hypervisor.Definition, want hypervisor.State) {
 	t.Helper()
 	info, err := b.driver.Inspect(t.Context(), m.ID)
-	check(t, err)
+	testkit.Check(t, err)
 	if info.State != want {
 		t.Errorf("VM is %s, want %s", info.State, want)
 	}

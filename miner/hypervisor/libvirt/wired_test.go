@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/vmtest"
 	"github.com/hippius/compute/miner/network"
@@ -37,13 +38,13 @@ ethernets:
     gateway4: %s
 `, tap.MAC, tap.Guest, tap.Host.Addr()),
 	} {
-		check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+		testkit.Check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	out, err := exec.CommandContext(t.Context(), "xorriso", "-as", "mkisofs", "-quiet", "-V", "CIDATA", "-J", "-r", "-o", path, dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("xorriso: %v: %s", err, out)
 	}
-	check(t, os.Chmod(path, 0o640))
+	testkit.Check(t, os.Chmod(path, 0o640))
 }
 
 // TestWired boots the tiny guest on a tap with its rules and meets its SSH
@@ -61,7 +62,7 @@ func TestWired(t *testing.T) {
 		wires *network.Network
 		tap   network.Tap
 	)
-	check(t, lab.Do(func() (err error) {
+	testkit.Check(t, lab.Do(func() (err error) {
 		if wires, err = network.New(t.Context(), cfg); err != nil {
 			return err
 		}
@@ -72,11 +73,11 @@ func TestWired(t *testing.T) {
 	m.Seed = filepath.Join(b.files, "seed.iso")
 	seedISO(t, m.Seed, m, tap)
 
-	check(t, b.driver.Define(t.Context(), m))
-	t.Cleanup(func() { check(t, b.driver.Destroy(context.Background(), m.ID)) })
-	check(t, b.driver.CreateDisk(t.Context(), m.Root()))
+	testkit.Check(t, b.driver.Define(t.Context(), m))
+	t.Cleanup(func() { testkit.Check(t, b.driver.Destroy(context.Background(), m.ID)) })
+	testkit.Check(t, b.driver.CreateDisk(t.Context(), m.Root()))
 	begun := time.Now()
-	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+	testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	t.Logf("process runs after %v", time.Since(begun).Round(time.Millisecond))
 
 	var banner string
@@ -99,7 +100,7 @@ func TestWired(t *testing.T) {
 		t.Logf("console:\n%s", log)
 	}
 	s, err := b.driver.Stats(t.Context(), m.ID)
-	check(t, err)
+	testkit.Check(t, err)
 	if s.NetReceived == 0 || s.NetSent == 0 || s.DiskReadBytes == 0 || s.MemoryBytes < 32<<20 {
 		t.Errorf("stats of a VM that was spoken to: %+v", s)
 	}
@@ -115,14 +116,14 @@ func TestWired(t *testing.T) {
 	t.Logf("the guest powered off after %v", time.Since(begun).Round(time.Millisecond))
 
 	// The tap is the network's, not libvirt's: it stays for the next start.
-	check(t, lab.Do(func() error {
+	testkit.Check(t, lab.Do(func() error {
 		_, err := net.InterfaceByName(tap.Name)
 		return err
 	}))
-	check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+	testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
 	if err := b.driver.Start(t.Context(), m.ID, vmtest.NewKey()); err != nil {
 		t.Errorf("start of a running VM: %v", err)
 	}
-	check(t, b.driver.Destroy(t.Context(), m.ID))
-	check(t, lab.Do(func() error { return wires.Teardown(context.Background()) }))
+	testkit.Check(t, b.driver.Destroy(t.Context(), m.ID))
+	testkit.Check(t, lab.Do(func() error { return wires.Teardown(context.Background()) }))
 }

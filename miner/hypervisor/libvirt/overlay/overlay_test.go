@@ -14,14 +14,9 @@ import (
 	"time"
 
 	"golang.org/x/crypto/xts"
-)
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+	"github.com/hippius/compute/internal/testkit"
+)
 
 // qemuImg runs the reference implementation.
 func qemuImg(t *testing.T, args ...string) (string, error) {
@@ -45,7 +40,7 @@ func mustImg(t *testing.T, args ...string) string {
 func secret(t *testing.T, passphrase string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
-	check(t, os.WriteFile(path, []byte(passphrase), 0o600))
+	testkit.Check(t, os.WriteFile(path, []byte(passphrase), 0o600))
 	return "secret,id=key,format=raw,file=" + path
 }
 
@@ -59,11 +54,11 @@ func TestQEMUReadsIt(t *testing.T) {
 	base := filepath.Join(dir, "base.img")
 	content := bytes.Repeat([]byte("base image "), 200_000)
 	content = content[:2<<20]
-	check(t, os.WriteFile(base, content, 0o600))
+	testkit.Check(t, os.WriteFile(base, content, 0o600))
 
 	for _, size := range []uint64{2 << 20, 18 << 30, 522 << 30, MaxBytes} {
 		path := filepath.Join(dir, "disk.qcow2")
-		check(t, Create(path, Spec{Bytes: size, Base: base, BaseFormat: "raw", Passphrase: []byte("open sesame")}))
+		testkit.Check(t, Create(path, Spec{Bytes: size, Base: base, BaseFormat: "raw", Passphrase: []byte("open sesame")}))
 		key := secret(t, "open sesame")
 		// Walking a petabyte's table is slow, and finds no more than a terabyte's.
 		if size < MaxBytes {
@@ -80,7 +75,7 @@ func TestQEMUReadsIt(t *testing.T) {
 				t.Errorf("info lacks %s: %s", want, out)
 			}
 		}
-		check(t, os.Remove(path))
+		testkit.Check(t, os.Remove(path))
 	}
 }
 
@@ -90,8 +85,8 @@ func TestQEMUWritesToIt(t *testing.T) {
 	dir := t.TempDir()
 	base, path, plain := filepath.Join(dir, "base.img"), filepath.Join(dir, "disk.qcow2"), filepath.Join(dir, "plain.img")
 	content := bytes.Repeat([]byte("B"), 1<<20)
-	check(t, os.WriteFile(base, content, 0o600))
-	check(t, Create(path, Spec{Bytes: 3 << 20, Base: base, BaseFormat: "raw", Passphrase: []byte("p")}))
+	testkit.Check(t, os.WriteFile(base, content, 0o600))
+	testkit.Check(t, Create(path, Spec{Bytes: 3 << 20, Base: base, BaseFormat: "raw", Passphrase: []byte("p")}))
 	if _, err := exec.LookPath("qemu-io"); err != nil {
 		t.Skip("writes with qemu-io, which is not installed: runs where `make setup` did")
 	}
@@ -103,7 +98,7 @@ func TestQEMUWritesToIt(t *testing.T) {
 	}
 	mustImg(t, "convert", "--object", key, "--image-opts", imageOpts(path), "-O", "raw", plain)
 	got, err := os.ReadFile(plain)
-	check(t, err)
+	testkit.Check(t, err)
 	want := make([]byte, 3<<20)
 	copy(want, content)
 	copy(want[4096:], bytes.Repeat([]byte{0x57}, 65536))
@@ -112,7 +107,7 @@ func TestQEMUWritesToIt(t *testing.T) {
 		t.Error("what was written is not what is read")
 	}
 	sealed, err := os.ReadFile(path)
-	check(t, err)
+	testkit.Check(t, err)
 	if bytes.Contains(sealed, bytes.Repeat([]byte{0x57}, 64)) {
 		t.Error("what was written lies there in plain")
 	}
@@ -124,14 +119,14 @@ func TestQEMUWritesToIt(t *testing.T) {
 func TestKeyComesBack(t *testing.T) {
 	t.Parallel()
 	text, err := newLUKS([]byte("sesame"))
-	check(t, err)
+	testkit.Check(t, err)
 	var h luksPrefix
 	_, err = binary.Decode(text, binary.BigEndian, &h)
-	check(t, err)
+	testkit.Check(t, err)
 	slotKey, err := pbkdf2.Key(sha256.New, "sesame", h.Slots[0].Salt[:], int(h.Slots[0].Rounds), luksKeyBytes)
-	check(t, err)
+	testkit.Check(t, err)
 	cipher, err := xts.NewCipher(aes.NewCipher, slotKey)
-	check(t, err)
+	testkit.Check(t, err)
 	material := text[h.Slots[0].Material*luksSector:][:luksMaterial]
 	for i := 0; i < luksMaterial; i += luksSector {
 		cipher.Decrypt(material[i:i+luksSector], material[i:i+luksSector], uint64(i/luksSector))
@@ -146,12 +141,12 @@ func TestKeyComesBack(t *testing.T) {
 		}
 	}
 	digest, err := pbkdf2.Key(sha256.New, string(key), h.DigestSalt[:], int(h.DigestRounds), len(h.Digest))
-	check(t, err)
+	testkit.Check(t, err)
 	if !bytes.Equal(digest, h.Digest[:]) {
 		t.Error("the key that comes back is another")
 	}
 	again, err := newLUKS([]byte("sesame"))
-	check(t, err)
+	testkit.Check(t, err)
 	if bytes.Equal(text[luksHeader:], again[luksHeader:]) {
 		t.Error("two disks, one key")
 	}
@@ -176,7 +171,7 @@ func TestRefusals(t *testing.T) {
 	}
 	good := Spec{Bytes: 512, Base: "/b", BaseFormat: "raw", Passphrase: []byte("p")}
 	start := time.Now()
-	check(t, Create(path, good))
+	testkit.Check(t, Create(path, good))
 	t.Logf("an overlay takes %v", time.Since(start).Round(time.Microsecond))
 	if err := Create(path, good); err == nil {
 		t.Error("a disk was written over")
