@@ -34,7 +34,7 @@ func Eventually(t testing.TB, d time.Duration, ok func() error) {
 	}
 }
 
-// patience is how long Until waits: for whatever takes milliseconds, on a machine that is busy with other tests.
+// patience is how long Until waits: for whatever takes milliseconds, on a host that is busy with other tests.
 const patience = 20 * time.Second
 
 // Until waits until something is so, and fails the test if that takes too long.
