@@ -39,7 +39,7 @@ func (m *miner) metrics() {
 	o.Gauge("hippius_miner_registered", "1 when the chain has what was measured and set.", func() float64 { return observe.Flag(m.isRegistered() == nil) })
 	o.Gauges("hippius_miner_status", "What the chain says of this miner: 1 for its status, 0 for the others. All are 0 before it is heard.", "status", m.statuses)
 	o.Gauge("hippius_miner_hypervisor_up", "1 when libvirtd answers.", m.hypervisorUp)
-	o.Counter("hippius_miner_network_repairs_total", "Times that taps or their rules were not as they should be, and were put right.",
+	o.Counter("hippius_miner_network_repairs_total", "Times that taps or their rules differed from the configuration and were repaired.",
 		func() float64 { return float64(m.networkStats().Repairs) })
 	o.Gauge("hippius_miner_network_verified_timestamp_seconds", "When all taps and their rules were last found or made as they should be; 0 for not yet.",
 		func() float64 { return observe.Timestamp(m.networkStats().Verified) })

@@ -112,7 +112,7 @@ func (s *Service) enter() (leave func(), err error) {
 func (s *Service) refusal(id vm.ID, err error) error {
 	switch {
 	case errors.Is(err, hypervisor.ErrBusy):
-		return status.Error(codes.ResourceExhausted, "somebody is at this console; it takes one at a time")
+		return status.Error(codes.ResourceExhausted, "the console is in use; it takes one connection at a time")
 	case errors.Is(err, hypervisor.ErrState), errors.Is(err, hypervisor.ErrNotFound):
 		return status.Error(codes.FailedPrecondition, "the VM does not run; start it, or see its logs")
 	default:

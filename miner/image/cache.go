@@ -112,7 +112,7 @@ func (c *Cache) Get(ctx context.Context, im Image) (string, error) {
 		select {
 		case <-f.done:
 			c.leave(f)
-			// Another's impatience is not ours: try again.
+			// Another caller's context ended, not ours: try again.
 			if errors.Is(f.err, context.Canceled) && ctx.Err() == nil && !c.isClosed() {
 				continue
 			}

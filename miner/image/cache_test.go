@@ -252,7 +252,7 @@ func TestFileURL(t *testing.T) {
 }
 
 // One who gives up does not take the download from another.
-func TestImpatience(t *testing.T) {
+func TestWaitEnds(t *testing.T) {
 	t.Parallel()
 	data := content(1000)
 	release := make(chan struct{})

@@ -56,9 +56,9 @@ type Config struct {
 	Chain   Chain
 	Dial    Dialer
 	Log     *slog.Logger
-	// Call bounds one call to one keeper (10 s); Patience is how long keepers that are not ready, as one whose chain
+	// Call bounds one call to one keeper (10 s); Timeout is how long keepers that are not ready, as one whose chain
 	// node is a block behind, are asked again (15 s), every Pause (250 ms).
-	Call, Patience, Pause time.Duration
+	Call, Timeout, Pause time.Duration
 }
 
 // maxRefusal bounds what is kept of a keeper's words, in bytes.
@@ -72,8 +72,8 @@ func New(set Config) *Collector {
 	if set.Call <= 0 {
 		set.Call = 10 * time.Second
 	}
-	if set.Patience <= 0 {
-		set.Patience = 15 * time.Second
+	if set.Timeout <= 0 {
+		set.Timeout = 15 * time.Second
 	}
 	if set.Pause <= 0 {
 		set.Pause = 250 * time.Millisecond
@@ -93,7 +93,7 @@ type answer struct {
 }
 
 // Collect gives the bundle of instance seq and the VM's user data, nil if it has none. It asks all keepers at once and
-// blocks until enough answered well, or Config.Patience is over.
+// blocks until enough answered well, or Config.Timeout is over.
 func (c *Collector) Collect(ctx context.Context, id vm.ID, seq uint32) (instance.Bundle, []byte, error) {
 	none := instance.Bundle{}
 	v, err := c.set.Chain.VM(ctx, id)
@@ -137,7 +137,7 @@ func (h *haul) enough(v vm.VM) bool {
 func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, keepers []node.Keeper) (*haul, error) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
-	ctx, cancel := context.WithTimeout(ctx, c.set.Patience)
+	ctx, cancel := context.WithTimeout(ctx, c.set.Timeout)
 	defer cancel() // before the wait: calls under way end at once
 	type reply struct {
 		answer
@@ -194,7 +194,7 @@ func (c *Collector) askOne(ctx context.Context, v vm.VM, want vm.Instance, k nod
 			return check(k, r, v, want)
 		}
 		if said == nil || ctx.Err() == nil {
-			said = err // not that our patience ended in the middle of a call: what the keeper last answered
+			said = err // not that the time was over in the middle of a call: what the keeper last answered
 		}
 		t := time.NewTimer(c.set.Pause)
 		select {

@@ -225,7 +225,7 @@ func TestNotReadyIsAskedAgain(t *testing.T) {
 		start = time.Now().Add(time.Hour)
 		_, _, err = c.collect(t.Context())
 		require.ErrorIs(t, err, ErrTooFew)
-		require.Less(t, time.Since(start), -time.Hour+20*time.Second, "patience ends")
+		require.Less(t, time.Since(start), -time.Hour+20*time.Second, "the timeout ends it")
 	})
 }
 
@@ -268,8 +268,8 @@ func key() []byte {
 	return b
 }
 
-// What a keeper said counts, not that our patience ended while it was asked once more.
-func TestRefusalOutlivesPatience(t *testing.T) {
+// What a keeper said counts, not that the time was over while it was asked once more.
+func TestRefusalOutlivesTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCommittee(t, nil)
 		for i := range c.does {
@@ -283,7 +283,7 @@ func TestRefusalOutlivesPatience(t *testing.T) {
 				return nil, status.FromContextError(ctx.Err()).Err()
 			}
 		}
-		_, _, err := New(Config{ChainID: chainID, Chain: c, Dial: c, Log: slog.New(slog.DiscardHandler), Patience: time.Second}).Collect(t.Context(), vmID, 1)
+		_, _, err := New(Config{ChainID: chainID, Chain: c, Dial: c, Log: slog.New(slog.DiscardHandler), Timeout: time.Second}).Collect(t.Context(), vmID, 1)
 		require.ErrorIs(t, err, ErrTooFew)
 		require.ErrorContains(t, err, "keeper keeper-0: not held by this miner")
 		require.NotContains(t, err.Error(), "deadline")

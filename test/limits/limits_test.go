@@ -89,15 +89,15 @@ func TestLimits(t *testing.T) {
 func inTurn(t *testing.T, limited, free *guestVM, load string, want float64) (most, mostFree float64) {
 	t.Helper()
 	var a, b []float64
-	for i := 0; i < rounds() || i < patience && slices.Max(b) < want; i++ {
+	for i := 0; i < rounds() || i < attempts && slices.Max(b) < want; i++ {
 		a, b = append(a, limited.load(t, load)), append(b, free.load(t, load))
 	}
 	t.Logf("%s: %.0f limited, %.0f not (medians of %d)", strings.Fields(load)[0], median(a), median(b), len(a))
 	return slices.Max(a), slices.Max(b)
 }
 
-// patience is how often at most.
-const patience = 8
+// attempts is the most measurements of one load.
+const attempts = 8
 
 func median(v []float64) float64 { return slices.Sorted(slices.Values(v))[len(v)/2] }
 
@@ -133,7 +133,7 @@ func bandwidth(t *testing.T, h *host, limited, free *guestVM) {
 	}
 	for way, rate := range measure {
 		var got, most []float64
-		for i := 0; i < rounds() || i < patience && slices.Max(most) < 2*netBits; i++ {
+		for i := 0; i < rounds() || i < attempts && slices.Max(most) < 2*netBits; i++ {
 			got, most = append(got, rate(limited)), append(most, rate(free))
 		}
 		t.Logf("%s: %.1f Mbit/s limited, %.1f not (medians)", way, median(got)/1e6, median(most)/1e6)

@@ -145,7 +145,7 @@ func TestShareOfAnEarlierInstance(t *testing.T) {
 		}
 		got, _, err := secrets.New(secrets.Config{
 			ChainID: chainID, Chain: minerView{n}, Dial: r, Log: slog.New(slog.NewTextHandler(&log, nil)),
-			Patience: 5 * time.Second, Pause: 20 * time.Millisecond,
+			Timeout: 5 * time.Second, Pause: 20 * time.Millisecond,
 		}).Collect(t.Context(), a.vmID, 2)
 		return got, err
 	}

@@ -132,7 +132,7 @@ func (n *network) order(w *wallet.Wallet, d tenant.Dealt, u tenant.UserData, seq
 func (n *network) collector(key ed25519.PrivateKey) *secrets.Collector {
 	return secrets.New(secrets.Config{
 		ChainID: chainID, Chain: minerView{n}, Dial: secrets.NewPeers(key), Log: slog.New(slog.DiscardHandler),
-		Patience: 2 * time.Second, Pause: 20 * time.Millisecond,
+		Timeout: 2 * time.Second, Pause: 20 * time.Millisecond,
 	})
 }
 

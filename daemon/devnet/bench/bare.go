@@ -193,7 +193,7 @@ func (b *bareVM) until(ctx context.Context) error {
 	}
 }
 
-// untilGreeted returns as soon as sshd answers. ssh's own patience would not: QEMU accepts a connection at once, long before
+// untilGreeted returns as soon as sshd answers. ssh's own timeout would not: QEMU accepts a connection at once, long before
 // the VM can, and an attempt begun too early waits out its five seconds. One look at a time: each costs sshd a process.
 func (b *bareVM) untilGreeted(ctx context.Context) error {
 	for !b.greets(ctx) {

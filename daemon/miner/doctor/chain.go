@@ -35,7 +35,7 @@ func wallet(_ context.Context, e *exam) Finding {
 
 // noChain is what checks say that need it.
 func noChain(e *exam) Finding {
-	return bad("mend the network first", "not looked at: %v", e.chainErr)
+	return bad("fix the network first", "not looked at: %v", e.chainErr)
 }
 
 func network(ctx context.Context, e *exam) Finding {
@@ -101,7 +101,7 @@ func registration(ctx context.Context, e *exam) Finding {
 		return noChain(e)
 	}
 	if e.wallet == "" {
-		return bad("mend the wallet first", "not looked at: the account is not known")
+		return bad("fix the wallet first", "not looked at: the account is not known")
 	}
 	m, err := e.chain.Miner(ctx, e.wallet)
 	if errors.Is(err, client.ErrNotFound) {

@@ -1,5 +1,5 @@
-// Package doctor looks at a miner's host and says in plain words what is missing for VMs to run on it and earn,
-// and how to mend it. It changes nothing.
+// Package doctor looks at a miner's host and says what is missing for VMs to run on it and earn,
+// and how to fix it. It changes nothing.
 package doctor
 
 import (
@@ -51,7 +51,7 @@ type exam struct {
 	running  bool   // the miner runs on this host already
 }
 
-// Examine makes every check, in the order in which things are mended. A settings file that cannot be read is a finding;
+// Examine makes every check, in the order in which things are fixed. A settings file that cannot be read is a finding;
 // the rest is then looked at by the defaults.
 func Examine(ctx context.Context, path string, host Host) []Finding {
 	e := &exam{host: host}

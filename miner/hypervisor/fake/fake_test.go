@@ -47,7 +47,7 @@ func TestSuite(t *testing.T) {
 			}
 			return n
 		}
-		h := &vmtest.Harness{Patience: 10 * time.Second, Deadline: 5 * time.Second}
+		h := &vmtest.Harness{Timeout: 10 * time.Second, Deadline: 5 * time.Second}
 		open := func() {
 			var err error
 			driver, err = fake.New(fake.Config{Dir: dir, Boot: 50 * time.Millisecond, Guest: echoer(size)})

@@ -200,7 +200,7 @@ func TestSuite(t *testing.T) {
 		b := newBench(t, lab, fmt.Sprintf("s%d", n))
 		h := &vmtest.Harness{
 			Driver: b.driver, Definition: b.definition, PowerOff: b.powerOff, SetFull: fill,
-			Patience: 60 * time.Second, Deadline: 30 * time.Second,
+			Timeout: 60 * time.Second, Deadline: 30 * time.Second,
 			KillProcess: func(t *testing.T, id vm.ID) { t.Helper(); b.signal(t, id, "-KILL") },
 			NoTalker:    "`make image` has not built the tiny guest",
 		}

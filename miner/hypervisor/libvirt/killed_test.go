@@ -63,11 +63,11 @@ func (e task) run(ctx context.Context, d *libvirt.Driver) error {
 		}
 		return d.Resume(ctx, id)
 	case "reboot", "reset":
-		patience := deadline
+		timeout := deadline
 		if e.Do == "reset" {
-			patience = 0
+			timeout = 0
 		}
-		_, err := d.Reboot(ctx, id, patience)
+		_, err := d.Reboot(ctx, id, timeout)
 		return err
 	case "off":
 		_, err := d.Shutdown(ctx, id, deadline)

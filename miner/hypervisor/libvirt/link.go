@@ -13,10 +13,10 @@ import (
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
-// patience bounds one call. libvirtd answers in milliseconds, except for the
+// callTimeout bounds one call. libvirtd answers in milliseconds, except for the
 // first after its start (it probes QEMU, seconds) and for starting and killing
 // a domain on a busy host; one that takes longer than this is as good as down.
-const patience = 2 * time.Minute
+const callTimeout = 2 * time.Minute
 
 // link keeps one connection to libvirtd, made anew when it breaks.
 type link struct {
@@ -53,7 +53,7 @@ func (w *watched) Read(p []byte) (int, error) {
 
 // Write bounds what a hung libvirtd can hold up.
 func (w *watched) Write(p []byte) (int, error) {
-	_ = w.SetWriteDeadline(time.Now().Add(patience))
+	_ = w.SetWriteDeadline(time.Now().Add(callTimeout))
 	n, err := w.Conn.Write(p)
 	if err != nil {
 		w.ended()
@@ -86,7 +86,7 @@ func (k *link) get(ctx context.Context) (*connection, error) {
 		return k.current, nil
 	}
 	k.current = nil
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	raw, err := (&net.Dialer{}).DialContext(ctx, "unix", k.socket)
 	if err != nil {
@@ -134,7 +134,7 @@ func query[T any](ctx context.Context, k *link, f func(*lv.Libvirt) (T, error)) 
 		done <- result{value, err}
 	})
 	k.mu.Unlock()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(callTimeout)
 	defer timer.Stop()
 	select {
 	case r := <-done:
@@ -143,7 +143,7 @@ func query[T any](ctx context.Context, k *link, f func(*lv.Libvirt) (T, error)) 
 		return none, ctx.Err()
 	case <-timer.C:
 		_ = c.raw.Close()
-		return none, fmt.Errorf("%w: no answer in %v", hypervisor.ErrHypervisorDown, patience)
+		return none, fmt.Errorf("%w: no answer in %v", hypervisor.ErrHypervisorDown, callTimeout)
 	}
 }
 

@@ -41,9 +41,9 @@ type Harness struct {
 	SetDown func(t *testing.T, down bool)
 	// SetFull fills the disk that VMs' disks go to, or makes room.
 	SetFull func(t *testing.T, full bool)
-	// Patience bounds how long a guest may take for anything; Deadline is one
+	// Timeout bounds how long a guest may take for anything; Deadline is one
 	// that a guest which listens always meets.
-	Patience time.Duration
+	Timeout  time.Duration
 	Deadline time.Duration
 }
 
@@ -81,7 +81,7 @@ func (h *Harness) add(t *testing.T, m hypervisor.Definition) {
 
 func (h *Harness) destroyLater(t *testing.T, id vm.ID) {
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), h.Patience)
+		ctx, cancel := context.WithTimeout(context.Background(), h.Timeout)
 		defer cancel()
 		if err := h.Driver.Destroy(ctx, id); err != nil {
 			t.Errorf("destroy after the test: %v", err)
@@ -105,12 +105,12 @@ func (h *Harness) booted(t *testing.T, id vm.ID, n int) {
 	})
 }
 
-// eventually polls until ok, for at most h.Patience.
+// eventually polls until ok, for at most h.Timeout.
 func (h *Harness) eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(h.Patience); !ok(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(h.Timeout); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited %v in vain for %s", h.Patience, what)
+			t.Fatalf("waited %v in vain for %s", h.Timeout, what)
 		}
 	}
 }
@@ -129,13 +129,13 @@ func (h *Harness) inspect(t *testing.T, id vm.ID) hypervisor.Info {
 func (h *Harness) reaches(t *testing.T, id vm.ID, state hypervisor.State, reason hypervisor.StopReason) {
 	t.Helper()
 	var last hypervisor.Info
-	for end := time.Now().Add(h.Patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(h.Timeout); ; time.Sleep(20 * time.Millisecond) {
 		last = h.inspect(t, id)
 		if last.State == state && last.StopReason == reason {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("after %v the VM is %q (%q), want %q (%q)", h.Patience, last.State, last.StopReason, state, reason)
+			t.Fatalf("after %v the VM is %q (%q), want %q (%q)", h.Timeout, last.State, last.StopReason, state, reason)
 		}
 	}
 }

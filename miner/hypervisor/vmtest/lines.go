@@ -48,8 +48,8 @@ func (h *Harness) echoes(t *testing.T, line io.ReadWriter, text string) {
 	select {
 	case err := <-heard:
 		must(t, "read the echo of "+text, err)
-	case <-time.After(h.Patience):
-		t.Fatalf("%q was not echoed in %v", text, h.Patience)
+	case <-time.After(h.Timeout):
+		t.Fatalf("%q was not echoed in %v", text, h.Timeout)
 	}
 }
 
@@ -63,8 +63,8 @@ func (h *Harness) ends(t *testing.T, line io.Reader) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(h.Patience):
-		t.Fatalf("the line of a stopped VM is open after %v", h.Patience)
+	case <-time.After(h.Timeout):
+		t.Fatalf("the line of a stopped VM is open after %v", h.Timeout)
 	}
 }
 

@@ -72,7 +72,7 @@ func life(t *testing.T, h *Harness) {
 
 	h.boot(t, m, 1)
 	first := h.inspect(t, m.ID)
-	if first.State != hypervisor.StateRunning || first.PID == 0 || first.StopReason != hypervisor.StopNone || time.Since(first.Since) > h.Patience {
+	if first.State != hypervisor.StateRunning || first.PID == 0 || first.StopReason != hypervisor.StopNone || time.Since(first.Since) > h.Timeout {
 		t.Fatalf("started VM is %+v", first)
 	}
 	must(t, "start again", h.Driver.Start(ctx, m.ID, m.DiskKey))
@@ -144,14 +144,14 @@ func guestPowersOff(t *testing.T, h *Harness) {
 
 func (h *Harness) told(t *testing.T, events <-chan vm.ID, id vm.ID) {
 	t.Helper()
-	for timeout := time.After(h.Patience); ; {
+	for timeout := time.After(h.Timeout); ; {
 		select {
 		case got := <-events:
 			if got == id || got == "" {
 				return
 			}
 		case <-timeout:
-			t.Fatalf("no event in %v", h.Patience)
+			t.Fatalf("no event in %v", h.Timeout)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func deaf(t *testing.T, h *Harness) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := h.Driver.Shutdown(ctx, m.ID, h.Patience); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := h.Driver.Shutdown(ctx, m.ID, h.Timeout); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("shutdown whose context ended: %v", err)
 	}
 	if info := h.inspect(t, m.ID); info.State != hypervisor.StateRunning {
