@@ -34,7 +34,7 @@ const bond = 1_000_000_000
 const roomy = "roomy"
 
 func TestChain(t *testing.T) {
-	chaintest.Run(t, func(t *testing.T) *chaintest.Harness { return newWorld(t).harness() })
+	chaintest.Run(t, open)
 }
 
 // world is a chain with one keeper, a miner and a tenant.
@@ -102,7 +102,9 @@ func sum(name string) []byte {
 	return s[:]
 }
 
-func (w *world) harness() *chaintest.Harness {
+func open(t *testing.T) *chaintest.Harness {
+	t.Helper()
+	w := newWorld(t)
 	return &chaintest.Harness{
 		Chain: miner.Chain{Client: w.client, Sender: w.miner}, ChainID: apptest.ChainID, Miner: w.miner.Address(),
 		Create: w.create, Order: w.order, Resize: w.resize, Pass: w.pass, Forget: w.forget,
