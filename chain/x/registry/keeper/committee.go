@@ -16,7 +16,7 @@ import (
 	"github.com/hippius/compute/chain/x/registry/types"
 )
 
-// RegisterKeeper registers a validator operator's keeper, or replaces what is known of it.
+// RegisterKeeper registers a validator operator's share custodian, or replaces what is known of it.
 func (k *Keeper) RegisterKeeper(ctx context.Context, m *types.MsgRegisterKeeper) error {
 	if err := m.ValidateBasic(); err != nil {
 		return err
@@ -32,33 +32,33 @@ func (k *Keeper) RegisterKeeper(ctx context.Context, m *types.MsgRegisterKeeper)
 	if err != nil {
 		return err
 	}
-	if holder, err := k.keeperIdentities.Get(ctx, m.Identity); err == nil && holder != m.Operator {
+	if holder, err := k.custodianIdentities.Get(ctx, m.Identity); err == nil && holder != m.Operator {
 		return types.ErrIdentityTaken.Wrapf("identity key %x belongs to the keeper of %s; each keeper needs its own", m.Identity, holder)
 	} else if err != nil && !errors.Is(err, collections.ErrNotFound) {
 		return err
 	}
-	old, err := k.keepers.Get(ctx, m.Operator)
+	old, err := k.custodians.Get(ctx, m.Operator)
 	switch {
 	case errors.Is(err, collections.ErrNotFound):
 	case err != nil:
 		return err
 	default:
-		if err := k.keeperIdentities.Remove(ctx, old.Identity); err != nil {
+		if err := k.custodianIdentities.Remove(ctx, old.Identity); err != nil {
 			return err
 		}
 	}
-	if err := k.putKeeper(ctx, types.Keeper{Operator: m.Operator, Identity: m.Identity, HpkeKey: m.HpkeKey, Endpoint: m.Endpoint, Name: m.Name}); err != nil {
+	if err := k.putCustodian(ctx, types.Keeper{Operator: m.Operator, Identity: m.Identity, HpkeKey: m.HpkeKey, Endpoint: m.Endpoint, Name: m.Name}); err != nil {
 		return err
 	}
 	emit(ctx, types.EventKeeperRegistered, sdk.NewAttribute(types.AttributeOperator, m.Operator))
 	return k.committeeStale.Set(ctx, true)
 }
 
-func (k *Keeper) putKeeper(ctx context.Context, keeper types.Keeper) error {
-	if err := k.keeperIdentities.Set(ctx, keeper.Identity, keeper.Operator); err != nil {
+func (k *Keeper) putCustodian(ctx context.Context, custodian types.Keeper) error {
+	if err := k.custodianIdentities.Set(ctx, custodian.Identity, custodian.Operator); err != nil {
 		return err
 	}
-	return k.keepers.Set(ctx, keeper.Operator, keeper)
+	return k.custodians.Set(ctx, custodian.Operator, custodian)
 }
 
 // Committee is the present one; without keepers until the first is registered.
@@ -130,14 +130,14 @@ func (k *Keeper) members(ctx context.Context, limit int) ([]types.Keeper, error)
 		if err != nil {
 			return nil, err
 		}
-		keeper, err := k.keepers.Get(ctx, sdk.AccAddress(addr).String())
+		custodian, err := k.custodians.Get(ctx, sdk.AccAddress(addr).String())
 		if errors.Is(err, collections.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, keeper)
+		members = append(members, custodian)
 	}
 	slices.SortFunc(members, func(a, b types.Keeper) int { return cmp.Compare(a.Operator, b.Operator) })
 	return members, nil

@@ -35,8 +35,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
-	for _, keeper := range g.Keepers {
-		if err := k.putKeeper(ctx, keeper); err != nil {
+	for _, custodian := range g.Keepers {
+		if err := k.putCustodian(ctx, custodian); err != nil {
 			return err
 		}
 	}
@@ -59,7 +59,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Miners, err = records.All(ctx, k.miners); err != nil {
 		return nil, err
 	}
-	if g.Keepers, err = records.All(ctx, k.keepers); err != nil {
+	if g.Keepers, err = records.All(ctx, k.custodians); err != nil {
 		return nil, err
 	}
 	c, err := k.Committee(ctx)

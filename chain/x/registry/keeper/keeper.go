@@ -15,7 +15,8 @@ import (
 	"github.com/hippius/compute/chain/x/registry/types"
 )
 
-// Keeper of miners and keepers.
+// Keeper of miners and of share custodians: the keepers of secrets, which have another name here because a keeper is the SDK's word
+// for what this is.
 type Keeper struct {
 	schema collections.Schema
 	params collections.Item[types.Params]
@@ -29,10 +30,10 @@ type Keeper struct {
 	// capacityVersion rises whenever the available capacity of a miner grew.
 	capacityVersion collections.Item[uint64]
 
-	keepers          collections.Map[string, types.Keeper]
-	keeperIdentities collections.Map[[]byte, string]
-	committee        collections.Item[types.Committee]
-	committeeStale   collections.Item[bool]
+	custodians          collections.Map[string, types.Keeper]
+	custodianIdentities collections.Map[[]byte, string]
+	committee           collections.Item[types.Committee]
+	committeeStale      collections.Item[bool]
 
 	bank      types.BankKeeper
 	staking   types.StakingKeeper
@@ -64,15 +65,15 @@ func New(c Config) (*Keeper, error) {
 		regions: collections.NewMap(sb, types.RegionsPrefix(), "regions", collections.StringKey, collections.Uint64Value),
 		unbonding: collections.NewKeySet(sb, types.UnbondingPrefix(), "unbonding",
 			collections.PairKeyCodec(collections.Int64Key, collections.StringKey)),
-		capacityVersion:  collections.NewItem(sb, types.CapacityVersionPrefix(), "room_version", collections.Uint64Value),
-		keepers:          collections.NewMap(sb, types.KeepersPrefix(), "keepers", collections.StringKey, codec.CollValue[types.Keeper](c.Codec)),
-		keeperIdentities: collections.NewMap(sb, types.KeeperIdentitiesPrefix(), "keeper_identities", collections.BytesKey, collections.StringValue),
-		committee:        collections.NewItem(sb, types.CommitteePrefix(), "committee", codec.CollValue[types.Committee](c.Codec)),
-		committeeStale:   collections.NewItem(sb, types.CommitteeStalePrefix(), "committee_stale", collections.BoolValue),
-		bank:             c.Bank,
-		staking:          c.Staking,
-		module:           c.Module,
-		authority:        c.Authority,
+		capacityVersion:     collections.NewItem(sb, types.CapacityVersionPrefix(), "room_version", collections.Uint64Value),
+		custodians:          collections.NewMap(sb, types.CustodiansPrefix(), "keepers", collections.StringKey, codec.CollValue[types.Keeper](c.Codec)),
+		custodianIdentities: collections.NewMap(sb, types.CustodianIdentitiesPrefix(), "keeper_identities", collections.BytesKey, collections.StringValue),
+		committee:           collections.NewItem(sb, types.CommitteePrefix(), "committee", codec.CollValue[types.Committee](c.Codec)),
+		committeeStale:      collections.NewItem(sb, types.CommitteeStalePrefix(), "committee_stale", collections.BoolValue),
+		bank:                c.Bank,
+		staking:             c.Staking,
+		module:              c.Module,
+		authority:           c.Authority,
 	}
 	var err error
 	if k.schema, err = sb.Build(); err != nil {

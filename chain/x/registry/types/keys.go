@@ -20,8 +20,8 @@ const (
 	prefixRings
 	prefixRegions
 	prefixUnbonding
-	prefixKeepers
-	prefixKeeperIdentities
+	prefixCustodians
+	prefixCustodianIdentities
 	prefixCommittee
 	prefixCommitteeStale
 	prefixCapacityVersion
@@ -45,12 +45,12 @@ func RegionsPrefix() collections.Prefix { return collections.NewPrefix(prefixReg
 // UnbondingPrefix is the queue of bonds to be returned, by time.
 func UnbondingPrefix() collections.Prefix { return collections.NewPrefix(prefixUnbonding) }
 
-// KeepersPrefix is where keepers are kept, by operator.
-func KeepersPrefix() collections.Prefix { return collections.NewPrefix(prefixKeepers) }
+// CustodiansPrefix is where share custodians are kept, by operator.
+func CustodiansPrefix() collections.Prefix { return collections.NewPrefix(prefixCustodians) }
 
-// KeeperIdentitiesPrefix is the index from a keeper's identity key to its operator.
-func KeeperIdentitiesPrefix() collections.Prefix {
-	return collections.NewPrefix(prefixKeeperIdentities)
+// CustodianIdentitiesPrefix is the index from a share custodian's identity key to its operator.
+func CustodianIdentitiesPrefix() collections.Prefix {
+	return collections.NewPrefix(prefixCustodianIdentities)
 }
 
 // CommitteePrefix is where the present committee is kept.
