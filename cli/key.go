@@ -64,7 +64,7 @@ of the account's keys by default.`,
 	}
 }
 
-// readPublicKey reads one line and checks it as the chain does; a private key never leaves this host.
+// readPublicKey reads one line and checks it as the chain does; a private key never leaves this computer.
 func (c *command) readPublicKey(path string) (string, error) {
 	r := c.env.In
 	if path != "-" {

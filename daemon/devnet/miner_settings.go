@@ -26,7 +26,7 @@ const (
 func diskOffer(dir string) (uint64, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
-		return 0, fmt.Errorf("room in %s: %w", dir, err)
+		return 0, fmt.Errorf("free space in %s: %w", dir, err)
 	}
 	free := fs.Bavail * uint64(fs.Bsize) >> 30 //nolint:gosec // a block size is not negative
 	if free < minOfferGiB {

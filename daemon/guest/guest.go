@@ -108,7 +108,7 @@ func meshConfig(cfg wire.Config, log *slog.Logger) (nebula.Config, error) {
 	admitted, refused := admit.Lighthouses(all, time.Now())
 	usable, unusable := nebula.Lighthouses(admitted)
 	for _, err := range append(refused, unusable...) {
-		log.Warn("lighthouse is invalid", "error", err)
+		log.Warn("lighthouse is not used", "error", err)
 	}
 	c.Lighthouses = usable
 	return c, nil

@@ -217,7 +217,7 @@ func TestLighthousesOfEachTenant(t *testing.T) {
 	}
 	for _, e := range opened {
 		if !told[e.String()] {
-			t.Errorf("%s is open to hosts that know nothing of it", e)
+			t.Errorf("%s is open to VMs that know nothing of it", e)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (d *directory) validLighthouses(listed []mesh.Lighthouse, now time.Time) []
 	out, refused := admit.Lighthouses(all, now)
 	for _, err := range refused {
 		if !errors.Is(err, admit.ErrIncomplete) {
-			d.log.Warn("lighthouse is invalid", "error", err)
+			d.log.Warn("lighthouse is not used", "error", err)
 		}
 	}
 	return out

@@ -41,7 +41,7 @@ func (m *miner) metrics() {
 	o.Gauge("hippius_miner_hypervisor_up", "1 when libvirtd answers.", m.hypervisorUp)
 	o.Counter("hippius_miner_network_repairs_total", "Times that taps or their rules differed from the configuration and were repaired.",
 		func() float64 { return float64(m.networkStats().Repairs) })
-	o.Gauge("hippius_miner_network_verified_timestamp_seconds", "When all taps and their rules were last found or made as they should be; 0 for not yet.",
+	o.Gauge("hippius_miner_network_verified_timestamp_seconds", "When all taps and their rules were last verified or repaired; 0 for not yet.",
 		func() float64 { return observe.Timestamp(m.networkStats().Verified) })
 	o.Gauge("hippius_miner_disk_free_bytes", "What is free where disks and images lie.", func() float64 { return m.disk(func(f *unix.Statfs_t) uint64 { return f.Bavail }) })
 	o.Gauge("hippius_miner_disk_size_bytes", "How large the filesystem is where disks and images lie.", func() float64 { return m.disk(func(f *unix.Statfs_t) uint64 { return f.Blocks }) })

@@ -3,12 +3,9 @@ package testkit
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 )
@@ -32,13 +29,13 @@ func Eventually(t testing.TB, d time.Duration, ok func() error) {
 	}
 }
 
-// patience is how long Until waits: for whatever takes milliseconds, on a host that is busy with other tests.
-const patience = 20 * time.Second
+// untilTimeout is how long Until waits: for whatever takes milliseconds, on a host that is busy with other tests.
+const untilTimeout = 20 * time.Second
 
 // Until waits until something is so, and fails the test if that takes too long.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	Within(t, patience, what, ok)
+	Within(t, untilTimeout, what, ok)
 }
 
 // Within is Until for what has to be so after at most d.
@@ -109,57 +106,4 @@ func dirIn(t testing.TB, parent string) string {
 func Logger(t testing.TB) *slog.Logger {
 	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-// NoLeaks fails the test if at its end goroutines run that did not when NoLeaks was called. Call it first, so that it
-// looks last. It is not for tests that run in parallel with others. Goroutines whose stack has one of the ignored texts
-// may stay.
-func NoLeaks(t testing.TB, ignored ...string) {
-	t.Helper()
-	before := goroutines()
-	t.Cleanup(func() {
-		Eventually(t, 5*time.Second, func() error {
-			var left []string
-			for id, stack := range goroutines() {
-				if _, old := before[id]; !old && !containsAny(stack, ignored) {
-					left = append(left, stack)
-				}
-			}
-			if len(left) == 0 {
-				return nil
-			}
-			return fmt.Errorf("%d goroutines left:\n%s", len(left), strings.Join(left, "\n\n"))
-		})
-	})
-}
-
-// goroutines returns the stacks of all but the calling goroutine, by their number.
-func goroutines() map[string]string {
-	buf := make([]byte, 64<<10)
-	for {
-		n := runtime.Stack(buf, true)
-		if n < len(buf) {
-			buf = buf[:n]
-			break
-		}
-		buf = make([]byte, 2*len(buf))
-	}
-	all := make(map[string]string)
-	for i, stack := range strings.Split(string(buf), "\n\n") {
-		if i == 0 {
-			continue // ourselves
-		}
-		id, _, _ := strings.Cut(strings.TrimPrefix(stack, "goroutine "), " ")
-		all[id] = stack
-	}
-	return all
-}
-
-func containsAny(s string, parts []string) bool {
-	for _, p := range parts {
-		if strings.Contains(s, p) {
-			return true
-		}
-	}
-	return false
 }

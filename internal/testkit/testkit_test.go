@@ -77,21 +77,6 @@ func TestUntil(t *testing.T) {
 	})
 }
 
-func TestNoLeaks(t *testing.T) {
-	stop := make(chan struct{})
-	wait := func() { <-stop }
-	if said := try(func(t testing.TB) { NoLeaks(t); go wait() }); !strings.Contains(said, "TestNoLeaks") {
-		t.Errorf("a leak was not seen: %q", said)
-	}
-	if said := try(func(t testing.TB) { NoLeaks(t, "TestNoLeaks"); go wait() }); said != "" {
-		t.Errorf("an ignored one was told: %q", said)
-	}
-	close(stop)
-	if said := try(func(t testing.TB) { NoLeaks(t); go time.Sleep(20 * time.Millisecond) }); said != "" {
-		t.Errorf("one that ends soon was told: %q", said)
-	}
-}
-
 func TestShortDirHoldsSockets(t *testing.T) {
 	for _, dir := range []string{ShortDir(t), MemoryDir(t)} {
 		holdsSocket(t, dir)

@@ -10,8 +10,8 @@ import (
 	"github.com/hippius/compute/miner/record"
 )
 
-// errNoRoom: this miner was given more VMs than it registered room for.
-var errNoRoom = errors.New("no room on this miner")
+// errNoCapacity: this miner was given more VMs than it registered capacity for.
+var errNoCapacity = errors.New("no capacity on this miner")
 
 // admit holds what a new VM takes of the capacity that is registered, or
 // refuses the VM. The chain counts too, and places no more than fits; this is
@@ -46,10 +46,10 @@ func (a *Agent) admit(r record.Record, b provision.Built) error {
 		}
 	}
 	// How many vCPUs share a core is the chain's to say, up to a bound.
-	room := node.AvailableCapacity(offer, taken, node.MaxOvercommit)
-	if !room.Fits(wanted) {
+	left := node.AvailableCapacity(offer, taken, node.MaxOvercommit)
+	if !left.Fits(wanted) {
 		return fmt.Errorf("%w: the VM takes %d vCPUs, %d MiB and %d GiB; beside %d others %d vCPUs, %d MiB and %d GiB are left of what is registered",
-			errNoRoom, wanted.VCPUs, wanted.MemoryMiB, wanted.DiskGiB, taken.VMs, room.VCPUs, room.MemoryMiB, room.DiskGiB)
+			errNoCapacity, wanted.VCPUs, wanted.MemoryMiB, wanted.DiskGiB, taken.VMs, left.VCPUs, left.MemoryMiB, left.DiskGiB)
 	}
 	a.admitted[id] = wanted
 	return nil

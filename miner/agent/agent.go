@@ -200,11 +200,11 @@ func (a *Agent) closeChannels() {
 	}
 }
 
-// awaitChain waits shortly for the chain to say what changed while the agent was
+// awaitChain waits briefly for the chain to say what changed while the agent was
 // away. Without it the stored state is what there is to go by.
 func (a *Agent) awaitChain(ctx context.Context) {
-	const patience = 10 * time.Second
-	for began := time.Now(); a.followed.Load() == 0 && time.Since(began) < patience; {
+	const timeout = 10 * time.Second
+	for began := time.Now(); a.followed.Load() == 0 && time.Since(began) < timeout; {
 		if !sleep(ctx, a.c.Poll/4) {
 			return
 		}
@@ -250,8 +250,8 @@ func (a *Agent) Ready() error {
 	if at == 0 {
 		return errors.New("the chain was not heard yet")
 	}
-	const patience = 30 * time.Second
-	if since := time.Since(time.Unix(0, at)); since > patience {
+	const longest = 30 * time.Second
+	if since := time.Since(time.Unix(0, at)); since > longest {
 		return fmt.Errorf("the chain was not heard for %s", since.Round(time.Second))
 	}
 	return nil

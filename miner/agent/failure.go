@@ -61,7 +61,7 @@ func diagnose(err error) failure {
 	}{
 		{hypervisor.ErrHypervisorDown, ReasonHypervisorDown, false, true},
 		{image.ErrChecksum, ReasonImageChecksum, true, false},
-		{errNoRoom, ReasonNoRoom, true, false},
+		{errNoCapacity, ReasonNoRoom, true, false},
 		{image.ErrNoSpace, ReasonNoSpace, true, false},
 		{hypervisor.ErrNoSpace, ReasonNoSpace, true, false},
 		{seed.ErrNoSpace, ReasonNoSpace, true, false},

@@ -202,17 +202,17 @@ func (w *world) stopAgent() {
 	}
 }
 
-const patience = time.Minute
+const untilTimeout = time.Minute
 
 // until waits for something to become true.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(untilTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	w.t.Fatalf("not within %s: %s\n%s", patience, what, w.chain.Account())
+	w.t.Fatalf("not within %s: %s\n%s", untilTimeout, what, w.chain.Account())
 }
 
 func (w *world) untilPhase(id vm.ID, p vm.Phase) {

@@ -16,7 +16,7 @@ const (
 	DroppedSpoofed   = "not its own address"   // by one tap: MAC, ARP or IP of another, or IPv6
 	DroppedBandwidth = "over its bandwidth"    // by one tap
 	DroppedHost      = "to this host"          // VM to host
-	DroppedNeighbour = "to another VM"         // VM to VM
+	DroppedNeighbour = "to another machine"    // VM to VM
 	DroppedPrivate   = "to a private network"  // VM to the miner's networks
 	DroppedMail      = "to port 25"            // VM to a mail server
 	DroppedInbound   = "from outside, unasked" // anyone to VM

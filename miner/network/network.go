@@ -38,7 +38,7 @@ import (
 // Config sets up a Network.
 type Config struct {
 	// Tag tells this miner's interfaces and tables from those of others on the
-	// VM: 1 to 8 lower-case letters and digits.
+	// host: 1 to 8 lower-case letters and digits.
 	Tag string
 	// Pool is cut into /30s, one for each tap. IPv4, /8 to /30.
 	Pool netip.Prefix

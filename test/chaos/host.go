@@ -180,8 +180,8 @@ func (p *process) turn(what string, do func(ctx context.Context)) {
 const (
 	wordsEvery = 20 * time.Second
 	tidyEvery  = 2 * time.Minute
-	// patience with the chain before the agent acts on what it remembers.
-	patience = 10 * time.Second
+	// chainTimeout is how long the chain is waited for before the agent acts on what it remembers.
+	chainTimeout = 10 * time.Second
 )
 
 // act gives the agent its turns of one second, in an order the seed decides.
@@ -212,7 +212,7 @@ func (h *host) act() error {
 		p.tidyAt = time.Now()
 		todo = append(todo, func() { p.turn("tidy", p.turns.Tidy) })
 	}
-	if p.heard || time.Since(p.began) > patience {
+	if p.heard || time.Since(p.began) > chainTimeout {
 		ids, err := p.turns.VMs(p.ctx)
 		if err != nil {
 			return err

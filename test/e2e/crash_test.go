@@ -386,8 +386,8 @@ func (c *crashes) minerIdentity(t *testing.T) string {
 	return fmt.Sprintf("%x at %s", all[0].Identity, all[0].Endpoint)
 }
 
-// A guest that powers itself off stays off until its tenant starts it. Charged is its last proof's second at the running rate, and from then
-// on what its disk costs.
+// A guest that powers itself off stays off until its tenant starts it. Charged is its last proof's second at the
+// running rate, and from then on what its disk costs.
 func (c *crashes) guestOff(t *testing.T) {
 	mark := c.ledger.mark()
 	before := c.ledger.now()

@@ -75,7 +75,7 @@ func TestDrainedMiner(t *testing.T) {
 	// The wait ends without harm, and the next one sees the last VM go.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := operate(ctx, n, &buffer{}, "drain", "--wait"); err == nil || !strings.Contains(err.Error(), "miner0 goes on draining, 1 VM is left") {
+	if err := operate(ctx, n, &buffer{}, "drain", "--wait"); err == nil || !strings.Contains(err.Error(), "miner0 continues to drain, 1 VM is left") {
 		t.Errorf("the wait ended with %v", err)
 	}
 	var wait sync.WaitGroup

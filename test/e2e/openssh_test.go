@@ -16,7 +16,7 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 )
 
-// opensshWithin bounds one call of OpenSSH's programs; hosts here are emulated.
+// opensshWithin bounds one call of OpenSSH's programs; VMs here are emulated.
 const opensshWithin = 2 * time.Minute
 
 // openssh is somebody's OpenSSH, which knows VMs from the file that

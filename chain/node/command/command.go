@@ -103,8 +103,8 @@ func startCommand(version string) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "start",
-		Short: "Run the node until it is told to end",
-		Long: fmt.Sprintf(`Run the node until it is told to end.
+		Short: "Run the node until it is interrupted",
+		Long: fmt.Sprintf(`Run the node until it is interrupted (SIGINT or SIGTERM).
 
 When the network has decided on an upgrade, the node stops at its height, says which version it needs, and exits with
 status %d. Install that version and start it again: it goes on from there.`, StatusUpgrade),

@@ -1,4 +1,4 @@
-// Package registry knows who offers VMs, with what bond, and which validators
+// Package registry knows who offers capacity for VMs, with what bond, and which validators
 // keep secrets. See the README for its invariants.
 package registry
 

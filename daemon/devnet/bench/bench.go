@@ -25,7 +25,7 @@ type Options struct {
 	Tag string
 	// Self is the program that runs a mesh node of its own; see MeshNode.
 	Self string
-	// Out takes the benchmarks, Progress the rest.
+	// Out takes the results, Progress the rest.
 	Out, Progress io.Writer
 
 	account string

@@ -24,7 +24,7 @@ from 'vm create' to the first SSH command, beside the same image started by virs
 alone, the two in turn; SSH over the mesh beside plain SSH; the mesh beside the
 cable it runs on; what the agent in a VM takes; a restarted miner; a miner
 with 50 simulated VMs; orders a second. docs/figures.md explains each.
-Benchmarks go to standard output, everything else to standard error.`,
+Results go to standard output, everything else to standard error.`,
 		Example: "  hippius-devnet bench\n  hippius-devnet bench --runs 3\n  hippius-devnet bench --only scale",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			self, err := os.Executable()

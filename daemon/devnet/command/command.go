@@ -162,7 +162,7 @@ The network is up. In another terminal:
   %[1]s/hippius vm create web-1 --plan spark --image tiny --wait
   %[1]s/hippius ssh web-1
 
-Each miner has room for one or two small VMs; 'hippius-devnet up --miners N' starts more of them.
+Each miner has capacity for one or two small VMs; 'hippius-devnet up --miners N' starts more of them.
 Logs are in %[3]s. Ctrl-C ends it.
 `, set.Bin, n.Profile(), set.Dir)
 				return untilDone(ctx, n)

@@ -91,7 +91,7 @@ func clock(ctx context.Context, e *exam) Finding {
 	case ahead < -clockBehind:
 		return bad(mend, "this host's clock is %s behind the chain's newest block", -ahead)
 	case ahead > clockAhead:
-		return bad(mend+"; if the clock is right, the chain stands still or the node is behind: ask its operator", "the chain's newest block is %s old by this host's clock", ahead)
+		return bad(mend+"; if the clock is right, the chain has stopped or the node is behind: ask its operator", "the chain's newest block is %s old by this host's clock", ahead)
 	}
 	return ok("in step with the chain (newest block %s ago)", max(ahead, 0))
 }
@@ -119,10 +119,10 @@ func registration(ctx context.Context, e *exam) Finding {
 	case m.Status == node.Draining:
 		return warn("hippius-miner undrain, when it is to take new VMs again", "registered as %q, and draining: it takes no new VMs and keeps the %d it has", m.Name, m.Usage.VMs)
 	case m.Status == node.Unbonding:
-		return warn("start the miner again after "+time.Unix(m.UnbondingUntil, 0).UTC().Format(time.RFC1123)+", when the bond is back; it then registers anew",
+		return warn("start the miner again after "+time.Unix(m.UnbondingUntil, 0).UTC().Format(time.RFC1123)+", when the bond was returned; it then registers again",
 			"registered as %q, and unbonding: it takes no new VMs", m.Name)
 	case m.Status != node.Active:
-		return warn("start the miner: it registers anew", "registered as %q, and %s: it takes no VMs", m.Name, m.Status)
+		return warn("start the miner: it registers again", "registered as %q, and %s: it takes no VMs", m.Name, m.Status)
 	case m.BondUhip < e.set.BondUhip:
 		return lacking(ctx, e, e.set.BondUhip-m.BondUhip)
 	}

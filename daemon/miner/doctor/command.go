@@ -40,7 +40,7 @@ miner can work. It may be run beside a running miner.`,
 			if err := show(cmd.OutOrStdout(), format, findings); err != nil {
 				return err
 			}
-			if MustMend(findings) {
+			if MustFix(findings) {
 				return ErrMustFix
 			}
 			return nil

@@ -105,8 +105,8 @@ func checks() []check {
 	}
 }
 
-// MustMend tells whether any finding keeps the miner from working.
-func MustMend(findings []Finding) bool {
+// MustFix tells whether any finding keeps the miner from working.
+func MustFix(findings []Finding) bool {
 	for _, f := range findings {
 		if f.Level == Bad {
 			return true

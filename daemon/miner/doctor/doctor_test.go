@@ -99,7 +99,7 @@ func TestWellHost(t *testing.T) {
 	t.Parallel()
 	host, _, _ := well()
 	findings := Examine(t.Context(), "miner.yaml", *host)
-	if len(findings) != len(checks())+1 || MustMend(findings) {
+	if len(findings) != len(checks())+1 || MustFix(findings) {
 		t.Errorf("%d findings: %+v", len(findings), findings)
 	}
 	for _, f := range findings {
@@ -235,7 +235,7 @@ func TestWhatIsWrong(t *testing.T) {
 		"unbonding": {check: "registration", level: Warn, found: "unbonding", mend: "after Fri, 15 Jan 2027", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
 			c.miner.Status, c.miner.UnbondingUntil = node.Unbonding, examinedAt
 		}},
-		"gone": {check: "registration", level: Warn, found: "gone", mend: "registers anew", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
+		"gone": {check: "registration", level: Warn, found: "gone", mend: "registers again", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
 			c.miner.Status = node.Gone
 		}},
 		"another's key": {check: "registration", level: Bad, found: "by another key", mend: "backup", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.Identity = bytes.Repeat([]byte{8}, 32) }},
@@ -284,7 +284,7 @@ func TestBesideARunningMiner(t *testing.T) {
 	host.Listen = func(context.Context, netip.AddrPort) error { return errors.New("in use") }
 	host.Memory = func() (uint64, uint64, error) { return 64 << 10, 100, nil }
 	host.Free = func(p string) (uint64, string, error) { return 61 * gib, p, nil }
-	if f := Examine(t.Context(), "miner.yaml", *host); MustMend(f) {
+	if f := Examine(t.Context(), "miner.yaml", *host); MustFix(f) {
 		t.Errorf("%+v", f)
 	}
 }

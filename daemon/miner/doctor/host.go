@@ -137,7 +137,7 @@ func free(path string) (uint64, string, error) {
 			return s.Bavail * uint64(max(s.Bsize, 0)), at, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) || at == "/" {
-			return 0, at, fmt.Errorf("room at %s: %w", at, err)
+			return 0, at, fmt.Errorf("free space at %s: %w", at, err)
 		}
 		at = filepath.Dir(at)
 	}

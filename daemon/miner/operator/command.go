@@ -23,8 +23,8 @@ func Commands(open Open) []*cobra.Command {
 	var waits bool
 	drain := &cobra.Command{
 		Use:   "drain",
-		Short: "Take no new VMs, and go on serving those that are here",
-		Long: `Take no new VMs, and go on serving those that are here: before maintenance,
+		Short: "Take no new VMs, and keep running those that are on this host",
+		Long: `Take no new VMs, and keep running those that are on this host: before maintenance,
 or to leave. The chain notes it, so it outlasts restarts of the miner, until
 'hippius-miner undrain'. What VMs earn and the bond stay as they are.
 

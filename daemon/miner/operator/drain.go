@@ -46,7 +46,7 @@ type Purse interface {
 // errors that end a wait.
 var (
 	errEnded    = errors.New("the wait was ended")
-	errTakesNew = errors.New("it was told to take new VMs again")
+	errTakesNew = errors.New("it was ordered to take new VMs again (undrain)")
 )
 
 // order makes the chain say that the miner drains, or with undo that it does not, and gives the miner. To order what is
@@ -63,7 +63,7 @@ func order(ctx context.Context, c Chain, undo bool) (m node.Miner, changed bool,
 		return m, false, nil
 	}
 	if m.Status != from {
-		return node.Miner{}, false, fmt.Errorf("%s is %s: it takes no VMs; start the miner to have it registered anew, once its bond is back",
+		return node.Miner{}, false, fmt.Errorf("%s is %s: it takes no VMs; start the miner again after its bond was returned; it then registers again",
 			m.Name, m.Status)
 	}
 	if err := c.DrainMiner(ctx, undo); err != nil {
@@ -113,7 +113,7 @@ func wait(ctx context.Context, c Chain, m node.Miner, p *progress) error {
 }
 
 func ended(m node.Miner) error {
-	return fmt.Errorf("%w: %s goes on draining, %s; 'hippius-miner drain --wait' waits again, 'hippius-miner undrain' takes new VMs", errEnded, m.Name, left(m))
+	return fmt.Errorf("%w: %s continues to drain, %s; 'hippius-miner drain --wait' waits again, 'hippius-miner undrain' takes new VMs", errEnded, m.Name, left(m))
 }
 
 // left says how many VMs a miner still has.

@@ -143,7 +143,7 @@ func TestCommands(t *testing.T) {
 		},
 		"another takes it back": {
 			chain: onChain{status: active, vms: []uint32{1}, undrained: 4}, args: "drain --wait", orders: []bool{false},
-			prints: "rack-1 takes no new VMs\n      0s  1 VM is left\n", fails: "rack-1 does not become empty: it was told to take new VMs again",
+			prints: "rack-1 takes no new VMs\n      0s  1 VM is left\n", fails: "rack-1 does not become empty: it was ordered to take new VMs again (undrain)",
 		},
 		"the chain refuses": {
 			chain: onChain{status: draining, vms: []uint32{1}, fails: []error{nil, broken}}, args: "drain --wait",
@@ -161,7 +161,7 @@ func TestCommands(t *testing.T) {
 			prints: "rack-1 takes no VMs, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC\nstop the miner for good: systemctl disable --now hippius-miner\n",
 		},
 		"unbond unsure":    {chain: onChain{status: active, vms: []uint32{0}}, args: "unbond", fails: "1000 uhip would come back to hip1operator after the network's unbonding time; add --yes to do it"},
-		"unbond not empty": {chain: onChain{status: draining, vms: []uint32{2}}, args: "unbond --yes", fails: "rack-1: the bond stands for the VMs that are here: 2 VMs are left"},
+		"unbond not empty": {chain: onChain{status: draining, vms: []uint32{2}}, args: "unbond --yes", fails: "rack-1: the bond is locked while VMs are on this miner: 2 VMs are left"},
 		"unbond again": {
 			chain: onChain{status: unbonding, vms: []uint32{0}}, args: "unbond --yes",
 			prints: "rack-1 takes no VMs, and its 1000 uhip come back after Fri, 15 Jan 2027 08:00:00 UTC, as before\n",
@@ -211,7 +211,7 @@ func TestInterrupted(t *testing.T) {
 		synctest.Wait() // it waits for the next look
 		cancel()
 		err := <-ended
-		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "rack-1 goes on draining, 2 VMs are left") {
+		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "rack-1 continues to drain, 2 VMs are left") {
 			t.Errorf("it says %v", err)
 		}
 		if c.status != draining || len(c.orders) != 1 {

@@ -12,7 +12,7 @@ import (
 
 var (
 	errNotSure  = errors.New("nothing was done")
-	errNotEmpty = errors.New("the bond stands for the VMs that are here")
+	errNotEmpty = errors.New("the bond is locked while VMs are on this miner")
 )
 
 func unbondCommand(open Open, path *string) *cobra.Command {
@@ -25,8 +25,8 @@ comes after the network's unbonding time, 7 days unless governance says
 otherwise. Until then the miner takes no VMs, and nothing undoes it.
 
 The miner must have no VMs: 'hippius-miner drain --wait' first. Stop it for
-good afterwards: a miner that is started when its bond is back registers anew,
-and bonds anew.`,
+good afterwards: a miner that is started after its bond was returned registers and
+bonds again.`,
 		Args: cobra.NoArgs,
 		Example: `  sudo hippius-miner drain --wait
   sudo hippius-miner unbond --yes && sudo systemctl disable --now hippius-miner`,

@@ -168,7 +168,7 @@ func (s *Stack) ListenTCP(on netip.AddrPort) (net.Listener, error) {
 	return gonet.ListenTCP(s.stack, fullAddress(on), protocolOf(on.Addr()))
 }
 
-// Abort resets every connection and waits shortly until the resets are sent, while
+// Abort resets every connection and waits briefly until the resets are sent, while
 // somebody still reads packets.
 func (s *Stack) Abort() {
 	s.stack.Close()

@@ -149,7 +149,7 @@ func (j *journal) ends(id vm.ID, who ending) {
 // whoEnded corrects a clean end: libvirt's state does not tell a guest that
 // powered off from a QEMU that was told to go by a signal, only its events do.
 // They come before the state changes, but through another goroutine, so this
-// waits shortly for them.
+// waits briefly for them.
 func (j *journal) whoEnded(ctx context.Context, id vm.ID, now lastSeen) lastSeen {
 	j.mu.Lock()
 	who, known := j.endings[id]

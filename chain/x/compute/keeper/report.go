@@ -148,9 +148,9 @@ func mayReport(v *types.VM, miner string, r types.VMReport) error {
 	return nil
 }
 
-// overtaken tells a report from before the tenant's wish to have the VM on: it
+// overtaken tells a report from before the tenant's order to start the VM: it
 // was off then, and that is no shutdown from inside. The miner reports again
-// once it has seen the wish.
+// once it has seen the order.
 func overtaken(v *types.VM, r types.VMReport) bool {
 	return r.Phase.Core() == vm.Stopped && v.Spec.Power == types.Power_POWER_ON && r.ObservedGeneration < v.Generation
 }
@@ -191,7 +191,7 @@ func (k *Keeper) reportedOn(ctx context.Context, p types.Params, old *types.VM, 
 	return k.save(ctx, old, v)
 }
 
-// reportedStopped: off by the tenant's wish, or shut down from inside, which is a wish too.
+// reportedStopped: off by the tenant's order, or shut down from inside, which counts as one.
 func (k *Keeper) reportedStopped(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
 	if v.Spec.Power == types.Power_POWER_ON {
 		setPower(&v, false)

@@ -1,4 +1,4 @@
-// Package keeper keeps who offers VMs and who keeps secrets: miners with
+// Package keeper keeps who offers capacity and who keeps secrets: miners with
 // their bonds and what is taken of them, keepers and their committee.
 package keeper
 
