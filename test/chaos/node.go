@@ -92,21 +92,13 @@ func (l *line) Invoke(ctx context.Context, method string, args, reply any, _ ...
 	case *txv1beta1.GetTxRequest:
 		return l.find(m, out)
 	}
-	request, err := proto.Marshal(in)
-	if err != nil {
-		return status.Error(codes.Internal, err.Error())
-	}
 	l.c.mu.Lock()
 	height := l.c.Height()
 	if !l.god {
 		height = max(height-l.c.lag[l.node], 1)
 	}
 	l.c.mu.Unlock()
-	answer, err := l.c.Ask(method, request, height)
-	if err != nil {
-		return err
-	}
-	return proto.Unmarshal(answer, out)
+	return l.c.Answer(method, in, out, height)
 }
 
 // merge gives a made answer back.
@@ -193,9 +185,7 @@ func (c *chain) block() (done []apptest.Done, end []apptest.Event, err error) {
 	seconds := int64(time.Since(time.Unix(c.Now(), 0)) / time.Second)
 	done, end = c.Block(seconds, raw...)
 	for i, d := range done {
-		c.results[in[i].hash] = &abciv1beta1.TxResponse{
-			Height: c.Height(), Txhash: in[i].hash, Code: d.Code, Codespace: d.Codespace, RawLog: d.Log, Data: hex.EncodeToString(d.Data),
-		}
+		c.results[in[i].hash] = c.Response(in[i].hash, d)
 	}
 	c.pool = left[:0]
 	for _, t := range left {

@@ -49,15 +49,7 @@ func (n *node) Invoke(_ context.Context, method string, args, reply any, _ ...gr
 		proto.Merge(out, &txv1beta1.GetTxResponse{TxResponse: r})
 		return nil
 	}
-	request, err := proto.Marshal(in)
-	if err != nil {
-		return status.Error(codes.Internal, err.Error())
-	}
-	answer, err := n.Ask(method, request, n.Height())
-	if err != nil {
-		return err
-	}
-	return proto.Unmarshal(answer, out)
+	return n.Answer(method, in, out, n.Height())
 }
 
 // take checks a transaction and makes a block of it, a second after the last.
@@ -68,9 +60,6 @@ func (n *node) take(raw []byte) *abciv1beta1.TxResponse {
 		return r
 	}
 	done, _ := n.Block(1, raw)
-	n.results[r.GetTxhash()] = &abciv1beta1.TxResponse{
-		Height: n.Height(), Txhash: r.GetTxhash(), Code: done[0].Code, Codespace: done[0].Codespace, RawLog: done[0].Log,
-		Data: hex.EncodeToString(done[0].Data),
-	}
+	n.results[r.GetTxhash()] = n.Response(r.GetTxhash(), done[0])
 	return r
 }
