@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
@@ -21,6 +23,7 @@ type vmView struct {
 	MinerName   string   `json:"miner_name,omitempty"`
 	Region      string   `json:"region,omitempty"`
 	Instance    uint32   `json:"instance"`
+	OnSilence   string   `json:"on_silence"`
 	SSHKeys     []string `json:"ssh_keys"`
 	// RemovedKeys left the account and still open the VM.
 	RemovedKeys    []removedKeyView `json:"removed_ssh_keys,omitempty"`
@@ -62,12 +65,12 @@ func viewVM(v vm.VM) vmView {
 		ID: string(v.ID), Name: spec.Name, Plan: spec.Plan, Image: spec.Image, Apps: spec.Apps,
 		Phase: status.Phase.String(), Reason: status.Reason, Message: status.Message,
 		QueuePlace: status.QueuePlace, MeshAddress: spec.MeshAddress, Miner: status.Miner,
-		Region: spec.Region, Instance: status.InstanceSeq, SSHKeys: spec.SSHKeys,
+		Region: spec.Region, Instance: status.InstanceSeq, SSHKeys: spec.SSHKeys, OnSilence: cmp.Or(spec.OnSilence, vm.SilenceReboot).String(),
 		CreatedAt: v.CreatedAt, ReadyAt: status.ReadyAt,
 		RunningSeconds: status.Attestation.RunningSeconds,
 		StoppedSeconds: status.Attestation.StoppedSeconds,
 		RunningRate:    v.Rates.Running, StoppedRate: v.Rates.Stopped,
-		ChargedUnits: status.Attestation.ChargedUnits,
+		ChargedUnits: status.Attestation.Charged(),
 		VCPUs:        v.Size.VCPUs, MemoryMiB: v.Size.MemoryMiB, DiskGiB: v.Size.DiskGiB,
 	}
 	for _, k := range v.RemovedKeys {

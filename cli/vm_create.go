@@ -20,6 +20,7 @@ type createFlags struct {
 	plan, image, region, spread, userData string
 	apps, keys, miners                    []string
 	priority                              uint32
+	onSilence                             vm.SilenceAction
 	noAgent, dryRun                       bool
 	waitFlags
 }
@@ -51,6 +52,9 @@ which release them only to that host. It is charged from its first proof on.`,
 	flags.Uint32Var(&f.priority, "priority", 0, "`NUMBER`; when credits run out, VMs of lower priority stop first")
 	flags.BoolVar(&f.noAgent, "no-agent", false, "bill by the host's reports; for images that cannot run the guest agent")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only show the price and whether there is capacity")
+	byDefault := vm.SilenceReboot
+	flags.TextVar(&f.onSilence, "on-silence", &byDefault, "`ACTION` when the guest agent is silent for ten minutes while the host reports the VM running: reboot (once, then stop), stop, or charge (run on, charged by the host's reports)")
+	must(cmd.RegisterFlagCompletionFunc("on-silence", cobra.FixedCompletions(vm.SilenceActions(), cobra.ShellCompDirectiveNoFileComp)))
 	f.register(cmd)
 	must(cmd.MarkFlagFilename("user-data"))
 	c.completeFlags(cmd)
@@ -184,7 +188,7 @@ func (f createFlags) spec(name string) vm.Spec {
 		agent = vm.AgentNone
 	}
 	return vm.Spec{
-		Name: name, Plan: f.plan, Image: f.image, Apps: f.apps, SSHKeys: f.keys, Agent: agent,
+		Name: name, Plan: f.plan, Image: f.image, Apps: f.apps, SSHKeys: f.keys, Agent: agent, OnSilence: f.onSilence,
 		Region: f.region, SpreadGroup: f.spread, Miners: f.miners, Priority: f.priority,
 		On: true,
 	}

@@ -101,6 +101,7 @@ func (c *command) printVM(v vmView) error {
 		w.field("Instance", fmt.Sprint(v.Instance))
 		w.field("Created", when(v.CreatedAt))
 		w.field("Ready", when(v.ReadyAt))
+		w.field("If silent", v.OnSilence)
 		w.field("Price", fmt.Sprintf("%s credits an hour running, %s stopped", credit.Format(v.RunningRate), credit.Format(v.StoppedRate)))
 		w.field("Attested", fmt.Sprintf("%d s running, %d s stopped", v.RunningSeconds, v.StoppedSeconds))
 		w.field("Charged", credit.Format(v.ChargedUnits/credit.UnitsPerUcredit)+" credits so far")

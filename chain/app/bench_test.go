@@ -15,11 +15,12 @@ func BenchmarkBlockOfSettlements(b *testing.B) {
 	for i := range n {
 		funds = append(funds, apptest.Funds{Name: fmt.Sprintf("t%d", i), Ucredit: 1000 * credit})
 	}
-	h := apptest.New(b, apptest.Options{Accounts: funds, Broken: true, Genesis: params(`{"settle_lag_seconds":"0","settle_interval_seconds":"1"}`)})
+	h := apptest.New(b, apptest.Options{Accounts: funds, Broken: true, Genesis: params(`{"settle_interval_seconds":"1"}`)})
 	k, miner := h.App.Keepers.Marketplace, apptest.Named("miner").Address
+	l := newLines(k)
 	for _, f := range funds {
 		a := apptest.Named(f.Name).Address
-		if err := errors.Join(k.AddVM(h.Ctx(), a, 900), k.SetRate(h.Ctx(), a, miner, 8900)); err != nil {
+		if err := errors.Join(k.AddVM(h.Ctx(), a, 900), k.SetRate(h.Ctx(), a, 8900)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -27,7 +28,7 @@ func BenchmarkBlockOfSettlements(b *testing.B) {
 		b.StopTimer()
 		h.NextBlock(0)
 		for _, f := range funds {
-			if _, err := k.Accrue(h.Ctx(), apptest.Named(f.Name).Address, miner, 8900, h.Now()-30, h.Now()); err != nil {
+			if err := l.attest(apptest.Named(f.Name).Address, miner, 8900, h.Now()-30, h.Now()); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -28,37 +27,13 @@ func params(text string) func(*app.Genesis) {
 	}
 }
 
-// stopper takes the place of x/compute: it stops what runs.
-type stopper struct {
-	k       *marketkeeper.Keeper
-	miner   string
-	running map[string]bool
-	calls   int
-	fail    error
-}
-
-func (s *stopper) AfterRunOut(ctx context.Context, account string) error {
-	s.calls++
-	if s.fail != nil {
-		return s.fail
-	}
-	if !s.running[account] {
-		return nil
-	}
-	delete(s.running, account)
-	return errors.Join(
-		s.k.SetRate(ctx, account, s.miner, -sparkRunning),
-		s.k.SetRate(ctx, account, s.miner, sparkStopped),
-	)
-}
-
 type meterWorld struct {
 	*apptest.Harness
-	t       *testing.T
-	k       *marketkeeper.Keeper
-	tenant  apptest.Account
-	miner   apptest.Account
-	stopper *stopper
+	t      *testing.T
+	k      *marketkeeper.Keeper
+	tenant apptest.Account
+	miner  apptest.Account
+	lines  *lines
 	// told are the seconds of the events given so far, by their type.
 	told map[string][]int64
 }
@@ -81,8 +56,7 @@ func newMeterWorld(t *testing.T, ucredit uint64, overrides string) *meterWorld {
 		Genesis:  params(overrides),
 	})
 	w := &meterWorld{Harness: h, t: t, k: h.App.Keepers.Marketplace, tenant: apptest.Named("tenant"), miner: apptest.Named("miner"), told: map[string][]int64{}}
-	w.stopper = &stopper{k: w.k, miner: w.miner.Address, running: map[string]bool{}}
-	w.k.SetHooks(w.stopper)
+	w.lines = newLines(w.k)
 	return w
 }
 
@@ -96,8 +70,8 @@ func (w *meterWorld) must(err error) {
 func (w *meterWorld) run() {
 	w.t.Helper()
 	w.must(w.k.AddVM(w.Ctx(), w.tenant.Address, sparkStopped))
-	w.must(w.k.SetRate(w.Ctx(), w.tenant.Address, w.miner.Address, sparkRunning))
-	w.stopper.running[w.tenant.Address] = true
+	w.must(w.k.SetRate(w.Ctx(), w.tenant.Address, sparkRunning))
+	w.lines.running[w.tenant.Address] = true
 }
 
 // serve lets seconds pass in steps, each attested at its end as running or, when stopped, as disk.
@@ -107,11 +81,10 @@ func (w *meterWorld) serve(seconds, step int64) {
 		from := w.Now()
 		w.block(step)
 		rate := uint64(sparkStopped)
-		if w.stopper.running[w.tenant.Address] {
+		if w.lines.running[w.tenant.Address] {
 			rate = sparkRunning
 		}
-		_, err := w.k.Accrue(w.Ctx(), w.tenant.Address, w.miner.Address, rate, from, w.Now())
-		w.must(err)
+		w.must(w.lines.attest(w.tenant.Address, w.miner.Address, rate, from, w.Now()))
 	}
 	w.block(0)
 }
@@ -123,8 +96,14 @@ func (w *meterWorld) meter() *markettypes.QueryMeterResponse {
 	return r
 }
 
+// settle has the meter looked at now.
+func (w *meterWorld) settle() {
+	w.t.Helper()
+	w.must(w.k.BeforeBuy(w.Ctx(), w.tenant.Address))
+}
+
 func TestMeterIsExactAndHourly(t *testing.T) {
-	w := newMeterWorld(t, 100*credit, `{"settle_lag_seconds":"0"}`)
+	w := newMeterWorld(t, 100*credit, `{}`)
 	w.run()
 	w.serve(1800, 30)
 	m := w.meter()
@@ -139,7 +118,8 @@ func TestMeterIsExactAndHourly(t *testing.T) {
 	if m.Meter.Consumed+m.AccruedUcredit != 5*sparkRunning || m.AccruedUcredit >= sparkRunning {
 		t.Fatalf("after five hours: %+v", m)
 	}
-	w.must(w.k.SettleNow(w.Ctx(), w.tenant.Address))
+	w.NextBlock(90)
+	w.settle()
 	if b := balance(t, w.Harness, w.tenant); b.Ucredit != 100*credit-5*sparkRunning {
 		t.Errorf("balance %d", b.Ucredit)
 	}
@@ -152,7 +132,7 @@ func TestMeterIsExactAndHourly(t *testing.T) {
 
 // Nothing is charged for time that was not attested, whatever the rate.
 func TestUnattestedCostsNothing(t *testing.T) {
-	w := newMeterWorld(t, 100*credit, `{"settle_lag_seconds":"0"}`)
+	w := newMeterWorld(t, 100*credit, `{}`)
 	w.run()
 	w.Run(7200, 60)
 	if m := w.meter(); m.Meter.Consumed != 0 || m.AccruedUcredit != 0 {
@@ -164,12 +144,12 @@ func TestLagIsKept(t *testing.T) {
 	w := newMeterWorld(t, 100*credit, `{}`)
 	w.run()
 	w.serve(60, 30)
-	w.must(w.k.SettleNow(w.Ctx(), w.tenant.Address))
+	w.settle()
 	if m := w.meter(); m.Meter.Consumed != 0 || m.AccruedUcredit != sparkRunning/60 {
 		t.Fatalf("settled inside the lag: %+v", m)
 	}
 	w.NextBlock(90)
-	w.must(w.k.SettleNow(w.Ctx(), w.tenant.Address))
+	w.settle()
 	if m := w.meter(); m.Meter.Consumed != sparkRunning/60 {
 		t.Fatalf("not settled after the lag: %+v", m)
 	}
@@ -179,7 +159,7 @@ func TestLagIsKept(t *testing.T) {
 // charged until the balance is 0, then nothing more; a purchase begins anew.
 func TestRunOut(t *testing.T) {
 	const start = sparkHold + 30*sparkRunning // thirty hours
-	w := newMeterWorld(t, start, `{"settle_lag_seconds":"0","min_create_ucredit":"0"}`)
+	w := newMeterWorld(t, start, `{"min_create_ucredit":"0"}`)
 	w.run()
 	w.serve(40*3600, 300)
 	low, out := w.told[markettypes.EventLow], w.told[markettypes.EventRunOut]
@@ -190,7 +170,7 @@ func TestRunOut(t *testing.T) {
 		t.Fatalf("ran out at %v s, want 108000", out)
 	}
 	m := w.meter()
-	if w.stopper.running[w.tenant.Address] || m.UcreditPerHour != sparkStopped || m.Meter.RanOutAt != apptest.Start+out[0] {
+	if w.lines.running[w.tenant.Address] || m.UcreditPerHour != sparkStopped || m.Meter.RanOutAt != apptest.Start+out[0] {
 		t.Fatalf("not stopped: %+v", m)
 	}
 	wantErr(t, w.k.RequireStart(w.Ctx(), w.tenant.Address), markettypes.ErrInsufficient, "held back", "missing")
@@ -198,12 +178,15 @@ func TestRunOut(t *testing.T) {
 	for range 7 * 24 {
 		w.serve(3600, 3600)
 	}
+	w.NextBlock(90)
+	w.settle()
 	m = w.meter()
 	if m.BalanceUcredit != 0 || m.AccruedUcredit != 0 || m.Meter.Consumed != start {
 		t.Fatalf("after seven days: %+v", m)
 	}
 	consumed := m.Meter.Consumed
 	w.serve(10*3600, 3600)
+	w.settle()
 	if m = w.meter(); m.Meter.Consumed != consumed || m.AccruedUcredit != 0 {
 		t.Fatalf("charged without credit: %+v", m)
 	}
@@ -218,33 +201,35 @@ func TestRunOut(t *testing.T) {
 
 // Starting while out of credit is undone at the end of the block.
 func TestStartWithoutCredit(t *testing.T) {
-	w := newMeterWorld(t, sparkHold+10, `{"settle_lag_seconds":"0"}`)
+	w := newMeterWorld(t, sparkHold+10, `{}`)
 	w.run()
 	w.serve(60, 60)
-	if w.stopper.running[w.tenant.Address] {
+	w.block(10)
+	if w.lines.running[w.tenant.Address] {
 		t.Fatal("still running")
 	}
-	calls := w.stopper.calls
-	w.must(w.k.SetRate(w.Ctx(), w.tenant.Address, w.miner.Address, sparkRunning-sparkStopped))
-	w.stopper.running[w.tenant.Address] = true
+	calls := w.lines.calls
+	w.must(w.k.SetRate(w.Ctx(), w.tenant.Address, sparkRunning-sparkStopped))
+	w.lines.running[w.tenant.Address] = true
 	w.NextBlock(1)
-	if w.stopper.running[w.tenant.Address] || w.stopper.calls != calls+1 {
-		t.Errorf("not stopped again: %d calls, then %d", calls, w.stopper.calls)
+	if w.lines.running[w.tenant.Address] || w.lines.calls != calls+1 {
+		t.Errorf("not stopped again: %d calls, then %d", calls, w.lines.calls)
 	}
 }
 
 // A hook that fails is tried again and stops neither the chain nor the settlement.
 func TestFailingHook(t *testing.T) {
-	w := newMeterWorld(t, sparkHold+10, `{"settle_lag_seconds":"0"}`)
+	w := newMeterWorld(t, sparkHold+10, `{}`)
 	w.run()
-	w.stopper.fail = errors.New("no")
+	w.lines.fail = errors.New("no")
 	w.serve(60, 60)
-	if len(w.told[markettypes.EventFailed]) != 1 || w.meter().Meter.Consumed == 0 {
+	w.block(10)
+	if len(w.told[markettypes.EventFailed]) != 1 || w.meter().AccruedUcredit == 0 {
 		t.Fatalf("events %v, meter %+v", w.told, w.meter())
 	}
-	w.stopper.fail = nil
+	w.lines.fail = nil
 	w.NextBlock(60)
-	if w.stopper.running[w.tenant.Address] {
+	if w.lines.running[w.tenant.Address] {
 		t.Error("not tried again")
 	}
 }
@@ -256,18 +241,19 @@ func TestSettlementsAreBounded(t *testing.T) {
 	for i := range n {
 		funds = append(funds, apptest.Funds{Name: "t" + string(rune('a'+i)), Ucredit: 50 * credit})
 	}
-	h := apptest.New(t, apptest.Options{Accounts: funds, Genesis: params(`{"settle_lag_seconds":"0","max_settlements_per_block":10}`)})
+	h := apptest.New(t, apptest.Options{Accounts: funds, Genesis: params(`{"max_settlements_per_block":10}`)})
 	k, miner := h.App.Keepers.Marketplace, apptest.Named("miner").Address
+	l := newLines(k)
 	due := map[int64]int{}
 	for _, f := range funds {
 		a := apptest.Named(f.Name).Address
-		if err := errors.Join(k.AddVM(h.Ctx(), a, sparkStopped), k.SetRate(h.Ctx(), a, miner, sparkRunning)); err != nil {
+		if err := errors.Join(k.AddVM(h.Ctx(), a, sparkStopped), k.SetRate(h.Ctx(), a, sparkRunning)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	h.NextBlock(30)
 	for _, f := range funds {
-		if _, err := k.Accrue(h.Ctx(), apptest.Named(f.Name).Address, miner, sparkRunning, h.Now()-30, h.Now()); err != nil {
+		if err := l.attest(apptest.Named(f.Name).Address, miner, sparkRunning, h.Now()-30, h.Now()); err != nil {
 			t.Fatal(err)
 		}
 		m, err := marketkeeper.NewQueryServer(k).Meter(h.Ctx(), &markettypes.QueryMeterRequest{Account: apptest.Named(f.Name).Address})
@@ -294,7 +280,7 @@ func TestSettlementsAreBounded(t *testing.T) {
 }
 
 func TestCreateNeedsTenCredits(t *testing.T) {
-	w := newMeterWorld(t, 9*credit+500_000, `{"settle_lag_seconds":"0"}`)
+	w := newMeterWorld(t, 9*credit+500_000, `{}`)
 	wantErr(t, w.k.RequireCreate(w.Ctx(), w.tenant.Address), markettypes.ErrInsufficient, "takes 10 credits", "has 9.5", "0.5 are missing")
 	q, err := marketkeeper.NewQueryServer(w.k).Quote(w.Ctx(), &markettypes.QueryQuoteRequest{Account: w.tenant.Address, Plan: "spark"})
 	w.must(err)
@@ -310,9 +296,7 @@ func TestCreateNeedsTenCredits(t *testing.T) {
 	wantErr(t, w.k.AddVM(w.Ctx(), w.tenant.Address, 26_100), markettypes.ErrInsufficient, "13.1544 credits are held back", "missing")
 	w.must(w.k.RemoveVM(w.Ctx(), w.tenant.Address, 26_100))
 	wantErr(t, w.k.RemoveVM(w.Ctx(), w.tenant.Address, 26_101), markettypes.ErrMeter)
-	wantErr(t, w.k.SetRate(w.Ctx(), w.tenant.Address, w.miner.Address, -1), markettypes.ErrMeter)
-	_, err = w.k.Accrue(w.Ctx(), w.tenant.Address, w.miner.Address, 1, w.Now(), w.Now()+1)
-	wantErr(t, err, markettypes.ErrMeter)
+	wantErr(t, w.k.SetRate(w.Ctx(), w.tenant.Address, -1), markettypes.ErrMeter)
 }
 
 func TestCatalogue(t *testing.T) {

@@ -35,6 +35,7 @@ func history(t *testing.T, seed uint64, steps int) *apptest.Harness {
 	}
 	h := apptest.New(t, apptest.Options{Accounts: funds, Genesis: params(`{"settle_lag_seconds":"30","settle_interval_seconds":"300"}`)})
 	k := h.App.Keepers
+	l := newLines(k.Marketplace)
 	who := func() apptest.Account { return people[rng.IntN(len(people))] }
 	gov := authtypes.NewModuleAddress("gov").String()
 	for range steps {
@@ -51,11 +52,11 @@ func history(t *testing.T, seed uint64, steps int) *apptest.Harness {
 				t.Fatal(err)
 			}
 		case 3:
-			_ = k.Marketplace.SetRate(h.Ctx(), a.Address, m.Address, rng.Int64N(200_000)-60_000) // may fall below 0
+			_ = k.Marketplace.SetRate(h.Ctx(), a.Address, rng.Int64N(200_000)-60_000) // may fall below 0
 		default:
 			from := h.Now()
 			h.NextBlock(1 + rng.Int64N(60))
-			if _, err := k.Marketplace.Accrue(h.Ctx(), a.Address, m.Address, rng.Uint64N(2*credit*3600/60), from, h.Now()); err != nil {
+			if err := l.attest(a.Address, m.Address, rng.Uint64N(2*credit*3600/60), from, h.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}

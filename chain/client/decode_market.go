@@ -52,26 +52,19 @@ func decodeQuote(d *decoder, q *marketplacev1.QueryQuoteResponse) plan.Quote {
 }
 
 func decodeMeter(d *decoder, m *marketplacev1.Meter) credit.Meter {
-	d.atMost("rates, accruals and segments", len(m.GetRates())+len(m.GetAccruals())+len(m.GetSegments()), maxListed)
-	return credit.Meter{
-		Rates: all(d, m.GetRates(), func(d *decoder, r *marketplacev1.MinerRate) credit.Rate {
-			return credit.Rate{Miner: d.address("miner", r.GetMiner()), PerHour: r.GetUcreditPerHour()}
-		}),
-		Accruals: all(d, m.GetAccruals(), func(d *decoder, a *marketplacev1.Accrual) credit.Accrual {
-			return credit.Accrual{Miner: d.address("miner", a.GetMiner()), Units: a.GetUnits()}
-		}),
-		Segments: all(d, m.GetSegments(), func(d *decoder, s *marketplacev1.Segment) credit.Segment {
-			return credit.Segment{Miner: d.address("miner", s.GetMiner()), Until: d.time("until", s.GetUntil()), Units: s.GetUnits()}
-		}),
-		DiskRate: m.GetDiskRate(), Carry: m.GetCarry(), Consumed: m.GetConsumed(),
+	out := credit.Meter{
+		Rate: m.GetRate(), DiskRate: m.GetDiskRate(), Owed: m.GetOwed(), OwedAt: d.time("owed_at", m.GetOwedAt()),
+		Carry: m.GetCarry(), Consumed: m.GetConsumed(),
 		SettledAt: d.time("settled_at", m.GetSettledAt()), NextDue: d.time("next_due", m.GetNextDue()),
 		RanOutAt: d.time("ran_out_at", m.GetRanOutAt()), WarnedAt: d.time("warned_at", m.GetWarnedAt()),
 	}
+	d.rule(out.Check())
+	return out
 }
 
 func decodeStatement(d *decoder, r *marketplacev1.QueryMeterResponse) credit.Statement {
 	return credit.Statement{
-		Meter: decodeMeter(d, r.GetMeter()), PerHour: r.GetUcreditPerHour(), Accrued: r.GetAccruedUcredit(),
+		Meter: decodeMeter(d, r.GetMeter()), PerHour: r.GetUcreditPerHour(), Accrued: r.GetAccruedUcredit(), OwedUnits: r.GetOwedUnits(),
 		Holdback: r.GetHoldbackUcredit(), Balance: r.GetBalanceUcredit(), RunwaySeconds: r.GetRunwaySeconds(), HasRunway: r.GetHasRunway(),
 		BlockTime: d.time("block time", r.GetBlockTime()),
 	}

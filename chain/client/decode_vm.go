@@ -50,7 +50,7 @@ func decodeSpec(d *decoder, s *computev1.VMSpec) vm.Spec {
 	out := vm.Spec{
 		Name: s.GetName(), Plan: s.GetPlan(), Image: s.GetImage(), Apps: s.GetApps(), UserDataHash: s.GetUserDataHash(),
 		SSHKeys: s.GetSshKeys(), MeshAddress: s.GetMeshAddress(), HostCA: s.GetHostCa(),
-		Agent: enum(d, "agent mode", s.GetAgent(), vm.AgentNone), Region: s.GetRegion(), SpreadGroup: s.GetSpreadGroup(),
+		Agent: enum(d, "agent mode", s.GetAgent(), vm.AgentNone), OnSilence: decodeOnSilence(d, s.GetOnSilence()), Region: s.GetRegion(), SpreadGroup: s.GetSpreadGroup(),
 		Miners: s.GetMiners(), Priority: s.GetPriority(), RebootSeq: s.GetRebootSeq(),
 	}
 	switch s.GetPower() {
@@ -69,6 +69,14 @@ func decodeSpec(d *decoder, s *computev1.VMSpec) vm.Spec {
 	return out
 }
 
+// decodeOnSilence of a VM; of one that was created without, it is the first.
+func decodeOnSilence(d *decoder, a computev1.OnSilence) vm.SilenceAction {
+	if a == computev1.OnSilence_ON_SILENCE_UNSPECIFIED {
+		return vm.SilenceReboot
+	}
+	return enum(d, "action on silence", a, vm.SilenceCharge)
+}
+
 func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 	a := s.GetAttestation()
 	out := vm.Status{
@@ -81,13 +89,19 @@ func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 		Attestation: vm.Attestation{
 			LastAt: d.time("last_at", a.GetLastAt()), InstanceSeq: a.GetInstanceSeq(), Disk: a.GetDisk(),
 			RunningSeconds: a.GetRunningSeconds(), StoppedSeconds: a.GetStoppedSeconds(),
-			ProofHeight: d.height("proof_height", a.GetProofHeight()), ChargedUnits: a.GetChargedUnits(),
+			ProofHeight: d.height("proof_height", a.GetProofHeight()), ChargedUnits: a.GetChargedUnits(), Proven: a.GetProven(),
+			Usage: credit.Usage{Units: a.GetOwedUnits(), Pending: all(d, a.GetPending(), decodeInterval)},
+			Silence: vm.Silence{
+				SilentSince: d.time("silent_since", a.GetSilentSince()), SeenAt: d.time("seen_at", a.GetSeenAt()),
+				SilentReports: a.GetSilentReports(), SilenceReboots: a.GetSilenceReboots(),
+			},
 		},
 	}
 	d.rule(vm.ValidReason(out.Reason))
 	d.rule(vm.ValidMessage(out.Message))
 	d.seconds("running_seconds", a.GetRunningSeconds())
 	d.seconds("stopped_seconds", a.GetStoppedSeconds())
+	d.rule(out.Attestation.Usage.Check())
 	d.atMost("excluded miners", len(out.Excluded), maxExcluded)
 	for _, m := range out.Excluded {
 		d.address("excluded miner", m)
@@ -96,6 +110,10 @@ func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 		d.fail("instance %d, rebuilt as %d; there are at most %d", out.InstanceSeq, out.RebuildInstance, maxInstances)
 	}
 	return out
+}
+
+func decodeInterval(d *decoder, i *computev1.Interval) credit.Interval {
+	return credit.Interval{From: d.time("from", i.GetFrom()), To: d.time("to", i.GetTo()), Rate: i.GetRate()}
 }
 
 func decodeSize(d *decoder, s *computev1.Size) plan.Size {

@@ -9,7 +9,7 @@ import (
 func encodeSpec(s vm.Spec) *computev1.VMSpec {
 	return &computev1.VMSpec{
 		Name: s.Name, Plan: s.Plan, Image: s.Image, Apps: s.Apps, UserDataHash: s.UserDataHash, SshKeys: s.SSHKeys,
-		MeshAddress: s.MeshAddress, HostCa: s.HostCA, Agent: computev1.AgentMode(s.Agent), Region: s.Region, SpreadGroup: s.SpreadGroup,
+		MeshAddress: s.MeshAddress, HostCa: s.HostCA, Agent: computev1.AgentMode(s.Agent), OnSilence: computev1.OnSilence(s.OnSilence), Region: s.Region, SpreadGroup: s.SpreadGroup,
 		Miners: s.Miners, Priority: s.Priority, RebootSeq: s.RebootSeq,
 	}
 }

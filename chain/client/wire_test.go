@@ -64,7 +64,11 @@ func wireVM(n int) *computev1.VM {
 			Phase: computev1.Phase_PHASE_RUNNING, Miner: wireAddress(7), ObservedGeneration: 3, InstanceSeq: 1, HasData: true,
 			ReadyAt: 1_800_000_000, Reason: vm.ReasonResize, Message: "as it should be", PhaseSince: 1_800_000_000, Deadline: 1_800_000_100,
 			Attempts: 1, Excluded: []string{wireAddress(8)}, ObservedRebootSeq: 1,
-			Attestation: &computev1.Attestation{LastAt: 1_800_000_000, InstanceSeq: 1, RunningSeconds: 9, StoppedSeconds: 8, ProofHeight: 7, ChargedUnits: 6},
+			Attestation: &computev1.Attestation{
+				LastAt: 1_800_000_000, InstanceSeq: 1, RunningSeconds: 9, StoppedSeconds: 8, ProofHeight: 7, ChargedUnits: 6,
+				Proven: true, OwedUnits: 5, Pending: []*computev1.Interval{{From: 1_800_000_000, To: 1_800_000_009, Rate: 4}},
+				SilentSince: 1_800_000_000, SeenAt: 1_800_000_001, SilentReports: 3, SilenceReboots: 1,
+			},
 		},
 		Instances: []*computev1.Instance{{
 			Seq: 1, CommitmentHash: make([]byte, 32), BundleHash: make([]byte, 32), GuestKey: make([]byte, 32),

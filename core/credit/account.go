@@ -12,6 +12,8 @@ type Statement struct {
 	Meter Meter
 	// PerHour is the rate now, all miners together; Accrued is attested and unsettled. In ucredit.
 	PerHour, Accrued uint64
+	// OwedUnits is Accrued in units, with the meter's carry.
+	OwedUnits uint64
 	// Holdback that stays when the rest has run out, and Balance, in ucredit.
 	Holdback, Balance uint64
 	// RunwaySeconds until run-out at the present rate, if HasRunway: nothing is charged otherwise.

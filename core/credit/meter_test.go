@@ -1,10 +1,7 @@
 package credit
 
 import (
-	"maps"
 	"math"
-	"reflect"
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,126 +9,145 @@ import (
 
 const t0 = 1_800_000_000
 
-var miners = []string{"hip1a", "hip1b", "hip1c"}
+// line is one VM of an account under test: its miner, and what it was attested.
+type line struct {
+	miner string
+	usage Usage
+	until int64
+}
 
-// TestSettledOnceOrEverySecond runs two meters side by side over the same
+// ledger is an account under test, collected as x/compute does it.
+type ledger struct {
+	meter   Meter
+	lines   []*line
+	balance uint64
+	by      map[string]uint64
+	dropped uint64
+}
+
+func newLedger(balance uint64, vms int) *ledger {
+	l := &ledger{balance: balance, by: map[string]uint64{}}
+	for i := range vms {
+		l.lines = append(l.lines, &line{miner: []string{"hip1a", "hip1b", "hip1c"}[i%3], until: t0})
+	}
+	return l
+}
+
+func (l *ledger) owed() uint64 {
+	sum := l.meter.Carry
+	for _, v := range l.lines {
+		sum += v.usage.Owed()
+	}
+	return sum
+}
+
+// settle what is before now-lag, and return what was taken.
+func (l *ledger) settle(now, lag int64) uint64 {
+	payable := l.meter.Payable(l.balance)
+	var parts []Part
+	for _, v := range l.lines {
+		v.usage.Fold(now - lag)
+		taken, dropped := v.usage.Take(payable)
+		payable -= taken
+		dropped += v.usage.Cap(payable)
+		payable -= v.usage.Owed()
+		l.dropped += dropped
+		parts = append(parts, Part{v.miner, taken})
+	}
+	charges, total := l.meter.Settle(parts)
+	for _, c := range charges {
+		l.by[c.Miner] += c.Ucredit
+	}
+	l.balance -= total
+	l.meter.Observe(now, l.owed()-l.meter.Carry)
+	return total
+}
+
+// TestSettledOnceOrEverySecond runs two accounts side by side over the same
 // attested service, one settled at the end and one at every step.
 func TestSettledOnceOrEverySecond(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lag := rapid.Int64Range(0, 90).Draw(t, "lag")
-		var once, often Meter
-		onceBy, oftenBy := map[string]uint64{}, map[string]uint64{}
-		balance := uint64(1e15)
+		once, often := newLedger(1e15, 5), newLedger(1e15, 5)
 		var settlements uint64
 		now := int64(t0)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			step := rapid.Int64Range(1, 60).Draw(t, "seconds")
 			now += step
-			for _, m := range miners {
+			for i := range once.lines {
 				rate := rapid.Uint64Range(0, 300_000).Draw(t, "rate")
-				iv := Interval{Miner: m, Rate: rate, From: now - step, To: now}
-				for _, meter := range []*Meter{&once, &often} {
-					if _, d, err := meter.Accrue(iv, now, lag, balance); err != nil || d != 0 {
-						t.Fatal(d, err)
+				for _, l := range []*ledger{once, often} {
+					if err := l.lines[i].usage.Add(Interval{From: now - step, To: now, Rate: rate}); err != nil {
+						t.Fatal(err)
 					}
 				}
 			}
-			take(oftenBy, often.Settle(now, lag, balance))
+			often.settle(now, lag)
 			settlements++
 		}
 		now += lag
-		take(onceBy, once.Settle(now, lag, balance))
-		take(oftenBy, often.Settle(now, lag, balance))
-		if once.Consumed != often.Consumed || once.Carry != often.Carry || once.OwedUnits() != often.OwedUnits() {
-			t.Fatalf("once %d carry %d, often %d carry %d", once.Consumed, once.Carry, often.Consumed, often.Carry)
+		once.settle(now, lag)
+		often.settle(now, lag)
+		if once.meter.Consumed != often.meter.Consumed || once.meter.Carry != often.meter.Carry || once.owed() != often.owed() || once.dropped+often.dropped != 0 {
+			t.Fatalf("once %+v, often %+v", once.meter, often.meter)
 		}
-		for _, m := range miners {
-			if diff := max(onceBy[m], oftenBy[m]) - min(onceBy[m], oftenBy[m]); diff > settlements+1 {
-				t.Fatalf("%s: %d settled once, %d settled %d times", m, onceBy[m], oftenBy[m], settlements)
+		for m, n := range once.by {
+			if diff := max(n, often.by[m]) - min(n, often.by[m]); diff > 2*(settlements+1) { // two VMs a miner
+				t.Fatalf("%s: %d settled once, %d settled %d times", m, n, often.by[m], settlements)
 			}
 		}
 	})
 }
 
-func take(by map[string]uint64, s Settlement) {
-	for _, c := range s.Charges {
-		by[c.Miner] += c.Ucredit
-	}
-}
-
-// TestMeterLife drives a meter and its balance through anything: consumed is
-// exactly what was attested and not dropped, never more than was paid in, and
-// never before it is older than the lag.
+// Whatever is bought, spent, attested and settled when: what was attested is charged, owed or dropped, to the unit, and
+// never more is taken than there is.
 func TestMeterLife(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var m Meter
+		l := newLedger(0, 3)
 		lag := rapid.SampledFrom([]int64{0, 30, 90}).Draw(t, "lag")
 		now := int64(t0)
-		var balance, paidIn, charged, attested, droppedUnits, droppedUcredit, fees uint64
-		var lastAttested int64
+		var paidIn, charged, attested, fees uint64
 		t.Repeat(map[string]func(*rapid.T){
 			"wait": func(t *rapid.T) { now += rapid.Int64Range(1, 200).Draw(t, "s") },
 			"buy": func(t *rapid.T) {
+				charged += l.settle(now, lag)
 				v := rapid.Uint64Range(0, 5000).Draw(t, "v")
-				balance += v
+				l.balance += v
 				paidIn += v
 			},
 			"fee": func(t *rapid.T) {
-				v := rapid.Uint64Range(0, balance).Draw(t, "v")
-				balance -= v
+				v := rapid.Uint64Range(0, l.balance).Draw(t, "v")
+				l.balance -= v
 				fees += v
 			},
-			"accrue": func(t *rapid.T) {
+			"attest": func(t *rapid.T) {
+				v := rapid.SampledFrom(l.lines).Draw(t, "vm")
 				rate := rapid.Uint64Range(0, 900_000).Draw(t, "rate")
-				secs := rapid.Int64Range(0, 60).Draw(t, "secs")
-				to := now - rapid.Int64Range(0, 20).Draw(t, "ago")
-				taken, d, err := m.Accrue(Interval{rapid.SampledFrom(miners).Draw(t, "miner"), rate, to - secs, to}, now, lag, balance)
-				if err != nil {
+				from := max(v.until, now-rapid.Int64Range(0, 80).Draw(t, "gap"))
+				if from >= now {
+					return
+				}
+				if err := v.usage.Add(Interval{From: from, To: now, Rate: rate}); err != nil {
 					t.Fatal(err)
 				}
-				if taken+d != rate*uint64(secs) {
-					t.Fatalf("of %d units %d were taken and %d dropped", rate*uint64(secs), taken, d)
-				}
-				attested += rate * uint64(secs)
-				droppedUnits += d
-				if d == 0 {
-					lastAttested = max(lastAttested, to)
-				}
+				attested += rate * uint64(now-from)
+				v.until = now
 			},
-			"settle": func(t *rapid.T) {
-				var ripe uint64
-				for _, s := range m.Segments {
-					if s.Until <= now-lag {
-						ripe += s.Units
-					}
-				}
-				for _, a := range m.Accruals {
-					ripe += a.Units
-				}
-				ripe += m.Carry
-				s := m.Settle(now, lag, balance)
-				if s.Total+s.Dropped != ripe/UnitsPerUcredit {
-					t.Fatalf("%d units gave %+v", ripe, s)
-				}
-				if s.Total > balance {
-					t.Fatalf("took %d of %d", s.Total, balance)
-				}
-				balance -= s.Total
-				charged += s.Total
-				droppedUcredit += s.Dropped
-			},
+			"settle": func(t *rapid.T) { charged += l.settle(now, lag) },
 			"": func(t *rapid.T) {
-				if m.Consumed != charged || paidIn != balance+charged+fees {
-					t.Fatalf("consumed %d, charged %d, paid in %d, left %d", m.Consumed, charged, paidIn, balance)
+				if l.meter.Consumed != charged || paidIn != l.balance+charged+fees {
+					t.Fatalf("consumed %d, charged %d, paid in %d, left %d", l.meter.Consumed, charged, paidIn, l.balance)
 				}
-				if attested-droppedUnits != (charged+droppedUcredit)*UnitsPerUcredit+m.OwedUnits() {
-					t.Fatalf("attested %d − dropped %d units; charged %d + forgiven %d, owed %d units", attested, droppedUnits, charged, droppedUcredit, m.OwedUnits())
+				if attested != charged*UnitsPerUcredit+l.owed()+l.dropped {
+					t.Fatalf("attested %d units; charged %d, dropped %d units, owed %d", attested, charged, l.dropped, l.owed())
 				}
-				if m.Carry >= UnitsPerUcredit {
-					t.Fatalf("carry %d", m.Carry)
+				if err := l.meter.Check(); err != nil {
+					t.Fatal(err)
 				}
-				if !slices.IsSortedFunc(m.Segments, compareSegments) {
-					t.Fatalf("segments out of order: %v", m.Segments)
+				for _, v := range l.lines {
+					if err := v.usage.Check(); err != nil {
+						t.Fatal(err)
+					}
 				}
 			},
 		})
@@ -139,100 +155,127 @@ func TestMeterLife(t *testing.T) {
 }
 
 func TestNoDebts(t *testing.T) {
-	var m Meter
-	// 3600 ucredit an hour is one a second; the balance pays for 10 of 60 seconds.
-	taken, dropped, err := m.Accrue(Interval{"hip1a", 3600, t0, t0 + 60}, t0+60, 0, 10)
-	if err != nil || taken != 10*3600 || dropped != 50*3600 {
-		t.Fatalf("took %d and dropped %d units, %v", taken, dropped, err)
+	l := newLedger(10, 1)
+	u := &l.lines[0].usage
+	add := func(from, to int64) {
+		t.Helper()
+		if err := u.Add(Interval{From: from, To: to, Rate: 3600}); err != nil { // one ucredit a second
+			t.Fatal(err)
+		}
 	}
-	if got := m.Settle(t0+60, 0, 10); got.Total != 10 || got.Dropped != 0 {
-		t.Fatalf("%+v", got)
+	add(t0, t0+60)
+	if got := l.settle(t0+60, 0); got != 10 || l.dropped != 50*3600 {
+		t.Fatalf("a balance of 10 paid %d, %d units were dropped", got, l.dropped)
 	}
-	// At a balance of 0 nothing accrues, so nothing is owed after the next purchase.
-	if _, _, err := m.Accrue(Interval{"hip1a", 3600, t0 + 60, t0 + 120}, t0+120, 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	if got := m.Settle(t0+120, 0, 1000); got.Total != 0 {
-		t.Fatalf("old time charged after a purchase: %+v", got)
+	// What was attested at a balance of 0 is not owed after the next purchase.
+	add(t0+60, t0+120)
+	l.settle(t0+120, 90)
+	l.balance = 1000
+	if got := l.settle(t0+300, 0); got != 0 {
+		t.Fatalf("old time charged after a purchase: %d", got)
 	}
 	// A fee that eats what was owed is forgiven.
-	if _, _, err := m.Accrue(Interval{"hip1a", 3600, t0 + 120, t0 + 150}, t0+150, 0, 1000); err != nil {
-		t.Fatal(err)
-	}
-	if got := m.Settle(t0+150, 0, 20); got.Total != 20 || got.Dropped != 10 {
-		t.Fatalf("%+v", got)
+	add(t0+300, t0+330)
+	l.balance = 20
+	if got := l.settle(t0+330, 0); got != 20 || l.balance != 0 {
+		t.Fatalf("took %d", got)
 	}
 }
 
 func TestLagKeepsBack(t *testing.T) {
-	var m Meter
+	l := newLedger(1e6, 1)
 	for i := range int64(4) { // 30 s each, lag 90
 		from := t0 + 30*i
-		if _, _, err := m.Accrue(Interval{"hip1a", 3600, from, from + 30}, from+30, 90, 1e6); err != nil {
+		if err := l.lines[0].usage.Add(Interval{From: from, To: from + 30, Rate: 3600}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := m.Settle(t0+119, 90, 1e6); got.Total != 0 {
-		t.Fatalf("settled before the lag: %+v", got)
+	if n := len(l.lines[0].usage.Pending); n != 1 {
+		t.Fatalf("%d intervals, though each continues the one before", n)
 	}
-	if got := m.Settle(t0+120, 90, 1e6); got.Total != 30 {
-		t.Fatalf("at the lag: %+v", got)
+	for _, c := range []struct {
+		at   int64
+		want uint64
+	}{{t0 + 90, 0}, {t0 + 119, 29}, {t0 + 120, 1}} {
+		if got := l.settle(c.at, 90); got != c.want {
+			t.Fatalf("at %d: settled %d, want %d", c.at-t0, got, c.want)
+		}
 	}
-	if got := m.Owed(); got != 90 {
+	if got := l.owed(); got != 90*3600 {
 		t.Fatalf("owed %d", got)
 	}
 }
 
-func TestAccrueRefuses(t *testing.T) {
-	for name, iv := range map[string]Interval{
-		"no miner": {"", 1, t0, t0 + 1},
-		"future":   {"a", 1, t0, t0 + 101},
-		"backward": {"a", 1, t0 + 2, t0 + 1},
-		"epoch":    {"a", 1, 0, 1},
-		"long":     {"a", 1, t0 - 4000, t0},
-		"rate":     {"a", MaxRate + 1, t0, t0 + 1},
-	} {
-		var m Meter
-		if _, _, err := m.Accrue(iv, t0+100, 0, 1e9); err == nil || !reflect.DeepEqual(m, Meter{}) {
-			t.Errorf("%s: %v, meter %+v", name, err, m)
+// A VM's usage stays small however long it is not settled and whatever breaks it up, and loses nothing.
+func TestUsageIsBounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var u Usage
+		now, want := int64(t0), uint64(0)
+		for range rapid.IntRange(1, 200).Draw(t, "intervals") {
+			from := now + rapid.Int64Range(0, 2).Draw(t, "gap")
+			now = from + rapid.Int64Range(1, 5000).Draw(t, "seconds")
+			rate := rapid.Uint64Range(0, 3).Draw(t, "rate")
+			if err := u.Add(Interval{From: from, To: now, Rate: rate}); err != nil {
+				t.Fatal(err)
+			}
+			want += rate * uint64(now-from)
+			if err := u.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if u.Owed() != want {
+				t.Fatalf("owed %d, want %d", u.Owed(), want)
+			}
 		}
+	})
+}
+
+func TestUsageRefuses(t *testing.T) {
+	for name, iv := range map[string]Interval{
+		"epoch":   {From: 0, To: 1, Rate: 1},
+		"overlap": {From: t0 + 5, To: t0 + 20, Rate: 1},
+		"rate":    {From: t0 + 10, To: t0 + 20, Rate: MaxRate + 1},
+	} {
+		u := Usage{Pending: []Interval{{From: t0, To: t0 + 10, Rate: 7}}}
+		if err := u.Add(iv); err == nil || len(u.Pending) != 1 || u.Owed() != 70 {
+			t.Errorf("%s: %v, usage %+v", name, err, u)
+		}
+	}
+	u := Usage{Units: MaxUnits - 1, Pending: []Interval{{From: t0, To: t0 + 10, Rate: MaxRate}}}
+	if u.Fold(math.MaxInt64); u.Units != MaxUnits || u.Owed() != MaxUnits {
+		t.Errorf("%d units", u.Units)
 	}
 }
 
-func TestSetRate(t *testing.T) {
+func TestShiftRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var m Meter
-		model := map[string]int64{}
+		var rate int64
+		var owed uint64
+		now := int64(t0)
+		m.OwedAt = now
 		t.Repeat(map[string]func(*rapid.T){
-			"set": func(t *rapid.T) {
-				who := rapid.SampledFrom(miners).Draw(t, "miner")
+			"wait": func(t *rapid.T) {
+				s := rapid.Int64Range(0, 1000).Draw(t, "s")
+				now += s
+				owed += uint64(rate) * uint64(s)
+			},
+			"shift": func(t *rapid.T) {
 				delta := rapid.OneOf(rapid.Int64Range(-1000, 1000), rapid.Int64()).Draw(t, "delta")
-				err := m.SetRate(who, delta)
-				next := model[who] + delta
-				fits := delta <= MaxRate && delta >= -MaxRate && next >= 0
-				var sum int64
-				for k, v := range model {
-					if k != who {
-						sum += v
-					}
-				}
-				fits = fits && sum+next <= MaxRate
-				if (err == nil) != fits {
-					t.Fatalf("%s %+d on %d: %v", who, delta, model[who], err)
+				fits := delta <= MaxRate && delta >= -MaxRate && rate+delta >= 0 && rate+delta <= MaxRate
+				if err := m.ShiftRate(now, delta); (err == nil) != fits {
+					t.Fatalf("%+d on %d: %v", delta, rate, err)
 				}
 				if fits {
-					model[who] = next
+					rate += delta
 				}
 			},
 			"": func(t *rapid.T) {
-				var want []Rate
-				for _, k := range slices.Sorted(maps.Keys(model)) {
-					if model[k] > 0 {
-						want = append(want, Rate{k, uint64(model[k])})
-					}
+				if m.Rate != uint64(rate) {
+					t.Fatalf("rate %d, want %d", m.Rate, rate)
 				}
-				if !slices.Equal(want, m.Rates) {
-					t.Fatalf("rates %v, want %v", m.Rates, want)
+				c := m
+				if c.advance(now); c.Owed != min(owed, MaxUnits) {
+					t.Fatalf("owed %d, want %d", c.Owed, owed)
 				}
 			},
 		})
@@ -247,7 +290,7 @@ func TestRunwayIsExact(t *testing.T) {
 		balance := rapid.Uint64Range(0, 2000).Draw(t, "balance")
 		holdback := rapid.Uint64Range(0, 2000).Draw(t, "holdback")
 		m.Carry = rapid.Uint64Range(0, 3599).Draw(t, "carry")
-		if err := m.SetRate("hip1a", rate); err != nil {
+		if err := m.ShiftRate(t0, rate); err != nil {
 			t.Fatal(err)
 		}
 		secs, ok := m.Runway(balance, holdback)
@@ -259,7 +302,7 @@ func TestRunwayIsExact(t *testing.T) {
 		}
 		after := func(s uint64) bool {
 			c := m
-			c.Carry += s * uint64(rate)
+			c.Owed += s * uint64(rate)
 			return c.RanOut(balance, holdback)
 		}
 		if !after(secs) || after(secs-1) {
@@ -274,7 +317,7 @@ func TestDue(t *testing.T) {
 	if got := m.Due(t0, s, 100, 0); got != 0 {
 		t.Errorf("an idle meter is due at %d", got)
 	}
-	if err := m.SetRate("hip1a", 3600); err != nil { // one ucredit a second
+	if err := m.ShiftRate(t0, 3600); err != nil { // one ucredit a second
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -297,7 +340,7 @@ func TestDue(t *testing.T) {
 	if got := m.Due(t0, Schedule{Interval: 1e7}, 1, 1); got != t0+recheckSeconds {
 		t.Errorf("already out, due in %d", got-t0)
 	}
-	if !(&Meter{Rates: m.Rates}).ShouldWarn(DaySeconds, 0) || m.ShouldWarn(DaySeconds, 0) || (&Meter{Rates: m.Rates}).ShouldWarn(DaySeconds+1, 0) {
+	if !(&Meter{Rate: m.Rate}).ShouldWarn(DaySeconds, 0) || m.ShouldWarn(DaySeconds, 0) || (&Meter{Rate: m.Rate}).ShouldWarn(DaySeconds+1, 0) {
 		t.Error("warning rule")
 	}
 }

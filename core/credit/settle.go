@@ -3,8 +3,13 @@ package credit
 import (
 	"hash/fnv"
 	"math"
-	"slices"
 )
+
+// Part is what one miner served and is to be settled, in units.
+type Part struct {
+	Miner string
+	Units uint64
+}
 
 // Charge is what one settlement takes for one miner, in ucredit; never 0.
 type Charge struct {
@@ -12,46 +17,23 @@ type Charge struct {
 	Ucredit uint64
 }
 
-// Settlement is the outcome of settling a meter.
-type Settlement struct {
-	// Charges in the order of the miners.
-	Charges []Charge
-	// Total of the charges.
-	Total uint64
-	// Dropped is what the balance could not pay: forgiven, not owed.
-	Dropped uint64
-}
-
-// Settle turns everything attested up to now-lag into charges, at most balance
-// in all. Units are divided by 3600 miner by miner in their order, and each
-// remainder passes on to the next miner and at the end to the next settlement:
-// the account's total is the same however often it is settled, and one miner's
-// part differs by less than one ucredit a settlement.
-func (m *Meter) Settle(now, lag int64, balance uint64) Settlement {
-	m.Segments = slices.DeleteFunc(m.Segments, func(s Segment) bool {
-		ripe := s.Until <= now-lag
-		if ripe {
-			m.accrue(s.Miner, s.Units)
-		}
-		return ripe
-	})
-	var out Settlement
-	for _, a := range m.Accruals {
-		units := a.Units + m.Carry
-		due := units / UnitsPerUcredit
+// Settle turns what was attested into charges. The parts are at most Payable of
+// the account's balance in all. Units are divided by 3600 part by part in their
+// order, and each remainder passes on to the next part and at the end to the
+// next settlement: the account's total is the same however often it is settled,
+// and one part differs by less than one ucredit a settlement.
+func (m *Meter) Settle(parts []Part) (charges []Charge, total uint64) {
+	for _, p := range parts {
+		units := satAdd(p.Units, m.Carry)
+		pay := units / UnitsPerUcredit
 		m.Carry = units % UnitsPerUcredit
-		pay := min(due, balance)
-		balance -= pay
-		out.Dropped += due - pay
-		out.Total += pay
+		total += pay
 		if pay > 0 {
-			out.Charges = append(out.Charges, Charge{Miner: a.Miner, Ucredit: pay})
+			charges = append(charges, Charge{Miner: p.Miner, Ucredit: pay})
 		}
 	}
-	m.Accruals = nil
-	m.Consumed += min(out.Total, math.MaxUint64-m.Consumed)
-	m.SettledAt = now
-	return out
+	m.Consumed += min(total, math.MaxUint64-m.Consumed)
+	return charges, total
 }
 
 // Holdback is what seconds of stopped disk cost at diskRate ucredit per hour, rounded up.
@@ -74,15 +56,14 @@ func (m *Meter) RanOut(balance, holdback uint64) bool {
 // Runway is how many seconds of the present rate the balance lasts until
 // run-out, rounded up; ok is false when nothing is charged.
 func (m *Meter) Runway(balance, holdback uint64) (seconds uint64, ok bool) {
-	rate := m.Rate()
-	if rate == 0 {
+	if m.Rate == 0 {
 		return 0, false
 	}
 	if m.RanOut(balance, holdback) {
 		return 0, true
 	}
 	left := payable(balance-holdback) - m.OwedUnits()
-	return (left-1)/rate + 1, true // left > 0
+	return (left-1)/m.Rate + 1, true // left > 0
 }
 
 // Schedule says when a meter is looked at.
@@ -109,7 +90,7 @@ func Phase(account string, interval int64) int64 {
 // when nothing is charged and nothing is owed.
 func (m *Meter) Due(now int64, s Schedule, balance, holdback uint64) int64 {
 	runway, charged := m.Runway(balance, holdback)
-	if !charged && len(m.Accruals) == 0 && len(m.Segments) == 0 {
+	if !charged && m.Owed == 0 {
 		return 0
 	}
 	interval := max(s.Interval, 1)

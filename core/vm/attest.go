@@ -1,12 +1,162 @@
 package vm
 
-// Attested is how many seconds up to t may be charged when something was last
-// seen alive at last: the whole interval if it is at most maxGap seconds long,
-// else nothing of it, for nobody saw what was between. Zero for last means
-// never seen.
-func Attested(last, t, maxGap int64) int64 {
-	if last <= 0 || t <= last || t-last > maxGap {
-		return 0
+import (
+	"math"
+
+	"github.com/hippius/compute/core/credit"
+)
+
+// Attestation is how far a VM's present instance has been shown alive, and what
+// of that is to be charged. Times are unix seconds.
+type Attestation struct {
+	// LastAt is when it is attested up to; 0 before the first proof, and while nothing is to be attested.
+	LastAt      int64  `json:"last_at,omitempty"`
+	InstanceSeq uint32 `json:"instance_seq,omitempty"`
+	// Disk is true while only the stopped disk is attested.
+	Disk bool `json:"disk,omitempty"`
+	// RunningSeconds and StoppedSeconds attested so far, all instances.
+	RunningSeconds uint64 `json:"running_seconds,omitempty"`
+	StoppedSeconds uint64 `json:"stopped_seconds,omitempty"`
+	// ProofHeight: only proofs of a later block are accepted.
+	ProofHeight int64 `json:"proof_height,omitempty"`
+	// ChargedUnits settled so far, in ucredit·seconds per hour: 3600 of them are one ucredit.
+	ChargedUnits uint64 `json:"charged_units,omitempty"`
+	// Proven from the first proof of the first instance on. Before it nothing is charged.
+	Proven bool `json:"proven,omitempty"`
+	// Usage is attested and not settled.
+	Usage credit.Usage `json:"usage,omitzero"`
+	Silence
+}
+
+// Charged is what was settled and what is owed, in units.
+func (a Attestation) Charged() uint64 {
+	owed := a.Usage.Owed()
+	return a.ChargedUnits + min(owed, math.MaxUint64-a.ChargedUnits)
+}
+
+// Silence is what a host reported of a running VM since its guest's last proof.
+type Silence struct {
+	// SilentSince and SeenAt are the times of the first and the last of those reports, between
+	// which the host was not away; 0 for none.
+	SilentSince int64 `json:"silent_since,omitempty"`
+	SeenAt      int64 `json:"seen_at,omitempty"`
+	// SilentReports counts them.
+	SilentReports uint32 `json:"silent_reports,omitempty"`
+	// SilenceReboots since the last proof.
+	SilenceReboots uint32 `json:"silence_reboots,omitempty"`
+}
+
+// AttestRules are the chain's parameters of what is attested, in seconds.
+type AttestRules struct {
+	// Gap before a proof that it attests. A host that did not report for longer was away.
+	Gap int64
+	// SilenceSeconds and SilenceReports are how long and in how many reports a guest
+	// gives no proof until it is silent.
+	SilenceSeconds int64
+	SilenceReports uint32
+}
+
+// Begin starts a run that its host reports from a time on. What it is charged
+// begins there if the VM was ever proven, else with its first proof.
+func (a *Attestation) Begin(at int64) {
+	a.LastAt, a.Disk, a.Silence = 0, false, Silence{SilenceReboots: a.SilenceReboots}
+	if a.Proven {
+		a.LastAt = at
 	}
-	return t - last
+}
+
+// Prove notes that the guest was alive at a time, that of the block that it
+// signed. It attests the time before, as far as the rules' gap, and what the
+// host reported since the last proof, but nothing twice, and nothing before the run.
+func (a *Attestation) Prove(r AttestRules, at int64, rate uint64) error {
+	if a.LastAt == 0 {
+		a.LastAt = at
+	}
+	err := a.attestSeen(r, at, rate)
+	if err == nil {
+		err = a.attest(at-r.Gap, at, rate)
+	}
+	a.Proven, a.Silence = true, Silence{}
+	return err
+}
+
+// Saw notes a report, at a time, that the VM runs, without a fresh proof. A
+// host that was away begins anew.
+func (a *Attestation) Saw(r AttestRules, at int64) {
+	if a.LastAt == 0 {
+		return // never proven: a deadline ends it
+	}
+	if a.SilentSince == 0 || at-a.SeenAt > r.Gap {
+		a.SilentSince, a.SilentReports = at, 0
+	}
+	a.SeenAt = at
+	a.SilentReports++
+}
+
+// Silent reports whether the guest gave no proof for too long, while its host
+// was seen all the time.
+func (a *Attestation) Silent(r AttestRules) bool {
+	return a.SilentReports >= r.SilenceReports && a.SeenAt-a.SilentSince >= r.SilenceSeconds
+}
+
+// ChargeSilence attests, on its host's word, the time for which the guest was
+// silent, and counts anew.
+func (a *Attestation) ChargeSilence(r AttestRules, rate uint64) error {
+	err := a.attestSeen(r, a.SeenAt, rate)
+	a.SilentSince, a.SilentReports = a.SeenAt, 0
+	return err
+}
+
+// Keep notes, on its host's word, that a stopped VM's disk is kept. Nothing is
+// charged for the disk of a VM that was never proven.
+func (a *Attestation) Keep(r AttestRules, at int64, rate uint64) error {
+	if !a.Proven {
+		return nil
+	}
+	if !a.Disk {
+		a.LastAt, a.Disk = at, true
+		return nil
+	}
+	return a.attest(at-r.Gap, at, rate)
+}
+
+// End ends the run, or the keeping of a disk. Until is a time up to which it
+// was as before, if it was seen shortly before that; 0 for none.
+func (a *Attestation) End(r AttestRules, until int64, rate uint64) error {
+	var err error
+	if a.LastAt != 0 {
+		err = a.attestSeen(r, a.SeenAt, rate)
+		if seen := max(a.LastAt, a.SeenAt); err == nil && until-seen <= r.Gap {
+			err = a.attest(seen, until, rate)
+		}
+	}
+	a.LastAt, a.Disk, a.Silence = 0, false, Silence{SilenceReboots: a.SilenceReboots}
+	return err
+}
+
+// attestSeen attests what the host reported since the last proof, up to a
+// time. A report attests the time before it as far as a proof does.
+func (a *Attestation) attestSeen(r AttestRules, until int64, rate uint64) error {
+	if a.SilentSince == 0 {
+		return nil
+	}
+	return a.attest(a.SilentSince-r.Gap, min(until, a.SeenAt), rate)
+}
+
+// attest adds what of an interval is not attested yet.
+func (a *Attestation) attest(from, to int64, rate uint64) error {
+	from = max(from, a.LastAt)
+	if to <= from {
+		return nil
+	}
+	if err := a.Usage.Add(credit.Interval{From: from, To: to, Rate: rate}); err != nil {
+		return err
+	}
+	if a.Disk {
+		a.StoppedSeconds += uint64(to - from)
+	} else {
+		a.RunningSeconds += uint64(to - from)
+	}
+	a.LastAt = to
+	return nil
 }

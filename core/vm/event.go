@@ -55,6 +55,10 @@ const (
 	GiveUp
 	// RunOut: the account's credit ran out.
 	RunOut
+	// RebootSilent: its guest gives no proof; it is rebooted.
+	RebootSilent
+	// StopSilent: its guest gives no proof; it is stopped.
+	StopSilent
 	// Lose: its host is no longer seen.
 	Lose
 	// Archive: its disk went into storage.
@@ -85,7 +89,7 @@ func (e Event) By() Actor {
 	switch e {
 	case Start, Stop, Reboot, Resize, ResizeRestart, Rebuild, Terminate:
 		return Tenant
-	case Assign, Unassign, Retry, GiveUp, RunOut, Lose, Archive, Release:
+	case Assign, Unassign, Retry, GiveUp, RunOut, RebootSilent, StopSilent, Lose, Archive, Release:
 		return Chain
 	case ReportProvisioning, ReportRunning, ReportStopping, ReportStopped,
 		ReportRebooting, ReportFailed, ReportTerminated:
@@ -122,6 +126,10 @@ func (e Event) String() string {
 		return "give up"
 	case RunOut:
 		return "run out of credit"
+	case RebootSilent:
+		return "reboot for silence"
+	case StopSilent:
+		return "stop for silence"
 	case Lose:
 		return "lose"
 	case Archive:

@@ -126,6 +126,8 @@ const (
 	ReasonResize = "resize"
 	// ReasonGuestShutdown: shut down cleanly from inside; stays off.
 	ReasonGuestShutdown = "guest_shutdown"
+	// ReasonGuestSilent: its guest gave no proof while its host reported it running.
+	ReasonGuestSilent = "guest_silent"
 	// ReasonForced: the guest did not power off when asked, and was forced off.
 	ReasonForced = "forced_off"
 	// ReasonHostProcessDied: the host's process died and is started again.

@@ -3,6 +3,8 @@ package vm
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/text"
@@ -32,6 +34,52 @@ const (
 	AgentNone
 )
 
+// SilenceAction is what happens to a VM whose guest gives no proof while its
+// host reports it running; a closed set with the numbers of the chain's messages.
+type SilenceAction uint8
+
+// The actions.
+const (
+	// SilenceReboot: it is rebooted once, then stopped.
+	SilenceReboot SilenceAction = iota + 1
+	// SilenceStop: it is stopped.
+	SilenceStop
+	// SilenceCharge: it runs on, charged on its host's word.
+	SilenceCharge
+)
+
+// silenceActions are the names of the actions, in their order.
+var silenceActions = []string{"reboot", "stop", "charge"}
+
+// SilenceActions are the names of all actions.
+func SilenceActions() []string { return slices.Clone(silenceActions) }
+
+// String names the action; "silence(n)" for none.
+func (a SilenceAction) String() string {
+	if a < SilenceReboot || a > SilenceCharge {
+		return fmt.Sprintf("silence(%d)", uint8(a))
+	}
+	return silenceActions[a-1]
+}
+
+// ParseSilenceAction is the inverse of String.
+func ParseSilenceAction(s string) (SilenceAction, error) {
+	i := slices.Index(silenceActions, s)
+	if i < 0 {
+		return 0, fmt.Errorf("action %.20q on a silent guest; accepted are %s", s, strings.Join(silenceActions, ", "))
+	}
+	return SilenceAction(i + 1), nil
+}
+
+// MarshalText gives the action's name.
+func (a SilenceAction) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (a *SilenceAction) UnmarshalText(text []byte) (err error) {
+	*a, err = ParseSilenceAction(string(text))
+	return err
+}
+
 // Spec is the desired state of a VM.
 type Spec struct {
 	// Name is unique among the owner's VMs that are not terminated.
@@ -48,6 +96,8 @@ type Spec struct {
 	// HostCA is the Ed25519 public key, 32 bytes, that signs the VM's SSH host certificates.
 	HostCA []byte    `json:"host_ca"`
 	Agent  AgentMode `json:"agent"`
+	// OnSilence of the guest; 0 is SilenceReboot.
+	OnSilence SilenceAction `json:"on_silence,omitempty"`
 	// Region and SpreadGroup are empty for any and none.
 	Region      string `json:"region,omitempty"`
 	SpreadGroup string `json:"spread_group,omitempty"`
@@ -105,6 +155,9 @@ func (s Spec) ValidateKept() error {
 	}
 	if s.Priority > MaxPriority {
 		return fmt.Errorf("priority %d is too high; 0 to %d are accepted", s.Priority, MaxPriority)
+	}
+	if s.OnSilence > SilenceCharge {
+		return fmt.Errorf("action %d on a silent guest; accepted are %d to %d", s.OnSilence, SilenceReboot, SilenceCharge)
 	}
 	addr, err := netip.ParseAddr(s.MeshAddress)
 	if err != nil || addr.Zone() != "" || addr.String() != s.MeshAddress {

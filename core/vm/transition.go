@@ -61,6 +61,7 @@ func (e *PhaseError) Error() string {
 //	Resize T: Running and Stopped stay what they are; ResizeRestart T: Running ─> Rebooting
 //	Rebuild T: Provisioning, Running, Rebooting, Stopped, held Failed ─> Provisioning, same host, what was on the disk given up;
 //	           Failed that nobody holds ─> Pending
+//	RebootSilent C: Running, Rebooting ─> Rebooting; StopSilent C: Running, Rebooting ─> Stopping (its guest gives no proof)
 //	Archive C: Stopped ─> Archived; Start T: Archived ─> Pending (thaw)
 //	Terminate T: held ─> Terminating ─> Terminated (ReportTerminated M, Release C); held by nobody ─> Terminated
 func Next(s State, ev Event, by Actor) (Phase, error) {
@@ -171,9 +172,9 @@ func fromRunning(ev Event) Phase {
 		return Stopped
 	case ReportFailed:
 		return Failed
-	case Stop, RunOut:
+	case Stop, RunOut, StopSilent:
 		return Stopping
-	case Reboot, ResizeRestart:
+	case Reboot, ResizeRestart, RebootSilent:
 		return Rebooting
 	case Resize:
 		return Running
@@ -188,7 +189,7 @@ func fromRunning(ev Event) Phase {
 
 func fromRebooting(ev Event) Phase {
 	switch ev { //nolint:exhaustive // the rest has no arrow from here
-	case ReportRebooting:
+	case ReportRebooting, RebootSilent:
 		return Rebooting
 	case ReportRunning:
 		return Running
@@ -198,7 +199,7 @@ func fromRebooting(ev Event) Phase {
 		return Stopped
 	case ReportFailed:
 		return Failed
-	case Stop, RunOut:
+	case Stop, RunOut, StopSilent:
 		return Stopping
 	case Lose:
 		return Lost

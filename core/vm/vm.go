@@ -58,22 +58,6 @@ type Status struct {
 	RebuildInstance uint32 `json:"rebuild_instance,omitempty"`
 }
 
-// Attestation is how far a VM's present instance has been shown alive.
-type Attestation struct {
-	// LastAt is when it is attested up to, unix seconds; 0 before the first proof.
-	LastAt      int64  `json:"last_at,omitempty"`
-	InstanceSeq uint32 `json:"instance_seq,omitempty"`
-	// Disk is true while only the stopped disk is attested.
-	Disk bool `json:"disk,omitempty"`
-	// RunningSeconds and StoppedSeconds attested so far, all instances.
-	RunningSeconds uint64 `json:"running_seconds,omitempty"`
-	StoppedSeconds uint64 `json:"stopped_seconds,omitempty"`
-	// ProofHeight: only proofs of a later block are accepted.
-	ProofHeight int64 `json:"proof_height,omitempty"`
-	// ChargedUnits so far, in ucredit·seconds per hour: 3600 of them are one ucredit.
-	ChargedUnits uint64 `json:"charged_units,omitempty"`
-}
-
 // Instance is the public record of the secret of one incarnation of a VM.
 type Instance struct {
 	// Seq is 1 for the first.

@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -12,9 +14,12 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// gap is the longest time between two proofs that is charged, in seconds; also
-// how old a proof may be.
-const gap = 80
+const (
+	// gap before a proof or a report that it covers, in seconds; also how old a proof may be.
+	gap = 80
+	// silence of a guest, in seconds and reports, after which its host's word counts.
+	silenceSeconds, silenceReports = 600, 20
+)
 
 // book is kept beside the chain's own: from what was sent and taken it reckons
 // anew what every VM may be charged, and who gets it.
@@ -29,16 +34,19 @@ type book struct {
 	// released to miners, to stakers and to the treasury, in uhip.
 	miners, stakers, treasury uint64
 
-	proofs, runOuts, moves int
+	proofs, runOuts, moves, silences int
 }
 
 // account is one VM's.
 type account struct {
 	owner            string
 	phase            string
-	last             int64 // attested up to; 0 for not
-	disk             bool  // only the disk
+	proven           bool
+	last             int64   // attested up to; 0 for not
+	disk             bool    // only the disk
+	seen             []int64 // reports without a proof since the last one, none more than a gap after the one before
 	running, stopped uint64
+	silenced         bool // by the report that is being entered
 }
 
 func newBook(g *guests) *book {
@@ -59,7 +67,7 @@ func (b *book) enter(height, now int64, done []apptest.Done, end []apptest.Event
 			until = now
 			b.runOuts++
 		}
-		if err := b.event(e, until); err != nil {
+		if err := b.event(e, now, until); err != nil {
 			return err
 		}
 	}
@@ -72,7 +80,7 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 		until = 0
 	}
 	for _, e := range d.Events {
-		if err := b.event(e, until); err != nil {
+		if err := b.event(e, now, until); err != nil {
 			return err
 		}
 	}
@@ -94,10 +102,10 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 func (b *book) taken(now int64, r vm.Report) error {
 	a := b.vms[r.ID]
 	switch {
-	case a.phase == "running" || a.phase == "rebooting":
+	case a.phase == "running" || a.phase == "rebooting" || a.silenced:
 		p := r.Proof
 		if p == nil {
-			return nil
+			return a.saw(now)
 		}
 		if !b.guests.did(signed{r.ID, r.InstanceSeq, p.Height}) {
 			return fmt.Errorf("a proof of block %d by instance %d was taken that no guest signed", p.Height, r.InstanceSeq)
@@ -107,31 +115,103 @@ func (b *book) taken(now int64, r vm.Report) error {
 			return fmt.Errorf("a proof of block %d, %d s old, was taken", p.Height, now-at)
 		}
 		b.proofs++
-		b.attest(a, at)
-		a.disk = false
-	case a.phase == "stopped" && r.Phase == vm.Stopped:
+		if a.last == 0 {
+			a.last = at
+		}
+		a.confirm(at)
+		a.cover(at)
+		a.proven, a.seen = true, nil
+	case a.phase == "stopped" && r.Phase == vm.Stopped && a.proven:
 		if a.disk {
-			b.attest(a, now)
+			a.cover(now)
 		}
 		a.last, a.disk = now, true
 	}
 	return nil
 }
 
-// attest charges up to a time what is close enough to the last.
-func (b *book) attest(a *account, at int64) {
-	if a.last != 0 && at > a.last && at-a.last <= gap {
-		if a.disk {
-			a.stopped += uint64(at - a.last)
-		} else {
-			a.running += uint64(at - a.last)
+// saw notes a report without a proof.
+func (a *account) saw(now int64) error {
+	if a.silenced {
+		a.silenced = false // the event told of it
+		return nil
+	}
+	if a.last == 0 {
+		return nil
+	}
+	a.seen = append(a.lately(now), now)
+	if a.silent() {
+		return errors.New("its guest was silent for too long, and nothing came of it")
+	}
+	return nil
+}
+
+// lately is what the host reported without having been away since.
+func (a *account) lately(now int64) []int64 {
+	if n := len(a.seen); n > 0 && now-a.seen[n-1] > gap {
+		return nil
+	}
+	return a.seen
+}
+
+func (a *account) silent() bool {
+	n := len(a.seen)
+	return n >= silenceReports && a.seen[n-1]-a.seen[0] >= silenceSeconds
+}
+
+// silence charges a silent guest on its host's word.
+func (a *account) silence(now int64) error {
+	a.seen = append(a.lately(now), now)
+	if !a.silent() {
+		return fmt.Errorf("its guest is called silent after %d reports", len(a.seen))
+	}
+	a.confirm(now)
+	a.seen, a.silenced = []int64{now}, true
+	return nil
+}
+
+// confirm charges what the host reported, up to a time.
+func (a *account) confirm(until int64) {
+	for _, s := range a.seen {
+		if s <= until {
+			a.cover(s)
+		} else if s-gap < until {
+			a.cover(until)
 		}
 	}
-	a.last = max(a.last, at)
+}
+
+// cover charges the gap before a time, as far as it is not charged yet.
+func (a *account) cover(at int64) {
+	from := max(a.last, at-gap)
+	if at <= from {
+		return
+	}
+	if a.disk {
+		a.stopped += uint64(at - from)
+	} else {
+		a.running += uint64(at - from)
+	}
+	a.last = at
+}
+
+// end charges what ends at a time, if it was seen shortly before; 0 for nothing after the last report.
+func (a *account) end(until int64) {
+	if a.last != 0 {
+		a.confirm(math.MaxInt64)
+		seen := a.last
+		if n := len(a.seen); n > 0 {
+			seen = max(seen, a.seen[n-1])
+		}
+		if until-seen <= gap {
+			a.cover(until)
+		}
+	}
+	a.last, a.disk, a.seen = 0, false, nil
 }
 
 // event is one of the chain's; until is when what ends with it was last alive.
-func (b *book) event(e apptest.Event, until int64) error {
+func (b *book) event(e apptest.Event, now, until int64) error {
 	number := func(name string) uint64 {
 		n, _ := strconv.ParseUint(e.Attr[name], 10, 64) // what is not there is 0
 		return n
@@ -151,10 +231,13 @@ func (b *book) event(e apptest.Event, until int64) error {
 		if from == "running" && to == "rebooting" || from == "rebooting" && to == "running" {
 			return nil
 		}
-		if until != 0 {
-			b.attest(a, until)
+		a.end(until)
+		if a.proven && to == "running" {
+			a.last = now
 		}
-		a.last, a.disk = 0, false
+	case "hippius.compute.vm_silent":
+		b.silences++
+		return b.vms[vm.ID(e.Attr["vm"])].silence(now)
 	case "hippius.marketplace.meter_dropped":
 		b.forgiven[e.Attr["account"]] += number("units") + 3600*number("ucredit")
 	case "hippius.credits.consumed":

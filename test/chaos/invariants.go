@@ -128,13 +128,7 @@ func (w *world) chargedIsAttested(ctx context.Context) error {
 			return err
 		}
 		m := st.Meter
-		units := m.Consumed*3600 + m.Carry
-		for _, x := range m.Accruals {
-			units += x.Units
-		}
-		for _, x := range m.Segments {
-			units += x.Units
-		}
+		units := m.Consumed*3600 + st.OwedUnits
 		if due := w.book.due(t.wallet.Address(), w.rates); units+w.book.forgiven[t.wallet.Address()] != due {
 			return fmt.Errorf("%s is charged %d units and forgiven %d; rate × attested seconds are %d",
 				t.name, units, w.book.forgiven[t.wallet.Address()], due)

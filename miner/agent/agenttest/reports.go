@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/hippius/compute/core/vm"
@@ -169,20 +170,21 @@ func eventOf(v *vm.VM, r vm.Report) vm.Event {
 // alive takes the guest's proof, or the host's word where there is no agent, and gives the time it is of; 0 for none.
 func (c *Chain) alive(v *vm.VM, r vm.Report) (at int64, err error) {
 	at = c.heads[c.height].at
+	a := &v.Status.Attestation
 	if v.Spec.Agent != vm.AgentNone {
 		if r.Proof == nil {
+			a.Saw(rules(), at)
 			return 0, nil
 		}
 		if at, err = c.prove(v, r.Proof); err != nil {
 			return 0, err
 		}
 	}
-	a := &v.Status.Attestation
+	if err := a.Prove(rules(), at, v.Rates.Running); err != nil {
+		return 0, err
+	}
 	if v.Status.ReadyAt == 0 {
-		v.Status.ReadyAt, a.LastAt = at, at
-	} else {
-		accrue(a, at)
-		a.LastAt = max(a.LastAt, at)
+		v.Status.ReadyAt = at
 	}
 	if size := v.Resize; size != nil && v.Status.Phase == vm.Running && r.SizeGeneration >= size.Generation {
 		v.Size, v.Resize = size.Size, nil
@@ -205,9 +207,9 @@ func (c *Chain) prove(v *vm.VM, p *vm.Proof) (int64, error) {
 	return h.at, nil
 }
 
-// accrue counts what is attested up to a time.
-func accrue(a *vm.Attestation, to int64) {
-	a.RunningSeconds += uint64(vm.Attested(a.LastAt, to, maxProofGap)) //nolint:gosec // never negative
+// rules of what is attested; no guest is ever silent for too long here.
+func rules() vm.AttestRules {
+	return vm.AttestRules{Gap: maxProofGap, SilenceSeconds: math.MaxInt64, SilenceReports: math.MaxUint32}
 }
 
 // step moves a VM. What was attested until a time counts if its run ends with that; 0 for nothing after the last proof.
@@ -219,13 +221,16 @@ func (c *Chain) step(v *vm.VM, ev vm.Event, by vm.Actor, reason, message string,
 		return err
 	}
 	if to != from && (!from.On() || !to.On()) {
-		if until != 0 && s.ReadyAt != 0 {
-			accrue(&s.Attestation, until)
+		if err := s.Attestation.End(rules(), until, v.Rates.Running); err != nil {
+			return err
 		}
-		s.ReadyAt, s.Attestation.LastAt = 0, 0
+		s.ReadyAt = 0
 		if from.On() || to == vm.Provisioning { // what was signed before belongs to the run before
 			s.Attestation.ProofHeight = max(s.Attestation.ProofHeight, c.height-1)
 		}
+	}
+	if to.On() && !from.On() {
+		s.Attestation.Begin(c.heads[c.height].at)
 	}
 	s.Phase, s.Reason, s.Message = to, reason, message
 	return nil

@@ -122,6 +122,62 @@ func (AgentMode) EnumDescriptor() ([]byte, []int) {
 	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{1}
 }
 
+// OnSilence is what happens to a VM whose guest is silent.
+type OnSilence int32
+
+const (
+	// UNSPECIFIED is REBOOT.
+	OnSilence_ON_SILENCE_UNSPECIFIED OnSilence = 0
+	// REBOOT: it is rebooted once, then stopped.
+	OnSilence_ON_SILENCE_REBOOT OnSilence = 1
+	OnSilence_ON_SILENCE_STOP   OnSilence = 2
+	// CHARGE: it runs on, charged on its host's word.
+	OnSilence_ON_SILENCE_CHARGE OnSilence = 3
+)
+
+// Enum value maps for OnSilence.
+var (
+	OnSilence_name = map[int32]string{
+		0: "ON_SILENCE_UNSPECIFIED",
+		1: "ON_SILENCE_REBOOT",
+		2: "ON_SILENCE_STOP",
+		3: "ON_SILENCE_CHARGE",
+	}
+	OnSilence_value = map[string]int32{
+		"ON_SILENCE_UNSPECIFIED": 0,
+		"ON_SILENCE_REBOOT":      1,
+		"ON_SILENCE_STOP":        2,
+		"ON_SILENCE_CHARGE":      3,
+	}
+)
+
+func (x OnSilence) Enum() *OnSilence {
+	p := new(OnSilence)
+	*p = x
+	return p
+}
+
+func (x OnSilence) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OnSilence) Descriptor() protoreflect.EnumDescriptor {
+	return file_hippius_chain_compute_v1_types_proto_enumTypes[2].Descriptor()
+}
+
+func (OnSilence) Type() protoreflect.EnumType {
+	return &file_hippius_chain_compute_v1_types_proto_enumTypes[2]
+}
+
+func (x OnSilence) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OnSilence.Descriptor instead.
+func (OnSilence) EnumDescriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{2}
+}
+
 type Phase int32
 
 const (
@@ -185,11 +241,11 @@ func (x Phase) String() string {
 }
 
 func (Phase) Descriptor() protoreflect.EnumDescriptor {
-	return file_hippius_chain_compute_v1_types_proto_enumTypes[2].Descriptor()
+	return file_hippius_chain_compute_v1_types_proto_enumTypes[3].Descriptor()
 }
 
 func (Phase) Type() protoreflect.EnumType {
-	return &file_hippius_chain_compute_v1_types_proto_enumTypes[2]
+	return &file_hippius_chain_compute_v1_types_proto_enumTypes[3]
 }
 
 func (x Phase) Number() protoreflect.EnumNumber {
@@ -198,7 +254,7 @@ func (x Phase) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Phase.Descriptor instead.
 func (Phase) EnumDescriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{2}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{3}
 }
 
 // Params of x/compute. Times in seconds.
@@ -212,17 +268,24 @@ type Params struct {
 	MaxAssignmentsPerBlock uint32 `protobuf:"varint,3,opt,name=max_assignments_per_block,json=maxAssignmentsPerBlock,proto3" json:"max_assignments_per_block,omitempty"`
 	MaxVmsPerAccount       uint32 `protobuf:"varint,4,opt,name=max_vms_per_account,json=maxVmsPerAccount,proto3" json:"max_vms_per_account,omitempty"`
 	MaxKeysPerAccount      uint32 `protobuf:"varint,5,opt,name=max_keys_per_account,json=maxKeysPerAccount,proto3" json:"max_keys_per_account,omitempty"`
-	// max_proof_gap_seconds between two proofs of one instance for the time between to count as attested: an agent's
-	// outage of a minute, and a margin.
+	// max_proof_gap_seconds before a proof that it attests: an agent's outage of a minute, and a margin. A host that did
+	// not report for longer was away.
 	MaxProofGapSeconds uint64 `protobuf:"varint,6,opt,name=max_proof_gap_seconds,json=maxProofGapSeconds,proto3" json:"max_proof_gap_seconds,omitempty"`
 	// proof_max_age_seconds of the block a proof signs.
 	ProofMaxAgeSeconds uint64 `protobuf:"varint,7,opt,name=proof_max_age_seconds,json=proofMaxAgeSeconds,proto3" json:"proof_max_age_seconds,omitempty"`
 	// max_reports_per_minute accepted from one miner, counted in messages.
 	MaxReportsPerMinute uint32 `protobuf:"varint,8,opt,name=max_reports_per_minute,json=maxReportsPerMinute,proto3" json:"max_reports_per_minute,omitempty"`
 	// max_attempts at provisioning before a VM without data is Failed.
-	MaxAttempts   uint32 `protobuf:"varint,9,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxAttempts uint32 `protobuf:"varint,9,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// silence_seconds over which, and silence_reports in which, a host reports a VM running without a fresh proof before
+	// its guest is silent.
+	SilenceSeconds uint64 `protobuf:"varint,10,opt,name=silence_seconds,json=silenceSeconds,proto3" json:"silence_seconds,omitempty"`
+	SilenceReports uint32 `protobuf:"varint,11,opt,name=silence_reports,json=silenceReports,proto3" json:"silence_reports,omitempty"`
+	// max_silence_actions VMs are rebooted or stopped for their silence in an hour, or one in a hundred of those that run,
+	// whichever is more; the others run on, charged on their hosts' word.
+	MaxSilenceActions uint32 `protobuf:"varint,12,opt,name=max_silence_actions,json=maxSilenceActions,proto3" json:"max_silence_actions,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -314,6 +377,27 @@ func (x *Params) GetMaxReportsPerMinute() uint32 {
 func (x *Params) GetMaxAttempts() uint32 {
 	if x != nil {
 		return x.MaxAttempts
+	}
+	return 0
+}
+
+func (x *Params) GetSilenceSeconds() uint64 {
+	if x != nil {
+		return x.SilenceSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetSilenceReports() uint32 {
+	if x != nil {
+		return x.SilenceReports
+	}
+	return 0
+}
+
+func (x *Params) GetMaxSilenceActions() uint32 {
+	if x != nil {
+		return x.MaxSilenceActions
 	}
 	return 0
 }
@@ -428,9 +512,11 @@ type VMSpec struct {
 	// miners to choose among; empty for any.
 	Miners []string `protobuf:"bytes,12,rep,name=miners,proto3" json:"miners,omitempty"`
 	// priority in which VMs stop when credit runs out: lowest first.
-	Priority      uint32 `protobuf:"varint,13,opt,name=priority,proto3" json:"priority,omitempty"`
-	Power         Power  `protobuf:"varint,14,opt,name=power,proto3,enum=hippius.chain.compute.v1.Power" json:"power,omitempty"`
-	RebootSeq     uint64 `protobuf:"varint,15,opt,name=reboot_seq,json=rebootSeq,proto3" json:"reboot_seq,omitempty"`
+	Priority  uint32 `protobuf:"varint,13,opt,name=priority,proto3" json:"priority,omitempty"`
+	Power     Power  `protobuf:"varint,14,opt,name=power,proto3,enum=hippius.chain.compute.v1.Power" json:"power,omitempty"`
+	RebootSeq uint64 `protobuf:"varint,15,opt,name=reboot_seq,json=rebootSeq,proto3" json:"reboot_seq,omitempty"`
+	// on_silence is what happens when the guest's proofs stay away while its host reports it running.
+	OnSilence     OnSilence `protobuf:"varint,16,opt,name=on_silence,json=onSilence,proto3,enum=hippius.chain.compute.v1.OnSilence" json:"on_silence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -568,6 +654,13 @@ func (x *VMSpec) GetRebootSeq() uint64 {
 		return x.RebootSeq
 	}
 	return 0
+}
+
+func (x *VMSpec) GetOnSilence() OnSilence {
+	if x != nil {
+		return x.OnSilence
+	}
+	return OnSilence_ON_SILENCE_UNSPECIFIED
 }
 
 // KeeperReceipt is a keeper's signature over what it took in keeping for one instance.
@@ -733,10 +826,23 @@ type Attestation struct {
 	StoppedSeconds uint64 `protobuf:"varint,5,opt,name=stopped_seconds,json=stoppedSeconds,proto3" json:"stopped_seconds,omitempty"`
 	// proof_height: only proofs that sign a later block are accepted.
 	ProofHeight int64 `protobuf:"varint,6,opt,name=proof_height,json=proofHeight,proto3" json:"proof_height,omitempty"`
-	// charged_units so far, at whatever rates were in force, in ucredit·seconds per hour (3 600 of them are one ucredit).
-	ChargedUnits  uint64 `protobuf:"varint,7,opt,name=charged_units,json=chargedUnits,proto3" json:"charged_units,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// charged_units settled so far, at whatever rates were in force, in ucredit·seconds per hour (3 600 of them are one ucredit).
+	ChargedUnits uint64 `protobuf:"varint,7,opt,name=charged_units,json=chargedUnits,proto3" json:"charged_units,omitempty"`
+	// proven is true from the first proof of the first instance on: before it nothing is charged.
+	Proven bool `protobuf:"varint,8,opt,name=proven,proto3" json:"proven,omitempty"`
+	// owed_units are attested and not settled, beside what is pending.
+	OwedUnits uint64 `protobuf:"varint,9,opt,name=owed_units,json=owedUnits,proto3" json:"owed_units,omitempty"`
+	// pending are the newest attested intervals, in order; none overlaps another.
+	Pending []*Interval `protobuf:"bytes,10,rep,name=pending,proto3" json:"pending,omitempty"`
+	// silent_since and seen_at are the times of the first and the last report without a fresh proof since the last one;
+	// 0 if there was none. The host was not away in between.
+	SilentSince   int64  `protobuf:"varint,11,opt,name=silent_since,json=silentSince,proto3" json:"silent_since,omitempty"`
+	SeenAt        int64  `protobuf:"varint,12,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	SilentReports uint32 `protobuf:"varint,13,opt,name=silent_reports,json=silentReports,proto3" json:"silent_reports,omitempty"`
+	// silence_reboots since the last proof: how often it was rebooted because its guest was silent.
+	SilenceReboots uint32 `protobuf:"varint,14,opt,name=silence_reboots,json=silenceReboots,proto3" json:"silence_reboots,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Attestation) Reset() {
@@ -818,6 +924,116 @@ func (x *Attestation) GetChargedUnits() uint64 {
 	return 0
 }
 
+func (x *Attestation) GetProven() bool {
+	if x != nil {
+		return x.Proven
+	}
+	return false
+}
+
+func (x *Attestation) GetOwedUnits() uint64 {
+	if x != nil {
+		return x.OwedUnits
+	}
+	return 0
+}
+
+func (x *Attestation) GetPending() []*Interval {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+func (x *Attestation) GetSilentSince() int64 {
+	if x != nil {
+		return x.SilentSince
+	}
+	return 0
+}
+
+func (x *Attestation) GetSeenAt() int64 {
+	if x != nil {
+		return x.SeenAt
+	}
+	return 0
+}
+
+func (x *Attestation) GetSilentReports() uint32 {
+	if x != nil {
+		return x.SilentReports
+	}
+	return 0
+}
+
+func (x *Attestation) GetSilenceReboots() uint32 {
+	if x != nil {
+		return x.SilenceReboots
+	}
+	return 0
+}
+
+// Interval is an attested time: from included, to excluded, unix seconds, at a rate in ucredit per hour.
+type Interval struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          int64                  `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            int64                  `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Rate          uint64                 `protobuf:"varint,3,opt,name=rate,proto3" json:"rate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interval) Reset() {
+	*x = Interval{}
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interval) ProtoMessage() {}
+
+func (x *Interval) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interval.ProtoReflect.Descriptor instead.
+func (*Interval) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Interval) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Interval) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Interval) GetRate() uint64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
 // VMStatus is what was decided or last reported.
 type VMStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -851,7 +1067,7 @@ type VMStatus struct {
 
 func (x *VMStatus) Reset() {
 	*x = VMStatus{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[6]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1079,7 @@ func (x *VMStatus) String() string {
 func (*VMStatus) ProtoMessage() {}
 
 func (x *VMStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[6]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1092,7 @@ func (x *VMStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMStatus.ProtoReflect.Descriptor instead.
 func (*VMStatus) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{6}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *VMStatus) GetPhase() Phase {
@@ -1025,7 +1241,7 @@ type VM struct {
 
 func (x *VM) Reset() {
 	*x = VM{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[7]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1253,7 @@ func (x *VM) String() string {
 func (*VM) ProtoMessage() {}
 
 func (x *VM) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[7]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1266,7 @@ func (x *VM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VM.ProtoReflect.Descriptor instead.
 func (*VM) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{7}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *VM) GetId() string {
@@ -1185,7 +1401,7 @@ type RemovedKey struct {
 
 func (x *RemovedKey) Reset() {
 	*x = RemovedKey{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1413,7 @@ func (x *RemovedKey) String() string {
 func (*RemovedKey) ProtoMessage() {}
 
 func (x *RemovedKey) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1426,7 @@ func (x *RemovedKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovedKey.ProtoReflect.Descriptor instead.
 func (*RemovedKey) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RemovedKey) GetName() string {
@@ -1258,7 +1474,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1486,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1499,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Resize) GetGeneration() uint64 {
@@ -1336,7 +1552,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1564,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1577,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Size) GetVcpus() uint32 {
@@ -1419,7 +1635,7 @@ type ProofReport struct {
 
 func (x *ProofReport) Reset() {
 	*x = ProofReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1647,7 @@ func (x *ProofReport) String() string {
 func (*ProofReport) ProtoMessage() {}
 
 func (x *ProofReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1660,7 @@ func (x *ProofReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofReport.ProtoReflect.Descriptor instead.
 func (*ProofReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProofReport) GetHeight() int64 {
@@ -1480,7 +1696,7 @@ type VMReport struct {
 
 func (x *VMReport) Reset() {
 	*x = VMReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1708,7 @@ func (x *VMReport) String() string {
 func (*VMReport) ProtoMessage() {}
 
 func (x *VMReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1721,7 @@ func (x *VMReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMReport.ProtoReflect.Descriptor instead.
 func (*VMReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VMReport) GetVmId() string {
@@ -1583,7 +1799,7 @@ type ReportResult struct {
 
 func (x *ReportResult) Reset() {
 	*x = ReportResult{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1811,7 @@ func (x *ReportResult) String() string {
 func (*ReportResult) ProtoMessage() {}
 
 func (x *ReportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1824,7 @@ func (x *ReportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResult.ProtoReflect.Descriptor instead.
 func (*ReportResult) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReportResult) GetVmId() string {
@@ -1645,7 +1861,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1873,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1886,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{14}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Head) GetHeight() int64 {
@@ -1698,7 +1914,7 @@ var File_hippius_chain_compute_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xc4\x03\n" +
+	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xc6\x04\n" +
 	"\x06Params\x12:\n" +
 	"\x19provision_timeout_seconds\x18\x01 \x01(\x04R\x17provisionTimeoutSeconds\x12%\n" +
 	"\x0emax_candidates\x18\x02 \x01(\rR\rmaxCandidates\x129\n" +
@@ -1708,7 +1924,11 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x15max_proof_gap_seconds\x18\x06 \x01(\x04R\x12maxProofGapSeconds\x121\n" +
 	"\x15proof_max_age_seconds\x18\a \x01(\x04R\x12proofMaxAgeSeconds\x123\n" +
 	"\x16max_reports_per_minute\x18\b \x01(\rR\x13maxReportsPerMinute\x12!\n" +
-	"\fmax_attempts\x18\t \x01(\rR\vmaxAttempts\"\xa7\x01\n" +
+	"\fmax_attempts\x18\t \x01(\rR\vmaxAttempts\x12'\n" +
+	"\x0fsilence_seconds\x18\n" +
+	" \x01(\x04R\x0esilenceSeconds\x12'\n" +
+	"\x0fsilence_reports\x18\v \x01(\rR\x0esilenceReports\x12.\n" +
+	"\x13max_silence_actions\x18\f \x01(\rR\x11maxSilenceActions\"\xa7\x01\n" +
 	"\x06SSHKey\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -1716,7 +1936,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"public_key\x18\x03 \x01(\tR\tpublicKey\x12 \n" +
 	"\vfingerprint\x18\x04 \x01(\tR\vfingerprint\x12\x19\n" +
 	"\badded_at\x18\x05 \x01(\x03R\aaddedAt\x12\x17\n" +
-	"\aused_by\x18\x06 \x01(\rR\x06usedBy\"\xd7\x03\n" +
+	"\aused_by\x18\x06 \x01(\rR\x06usedBy\"\x9b\x04\n" +
 	"\x06VMSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\tR\x04plan\x12\x14\n" +
@@ -1734,7 +1954,9 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\bpriority\x18\r \x01(\rR\bpriority\x125\n" +
 	"\x05power\x18\x0e \x01(\x0e2\x1f.hippius.chain.compute.v1.PowerR\x05power\x12\x1d\n" +
 	"\n" +
-	"reboot_seq\x18\x0f \x01(\x04R\trebootSeq\"E\n" +
+	"reboot_seq\x18\x0f \x01(\x04R\trebootSeq\x12B\n" +
+	"\n" +
+	"on_silence\x18\x10 \x01(\x0e2#.hippius.chain.compute.v1.OnSilenceR\tonSilence\"E\n" +
 	"\rKeeperReceipt\x12\x16\n" +
 	"\x06keeper\x18\x01 \x01(\fR\x06keeper\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\xa5\x02\n" +
@@ -1746,7 +1968,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\breceipts\x18\x04 \x03(\v2'.hippius.chain.compute.v1.KeeperReceiptR\breceipts\x12\x1b\n" +
 	"\tguest_key\x18\x05 \x01(\fR\bguestKey\x122\n" +
 	"\x15mesh_cert_fingerprint\x18\x06 \x01(\fR\x13meshCertFingerprint\x12'\n" +
-	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xf7\x01\n" +
+	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xf8\x03\n" +
 	"\vAttestation\x12\x17\n" +
 	"\alast_at\x18\x01 \x01(\x03R\x06lastAt\x12!\n" +
 	"\finstance_seq\x18\x02 \x01(\rR\vinstanceSeq\x12\x12\n" +
@@ -1754,7 +1976,20 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x0frunning_seconds\x18\x04 \x01(\x04R\x0erunningSeconds\x12'\n" +
 	"\x0fstopped_seconds\x18\x05 \x01(\x04R\x0estoppedSeconds\x12!\n" +
 	"\fproof_height\x18\x06 \x01(\x03R\vproofHeight\x12#\n" +
-	"\rcharged_units\x18\a \x01(\x04R\fchargedUnits\"\xcd\x04\n" +
+	"\rcharged_units\x18\a \x01(\x04R\fchargedUnits\x12\x16\n" +
+	"\x06proven\x18\b \x01(\bR\x06proven\x12\x1d\n" +
+	"\n" +
+	"owed_units\x18\t \x01(\x04R\towedUnits\x12<\n" +
+	"\apending\x18\n" +
+	" \x03(\v2\".hippius.chain.compute.v1.IntervalR\apending\x12!\n" +
+	"\fsilent_since\x18\v \x01(\x03R\vsilentSince\x12\x17\n" +
+	"\aseen_at\x18\f \x01(\x03R\x06seenAt\x12%\n" +
+	"\x0esilent_reports\x18\r \x01(\rR\rsilentReports\x12'\n" +
+	"\x0fsilence_reboots\x18\x0e \x01(\rR\x0esilenceReboots\"B\n" +
+	"\bInterval\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x12\n" +
+	"\x04rate\x18\x03 \x01(\x04R\x04rate\"\xcd\x04\n" +
 	"\bVMStatus\x125\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1f.hippius.chain.compute.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12/\n" +
@@ -1849,7 +2084,12 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\tAgentMode\x12\x1a\n" +
 	"\x16AGENT_MODE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10AGENT_MODE_GUEST\x10\x01\x12\x13\n" +
-	"\x0fAGENT_MODE_NONE\x10\x02*\x8f\x02\n" +
+	"\x0fAGENT_MODE_NONE\x10\x02*j\n" +
+	"\tOnSilence\x12\x1a\n" +
+	"\x16ON_SILENCE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11ON_SILENCE_REBOOT\x10\x01\x12\x13\n" +
+	"\x0fON_SILENCE_STOP\x10\x02\x12\x15\n" +
+	"\x11ON_SILENCE_CHARGE\x10\x03*\x8f\x02\n" +
 	"\x05Phase\x12\x15\n" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPHASE_PENDING\x10\x01\x12\x12\n" +
@@ -1879,48 +2119,52 @@ func file_hippius_chain_compute_v1_types_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_compute_v1_types_proto_rawDescData
 }
 
-var file_hippius_chain_compute_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_hippius_chain_compute_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(Power)(0),            // 0: hippius.chain.compute.v1.Power
 	(AgentMode)(0),        // 1: hippius.chain.compute.v1.AgentMode
-	(Phase)(0),            // 2: hippius.chain.compute.v1.Phase
-	(*Params)(nil),        // 3: hippius.chain.compute.v1.Params
-	(*SSHKey)(nil),        // 4: hippius.chain.compute.v1.SSHKey
-	(*VMSpec)(nil),        // 5: hippius.chain.compute.v1.VMSpec
-	(*KeeperReceipt)(nil), // 6: hippius.chain.compute.v1.KeeperReceipt
-	(*Instance)(nil),      // 7: hippius.chain.compute.v1.Instance
-	(*Attestation)(nil),   // 8: hippius.chain.compute.v1.Attestation
-	(*VMStatus)(nil),      // 9: hippius.chain.compute.v1.VMStatus
-	(*VM)(nil),            // 10: hippius.chain.compute.v1.VM
-	(*RemovedKey)(nil),    // 11: hippius.chain.compute.v1.RemovedKey
-	(*Resize)(nil),        // 12: hippius.chain.compute.v1.Resize
-	(*Size)(nil),          // 13: hippius.chain.compute.v1.Size
-	(*ProofReport)(nil),   // 14: hippius.chain.compute.v1.ProofReport
-	(*VMReport)(nil),      // 15: hippius.chain.compute.v1.VMReport
-	(*ReportResult)(nil),  // 16: hippius.chain.compute.v1.ReportResult
-	(*Head)(nil),          // 17: hippius.chain.compute.v1.Head
+	(OnSilence)(0),        // 2: hippius.chain.compute.v1.OnSilence
+	(Phase)(0),            // 3: hippius.chain.compute.v1.Phase
+	(*Params)(nil),        // 4: hippius.chain.compute.v1.Params
+	(*SSHKey)(nil),        // 5: hippius.chain.compute.v1.SSHKey
+	(*VMSpec)(nil),        // 6: hippius.chain.compute.v1.VMSpec
+	(*KeeperReceipt)(nil), // 7: hippius.chain.compute.v1.KeeperReceipt
+	(*Instance)(nil),      // 8: hippius.chain.compute.v1.Instance
+	(*Attestation)(nil),   // 9: hippius.chain.compute.v1.Attestation
+	(*Interval)(nil),      // 10: hippius.chain.compute.v1.Interval
+	(*VMStatus)(nil),      // 11: hippius.chain.compute.v1.VMStatus
+	(*VM)(nil),            // 12: hippius.chain.compute.v1.VM
+	(*RemovedKey)(nil),    // 13: hippius.chain.compute.v1.RemovedKey
+	(*Resize)(nil),        // 14: hippius.chain.compute.v1.Resize
+	(*Size)(nil),          // 15: hippius.chain.compute.v1.Size
+	(*ProofReport)(nil),   // 16: hippius.chain.compute.v1.ProofReport
+	(*VMReport)(nil),      // 17: hippius.chain.compute.v1.VMReport
+	(*ReportResult)(nil),  // 18: hippius.chain.compute.v1.ReportResult
+	(*Head)(nil),          // 19: hippius.chain.compute.v1.Head
 }
 var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	1,  // 0: hippius.chain.compute.v1.VMSpec.agent:type_name -> hippius.chain.compute.v1.AgentMode
 	0,  // 1: hippius.chain.compute.v1.VMSpec.power:type_name -> hippius.chain.compute.v1.Power
-	6,  // 2: hippius.chain.compute.v1.Instance.receipts:type_name -> hippius.chain.compute.v1.KeeperReceipt
-	2,  // 3: hippius.chain.compute.v1.VMStatus.phase:type_name -> hippius.chain.compute.v1.Phase
-	8,  // 4: hippius.chain.compute.v1.VMStatus.attestation:type_name -> hippius.chain.compute.v1.Attestation
-	5,  // 5: hippius.chain.compute.v1.VM.spec:type_name -> hippius.chain.compute.v1.VMSpec
-	9,  // 6: hippius.chain.compute.v1.VM.status:type_name -> hippius.chain.compute.v1.VMStatus
-	7,  // 7: hippius.chain.compute.v1.VM.instances:type_name -> hippius.chain.compute.v1.Instance
-	13, // 8: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
-	12, // 9: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
-	11, // 10: hippius.chain.compute.v1.VM.removed_keys:type_name -> hippius.chain.compute.v1.RemovedKey
-	13, // 11: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
-	2,  // 12: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
-	14, // 13: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	2,  // 2: hippius.chain.compute.v1.VMSpec.on_silence:type_name -> hippius.chain.compute.v1.OnSilence
+	7,  // 3: hippius.chain.compute.v1.Instance.receipts:type_name -> hippius.chain.compute.v1.KeeperReceipt
+	10, // 4: hippius.chain.compute.v1.Attestation.pending:type_name -> hippius.chain.compute.v1.Interval
+	3,  // 5: hippius.chain.compute.v1.VMStatus.phase:type_name -> hippius.chain.compute.v1.Phase
+	9,  // 6: hippius.chain.compute.v1.VMStatus.attestation:type_name -> hippius.chain.compute.v1.Attestation
+	6,  // 7: hippius.chain.compute.v1.VM.spec:type_name -> hippius.chain.compute.v1.VMSpec
+	11, // 8: hippius.chain.compute.v1.VM.status:type_name -> hippius.chain.compute.v1.VMStatus
+	8,  // 9: hippius.chain.compute.v1.VM.instances:type_name -> hippius.chain.compute.v1.Instance
+	15, // 10: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
+	14, // 11: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
+	13, // 12: hippius.chain.compute.v1.VM.removed_keys:type_name -> hippius.chain.compute.v1.RemovedKey
+	15, // 13: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
+	3,  // 14: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
+	16, // 15: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_types_proto_init() }
@@ -1935,8 +2179,8 @@ func file_hippius_chain_compute_v1_types_proto_init() {
 			FileRegistry:  descriptors.Files,
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_types_proto_rawDesc), len(file_hippius_chain_compute_v1_types_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   15,
+			NumEnums:      4,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

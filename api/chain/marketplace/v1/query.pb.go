@@ -459,6 +459,8 @@ type QueryMeterResponse struct {
 	RunwaySeconds uint64 `protobuf:"varint,6,opt,name=runway_seconds,json=runwaySeconds,proto3" json:"runway_seconds,omitempty"`
 	HasRunway     bool   `protobuf:"varint,7,opt,name=has_runway,json=hasRunway,proto3" json:"has_runway,omitempty"`
 	BlockTime     int64  `protobuf:"varint,8,opt,name=block_time,json=blockTime,proto3" json:"block_time,omitempty"`
+	// owed_units is what is attested and unsettled, carry included, in ucredit·seconds per hour.
+	OwedUnits     uint64 `protobuf:"varint,9,opt,name=owed_units,json=owedUnits,proto3" json:"owed_units,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -545,6 +547,13 @@ func (x *QueryMeterResponse) GetHasRunway() bool {
 func (x *QueryMeterResponse) GetBlockTime() int64 {
 	if x != nil {
 		return x.BlockTime
+	}
+	return 0
+}
+
+func (x *QueryMeterResponse) GetOwedUnits() uint64 {
+	if x != nil {
+		return x.OwedUnits
 	}
 	return 0
 }
@@ -708,7 +717,7 @@ const file_hippius_chain_marketplace_v1_query_proto_rawDesc = "" +
 	"\x11QueryAppsResponse\x125\n" +
 	"\x04apps\x18\x01 \x03(\v2!.hippius.chain.marketplace.v1.AppR\x04apps\"-\n" +
 	"\x11QueryMeterRequest\x12\x18\n" +
-	"\aaccount\x18\x01 \x01(\tR\aaccount\"\xdb\x02\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\"\xfa\x02\n" +
 	"\x12QueryMeterResponse\x129\n" +
 	"\x05meter\x18\x01 \x01(\v2#.hippius.chain.marketplace.v1.MeterR\x05meter\x12(\n" +
 	"\x10ucredit_per_hour\x18\x02 \x01(\x04R\x0eucreditPerHour\x12'\n" +
@@ -719,7 +728,9 @@ const file_hippius_chain_marketplace_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"has_runway\x18\a \x01(\bR\thasRunway\x12\x1d\n" +
 	"\n" +
-	"block_time\x18\b \x01(\x03R\tblockTime\"A\n" +
+	"block_time\x18\b \x01(\x03R\tblockTime\x12\x1d\n" +
+	"\n" +
+	"owed_units\x18\t \x01(\x04R\towedUnits\"A\n" +
 	"\x11QueryQuoteRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\tR\x04plan\"\xaf\x02\n" +

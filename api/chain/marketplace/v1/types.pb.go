@@ -35,7 +35,7 @@ type Params struct {
 	SettleIntervalSeconds uint64 `protobuf:"varint,6,opt,name=settle_interval_seconds,json=settleIntervalSeconds,proto3" json:"settle_interval_seconds,omitempty"`
 	// settle_lag_seconds: only what is older is settled.
 	SettleLagSeconds uint64 `protobuf:"varint,7,opt,name=settle_lag_seconds,json=settleLagSeconds,proto3" json:"settle_lag_seconds,omitempty"`
-	// max_settlements_per_block bounds the meters settled in one block; the rest carries over.
+	// max_settlements_per_block bounds the VMs whose meters are settled in one block; the rest carries over.
 	MaxSettlementsPerBlock uint32 `protobuf:"varint,8,opt,name=max_settlements_per_block,json=maxSettlementsPerBlock,proto3" json:"max_settlements_per_block,omitempty"`
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
@@ -420,185 +420,14 @@ func (x *App) GetImages() []string {
 	return nil
 }
 
-// MinerRate is what one miner earns an account's charge from: the sum of its VMs' current rates.
-type MinerRate struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Miner          string                 `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
-	UcreditPerHour uint64                 `protobuf:"varint,2,opt,name=ucredit_per_hour,json=ucreditPerHour,proto3" json:"ucredit_per_hour,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *MinerRate) Reset() {
-	*x = MinerRate{}
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *MinerRate) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*MinerRate) ProtoMessage() {}
-
-func (x *MinerRate) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use MinerRate.ProtoReflect.Descriptor instead.
-func (*MinerRate) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_marketplace_v1_types_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *MinerRate) GetMiner() string {
-	if x != nil {
-		return x.Miner
-	}
-	return ""
-}
-
-func (x *MinerRate) GetUcreditPerHour() uint64 {
-	if x != nil {
-		return x.UcreditPerHour
-	}
-	return 0
-}
-
-// Accrual is attested and not yet settled, in ucredit·seconds per hour (3 600 of them are one ucredit).
-type Accrual struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Miner         string                 `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
-	Units         uint64                 `protobuf:"varint,2,opt,name=units,proto3" json:"units,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Accrual) Reset() {
-	*x = Accrual{}
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Accrual) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Accrual) ProtoMessage() {}
-
-func (x *Accrual) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Accrual.ProtoReflect.Descriptor instead.
-func (*Accrual) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_marketplace_v1_types_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *Accrual) GetMiner() string {
-	if x != nil {
-		return x.Miner
-	}
-	return ""
-}
-
-func (x *Accrual) GetUnits() uint64 {
-	if x != nil {
-		return x.Units
-	}
-	return 0
-}
-
-// Segment is an attested interval not yet older than the settlement lag.
-type Segment struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Miner string                 `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
-	// until is the interval's end, unix seconds.
-	Until         int64  `protobuf:"varint,2,opt,name=until,proto3" json:"until,omitempty"`
-	Units         uint64 `protobuf:"varint,3,opt,name=units,proto3" json:"units,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Segment) Reset() {
-	*x = Segment{}
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Segment) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Segment) ProtoMessage() {}
-
-func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Segment.ProtoReflect.Descriptor instead.
-func (*Segment) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_marketplace_v1_types_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *Segment) GetMiner() string {
-	if x != nil {
-		return x.Miner
-	}
-	return ""
-}
-
-func (x *Segment) GetUntil() int64 {
-	if x != nil {
-		return x.Until
-	}
-	return 0
-}
-
-func (x *Segment) GetUnits() uint64 {
-	if x != nil {
-		return x.Units
-	}
-	return 0
-}
-
-// Meter of one account; created with its first VM.
+// Meter of one account, of constant size; created with its first VM. What its VMs were attested and is not settled is kept
+// with the VMs. Units are ucredit·seconds per hour: 3 600 of them are one ucredit.
 type Meter struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Account string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// rates now, per miner, sorted by miner.
-	Rates []*MinerRate `protobuf:"bytes,2,rep,name=rates,proto3" json:"rates,omitempty"`
 	// disk_rate is what all its VMs would cost an hour if stopped, in ucredit: the base of the hold-back.
-	DiskRate uint64     `protobuf:"varint,3,opt,name=disk_rate,json=diskRate,proto3" json:"disk_rate,omitempty"`
-	Accruals []*Accrual `protobuf:"bytes,4,rep,name=accruals,proto3" json:"accruals,omitempty"`
-	Segments []*Segment `protobuf:"bytes,5,rep,name=segments,proto3" json:"segments,omitempty"`
-	// carry is the remainder of the division by 3600 at the last settlement.
+	DiskRate uint64 `protobuf:"varint,3,opt,name=disk_rate,json=diskRate,proto3" json:"disk_rate,omitempty"`
+	// carry is the remainder of the division by 3600 at the last settlement, in units.
 	Carry     uint64 `protobuf:"varint,6,opt,name=carry,proto3" json:"carry,omitempty"`
 	SettledAt int64  `protobuf:"varint,7,opt,name=settled_at,json=settledAt,proto3" json:"settled_at,omitempty"`
 	NextDue   int64  `protobuf:"varint,8,opt,name=next_due,json=nextDue,proto3" json:"next_due,omitempty"`
@@ -607,14 +436,19 @@ type Meter struct {
 	// consumed is the total settled so far, in ucredit.
 	Consumed uint64 `protobuf:"varint,10,opt,name=consumed,proto3" json:"consumed,omitempty"`
 	// warned_at is when the last low-balance event was given; 0 if none since the last purchase.
-	WarnedAt      int64 `protobuf:"varint,11,opt,name=warned_at,json=warnedAt,proto3" json:"warned_at,omitempty"`
+	WarnedAt int64 `protobuf:"varint,11,opt,name=warned_at,json=warnedAt,proto3" json:"warned_at,omitempty"`
+	// rate is what its VMs cost now, in ucredit per hour.
+	Rate uint64 `protobuf:"varint,12,opt,name=rate,proto3" json:"rate,omitempty"`
+	// owed is at least what was attested and unsettled at owed_at, carry not included, in units. From then on it rises by rate a second.
+	Owed          uint64 `protobuf:"varint,13,opt,name=owed,proto3" json:"owed,omitempty"`
+	OwedAt        int64  `protobuf:"varint,14,opt,name=owed_at,json=owedAt,proto3" json:"owed_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Meter) Reset() {
 	*x = Meter{}
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[7]
+	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +460,7 @@ func (x *Meter) String() string {
 func (*Meter) ProtoMessage() {}
 
 func (x *Meter) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[7]
+	mi := &file_hippius_chain_marketplace_v1_types_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +473,7 @@ func (x *Meter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Meter.ProtoReflect.Descriptor instead.
 func (*Meter) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_marketplace_v1_types_proto_rawDescGZIP(), []int{7}
+	return file_hippius_chain_marketplace_v1_types_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Meter) GetAccount() string {
@@ -649,32 +483,11 @@ func (x *Meter) GetAccount() string {
 	return ""
 }
 
-func (x *Meter) GetRates() []*MinerRate {
-	if x != nil {
-		return x.Rates
-	}
-	return nil
-}
-
 func (x *Meter) GetDiskRate() uint64 {
 	if x != nil {
 		return x.DiskRate
 	}
 	return 0
-}
-
-func (x *Meter) GetAccruals() []*Accrual {
-	if x != nil {
-		return x.Accruals
-	}
-	return nil
-}
-
-func (x *Meter) GetSegments() []*Segment {
-	if x != nil {
-		return x.Segments
-	}
-	return nil
 }
 
 func (x *Meter) GetCarry() uint64 {
@@ -715,6 +528,27 @@ func (x *Meter) GetConsumed() uint64 {
 func (x *Meter) GetWarnedAt() int64 {
 	if x != nil {
 		return x.WarnedAt
+	}
+	return 0
+}
+
+func (x *Meter) GetRate() uint64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *Meter) GetOwed() uint64 {
+	if x != nil {
+		return x.Owed
+	}
+	return 0
+}
+
+func (x *Meter) GetOwedAt() int64 {
+	if x != nil {
+		return x.OwedAt
 	}
 	return 0
 }
@@ -760,23 +594,10 @@ const file_hippius_chain_marketplace_v1_types_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x16\n" +
 	"\x06recipe\x18\x03 \x01(\tR\x06recipe\x12\x16\n" +
-	"\x06images\x18\x04 \x03(\tR\x06images\"K\n" +
-	"\tMinerRate\x12\x14\n" +
-	"\x05miner\x18\x01 \x01(\tR\x05miner\x12(\n" +
-	"\x10ucredit_per_hour\x18\x02 \x01(\x04R\x0eucreditPerHour\"5\n" +
-	"\aAccrual\x12\x14\n" +
-	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x14\n" +
-	"\x05units\x18\x02 \x01(\x04R\x05units\"K\n" +
-	"\aSegment\x12\x14\n" +
-	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x14\n" +
-	"\x05until\x18\x02 \x01(\x03R\x05until\x12\x14\n" +
-	"\x05units\x18\x03 \x01(\x04R\x05units\"\xaa\x03\n" +
+	"\x06images\x18\x04 \x03(\tR\x06images\"\xb8\x02\n" +
 	"\x05Meter\x12\x18\n" +
-	"\aaccount\x18\x01 \x01(\tR\aaccount\x12=\n" +
-	"\x05rates\x18\x02 \x03(\v2'.hippius.chain.marketplace.v1.MinerRateR\x05rates\x12\x1b\n" +
-	"\tdisk_rate\x18\x03 \x01(\x04R\bdiskRate\x12A\n" +
-	"\baccruals\x18\x04 \x03(\v2%.hippius.chain.marketplace.v1.AccrualR\baccruals\x12A\n" +
-	"\bsegments\x18\x05 \x03(\v2%.hippius.chain.marketplace.v1.SegmentR\bsegments\x12\x14\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
+	"\tdisk_rate\x18\x03 \x01(\x04R\bdiskRate\x12\x14\n" +
 	"\x05carry\x18\x06 \x01(\x04R\x05carry\x12\x1d\n" +
 	"\n" +
 	"settled_at\x18\a \x01(\x03R\tsettledAt\x12\x19\n" +
@@ -785,7 +606,10 @@ const file_hippius_chain_marketplace_v1_types_proto_rawDesc = "" +
 	"ran_out_at\x18\t \x01(\x03R\branOutAt\x12\x1a\n" +
 	"\bconsumed\x18\n" +
 	" \x01(\x04R\bconsumed\x12\x1b\n" +
-	"\twarned_at\x18\v \x01(\x03R\bwarnedAtB6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
+	"\twarned_at\x18\v \x01(\x03R\bwarnedAt\x12\x12\n" +
+	"\x04rate\x18\f \x01(\x04R\x04rate\x12\x12\n" +
+	"\x04owed\x18\r \x01(\x04R\x04owed\x12\x17\n" +
+	"\aowed_at\x18\x0e \x01(\x03R\x06owedAtJ\x04\b\x02\x10\x03J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06B6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
 
 var (
 	file_hippius_chain_marketplace_v1_types_proto_rawDescOnce sync.Once
@@ -799,26 +623,20 @@ func file_hippius_chain_marketplace_v1_types_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_marketplace_v1_types_proto_rawDescData
 }
 
-var file_hippius_chain_marketplace_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_hippius_chain_marketplace_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_hippius_chain_marketplace_v1_types_proto_goTypes = []any{
-	(*Params)(nil),    // 0: hippius.chain.marketplace.v1.Params
-	(*Plan)(nil),      // 1: hippius.chain.marketplace.v1.Plan
-	(*Image)(nil),     // 2: hippius.chain.marketplace.v1.Image
-	(*App)(nil),       // 3: hippius.chain.marketplace.v1.App
-	(*MinerRate)(nil), // 4: hippius.chain.marketplace.v1.MinerRate
-	(*Accrual)(nil),   // 5: hippius.chain.marketplace.v1.Accrual
-	(*Segment)(nil),   // 6: hippius.chain.marketplace.v1.Segment
-	(*Meter)(nil),     // 7: hippius.chain.marketplace.v1.Meter
+	(*Params)(nil), // 0: hippius.chain.marketplace.v1.Params
+	(*Plan)(nil),   // 1: hippius.chain.marketplace.v1.Plan
+	(*Image)(nil),  // 2: hippius.chain.marketplace.v1.Image
+	(*App)(nil),    // 3: hippius.chain.marketplace.v1.App
+	(*Meter)(nil),  // 4: hippius.chain.marketplace.v1.Meter
 }
 var file_hippius_chain_marketplace_v1_types_proto_depIdxs = []int32{
-	4, // 0: hippius.chain.marketplace.v1.Meter.rates:type_name -> hippius.chain.marketplace.v1.MinerRate
-	5, // 1: hippius.chain.marketplace.v1.Meter.accruals:type_name -> hippius.chain.marketplace.v1.Accrual
-	6, // 2: hippius.chain.marketplace.v1.Meter.segments:type_name -> hippius.chain.marketplace.v1.Segment
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	0, // [0:0] is the sub-list for method output_type
+	0, // [0:0] is the sub-list for method input_type
+	0, // [0:0] is the sub-list for extension type_name
+	0, // [0:0] is the sub-list for extension extendee
+	0, // [0:0] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_marketplace_v1_types_proto_init() }
@@ -834,7 +652,7 @@ func file_hippius_chain_marketplace_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_marketplace_v1_types_proto_rawDesc), len(file_hippius_chain_marketplace_v1_types_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

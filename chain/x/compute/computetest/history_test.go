@@ -219,8 +219,8 @@ func (s *story) checkSize(v computetypes.VM) {
 	s.disks[v.Id] = disk
 	a := v.Status.Attestation
 	if v.RunningRate == spark && v.StoppedRate == sparkHD && !s.resized[v.Id] {
-		if want := a.RunningSeconds*spark + a.StoppedSeconds*sparkHD; a.ChargedUnits != want {
-			s.t.Fatalf("%s: %s was charged %d units, attested are %d", s, v.Spec.Name, a.ChargedUnits, want)
+		if want := a.RunningSeconds*spark + a.StoppedSeconds*sparkHD; a.Core().Charged() != want {
+			s.t.Fatalf("%s: %s was charged %d units, attested are %d", s, v.Spec.Name, a.Core().Charged(), want)
 		}
 		return
 	}
@@ -238,7 +238,7 @@ func (s *story) check() {
 				continue
 			}
 			rate += v.Core().Rate()
-			units += v.Status.Attestation.ChargedUnits
+			units += v.Status.Attestation.Core().Charged()
 			if !v.Ended() {
 				held += v.Core().HeldRate()
 			}

@@ -201,7 +201,7 @@ func TestProcessDiesAndIsStartedAgain(t *testing.T) {
 	w.report(w.proven(w.says(id, vm.Running)))
 	w.NextBlock(10)
 	w.report(w.proven(w.says(id, vm.Running)))
-	if got := w.billed(a); got != 10*spark {
+	if got := w.billed(a); got != 15*spark { // from the host's word that it runs again, which a proof confirmed
 		t.Fatalf("billed %d", got)
 	}
 }
@@ -234,11 +234,11 @@ func TestWithoutAgentTheHostsWordCounts(t *testing.T) {
 	w.report(w.says(id, vm.Running))
 	w.NextBlock(30)
 	w.report(w.says(id, vm.Running))
-	w.NextBlock(90) // too long a silence
+	w.NextBlock(90) // longer than a report covers
 	w.report(w.says(id, vm.Running))
 	w.NextBlock(10)
 	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: id})
-	if got := w.billed(a); got != 40*spark {
-		t.Fatalf("billed %d, want %d", got, 40*spark)
+	if got := w.billed(a); got != 120*spark {
+		t.Fatalf("billed %d, want %d", got, 120*spark)
 	}
 }

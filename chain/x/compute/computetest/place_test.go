@@ -247,7 +247,7 @@ func TestGatesOfPlacement(t *testing.T) {
 
 func TestRunOut(t *testing.T) {
 	w := newWorld(t, nil)
-	m := w.miner("miner0")
+	w.miner("miner0")
 	a := w.tenant("tenant")
 	low := w.running(a, "low")
 	high := w.running(a, "high", func(c *computetypes.MsgCreateVM) { c.Spec.Priority = 10 })
@@ -257,18 +257,18 @@ func TestRunOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.App.Keepers.Credits.Consume(w.Ctx(), a.Address, meter.BalanceUcredit-meter.HoldbackUcredit-1200, m.Address); err != nil {
-		t.Fatal(err)
-	}
+	w.leave(a, meter.HoldbackUcredit+1200)
 	var stopped []string
 	for i := 0; len(stopped) == 0; i++ {
 		if i == 10 {
 			t.Fatal("the account does not run out")
 		}
 		w.NextBlock(60)
-		w.report(w.proven(w.says(low, vm.Running)), w.proven(w.says(high, vm.Running)))
 		for _, e := range w.Events(computetypes.EventVMPhase) {
 			stopped = append(stopped, e[computetypes.AttributeVM])
+		}
+		if len(stopped) == 0 {
+			w.report(w.proven(w.says(low, vm.Running)), w.proven(w.says(high, vm.Running)))
 		}
 	}
 	for _, id := range []string{low, high} {

@@ -159,22 +159,22 @@ func TestProofs(t *testing.T) {
 	if got := w.billed(a); got != 11*spark {
 		t.Fatalf("billed %d, want %d", got, 11*spark)
 	}
-	// A gap of 81 seconds is not charged, one of 80 is.
+	// A proof covers 80 seconds before it, of whatever gap.
 	w.NextBlock(1)
 	w.report(w.proven(w.says(id, vm.Running))) // 81 after the last
-	if got := w.billed(a); got != 11*spark {
-		t.Fatalf("billed %d, want %d", got, 11*spark)
+	if got := w.billed(a); got != 91*spark {
+		t.Fatalf("billed %d, want %d", got, 91*spark)
 	}
 	w.NextBlock(80)
 	w.report(w.proven(w.says(id, vm.Running)))
-	if got := w.billed(a); got != 91*spark {
-		t.Fatalf("billed %d, want %d", got, 91*spark)
+	if got := w.billed(a); got != 171*spark {
+		t.Fatalf("billed %d, want %d", got, 171*spark)
 	}
 	// Silent for too long, a stop charges nothing since the last proof.
 	w.NextBlock(81)
 	w.MustDeliver(a, &computetypes.MsgStopVM{Owner: a.Address, VmId: id})
-	if got := w.billed(a); got != 91*spark {
-		t.Fatalf("billed %d, want %d", got, 91*spark)
+	if got := w.billed(a); got != 171*spark {
+		t.Fatalf("billed %d, want %d", got, 171*spark)
 	}
 }
 

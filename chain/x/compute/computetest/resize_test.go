@@ -114,10 +114,10 @@ func TestResizeWithRestart(t *testing.T) {
 	if got := w.billed(a); got != 40*spark+30*pulse {
 		t.Fatalf("billed %d, want %d", got, 40*spark+30*pulse)
 	}
-	// A silence longer than counts is charged at no rate.
+	// A proof covers 80 seconds before it.
 	w.NextBlock(81)
 	w.report(w.proven(w.says(id, vm.Running)))
-	if got := w.billed(a); got != 40*spark+30*pulse {
+	if got := w.billed(a); got != 40*spark+110*pulse {
 		t.Fatalf("billed %d for unattested time", got)
 	}
 	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: id})
@@ -127,7 +127,7 @@ func TestResizeWithRestart(t *testing.T) {
 	}
 }
 
-// A restart that takes longer than may pass between two proofs is not charged at all.
+// A restart that takes longer than a proof covers is charged as far as it does, at the old rate.
 func TestResizeRestartThatTakesLong(t *testing.T) {
 	w := newWorld(t, nil)
 	w.miner("miner0")
@@ -136,7 +136,7 @@ func TestResizeRestartThatTakesLong(t *testing.T) {
 	w.resized(a, id, "pulse")
 	w.NextBlock(81)
 	w.report(w.proven(w.says(id, vm.Running)))
-	if got := w.billed(a); got != 0 || w.rate(a) != pulse {
+	if got := w.billed(a); got != 80*spark || w.rate(a) != pulse {
 		t.Fatalf("billed %d at rate %d", got, w.rate(a))
 	}
 }

@@ -65,7 +65,7 @@ func hash(name string) []byte {
 // newWorld starts the chain; credits of the tenant are 100.
 func newWorld(t *testing.T, overrides map[string]string, change ...func(*app.Genesis)) *world {
 	t.Helper()
-	over := map[string]json.RawMessage{"marketplace": json.RawMessage(`{"params":{"settle_lag_seconds":"0"}}`)}
+	over := map[string]json.RawMessage{}
 	for module, text := range overrides {
 		over[module] = json.RawMessage(text)
 	}
@@ -310,8 +310,19 @@ func (w *world) alive(seconds, every int64, miners ...apptest.Account) {
 func (w *world) billed(a apptest.Account) uint64 {
 	w.t.Helper()
 	st := w.statement(a)
-	m := st.Meter.Core()
-	return m.OwedUnits() + m.Consumed*credit.UnitsPerUcredit
+	return st.OwedUnits + st.Meter.Consumed*credit.UnitsPerUcredit
+}
+
+// leave takes credits of an account until only so much is left, and has its meter looked at accordingly.
+func (w *world) leave(a apptest.Account, ucredit uint64) {
+	w.t.Helper()
+	k := w.App.Keepers
+	if err := k.Credits.Consume(w.Ctx(), a.Address, w.statement(a).BalanceUcredit-ucredit, a.Address); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := k.Marketplace.AfterBuy(w.Ctx(), a.Address); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) rate(a apptest.Account) uint64 {

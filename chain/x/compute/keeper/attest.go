@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"errors"
-	"math"
 	"strconv"
 
 	"cosmossdk.io/collections"
@@ -38,73 +37,149 @@ func (k *Keeper) prove(ctx context.Context, p types.Params, v *types.VM, proof *
 	return head.Time, nil
 }
 
-// attestRunning notes that the guest was alive at a time: the first such time of a run
-// makes it ready and begins the charge, each later one charges the interval in between.
-func (k *Keeper) attestRunning(ctx context.Context, p types.Params, v *types.VM, at int64) error {
-	a := &v.Status.Attestation
-	if v.Status.ReadyAt == 0 {
-		v.Status.ReadyAt, a.LastAt, a.InstanceSeq, a.Disk = at, at, v.Status.InstanceSeq, false
-		emit(ctx, types.EventVMReady,
-			sdk.NewAttribute(types.AttributeVM, v.Id),
-			sdk.NewAttribute(types.AttributeOwner, v.Owner),
-			sdk.NewAttribute(types.AttributeMiner, v.Status.Miner),
-			sdk.NewAttribute(types.AttributeAt, strconv.FormatInt(at, 10)))
-		return nil
+// attest changes a VM's attestation by a rule of core/vm, at the rate that is charged now.
+func attest(v *types.VM, rule func(a *vm.Attestation, rate uint64) error) error {
+	a := v.Status.Attestation.Core()
+	rate := v.RunningRate
+	if a.Disk {
+		rate = v.StoppedRate
 	}
-	if err := k.accrue(ctx, p, v, at); err != nil {
+	if err := rule(&a, rate); err != nil {
+		return types.ErrAttestation.Wrapf("VM %s: %s", v.Id, err)
+	}
+	v.Status.Attestation = types.AttestationOf(a)
+	return nil
+}
+
+// attestRunning notes that the guest was alive at a time. The first such time of a run makes it ready.
+func (k *Keeper) attestRunning(ctx context.Context, p types.Params, v *types.VM, at int64) error {
+	if err := attest(v, func(a *vm.Attestation, rate uint64) error { return a.Prove(p.Rules(), at, rate) }); err != nil {
 		return err
 	}
-	a.LastAt = max(a.LastAt, at)
+	if v.Status.ReadyAt != 0 {
+		return nil
+	}
+	v.Status.ReadyAt, v.Status.Attestation.InstanceSeq = at, v.Status.InstanceSeq
+	emit(ctx, types.EventVMReady,
+		sdk.NewAttribute(types.AttributeVM, v.Id),
+		sdk.NewAttribute(types.AttributeOwner, v.Owner),
+		sdk.NewAttribute(types.AttributeMiner, v.Status.Miner),
+		sdk.NewAttribute(types.AttributeAt, strconv.FormatInt(at, 10)))
 	return nil
 }
 
 // attestDisk notes, on its host's word, that a stopped VM's disk is kept.
 func (k *Keeper) attestDisk(ctx context.Context, p types.Params, v *types.VM) error {
-	a := &v.Status.Attestation
-	if a.Disk {
-		if err := k.accrue(ctx, p, v, now(ctx)); err != nil {
-			return err
-		}
-	}
-	a.LastAt, a.InstanceSeq, a.Disk = now(ctx), v.Status.InstanceSeq, true
-	return nil
+	v.Status.Attestation.InstanceSeq = v.Status.InstanceSeq
+	return attest(v, func(a *vm.Attestation, rate uint64) error { return a.Keep(p.Rules(), now(ctx), rate) })
 }
 
-// endAttestation charges what is attested up to a time, if that is close
-// enough to the last proof, and forgets the rest: what follows is another run.
+// endAttestation ends what is attested, at a time up to which it was as before, if it was seen shortly before that; 0 for
+// none. What follows is another run.
 func (k *Keeper) endAttestation(ctx context.Context, v *types.VM, until int64) error {
-	if until != 0 && (v.Status.ReadyAt != 0 || v.Status.Attestation.Disk) {
-		p, err := k.params.Get(ctx)
-		if err != nil {
-			return err
-		}
-		if err := k.accrue(ctx, p, v, until); err != nil {
-			return err
-		}
-	}
-	a := &v.Status.Attestation
-	v.Status.ReadyAt, a.LastAt, a.Disk = 0, 0, false
-	return nil
-}
-
-// accrue charges from the last attested time to another.
-func (k *Keeper) accrue(ctx context.Context, p types.Params, v *types.VM, to int64) error {
-	a := &v.Status.Attestation
-	seconds := vm.Attested(a.LastAt, to, int64(p.MaxProofGapSeconds))
-	if seconds == 0 {
-		return nil
-	}
-	rate := v.RunningRate
-	if a.Disk {
-		rate = v.StoppedRate
-		a.StoppedSeconds += uint64(seconds)
-	} else {
-		a.RunningSeconds += uint64(seconds)
-	}
-	taken, err := k.meters.Accrue(ctx, v.Owner, v.Status.Miner, rate, a.LastAt, to)
+	p, err := k.params.Get(ctx)
 	if err != nil {
 		return err
 	}
-	a.ChargedUnits += min(taken, math.MaxUint64-a.ChargedUnits)
+	v.Status.ReadyAt = 0
+	return attest(v, func(a *vm.Attestation, rate uint64) error { return a.End(p.Rules(), until, rate) })
+}
+
+// silence notes a report without a fresh proof, and acts once the guest was silent for too long.
+func (k *Keeper) silence(ctx context.Context, p types.Params, v *types.VM) error {
+	silent := false
+	err := attest(v, func(a *vm.Attestation, rate uint64) error {
+		a.Saw(p.Rules(), now(ctx))
+		if silent = a.Silent(p.Rules()); silent {
+			return a.ChargeSilence(p.Rules(), rate)
+		}
+		return nil
+	})
+	if err != nil || !silent {
+		return err
+	}
+	action := v.Spec.OnSilence.Core()
+	if action == vm.SilenceReboot && v.Status.Attestation.SilenceReboots > 0 {
+		action = vm.SilenceStop
+	}
+	if action != vm.SilenceCharge {
+		may, err := k.mayActOnSilence(ctx, p)
+		if err != nil {
+			return err
+		}
+		if !may {
+			action = vm.SilenceCharge
+		}
+	}
+	emit(ctx, types.EventVMSilent,
+		sdk.NewAttribute(types.AttributeVM, v.Id),
+		sdk.NewAttribute(types.AttributeOwner, v.Owner),
+		sdk.NewAttribute(types.AttributeMiner, v.Status.Miner),
+		sdk.NewAttribute(types.AttributeOperation, action.String()))
+	w := why{reason: vm.ReasonGuestSilent}
+	switch action {
+	case vm.SilenceReboot:
+		v.Status.Attestation.SilenceReboots++
+		v.Spec.RebootSeq++
+		v.Generation++
+		return k.step(ctx, v, vm.RebootSilent, vm.Chain, w, 0)
+	case vm.SilenceStop:
+		setPower(v, false)
+		return k.step(ctx, v, vm.StopSilent, vm.Chain, w, 0)
+	case vm.SilenceCharge:
+	}
 	return nil
+}
+
+const (
+	// hour in which silent VMs are counted, in seconds.
+	hour = 3600
+	// readyPerAction: of so many VMs that run one may be acted on in an hour.
+	readyPerAction = 100
+)
+
+// mayActOnSilence counts a VM that is to be rebooted or stopped, unless too many were in this hour: what silences the
+// guests of a whole network is no fault of theirs, and must not power them off.
+func (k *Keeper) mayActOnSilence(ctx context.Context, p types.Params) (bool, error) {
+	last, err := orZero(k.silenceActions.Get(ctx))
+	if err != nil {
+		return false, err
+	}
+	ready, err := orZero(k.ready.Get(ctx))
+	if err != nil {
+		return false, err
+	}
+	window := uint64(now(ctx)/hour) << countBits
+	count := uint64(0)
+	if last>>countBits<<countBits == window {
+		count = last - window
+	}
+	if count >= max(uint64(p.MaxSilenceActions), ready/readyPerAction) {
+		return false, nil
+	}
+	return true, k.silenceActions.Set(ctx, window+count+1)
+}
+
+// countReady keeps how many VMs run and are proven.
+func (k *Keeper) countReady(ctx context.Context, old, v *types.VM) error {
+	was, is := old.Status.ReadyAt != 0, v.Status.ReadyAt != 0
+	if was == is {
+		return nil
+	}
+	n, err := orZero(k.ready.Get(ctx))
+	if err != nil {
+		return err
+	}
+	if is {
+		return k.ready.Set(ctx, n+1)
+	}
+	return k.ready.Set(ctx, n-min(n, 1))
+}
+
+// orZero is a count that may not have begun.
+func orZero(n uint64, err error) (uint64, error) {
+	if errors.Is(err, collections.ErrNotFound) {
+		return 0, nil
+	}
+	return n, err
 }

@@ -79,6 +79,9 @@ func (k *Keeper) Create(ctx context.Context, m *types.MsgCreateVM) (string, erro
 	if v.Spec.Agent == types.AgentMode_AGENT_MODE_UNSPECIFIED {
 		v.Spec.Agent = types.AgentMode_AGENT_MODE_GUEST
 	}
+	if v.Spec.OnSilence == types.OnSilence_ON_SILENCE_UNSPECIFIED {
+		v.Spec.OnSilence = types.OnSilence_ON_SILENCE_REBOOT
+	}
 	if err := k.putNew(ctx, v, host, m.Instances); err != nil {
 		return "", err
 	}

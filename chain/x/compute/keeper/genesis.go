@@ -44,7 +44,10 @@ func (k *Keeper) load(ctx context.Context, v types.VM) error {
 	v.Instances, v.AuthorizedKeys, v.Status.QueuePlace = nil, nil, 0
 	v.ChangedHeight = height(ctx)
 	v.Status.Attestation.ProofHeight = 0 // heights begin anew
-	if err := k.vms.Set(ctx, v.Id, v); err != nil {
+	if err := k.put(ctx, &types.VM{}, v); err != nil {
+		return err
+	}
+	if err := k.countReady(ctx, &types.VM{}, &v); err != nil {
 		return err
 	}
 	if v.Status.Phase.Core() == vm.Terminated {
@@ -97,6 +100,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		return nil, err
 	}
 	for i := range g.Vms {
+		if g.Vms[i].Status.Attestation, err = k.attestation(ctx, g.Vms[i].Id); err != nil {
+			return nil, err
+		}
 		if g.Vms[i].Instances, err = k.instancesOf(ctx, g.Vms[i].Id, types.MaxInstanceSeq); err != nil {
 			return nil, err
 		}

@@ -26,8 +26,17 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 		if v.Instances, err = k.instancesOf(ctx, v.Id, types.MaxInstanceSeq); err != nil {
 			return true, err
 		}
+		if v.Status.Attestation, err = k.attestation(ctx, v.Id); err != nil {
+			return true, err
+		}
 		if err := v.Validate(); err != nil {
 			return true, err
+		}
+		if v.Status.ReadyAt != 0 {
+			want.ready++
+		}
+		if v.Status.Miner == "" && v.Status.Attestation.Core().Usage.Owed() > 0 {
+			return true, fmt.Errorf("VM %s is held by nobody, yet units are owed for it", v.Id)
 		}
 		if err := k.checkIndexes(ctx, &v, &want); err != nil {
 			return true, fmt.Errorf("VM %s, %s: %w", v.Id, v.Status.Phase.Core(), err)
@@ -69,7 +78,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 }
 
 // counts of the entries that indexes must have.
-type counts struct{ live, names, held, deadlines, queued int }
+type counts struct{ live, names, held, deadlines, queued, ready int }
 
 func (k *Keeper) checkIndexes(ctx context.Context, v *types.VM, want *counts) error {
 	p := v.Status.Phase.Core()
@@ -142,11 +151,16 @@ func (k *Keeper) checkCounts(ctx context.Context, want counts) error {
 			return err
 		}
 	}
+	ready, err := orZero(k.ready.Get(ctx))
+	if err != nil {
+		return err
+	}
+	got.ready = int(ready)
 	if got != want {
 		return fmt.Errorf("the indexes have %+v entries; they should have %+v", got, want)
 	}
 	addresses := 0
-	err := k.addresses.Walk(ctx, nil, func(hostKey, string) (bool, error) { addresses++; return false, nil })
+	err = k.addresses.Walk(ctx, nil, func(hostKey, string) (bool, error) { addresses++; return false, nil })
 	if err == nil && addresses != want.live {
 		return fmt.Errorf("%d addresses are taken by %d VMs", addresses, want.live)
 	}

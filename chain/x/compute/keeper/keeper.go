@@ -33,14 +33,15 @@ type Keeper struct {
 	params collections.Item[types.Params]
 	keys   collections.Map[ownerKey, types.SSHKey]
 
-	// vms are kept without instances, which have a map of their own, and without
+	// vms are kept without instances and attestations, which have maps of their own, and without
 	// authorized keys, which follow from the names of keys in use.
-	vms       collections.Map[string, types.VM]
-	instances collections.Map[instanceKey, types.Instance]
-	owners    collections.KeySet[ownerKey]
-	live      collections.KeySet[ownerKey]
-	names     collections.Map[ownerKey, string]
-	addresses collections.Map[hostKey, string]
+	vms          collections.Map[string, types.VM]
+	attestations collections.Map[string, types.Attestation]
+	instances    collections.Map[instanceKey, types.Instance]
+	owners       collections.KeySet[ownerKey]
+	live         collections.KeySet[ownerKey]
+	names        collections.Map[ownerKey, string]
+	addresses    collections.Map[hostKey, string]
 
 	// miners has one entry for each VM that is held, by miner, height of its last change and id.
 	miners        collections.KeySet[minerKey]
@@ -60,6 +61,10 @@ type Keeper struct {
 
 	heads       collections.Map[int64, types.Head]
 	reportRates collections.Map[string, uint64]
+
+	// ready counts the VMs that run and are proven, silenceActions those acted on in an hour: hour and count.
+	ready          collections.Item[uint64]
+	silenceActions collections.Item[uint64]
 
 	catalogue types.Catalogue
 	meters    types.Meters
@@ -101,35 +106,38 @@ func New(c Config) (*Keeper, error) {
 	byTime := collections.PairKeyCodec(i64, str)
 	byMiner := collections.TripleKeyCodec(str, i64, str)
 	k := &Keeper{
-		params:        collections.NewItem(sb, types.ParamsPrefix(), "params", codec.CollValue[types.Params](c.Codec)),
-		keys:          collections.NewMap(sb, types.KeysPrefix(), "keys", pair, codec.CollValue[types.SSHKey](c.Codec)),
-		vms:           collections.NewMap(sb, types.VMsPrefix(), "vms", str, codec.CollValue[types.VM](c.Codec)),
-		instances:     collections.NewMap(sb, types.InstancesPrefix(), "instances", collections.PairKeyCodec(str, u32), codec.CollValue[types.Instance](c.Codec)),
-		owners:        collections.NewKeySet(sb, types.OwnersPrefix(), "owners", pair),
-		live:          collections.NewKeySet(sb, types.LivePrefix(), "live", pair),
-		names:         collections.NewMap(sb, types.NamesPrefix(), "names", pair, collections.StringValue),
-		addresses:     collections.NewMap(sb, types.AddressesPrefix(), "addresses", collections.PairKeyCodec(str, u32), collections.StringValue),
-		miners:        collections.NewKeySet(sb, types.MinersPrefix(), "miners", byMiner),
-		released:      collections.NewKeySet(sb, types.ReleasedPrefix(), "released", byMiner),
-		releasedPrune: collections.NewKeySet(sb, types.ReleasedPrunePrefix(), "released_prune", collections.QuadKeyCodec(i64, str, i64, str)),
-		oldestHeight:  collections.NewItem(sb, types.OldestHeightPrefix(), "oldest_height", collections.Int64Value),
-		deadlines:     collections.NewKeySet(sb, types.DeadlinesPrefix(), "deadlines", byTime),
-		queue:         collections.NewKeySet(sb, types.QueuePrefix(), "queue", collections.TripleKeyCodec(str, u64, str)),
-		queued:        collections.NewKeySet(sb, types.QueuedPrefix(), "queued", collections.TripleKeyCodec(str, str, u64)),
-		queueSeq:      collections.NewItem(sb, types.QueueSeqPrefix(), "queue_seq", collections.Uint64Value),
-		sweepCursor:   collections.NewItem(sb, types.SweepPrefix(), "sweep", collections.StringValue),
-		sweepVersion:  collections.NewItem(sb, types.SweepVersionPrefix(), "sweep_version", collections.Uint64Value),
-		together:      collections.NewMap(sb, types.TogetherPrefix(), "together", pair, collections.Uint64Value),
-		spread:        collections.NewMap(sb, types.SpreadPrefix(), "spread", collections.TripleKeyCodec(str, str, str), collections.Uint64Value),
-		tombstones:    collections.NewKeySet(sb, types.TombstonesPrefix(), "tombstones", byTime),
-		heads:         collections.NewMap(sb, types.HeadsPrefix(), "heads", i64, codec.CollValue[types.Head](c.Codec)),
-		reportRates:   collections.NewMap(sb, types.ReportRatesPrefix(), "report_rates", str, collections.Uint64Value),
-		catalogue:     c.Marketplace,
-		meters:        c.Marketplace,
-		offers:        c.Registry,
-		registry:      c.Registry,
-		mesh:          c.Mesh,
-		authority:     c.Authority,
+		params:         collections.NewItem(sb, types.ParamsPrefix(), "params", codec.CollValue[types.Params](c.Codec)),
+		keys:           collections.NewMap(sb, types.KeysPrefix(), "keys", pair, codec.CollValue[types.SSHKey](c.Codec)),
+		vms:            collections.NewMap(sb, types.VMsPrefix(), "vms", str, codec.CollValue[types.VM](c.Codec)),
+		instances:      collections.NewMap(sb, types.InstancesPrefix(), "instances", collections.PairKeyCodec(str, u32), codec.CollValue[types.Instance](c.Codec)),
+		owners:         collections.NewKeySet(sb, types.OwnersPrefix(), "owners", pair),
+		live:           collections.NewKeySet(sb, types.LivePrefix(), "live", pair),
+		names:          collections.NewMap(sb, types.NamesPrefix(), "names", pair, collections.StringValue),
+		addresses:      collections.NewMap(sb, types.AddressesPrefix(), "addresses", collections.PairKeyCodec(str, u32), collections.StringValue),
+		miners:         collections.NewKeySet(sb, types.MinersPrefix(), "miners", byMiner),
+		released:       collections.NewKeySet(sb, types.ReleasedPrefix(), "released", byMiner),
+		releasedPrune:  collections.NewKeySet(sb, types.ReleasedPrunePrefix(), "released_prune", collections.QuadKeyCodec(i64, str, i64, str)),
+		oldestHeight:   collections.NewItem(sb, types.OldestHeightPrefix(), "oldest_height", collections.Int64Value),
+		deadlines:      collections.NewKeySet(sb, types.DeadlinesPrefix(), "deadlines", byTime),
+		queue:          collections.NewKeySet(sb, types.QueuePrefix(), "queue", collections.TripleKeyCodec(str, u64, str)),
+		queued:         collections.NewKeySet(sb, types.QueuedPrefix(), "queued", collections.TripleKeyCodec(str, str, u64)),
+		queueSeq:       collections.NewItem(sb, types.QueueSeqPrefix(), "queue_seq", collections.Uint64Value),
+		sweepCursor:    collections.NewItem(sb, types.SweepPrefix(), "sweep", collections.StringValue),
+		sweepVersion:   collections.NewItem(sb, types.SweepVersionPrefix(), "sweep_version", collections.Uint64Value),
+		together:       collections.NewMap(sb, types.TogetherPrefix(), "together", pair, collections.Uint64Value),
+		spread:         collections.NewMap(sb, types.SpreadPrefix(), "spread", collections.TripleKeyCodec(str, str, str), collections.Uint64Value),
+		tombstones:     collections.NewKeySet(sb, types.TombstonesPrefix(), "tombstones", byTime),
+		heads:          collections.NewMap(sb, types.HeadsPrefix(), "heads", i64, codec.CollValue[types.Head](c.Codec)),
+		reportRates:    collections.NewMap(sb, types.ReportRatesPrefix(), "report_rates", str, collections.Uint64Value),
+		attestations:   collections.NewMap(sb, types.AttestationsPrefix(), "attestations", str, codec.CollValue[types.Attestation](c.Codec)),
+		ready:          collections.NewItem(sb, types.ReadyPrefix(), "ready", collections.Uint64Value),
+		silenceActions: collections.NewItem(sb, types.SilenceActionsPrefix(), "silence_actions", collections.Uint64Value),
+		catalogue:      c.Marketplace,
+		meters:         c.Marketplace,
+		offers:         c.Registry,
+		registry:       c.Registry,
+		mesh:           c.Mesh,
+		authority:      c.Authority,
 	}
 	var err error
 	if k.schema, err = sb.Build(); err != nil {

@@ -52,10 +52,7 @@ func (k *Keeper) Stop(ctx context.Context, owner, id string) error {
 	}
 	v.Spec.Power = types.Power_POWER_OFF
 	v.Generation++
-	if err := k.requested(ctx, &old, v, "stop"); err != nil {
-		return err
-	}
-	return k.meters.SettleNow(ctx, owner)
+	return k.requested(ctx, &old, v, "stop")
 }
 
 // Reboot restarts a running VM's guest.
@@ -133,10 +130,7 @@ func (k *Keeper) Terminate(ctx context.Context, owner, id string) error {
 	if err := k.requested(ctx, &old, v, "terminate"); err != nil {
 		return err
 	}
-	if err := k.meters.RemoveVM(ctx, owner, v.Core().HeldRate()); err != nil {
-		return err
-	}
-	return k.meters.SettleNow(ctx, owner)
+	return k.meters.RemoveVM(ctx, owner, v.Core().HeldRate())
 }
 
 // revoke blocks the mesh certificates of every instance that some miner may have held.
@@ -196,21 +190,14 @@ func (k *Keeper) requested(ctx context.Context, old *types.VM, v types.VM, opera
 // hold-back, so all its VMs stop, lowest priority first, disks kept. What waits
 // to be placed fails. The tenant starts them again when there is credit.
 func (k *Keeper) AfterRunOut(ctx context.Context, account string) error {
-	it, err := k.live.Iterate(ctx, collections.NewPrefixedPairRange[string, string](account))
-	if err != nil {
-		return err
-	}
-	keys, err := it.Keys() // bounded by the addresses of a block; closes it
-	if err != nil {
-		return err
-	}
-	vms := make([]types.VM, 0, len(keys))
-	for _, key := range keys {
-		v, err := k.VM(ctx, key.K2())
-		if err != nil {
-			return err
-		}
+	var vms []types.VM
+	err := k.walkLive(ctx, account, func(id string) error {
+		v, err := k.VM(ctx, id)
 		vms = append(vms, v)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	slices.SortFunc(vms, func(a, b types.VM) int {
 		return cmp.Or(cmp.Compare(a.Spec.Priority, b.Spec.Priority), cmp.Compare(a.Id, b.Id))

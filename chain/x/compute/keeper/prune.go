@@ -44,6 +44,9 @@ func (k *Keeper) forget(ctx context.Context, id string) error {
 	emit(ctx, types.EventVMForgot,
 		sdk.NewAttribute(types.AttributeVM, id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner))
+	if err := k.attestations.Remove(ctx, id); err != nil {
+		return err
+	}
 	return k.vms.Remove(ctx, id)
 }
 

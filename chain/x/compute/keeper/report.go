@@ -174,6 +174,9 @@ func (k *Keeper) reportedOn(ctx context.Context, p types.Params, old *types.VM, 
 	at := now(ctx)
 	if v.Spec.Agent != types.AgentMode_AGENT_MODE_NONE {
 		if r.Proof == nil {
+			if err := k.silence(ctx, p, &v); err != nil {
+				return err
+			}
 			return k.save(ctx, old, v)
 		}
 		var err error

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"cosmossdk.io/collections"
 
@@ -15,7 +16,26 @@ func (k *Keeper) VM(ctx context.Context, id string) (types.VM, error) {
 	if errors.Is(err, collections.ErrNotFound) {
 		return types.VM{}, types.ErrUnknownVM.Wrapf("there is no VM %.40q", id)
 	}
+	if err != nil {
+		return v, err
+	}
+	v.Status.Attestation, err = k.attestation(ctx, id)
 	return v, err
+}
+
+// put keeps a VM, of which only what changed is written.
+func (k *Keeper) put(ctx context.Context, old *types.VM, v types.VM) error {
+	if !reflect.DeepEqual(old.Status.Attestation, v.Status.Attestation) {
+		if err := k.attestations.Set(ctx, v.Id, v.Status.Attestation); err != nil {
+			return err
+		}
+	}
+	was, is := *old, v
+	was.Status.Attestation, is.Status.Attestation = types.Attestation{}, types.Attestation{}
+	if reflect.DeepEqual(was, is) {
+		return nil
+	}
+	return k.vms.Set(ctx, v.Id, is)
 }
 
 // owned is a VM that its owner wants something of.
@@ -40,7 +60,15 @@ func (k *Keeper) save(ctx context.Context, old *types.VM, v types.VM) error {
 	if changed(old, &v) {
 		v.ChangedHeight = height(ctx)
 	}
-	if err := k.vms.Set(ctx, v.Id, v); err != nil {
+	if miner := old.Status.Miner; miner != "" && miner != v.Status.Miner {
+		if err := k.chargeAll(ctx, &v, miner); err != nil {
+			return err
+		}
+	}
+	if err := k.put(ctx, old, v); err != nil {
+		return err
+	}
+	if err := k.countReady(ctx, old, &v); err != nil {
 		return err
 	}
 	if err := k.indexMiner(ctx, old, &v); err != nil {
@@ -148,21 +176,10 @@ func (k *Keeper) leave(ctx context.Context, old *types.VM) error {
 // moveRate tells the owner's meter what the VM costs now.
 func (k *Keeper) moveRate(ctx context.Context, old, v *types.VM) error {
 	was, is := old.Core().Rate(), v.Core().Rate()
-	if old.Status.Miner == v.Status.Miner {
-		if was == is {
-			return nil
-		}
-		return k.meters.SetRate(ctx, v.Owner, v.Status.Miner, int64(is)-int64(was))
-	}
-	if was != 0 {
-		if err := k.meters.SetRate(ctx, v.Owner, old.Status.Miner, -int64(was)); err != nil {
-			return err
-		}
-	}
-	if is == 0 {
+	if was == is {
 		return nil
 	}
-	return k.meters.SetRate(ctx, v.Owner, v.Status.Miner, int64(is))
+	return k.meters.SetRate(ctx, v.Owner, int64(is)-int64(was))
 }
 
 // shift moves a count, which is forgotten at 0.

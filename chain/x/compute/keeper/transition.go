@@ -32,6 +32,11 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 			v.Status.Attestation.ProofHeight = max(v.Status.Attestation.ProofHeight, height(ctx)-1)
 		}
 	}
+	if to.On() && !from.On() {
+		if err := attest(v, func(a *vm.Attestation, _ uint64) error { a.Begin(now(ctx)); return nil }); err != nil {
+			return err
+		}
+	}
 	if to == from && v.Status.Reason == w.reason && v.Status.Message == w.message {
 		return nil
 	}

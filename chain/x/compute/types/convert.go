@@ -1,6 +1,7 @@
 package types
 
 import (
+	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 )
@@ -36,6 +37,14 @@ func (v VM) Core() vm.VM {
 	return c
 }
 
+// Core is the action in the words of core/vm; without one the VM is rebooted.
+func (a OnSilence) Core() vm.SilenceAction {
+	if a <= 0 || a > OnSilence_ON_SILENCE_CHARGE {
+		return vm.SilenceReboot
+	}
+	return vm.SilenceAction(a)
+}
+
 // Ended reports whether the VM is terminated or about to be.
 func (v VM) Ended() bool { return v.Status.Phase.Core().Ended() }
 
@@ -59,7 +68,33 @@ func (s Size) Core() plan.Size {
 func (s VMSpec) Core() vm.Spec {
 	return vm.Spec{
 		Name: s.Name, Plan: s.Plan, Image: s.Image, Apps: s.Apps, UserDataHash: s.UserDataHash, SSHKeys: s.SshKeys,
-		MeshAddress: s.MeshAddress, HostCA: s.HostCa, Agent: vm.AgentMode(max(0, s.Agent)), Region: s.Region, SpreadGroup: s.SpreadGroup,
+		MeshAddress: s.MeshAddress, HostCA: s.HostCa, Agent: vm.AgentMode(max(0, s.Agent)), OnSilence: vm.SilenceAction(max(0, s.OnSilence)), Region: s.Region, SpreadGroup: s.SpreadGroup,
 		Miners: s.Miners, Priority: s.Priority, On: s.Power == Power_POWER_ON, RebootSeq: s.RebootSeq,
 	}
+}
+
+// Core is the attestation in the words of core/vm.
+func (a Attestation) Core() vm.Attestation {
+	c := vm.Attestation{
+		LastAt: a.LastAt, InstanceSeq: a.InstanceSeq, Disk: a.Disk, RunningSeconds: a.RunningSeconds, StoppedSeconds: a.StoppedSeconds,
+		ProofHeight: a.ProofHeight, ChargedUnits: a.ChargedUnits, Proven: a.Proven, Usage: credit.Usage{Units: a.OwedUnits},
+		Silence: vm.Silence{SilentSince: a.SilentSince, SeenAt: a.SeenAt, SilentReports: a.SilentReports, SilenceReboots: a.SilenceReboots},
+	}
+	for _, iv := range a.Pending {
+		c.Usage.Pending = append(c.Usage.Pending, credit.Interval{From: iv.From, To: iv.To, Rate: iv.Rate})
+	}
+	return c
+}
+
+// AttestationOf is the state that stands for an attestation.
+func AttestationOf(c vm.Attestation) Attestation {
+	a := Attestation{
+		LastAt: c.LastAt, InstanceSeq: c.InstanceSeq, Disk: c.Disk, RunningSeconds: c.RunningSeconds, StoppedSeconds: c.StoppedSeconds,
+		ProofHeight: c.ProofHeight, ChargedUnits: c.ChargedUnits, Proven: c.Proven, OwedUnits: c.Usage.Units,
+		SilentSince: c.SilentSince, SeenAt: c.SeenAt, SilentReports: c.SilentReports, SilenceReboots: c.SilenceReboots,
+	}
+	for _, iv := range c.Usage.Pending {
+		a.Pending = append(a.Pending, Interval{From: iv.From, To: iv.To, Rate: iv.Rate})
+	}
+	return a
 }

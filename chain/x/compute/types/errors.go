@@ -86,4 +86,7 @@ var (
 
 	// ErrNoKey is a rebuild of a VM that would let nobody in.
 	ErrNoKey = errorsmod.Register(ModuleName, 38, "no SSH key left")
+
+	// ErrAttestation is an attested time that does not add up.
+	ErrAttestation = errorsmod.Register(ModuleName, 39, "attestation not acceptable")
 )

@@ -12,6 +12,8 @@ const (
 	EventVMPhase = "hippius.compute.vm_phase"
 	// EventVMReady is the first accepted proof of a run: charging begins.
 	EventVMReady = "hippius.compute.vm_ready"
+	// EventVMSilent is a guest that gave no proof for too long, and what was done.
+	EventVMSilent = "hippius.compute.vm_silent"
 	// EventVMResized is a size that came into effect: its rate is charged from now on.
 	EventVMResized  = "hippius.compute.vm_resized"
 	EventVMAssigned = "hippius.compute.vm_assigned"

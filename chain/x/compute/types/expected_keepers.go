@@ -28,12 +28,10 @@ type Meters interface {
 	AddVM(ctx context.Context, account string, stoppedRate uint64) error
 	RemoveVM(ctx context.Context, account string, stoppedRate uint64) error
 	ResizeVM(ctx context.Context, account string, from, to uint64) error
-	// SetRate changes what the account's VMs on a miner cost now.
-	SetRate(ctx context.Context, account, miner string, delta int64) error
-	// Accrue charges an attested interval, from included, to excluded.
-	Accrue(ctx context.Context, account, miner string, rate uint64, from, to int64) (taken uint64, err error)
-	// SettleNow settles what is accrued without waiting for the hour.
-	SettleNow(ctx context.Context, account string) error
+	// SetRate changes what the account's VMs cost now.
+	SetRate(ctx context.Context, account string, delta int64) error
+	// Charge settles at once what a miner was attested of one VM, in units, and returns those that were paid.
+	Charge(ctx context.Context, account, miner string, units uint64) (paid uint64, err error)
 }
 
 // Miners are those that hold VMs; x/registry offers them.

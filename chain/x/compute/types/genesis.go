@@ -83,6 +83,9 @@ func (v VM) Validate() error {
 			return err
 		}
 	}
+	if err := v.Status.Attestation.Core().Usage.Check(); err != nil {
+		return ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
+	}
 	if int(v.Status.InstanceSeq) > len(v.Instances) {
 		return ErrInvalid.Wrapf("VM %s is at instance %d of %d", v.Id, v.Status.InstanceSeq, len(v.Instances))
 	}

@@ -35,6 +35,9 @@ const (
 	prefixTombstones
 	prefixHeads
 	prefixReportRates
+	prefixAttestations
+	prefixReady
+	prefixSilenceActions
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -105,3 +108,12 @@ func HeadsPrefix() collections.Prefix { return collections.NewPrefix(prefixHeads
 
 // ReportRatesPrefix counts each miner's batches in the present minute.
 func ReportRatesPrefix() collections.Prefix { return collections.NewPrefix(prefixReportRates) }
+
+// AttestationsPrefix is where VMs' attestations are kept, by VM.
+func AttestationsPrefix() collections.Prefix { return collections.NewPrefix(prefixAttestations) }
+
+// ReadyPrefix counts the VMs that run and are proven.
+func ReadyPrefix() collections.Prefix { return collections.NewPrefix(prefixReady) }
+
+// SilenceActionsPrefix counts the VMs that were rebooted or stopped for their silence in the present hour.
+func SilenceActionsPrefix() collections.Prefix { return collections.NewPrefix(prefixSilenceActions) }

@@ -46,6 +46,8 @@ func (m *MsgCreateVM) ValidateBasic() error {
 		return ErrInvalid.Wrap("reboot_seq of a new VM is 0")
 	case m.Spec.Agent < AgentMode_AGENT_MODE_UNSPECIFIED || m.Spec.Agent > AgentMode_AGENT_MODE_NONE:
 		return ErrInvalid.Wrapf("agent mode %d; accepted are guest and none", m.Spec.Agent)
+	case m.Spec.OnSilence < OnSilence_ON_SILENCE_UNSPECIFIED || m.Spec.OnSilence > OnSilence_ON_SILENCE_CHARGE:
+		return ErrInvalid.Wrapf("action %d on a silent guest; accepted are reboot, stop and charge", m.Spec.OnSilence)
 	}
 	for _, miner := range m.Spec.Miners {
 		if err := address("miner", miner); err != nil {

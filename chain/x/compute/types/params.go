@@ -1,10 +1,13 @@
 package types
 
-import "github.com/hippius/compute/core/mesh"
+import (
+	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/vm"
+)
 
 const maxVMsPerAccount = mesh.LastVM - mesh.FirstVM + 1
 
-// proofGap that is charged, in seconds, and how old a proof may be: what an agent's outage of a minute takes, whenever
+// proofGap before a proof that it attests, in seconds, and how old a proof may be: what an agent's outage of a minute takes, whenever
 // it begins. The last proof that it noted is up to two rounds of proofs, of 5 s each, older than the outage, and signs a
 // block that was not the newest; then the next agent has to start and its first report to get into a block.
 const proofGap = 80
@@ -21,7 +24,15 @@ func DefaultParams() Params {
 		ProofMaxAgeSeconds:      proofGap,
 		MaxReportsPerMinute:     120,
 		MaxAttempts:             5,
+		SilenceSeconds:          600,
+		SilenceReports:          20,
+		MaxSilenceActions:       20,
 	}
+}
+
+// Rules of what is attested.
+func (p Params) Rules() vm.AttestRules {
+	return vm.AttestRules{Gap: int64(p.MaxProofGapSeconds), SilenceSeconds: int64(p.SilenceSeconds), SilenceReports: p.SilenceReports}
 }
 
 // Validate says in one sentence what is wrong with the parameters.
@@ -39,6 +50,9 @@ func (p Params) Validate() error {
 		{"proof_max_age_seconds", p.ProofMaxAgeSeconds, 10, 600},
 		{"max_reports_per_minute", uint64(p.MaxReportsPerMinute), 2, 6000},
 		{"max_attempts", uint64(p.MaxAttempts), 1, 64},
+		{"silence_seconds", p.SilenceSeconds, 60, 86_400},
+		{"silence_reports", uint64(p.SilenceReports), 2, 10_000},
+		{"max_silence_actions", uint64(p.MaxSilenceActions), 0, 1_000_000},
 	} {
 		if c.v < c.low || c.v > c.top {
 			return ErrInvalid.Wrapf("%s is %d; accepted are %d to %d", c.what, c.v, c.low, c.top)

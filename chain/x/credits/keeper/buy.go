@@ -126,6 +126,11 @@ func (k *Keeper) Buy(ctx context.Context, m *types.MsgBuy) (uint64, error) {
 	if !k.accounts.HasAccount(ctx, o.recipient) {
 		k.accounts.SetAccount(ctx, k.accounts.NewAccountWithAddress(ctx, o.recipient))
 	}
+	if k.hooks != nil {
+		if err := k.hooks.BeforeBuy(ctx, m.Recipient); err != nil {
+			return 0, err
+		}
+	}
 	b, err := k.Balance(ctx, m.Recipient)
 	if err != nil {
 		return 0, err

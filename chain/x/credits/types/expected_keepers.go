@@ -30,8 +30,10 @@ type Earnings interface {
 	Account() string
 }
 
-// Hooks are called after things happened in x/credits.
+// Hooks are called when something happens in x/credits.
 type Hooks interface {
 	// AfterBuy is called when an account has received credits.
+	// BeforeBuy is called before an account's balance rises: what it could not pay so far is not owed.
+	BeforeBuy(ctx context.Context, account string) error
 	AfterBuy(ctx context.Context, account string) error
 }

@@ -72,7 +72,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 			return true, fmt.Errorf("meter of %s: %w", name, err)
 		}
 		if m.NextDue == 0 {
-			if len(m.Rates) > 0 || len(m.Accruals) > 0 || len(m.Segments) > 0 {
+			if m.Rate > 0 || m.Owed > 0 {
 				return true, fmt.Errorf("meter of %s has something to do but no time for it", name)
 			}
 			return false, nil

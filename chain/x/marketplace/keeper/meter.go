@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"strconv"
 
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -24,6 +23,20 @@ type account struct {
 	fees uint64
 	// queuedAt is where the queue has it.
 	queuedAt int64
+}
+
+// exact is load with what is owed as of now, read from the account's VMs.
+func (k *Keeper) exact(ctx context.Context, name string) (*account, error) {
+	a, err := k.load(ctx, name)
+	if err != nil || k.hooks == nil {
+		return a, err
+	}
+	owed, err := k.hooks.Owed(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	a.meter.Observe(a.now, owed)
+	return a, nil
 }
 
 // load reads an account's meter; one that was never charged has an empty one.
@@ -70,7 +83,7 @@ func (k *Keeper) save(ctx context.Context, a *account) error {
 func (a *account) holdback() uint64 { return a.params.Holdback(a.meter.DiskRate) }
 
 // free is the balance less what is owed.
-func (a *account) free() uint64 { return a.balance - min(a.balance, a.meter.Owed()) }
+func (a *account) free() uint64 { return a.balance - min(a.balance, a.meter.OwedUcredit()) }
 
 // out tells whether the account has come down to its hold-back.
 func (a *account) out() bool { return a.meter.RanOut(a.balance, a.holdback()) }
@@ -85,7 +98,7 @@ func (a *account) schedule() {
 // RequireCreate refuses an account that may not create a VM: its balance, less
 // what it owes, plus the fees since its last purchase must reach the minimum.
 func (k *Keeper) RequireCreate(ctx context.Context, name string) error {
-	a, err := k.load(ctx, name)
+	a, err := k.exact(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -104,7 +117,7 @@ func (a *account) missingToCreate() uint64 {
 
 // RequireStart refuses an account that is out of credit: what it started would be stopped at once.
 func (k *Keeper) RequireStart(ctx context.Context, name string) error {
-	a, err := k.load(ctx, name)
+	a, err := k.exact(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -125,7 +138,7 @@ func (a *account) missingBeyond(holdback uint64) uint64 {
 
 // AddVM raises the hold-back by a new VM's disk; it is refused if the account could not keep the VM's disk.
 func (k *Keeper) AddVM(ctx context.Context, name string, stoppedRate uint64) error {
-	a, err := k.load(ctx, name)
+	a, err := k.exact(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -159,7 +172,7 @@ func (k *Keeper) ResizeVM(ctx context.Context, name string, from, to uint64) err
 	if from == to {
 		return nil
 	}
-	a, err := k.load(ctx, name)
+	a, err := k.exact(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -187,18 +200,14 @@ func shiftDisk(a *account, rate uint64, sign int64) error {
 	return nil
 }
 
-// SetRate raises or lowers by delta what the account pays for its VMs on a
-// miner, after settling what was. Rates charge nothing by themselves: they say
-// how long the balance lasts. See Accrue.
-func (k *Keeper) SetRate(ctx context.Context, name, miner string, delta int64) error {
+// SetRate raises or lowers by delta what the account pays for its VMs. A rate
+// charges nothing by itself: it says how long the balance lasts.
+func (k *Keeper) SetRate(ctx context.Context, name string, delta int64) error {
 	a, err := k.load(ctx, name)
 	if err != nil {
 		return err
 	}
-	if err := k.settle(ctx, a); err != nil {
-		return err
-	}
-	if err := a.meter.SetRate(miner, delta); err != nil {
+	if err := a.meter.ShiftRate(a.now, delta); err != nil {
 		return types.ErrMeter.Wrap(err.Error())
 	}
 	a.schedule()
@@ -208,42 +217,23 @@ func (k *Keeper) SetRate(ctx context.Context, name, miner string, delta int64) e
 	return k.save(ctx, a)
 }
 
-// Accrue adds an attested interval [from, to), unix seconds and at most an hour
-// long, at rate ucredit per hour. Never more is taken on than the balance can
-// pay: it returns the units taken. The caller sees to it that no second is
-// attested twice.
-func (k *Keeper) Accrue(ctx context.Context, name, miner string, rate uint64, from, to int64) (taken uint64, err error) {
+// Charge settles, without waiting for the hour, what a miner was attested of
+// one VM, in units. It returns the units that the balance paid; the rest is dropped.
+func (k *Keeper) Charge(ctx context.Context, name, miner string, units uint64) (paid uint64, err error) {
+	if units == 0 {
+		return 0, nil
+	}
 	a, err := k.load(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	taken, dropped, err := a.meter.Accrue(credit.Interval{Miner: miner, Rate: rate, From: from, To: to}, a.now, a.lag(), a.balance)
-	if err != nil {
-		return 0, types.ErrMeter.Wrap(err.Error())
+	paid = min(units, a.meter.Payable(a.balance))
+	if err := k.consume(ctx, a, []credit.Part{{Miner: miner, Units: paid}}, units-paid); err != nil {
+		return 0, err
 	}
-	if dropped > 0 {
-		emit(ctx, types.EventDropped, name, types.AttributeUnits, strconv.FormatUint(dropped, 10))
-	}
-	switch {
-	case a.meter.RanOutAt == 0 && a.meter.Rate() > 0 && a.out():
-		a.meter.NextDue = a.now
-	case a.meter.NextDue == 0:
-		a.schedule()
-	}
-	return taken, k.save(ctx, a)
-}
-
-// SettleNow settles an account's meter before its time.
-func (k *Keeper) SettleNow(ctx context.Context, name string) error {
-	a, err := k.load(ctx, name)
-	if err != nil {
-		return err
-	}
-	if err := k.settle(ctx, a); err != nil {
-		return err
-	}
+	a.meter.Owed -= min(a.meter.Owed, units)
 	a.schedule()
-	return k.save(ctx, a)
+	return paid, k.save(ctx, a)
 }
 
 // emit gives an event about an account.

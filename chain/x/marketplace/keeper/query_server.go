@@ -55,13 +55,14 @@ func (s queryServer) Meter(ctx context.Context, r *types.QueryMeterRequest) (*ty
 	if _, err := addr.Parse("account", r.Account); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	a, err := s.k.load(ctx, r.Account)
+	a, err := s.k.exact(ctx, r.Account)
 	if err != nil {
 		return nil, err
 	}
 	runway, ok := a.meter.Runway(a.balance, a.holdback())
 	return &types.QueryMeterResponse{
-		Meter: types.MeterOf(r.Account, a.meter), UcreditPerHour: a.meter.Rate(), AccruedUcredit: a.meter.Owed(),
+		Meter: types.MeterOf(r.Account, a.meter), UcreditPerHour: a.meter.Rate, AccruedUcredit: a.meter.OwedUcredit(),
+		OwedUnits:       a.meter.OwedUnits(),
 		HoldbackUcredit: a.holdback(), BalanceUcredit: a.balance, RunwaySeconds: runway, HasRunway: ok, BlockTime: a.now,
 	}, nil
 }
@@ -77,7 +78,7 @@ func (s queryServer) Quote(ctx context.Context, r *types.QueryQuoteRequest) (*ty
 			return nil, status.Error(codes.InvalidArgument, err.Error())
 		}
 	}
-	a, err := s.k.load(ctx, r.Account)
+	a, err := s.k.exact(ctx, r.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +91,8 @@ func (s queryServer) Quote(ctx context.Context, r *types.QueryQuoteRequest) (*ty
 	if err := shiftDisk(a, stopped, 1); err != nil {
 		return nil, err
 	}
-	// As if it ran on a miner of its own, beside what runs now.
-	if running > 0 {
-		if err := a.meter.SetRate("quote", int64(running)); err != nil {
-			return nil, status.Error(codes.FailedPrecondition, err.Error())
-		}
+	if err := a.meter.ShiftRate(a.now, int64(running)); err != nil {
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
 	out.RunwaySeconds, _ = a.meter.Runway(a.balance, a.holdback())
 	return out, nil

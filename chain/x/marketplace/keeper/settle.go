@@ -9,43 +9,67 @@ import (
 
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/marketplace/types"
+	"github.com/hippius/compute/core/credit"
 )
 
-// settle charges what is attested and older than the lag. The caller saves.
-func (k *Keeper) settle(ctx context.Context, a *account) error {
-	s := a.meter.Settle(a.now, a.lag(), a.balance)
-	for _, c := range s.Charges {
+// settle charges what is attested and older than the lag, and returns how many
+// VMs it looked at. The caller saves.
+func (k *Keeper) settle(ctx context.Context, a *account) (vms int, err error) {
+	if k.hooks == nil {
+		return 0, nil
+	}
+	c, err := k.hooks.Collect(ctx, a.name, a.now-a.lag(), a.meter.Payable(a.balance))
+	if err != nil {
+		return c.VMs, err
+	}
+	if err := k.consume(ctx, a, c.Parts, c.Dropped); err != nil {
+		return c.VMs, err
+	}
+	a.meter.Observe(a.now, c.Left)
+	a.meter.SettledAt = a.now
+	return c.VMs, nil
+}
+
+// consume charges parts that the balance pays, and tells of what was dropped.
+func (k *Keeper) consume(ctx context.Context, a *account, parts []credit.Part, dropped uint64) error {
+	charges, total := a.meter.Settle(parts)
+	for _, c := range charges {
 		if err := k.credits.Consume(ctx, a.name, c.Ucredit, c.Miner); err != nil {
 			return fmt.Errorf("charge %s for %s: %w", a.name, c.Miner, err)
 		}
 	}
-	a.balance -= s.Total // a settlement takes at most the balance
-	if s.Total > 0 {
-		emit(ctx, types.EventSettled, a.name, types.AttributeUcredit, strconv.FormatUint(s.Total, 10))
+	a.balance -= total // the parts were payable
+	if total > 0 {
+		emit(ctx, types.EventSettled, a.name, types.AttributeUcredit, strconv.FormatUint(total, 10))
 	}
-	if s.Dropped > 0 {
-		emit(ctx, types.EventDropped, a.name, types.AttributeUcredit, strconv.FormatUint(s.Dropped, 10))
+	if dropped > 0 {
+		emit(ctx, types.EventDropped, a.name, types.AttributeUnits, strconv.FormatUint(dropped, 10))
 	}
 	return nil
 }
 
-// EndBlock looks at the meters that are due, the longest due first, at most a
-// parameter's worth; the rest carries over. What goes wrong with one account
-// is undone and told, and touches no other.
+// EndBlock looks at the meters that are due, the longest due first, until a
+// parameter's worth of VMs is settled; the rest carries over. What goes wrong
+// with one account is undone and told, and touches no other.
 func (k *Keeper) EndBlock(ctx sdk.Context) error {
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return err
 	}
-	now := ctx.BlockTime().Unix()
-	due, err := records.Due(ctx, k.due, now, int(params.MaxSettlementsPerBlock))
+	budget := int(params.MaxSettlementsPerBlock)
+	due, err := records.Due(ctx, k.due, ctx.BlockTime().Unix(), budget)
 	if err != nil {
 		return err
 	}
 	for _, key := range due {
+		if budget <= 0 {
+			break
+		}
 		name := key.K2()
 		branch, write := ctx.CacheContext()
-		if err := k.look(branch, name); err != nil {
+		vms, err := k.look(branch, name)
+		budget -= max(vms, 1)
+		if err != nil {
 			if err := k.postpone(ctx, name, err); err != nil {
 				return err
 			}
@@ -56,30 +80,46 @@ func (k *Keeper) EndBlock(ctx sdk.Context) error {
 	return nil
 }
 
-// look settles a meter that is due and acts on what it finds.
-func (k *Keeper) look(ctx sdk.Context, name string) error {
+// look settles a meter that is due and acts on what it finds. It returns how many VMs it looked at.
+func (k *Keeper) look(ctx sdk.Context, name string) (vms int, err error) {
+	a, err := k.load(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if vms, err = k.settle(ctx, a); err != nil {
+		return vms, err
+	}
+	stop := a.meter.Rate > 0 && a.out()
+	k.judge(ctx, a, stop)
+	a.schedule()
+	if err := k.save(ctx, a); err != nil {
+		return vms, err
+	}
+	if !stop || k.hooks == nil {
+		return vms, nil
+	}
+	branch, write := ctx.CacheContext()
+	if err := k.runOut(branch, name); err != nil {
+		return vms, k.postpone(ctx, name, fmt.Errorf("stop what runs: %w", err))
+	}
+	write()
+	return 2 * vms, nil
+}
+
+// runOut stops what runs, and drops what it was attested for beyond the balance.
+func (k *Keeper) runOut(ctx context.Context, name string) error {
+	if err := k.hooks.AfterRunOut(ctx, name); err != nil {
+		return err
+	}
 	a, err := k.load(ctx, name)
 	if err != nil {
 		return err
 	}
-	if err := k.settle(ctx, a); err != nil {
+	if _, err := k.settle(ctx, a); err != nil {
 		return err
 	}
-	stop := a.meter.Rate() > 0 && a.out()
-	k.judge(ctx, a, stop)
 	a.schedule()
-	if err := k.save(ctx, a); err != nil {
-		return err
-	}
-	if !stop || k.hooks == nil {
-		return nil
-	}
-	branch, write := ctx.CacheContext()
-	if err := k.hooks.AfterRunOut(branch, name); err != nil {
-		return k.postpone(ctx, name, fmt.Errorf("stop what runs: %w", err))
-	}
-	write()
-	return nil
+	return k.save(ctx, a)
 }
 
 // judge notes and tells when an account runs out, recovers, or will run out within a day.
@@ -117,12 +157,27 @@ func (k *Keeper) postpone(ctx sdk.Context, name string, cause error) error {
 	return k.save(ctx, a)
 }
 
+// BeforeBuy is the hook of x/credits: what the balance cannot pay is dropped before it rises.
+func (k *Keeper) BeforeBuy(ctx context.Context, name string) error {
+	if has, err := k.meters.Has(ctx, name); err != nil || !has {
+		return err
+	}
+	a, err := k.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	if _, err := k.settle(ctx, a); err != nil {
+		return err
+	}
+	return k.save(ctx, a)
+}
+
 // AfterBuy is the hook of x/credits: an account above its hold-back is in good standing again.
 func (k *Keeper) AfterBuy(ctx context.Context, name string) error {
 	if has, err := k.meters.Has(ctx, name); err != nil || !has {
 		return err
 	}
-	a, err := k.load(ctx, name)
+	a, err := k.exact(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -52,36 +52,16 @@ func AppOf(a plan.App) App {
 
 // Core is the meter as the rules know it.
 func (m Meter) Core() *credit.Meter {
-	c := &credit.Meter{
-		DiskRate: m.DiskRate, Carry: m.Carry, Consumed: m.Consumed,
+	return &credit.Meter{
+		Rate: m.Rate, DiskRate: m.DiskRate, Owed: m.Owed, OwedAt: m.OwedAt, Carry: m.Carry, Consumed: m.Consumed,
 		SettledAt: m.SettledAt, NextDue: m.NextDue, RanOutAt: m.RanOutAt, WarnedAt: m.WarnedAt,
 	}
-	for _, r := range m.Rates {
-		c.Rates = append(c.Rates, credit.Rate{Miner: r.Miner, PerHour: r.UcreditPerHour})
-	}
-	for _, a := range m.Accruals {
-		c.Accruals = append(c.Accruals, credit.Accrual{Miner: a.Miner, Units: a.Units})
-	}
-	for _, s := range m.Segments {
-		c.Segments = append(c.Segments, credit.Segment{Miner: s.Miner, Until: s.Until, Units: s.Units})
-	}
-	return c
 }
 
 // MeterOf is the state that stands for an account's meter.
 func MeterOf(account string, c *credit.Meter) Meter {
-	m := Meter{
-		Account: account, DiskRate: c.DiskRate, Carry: c.Carry, Consumed: c.Consumed,
+	return Meter{
+		Account: account, Rate: c.Rate, DiskRate: c.DiskRate, Owed: c.Owed, OwedAt: c.OwedAt, Carry: c.Carry, Consumed: c.Consumed,
 		SettledAt: c.SettledAt, NextDue: c.NextDue, RanOutAt: c.RanOutAt, WarnedAt: c.WarnedAt,
 	}
-	for _, r := range c.Rates {
-		m.Rates = append(m.Rates, MinerRate{Miner: r.Miner, UcreditPerHour: r.PerHour})
-	}
-	for _, a := range c.Accruals {
-		m.Accruals = append(m.Accruals, Accrual{Miner: a.Miner, Units: a.Units})
-	}
-	for _, s := range c.Segments {
-		m.Segments = append(m.Segments, Segment{Miner: s.Miner, Until: s.Until, Units: s.Units})
-	}
-	return m
 }

@@ -6,7 +6,6 @@ package types
 import (
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-proto"
-	_ "github.com/cosmos/gogoproto/gogoproto"
 	proto "github.com/cosmos/gogoproto/proto"
 	io "io"
 	math "math"
@@ -36,7 +35,7 @@ type Params struct {
 	SettleIntervalSeconds uint64 `protobuf:"varint,6,opt,name=settle_interval_seconds,json=settleIntervalSeconds,proto3" json:"settle_interval_seconds,omitempty"`
 	// settle_lag_seconds: only what is older is settled.
 	SettleLagSeconds uint64 `protobuf:"varint,7,opt,name=settle_lag_seconds,json=settleLagSeconds,proto3" json:"settle_lag_seconds,omitempty"`
-	// max_settlements_per_block bounds the meters settled in one block; the rest carries over.
+	// max_settlements_per_block bounds the VMs whose meters are settled in one block; the rest carries over.
 	MaxSettlementsPerBlock uint32 `protobuf:"varint,8,opt,name=max_settlements_per_block,json=maxSettlementsPerBlock,proto3" json:"max_settlements_per_block,omitempty"`
 }
 
@@ -422,184 +421,13 @@ func (m *App) GetImages() []string {
 	return nil
 }
 
-// MinerRate is what one miner earns an account's charge from: the sum of its VMs' current rates.
-type MinerRate struct {
-	Miner          string `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
-	UcreditPerHour uint64 `protobuf:"varint,2,opt,name=ucredit_per_hour,json=ucreditPerHour,proto3" json:"ucredit_per_hour,omitempty"`
-}
-
-func (m *MinerRate) Reset()         { *m = MinerRate{} }
-func (m *MinerRate) String() string { return proto.CompactTextString(m) }
-func (*MinerRate) ProtoMessage()    {}
-func (*MinerRate) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c75d920f09a89fd6, []int{4}
-}
-func (m *MinerRate) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *MinerRate) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_MinerRate.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *MinerRate) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_MinerRate.Merge(m, src)
-}
-func (m *MinerRate) XXX_Size() int {
-	return m.Size()
-}
-func (m *MinerRate) XXX_DiscardUnknown() {
-	xxx_messageInfo_MinerRate.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_MinerRate proto.InternalMessageInfo
-
-func (m *MinerRate) GetMiner() string {
-	if m != nil {
-		return m.Miner
-	}
-	return ""
-}
-
-func (m *MinerRate) GetUcreditPerHour() uint64 {
-	if m != nil {
-		return m.UcreditPerHour
-	}
-	return 0
-}
-
-// Accrual is attested and not yet settled, in ucredit·seconds per hour (3 600 of them are one ucredit).
-type Accrual struct {
-	Miner string `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
-	Units uint64 `protobuf:"varint,2,opt,name=units,proto3" json:"units,omitempty"`
-}
-
-func (m *Accrual) Reset()         { *m = Accrual{} }
-func (m *Accrual) String() string { return proto.CompactTextString(m) }
-func (*Accrual) ProtoMessage()    {}
-func (*Accrual) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c75d920f09a89fd6, []int{5}
-}
-func (m *Accrual) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *Accrual) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_Accrual.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *Accrual) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_Accrual.Merge(m, src)
-}
-func (m *Accrual) XXX_Size() int {
-	return m.Size()
-}
-func (m *Accrual) XXX_DiscardUnknown() {
-	xxx_messageInfo_Accrual.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_Accrual proto.InternalMessageInfo
-
-func (m *Accrual) GetMiner() string {
-	if m != nil {
-		return m.Miner
-	}
-	return ""
-}
-
-func (m *Accrual) GetUnits() uint64 {
-	if m != nil {
-		return m.Units
-	}
-	return 0
-}
-
-// Segment is an attested interval not yet older than the settlement lag.
-type Segment struct {
-	Miner string `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
-	// until is the interval's end, unix seconds.
-	Until int64  `protobuf:"varint,2,opt,name=until,proto3" json:"until,omitempty"`
-	Units uint64 `protobuf:"varint,3,opt,name=units,proto3" json:"units,omitempty"`
-}
-
-func (m *Segment) Reset()         { *m = Segment{} }
-func (m *Segment) String() string { return proto.CompactTextString(m) }
-func (*Segment) ProtoMessage()    {}
-func (*Segment) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c75d920f09a89fd6, []int{6}
-}
-func (m *Segment) XXX_Unmarshal(b []byte) error {
-	return m.Unmarshal(b)
-}
-func (m *Segment) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
-	if deterministic {
-		return xxx_messageInfo_Segment.Marshal(b, m, deterministic)
-	} else {
-		b = b[:cap(b)]
-		n, err := m.MarshalToSizedBuffer(b)
-		if err != nil {
-			return nil, err
-		}
-		return b[:n], nil
-	}
-}
-func (m *Segment) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_Segment.Merge(m, src)
-}
-func (m *Segment) XXX_Size() int {
-	return m.Size()
-}
-func (m *Segment) XXX_DiscardUnknown() {
-	xxx_messageInfo_Segment.DiscardUnknown(m)
-}
-
-var xxx_messageInfo_Segment proto.InternalMessageInfo
-
-func (m *Segment) GetMiner() string {
-	if m != nil {
-		return m.Miner
-	}
-	return ""
-}
-
-func (m *Segment) GetUntil() int64 {
-	if m != nil {
-		return m.Until
-	}
-	return 0
-}
-
-func (m *Segment) GetUnits() uint64 {
-	if m != nil {
-		return m.Units
-	}
-	return 0
-}
-
-// Meter of one account; created with its first VM.
+// Meter of one account, of constant size; created with its first VM. What its VMs were attested and is not settled is kept
+// with the VMs. Units are ucredit·seconds per hour: 3 600 of them are one ucredit.
 type Meter struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// rates now, per miner, sorted by miner.
-	Rates []MinerRate `protobuf:"bytes,2,rep,name=rates,proto3" json:"rates"`
 	// disk_rate is what all its VMs would cost an hour if stopped, in ucredit: the base of the hold-back.
-	DiskRate uint64    `protobuf:"varint,3,opt,name=disk_rate,json=diskRate,proto3" json:"disk_rate,omitempty"`
-	Accruals []Accrual `protobuf:"bytes,4,rep,name=accruals,proto3" json:"accruals"`
-	Segments []Segment `protobuf:"bytes,5,rep,name=segments,proto3" json:"segments"`
-	// carry is the remainder of the division by 3600 at the last settlement.
+	DiskRate uint64 `protobuf:"varint,3,opt,name=disk_rate,json=diskRate,proto3" json:"disk_rate,omitempty"`
+	// carry is the remainder of the division by 3600 at the last settlement, in units.
 	Carry     uint64 `protobuf:"varint,6,opt,name=carry,proto3" json:"carry,omitempty"`
 	SettledAt int64  `protobuf:"varint,7,opt,name=settled_at,json=settledAt,proto3" json:"settled_at,omitempty"`
 	NextDue   int64  `protobuf:"varint,8,opt,name=next_due,json=nextDue,proto3" json:"next_due,omitempty"`
@@ -609,13 +437,18 @@ type Meter struct {
 	Consumed uint64 `protobuf:"varint,10,opt,name=consumed,proto3" json:"consumed,omitempty"`
 	// warned_at is when the last low-balance event was given; 0 if none since the last purchase.
 	WarnedAt int64 `protobuf:"varint,11,opt,name=warned_at,json=warnedAt,proto3" json:"warned_at,omitempty"`
+	// rate is what its VMs cost now, in ucredit per hour.
+	Rate uint64 `protobuf:"varint,12,opt,name=rate,proto3" json:"rate,omitempty"`
+	// owed is at least what was attested and unsettled at owed_at, carry not included, in units. From then on it rises by rate a second.
+	Owed   uint64 `protobuf:"varint,13,opt,name=owed,proto3" json:"owed,omitempty"`
+	OwedAt int64  `protobuf:"varint,14,opt,name=owed_at,json=owedAt,proto3" json:"owed_at,omitempty"`
 }
 
 func (m *Meter) Reset()         { *m = Meter{} }
 func (m *Meter) String() string { return proto.CompactTextString(m) }
 func (*Meter) ProtoMessage()    {}
 func (*Meter) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c75d920f09a89fd6, []int{7}
+	return fileDescriptor_c75d920f09a89fd6, []int{4}
 }
 func (m *Meter) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -651,32 +484,11 @@ func (m *Meter) GetAccount() string {
 	return ""
 }
 
-func (m *Meter) GetRates() []MinerRate {
-	if m != nil {
-		return m.Rates
-	}
-	return nil
-}
-
 func (m *Meter) GetDiskRate() uint64 {
 	if m != nil {
 		return m.DiskRate
 	}
 	return 0
-}
-
-func (m *Meter) GetAccruals() []Accrual {
-	if m != nil {
-		return m.Accruals
-	}
-	return nil
-}
-
-func (m *Meter) GetSegments() []Segment {
-	if m != nil {
-		return m.Segments
-	}
-	return nil
 }
 
 func (m *Meter) GetCarry() uint64 {
@@ -721,14 +533,32 @@ func (m *Meter) GetWarnedAt() int64 {
 	return 0
 }
 
+func (m *Meter) GetRate() uint64 {
+	if m != nil {
+		return m.Rate
+	}
+	return 0
+}
+
+func (m *Meter) GetOwed() uint64 {
+	if m != nil {
+		return m.Owed
+	}
+	return 0
+}
+
+func (m *Meter) GetOwedAt() int64 {
+	if m != nil {
+		return m.OwedAt
+	}
+	return 0
+}
+
 func init() {
 	proto.RegisterType((*Params)(nil), "hippius.chain.marketplace.v1.Params")
 	proto.RegisterType((*Plan)(nil), "hippius.chain.marketplace.v1.Plan")
 	proto.RegisterType((*Image)(nil), "hippius.chain.marketplace.v1.Image")
 	proto.RegisterType((*App)(nil), "hippius.chain.marketplace.v1.App")
-	proto.RegisterType((*MinerRate)(nil), "hippius.chain.marketplace.v1.MinerRate")
-	proto.RegisterType((*Accrual)(nil), "hippius.chain.marketplace.v1.Accrual")
-	proto.RegisterType((*Segment)(nil), "hippius.chain.marketplace.v1.Segment")
 	proto.RegisterType((*Meter)(nil), "hippius.chain.marketplace.v1.Meter")
 }
 
@@ -737,67 +567,60 @@ func init() {
 }
 
 var fileDescriptor_c75d920f09a89fd6 = []byte{
-	// 953 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x9c, 0x55, 0x5f, 0x6f, 0x23, 0x35,
-	0x10, 0x6f, 0xba, 0x49, 0x93, 0x75, 0xe9, 0x51, 0xac, 0xdc, 0x5d, 0x5a, 0x8e, 0x50, 0x45, 0x42,
-	0x04, 0x74, 0x24, 0x6a, 0xe1, 0x4e, 0xe2, 0x31, 0x39, 0xa4, 0xe3, 0x24, 0xca, 0x45, 0x1b, 0xf1,
-	0xc2, 0xcb, 0xca, 0xbb, 0x3b, 0x24, 0x56, 0x76, 0xed, 0x95, 0xed, 0xcd, 0xb5, 0x7c, 0x0a, 0x1e,
-	0xf9, 0x20, 0x7c, 0x88, 0x7b, 0x3c, 0xf1, 0x80, 0x78, 0x42, 0xa8, 0xfd, 0x1e, 0x08, 0xd9, 0xe3,
-	0x4d, 0x53, 0x38, 0x1d, 0x7f, 0xde, 0x3c, 0xbf, 0x99, 0x9f, 0xc7, 0xf3, 0x1b, 0x8f, 0x4d, 0x86,
-	0x4b, 0x5e, 0x96, 0xbc, 0xd2, 0xe3, 0x74, 0xc9, 0xb8, 0x18, 0x17, 0x4c, 0xad, 0xc0, 0x94, 0x39,
-	0x4b, 0x61, 0xbc, 0x3e, 0x1d, 0x9b, 0xcb, 0x12, 0xf4, 0xa8, 0x54, 0xd2, 0x48, 0xfa, 0xc0, 0x47,
-	0x8e, 0x5c, 0xe4, 0x68, 0x2b, 0x72, 0xb4, 0x3e, 0x3d, 0x3e, 0x4a, 0xa5, 0x2e, 0xa4, 0x8e, 0x5d,
-	0xec, 0x18, 0x0d, 0x24, 0x1e, 0x77, 0x17, 0x72, 0x21, 0x11, 0xb7, 0x2b, 0x44, 0x07, 0x3f, 0x06,
-	0x64, 0x6f, 0xc6, 0x14, 0x2b, 0x34, 0xfd, 0x98, 0xbc, 0xb3, 0x4e, 0xcb, 0x2a, 0x5e, 0xca, 0x4a,
-	0xc5, 0x55, 0xaa, 0x20, 0xe3, 0xa6, 0xd7, 0x38, 0x69, 0x0c, 0x9b, 0xd1, 0xdb, 0xd6, 0xf1, 0xa5,
-	0xac, 0xd4, 0x37, 0x08, 0xd3, 0x47, 0xe4, 0x7e, 0x01, 0x85, 0x54, 0x97, 0xf1, 0x82, 0x27, 0xb7,
-	0x19, 0xbb, 0x8e, 0xd1, 0x45, 0xf7, 0x53, 0x9e, 0x6c, 0xd3, 0x4e, 0xc9, 0xdd, 0x8c, 0xeb, 0xd5,
-	0xdf, 0x49, 0x81, 0x23, 0x51, 0xeb, 0xfc, 0x0b, 0xe5, 0x21, 0xa1, 0x05, 0x17, 0x71, 0xaa, 0x80,
-	0x19, 0xd8, 0xc4, 0x37, 0x5d, 0xfc, 0x61, 0xc1, 0xc5, 0x13, 0xe7, 0xa8, 0xa3, 0x3f, 0x22, 0x87,
-	0x4b, 0x99, 0x67, 0x09, 0x4b, 0x57, 0xb1, 0x86, 0x54, 0x8a, 0x4c, 0xf7, 0x5a, 0x58, 0x42, 0x8d,
-	0xcf, 0x11, 0xa6, 0x8f, 0xc9, 0x7d, 0x0d, 0xc6, 0xe4, 0x10, 0x73, 0x61, 0x40, 0xad, 0x59, 0xbe,
-	0x61, 0xec, 0x39, 0xc6, 0x5d, 0x74, 0x3f, 0xf3, 0xde, 0x9a, 0xf7, 0x90, 0x50, 0xcf, 0xcb, 0xd9,
-	0x62, 0x43, 0x69, 0xe3, 0x81, 0xd0, 0xf3, 0x15, 0x5b, 0xd4, 0xd1, 0x9f, 0x93, 0xa3, 0x82, 0x5d,
-	0xc4, 0x88, 0x17, 0x20, 0x8c, 0x8e, 0x4b, 0x50, 0x71, 0x92, 0xcb, 0x74, 0xd5, 0xeb, 0x9c, 0x34,
-	0x86, 0x07, 0xd1, 0xbd, 0x82, 0x5d, 0xcc, 0x6f, 0xfc, 0x33, 0x50, 0x53, 0xeb, 0x1d, 0xfc, 0xd1,
-	0x20, 0xcd, 0x59, 0xce, 0x04, 0xa5, 0xa4, 0x29, 0x58, 0x01, 0xae, 0x17, 0x61, 0xe4, 0xd6, 0xb4,
-	0x4b, 0x5a, 0xb6, 0x27, 0xda, 0xc9, 0x7d, 0x10, 0xa1, 0x41, 0xdf, 0x23, 0xc4, 0xb7, 0xa5, 0xe0,
-	0x89, 0x17, 0x35, 0x44, 0xe4, 0x9c, 0x27, 0xf4, 0x88, 0x74, 0x6a, 0xf9, 0xbd, 0x82, 0x6d, 0xaf,
-	0xb8, 0xcd, 0xc1, 0x65, 0x89, 0x62, 0x1d, 0x44, 0x6e, 0xbd, 0xe9, 0x56, 0x72, 0x69, 0x00, 0x8f,
-	0x8d, 0xd5, 0x7a, 0x7d, 0x5c, 0xb7, 0xa6, 0xd6, 0x37, 0x03, 0x85, 0xf5, 0xda, 0x7b, 0x21, 0xc0,
-	0xbc, 0x90, 0x6a, 0x15, 0x27, 0xdc, 0xdc, 0x22, 0xa1, 0x42, 0x5d, 0xef, 0x9e, 0x72, 0xb3, 0x45,
-	0xeb, 0x92, 0x96, 0x54, 0x19, 0x28, 0xaf, 0x08, 0x1a, 0x56, 0x80, 0xd6, 0xb3, 0x82, 0x2d, 0xe0,
-	0xb5, 0x0a, 0xdc, 0x21, 0xbb, 0x12, 0xcb, 0x0f, 0xa3, 0x5d, 0xa9, 0x69, 0x8f, 0xb4, 0xd7, 0xa0,
-	0x34, 0x97, 0xc2, 0x15, 0x1e, 0x46, 0xb5, 0x69, 0xd9, 0x95, 0xca, 0x75, 0xaf, 0x79, 0x12, 0x58,
-	0xb6, 0x5d, 0xd3, 0x7b, 0x64, 0x4f, 0x2f, 0xd9, 0xd9, 0xa3, 0xc7, 0xae, 0xe2, 0xb7, 0x22, 0x6f,
-	0x59, 0xfc, 0x3b, 0xa9, 0x0a, 0x66, 0x5c, 0x91, 0x61, 0xe4, 0x2d, 0xab, 0xac, 0xe6, 0xdf, 0x03,
-	0x6a, 0xe1, 0x6b, 0x09, 0x2d, 0xe2, 0x04, 0xb0, 0x97, 0x62, 0xcd, 0x95, 0xa9, 0xec, 0x25, 0xba,
-	0x09, 0xeb, 0xe0, 0xa5, 0xf0, 0x9e, 0xf9, 0x26, 0x9a, 0x92, 0x26, 0x53, 0xe9, 0xb2, 0x17, 0x62,
-	0x39, 0x76, 0xed, 0x0e, 0xa9, 0x41, 0xf5, 0x08, 0x62, 0x76, 0x3d, 0x58, 0x91, 0x60, 0x52, 0x96,
-	0xaf, 0xad, 0xfe, 0x84, 0xec, 0x67, 0xa0, 0x53, 0xc5, 0x4b, 0x63, 0x2b, 0x46, 0x19, 0xb6, 0x21,
-	0x5b, 0x89, 0x82, 0x94, 0x97, 0xe0, 0xe5, 0xf0, 0x96, 0xc5, 0xb9, 0x15, 0xb5, 0xd6, 0xc3, 0x5b,
-	0x03, 0x20, 0xe1, 0x39, 0x17, 0xa0, 0x22, 0x66, 0x80, 0x8e, 0x48, 0xab, 0xb0, 0x06, 0xe6, 0x9c,
-	0xf6, 0x7e, 0xfe, 0xe9, 0x93, 0xae, 0x7f, 0x4d, 0x26, 0x59, 0xa6, 0x40, 0xeb, 0xb9, 0x51, 0x5c,
-	0x2c, 0x22, 0x0c, 0xa3, 0x43, 0x72, 0xe8, 0x47, 0xd3, 0xb5, 0xdc, 0xce, 0xb6, 0x7f, 0x08, 0xee,
-	0x78, 0x7c, 0x06, 0xca, 0x8e, 0xf5, 0xe0, 0x39, 0x69, 0x4f, 0xd2, 0x54, 0x55, 0x2c, 0xff, 0xcf,
-	0x49, 0xba, 0xa4, 0x55, 0x09, 0x6e, 0xb4, 0xdf, 0x19, 0x8d, 0x01, 0x90, 0xf6, 0x1c, 0x16, 0x76,
-	0x74, 0xfe, 0xdf, 0x86, 0x86, 0xe7, 0x6e, 0xc3, 0x20, 0x42, 0xe3, 0x26, 0x4d, 0xb0, 0x9d, 0xe6,
-	0x97, 0x80, 0xb4, 0xce, 0xc1, 0x80, 0xa2, 0x67, 0xa4, 0xcd, 0xd2, 0x54, 0x56, 0xc2, 0xfc, 0x63,
-	0x9e, 0x3a, 0x90, 0x3e, 0x21, 0x2d, 0xc5, 0xec, 0x95, 0xd8, 0x3d, 0x09, 0x86, 0xfb, 0x67, 0x1f,
-	0x8e, 0xde, 0xf4, 0x8a, 0x8f, 0x36, 0x7d, 0x98, 0x36, 0x5f, 0xfe, 0xf6, 0xfe, 0x4e, 0x84, 0x5c,
-	0xfa, 0x2e, 0x09, 0xdd, 0x3c, 0x5a, 0xcb, 0x1f, 0xce, 0xcd, 0xb3, 0xeb, 0xd8, 0x53, 0xd2, 0x61,
-	0xa8, 0x2b, 0x36, 0x76, 0xff, 0xec, 0x83, 0x37, 0x27, 0xf1, 0x5d, 0xf0, 0x29, 0x36, 0x64, 0xbb,
-	0x91, 0x46, 0x3d, 0xed, 0x6b, 0xf0, 0x2f, 0x36, 0xf2, 0xea, 0xd7, 0x1b, 0xd5, 0x64, 0xab, 0x63,
-	0xca, 0x94, 0xba, 0xf4, 0xcf, 0x05, 0x1a, 0x6e, 0x90, 0xdc, 0x63, 0x97, 0xc5, 0xcc, 0xb8, 0x41,
-	0x0a, 0xa2, 0xd0, 0x23, 0x13, 0x63, 0x9f, 0x28, 0x01, 0x17, 0x26, 0xce, 0x2a, 0x70, 0xe3, 0x13,
-	0x44, 0x6d, 0x6b, 0x7f, 0x51, 0x01, 0x7d, 0x40, 0x88, 0x62, 0x22, 0x96, 0x95, 0xb1, 0xcc, 0xd0,
-	0x39, 0x3b, 0x8a, 0x89, 0xe7, 0x95, 0x99, 0x18, 0x7a, 0x4c, 0x3a, 0xa9, 0x14, 0xba, 0x2a, 0x20,
-	0x73, 0x33, 0xd4, 0x8c, 0x36, 0xb6, 0x15, 0xee, 0x05, 0x53, 0x02, 0x53, 0xee, 0x23, 0x11, 0x81,
-	0x89, 0x99, 0x7e, 0xfd, 0xf2, 0xaa, 0xdf, 0x78, 0x75, 0xd5, 0x6f, 0xfc, 0x7e, 0xd5, 0x6f, 0xfc,
-	0x70, 0xdd, 0xdf, 0x79, 0x75, 0xdd, 0xdf, 0xf9, 0xf5, 0xba, 0xbf, 0xf3, 0xed, 0x67, 0x0b, 0x6e,
-	0x96, 0x55, 0x32, 0x4a, 0x65, 0x31, 0xde, 0xfc, 0xcf, 0xb2, 0x28, 0x2b, 0x03, 0xfe, 0x9f, 0xbe,
-	0xb8, 0xf5, 0x53, 0xbb, 0x6f, 0x3a, 0xd9, 0x73, 0x1f, 0xeb, 0xa7, 0x7f, 0x06, 0x00, 0x00, 0xff,
-	0xff, 0xf3, 0x70, 0x16, 0x6d, 0xd3, 0x07, 0x00, 0x00,
+	// 843 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x6c, 0x54, 0x5d, 0x6f, 0x1b, 0x45,
+	0x14, 0x8d, 0xed, 0xb5, 0xbd, 0x3b, 0x6d, 0x8a, 0x19, 0xb9, 0xcd, 0xa6, 0x14, 0x2b, 0xca, 0x53,
+	0x40, 0xc5, 0x56, 0x0a, 0xad, 0xc4, 0xa3, 0x0d, 0x12, 0x34, 0xa2, 0x10, 0x6d, 0xc4, 0x0b, 0x2f,
+	0xab, 0xd9, 0xd9, 0x8b, 0x3d, 0xf2, 0xce, 0xcc, 0x6a, 0x66, 0xd6, 0x49, 0xf8, 0x15, 0x3c, 0xf2,
+	0x43, 0xf8, 0x11, 0x3c, 0x56, 0x7d, 0xe2, 0x11, 0x25, 0xff, 0x03, 0xa1, 0xf9, 0x58, 0xd7, 0xa1,
+	0x79, 0xca, 0xbd, 0xe7, 0xdc, 0xe3, 0x9d, 0x73, 0xe6, 0x66, 0xd0, 0xc9, 0x8a, 0xd5, 0x35, 0x6b,
+	0xf4, 0x8c, 0xae, 0x08, 0x13, 0x33, 0x4e, 0xd4, 0x1a, 0x4c, 0x5d, 0x11, 0x0a, 0xb3, 0xcd, 0xe9,
+	0xcc, 0x5c, 0xd7, 0xa0, 0xa7, 0xb5, 0x92, 0x46, 0xe2, 0x67, 0x61, 0x72, 0xea, 0x26, 0xa7, 0x3b,
+	0x93, 0xd3, 0xcd, 0xe9, 0xd3, 0x43, 0x2a, 0x35, 0x97, 0x3a, 0x77, 0xb3, 0x33, 0xdf, 0x78, 0xe1,
+	0xf1, 0x1f, 0x3d, 0x34, 0x38, 0x27, 0x8a, 0x70, 0x8d, 0x3f, 0x47, 0x1f, 0x6f, 0x68, 0xdd, 0xe4,
+	0x2b, 0xd9, 0xa8, 0xbc, 0xa1, 0x0a, 0x4a, 0x66, 0xd2, 0xce, 0x51, 0xe7, 0x24, 0xca, 0x3e, 0xb2,
+	0xc4, 0xf7, 0xb2, 0x51, 0x3f, 0x7b, 0x18, 0xbf, 0x44, 0x07, 0x1c, 0xb8, 0x54, 0xd7, 0xf9, 0x92,
+	0x15, 0x77, 0x15, 0x5d, 0xa7, 0x18, 0x7b, 0xfa, 0x3b, 0x56, 0xec, 0xca, 0x4e, 0xd1, 0xe3, 0x92,
+	0xe9, 0xf5, 0x87, 0xa2, 0x9e, 0x13, 0x61, 0x4b, 0xfe, 0x4f, 0xf2, 0x1c, 0x61, 0xce, 0x44, 0x4e,
+	0x15, 0x10, 0x03, 0xdb, 0xf9, 0xc8, 0xcd, 0x8f, 0x38, 0x13, 0xdf, 0x38, 0xa2, 0x9d, 0xfe, 0x0c,
+	0x8d, 0x56, 0xb2, 0x2a, 0x0b, 0x42, 0xd7, 0xb9, 0x06, 0x2a, 0x45, 0xa9, 0xd3, 0xbe, 0xb7, 0xd0,
+	0xe2, 0x17, 0x1e, 0xc6, 0xaf, 0xd0, 0x81, 0x06, 0x63, 0x2a, 0xc8, 0x99, 0x30, 0xa0, 0x36, 0xa4,
+	0xda, 0x2a, 0x06, 0x4e, 0xf1, 0xd8, 0xd3, 0xaf, 0x03, 0xdb, 0xea, 0x9e, 0x23, 0x1c, 0x74, 0x15,
+	0x59, 0x6e, 0x25, 0x43, 0x7f, 0x20, 0xcf, 0xfc, 0x40, 0x96, 0xed, 0xf4, 0xd7, 0xe8, 0x90, 0x93,
+	0xab, 0xdc, 0xe3, 0x1c, 0x84, 0xd1, 0x79, 0x0d, 0x2a, 0x2f, 0x2a, 0x49, 0xd7, 0x69, 0x7c, 0xd4,
+	0x39, 0xd9, 0xcf, 0x9e, 0x70, 0x72, 0x75, 0xf1, 0x9e, 0x3f, 0x07, 0xb5, 0xb0, 0xec, 0xf1, 0xbf,
+	0x1d, 0x14, 0x9d, 0x57, 0x44, 0x60, 0x8c, 0x22, 0x41, 0x38, 0xb8, 0xbb, 0x48, 0x32, 0x57, 0xe3,
+	0x31, 0xea, 0xdb, 0x3b, 0xd1, 0x2e, 0xee, 0xfd, 0xcc, 0x37, 0xf8, 0x53, 0x84, 0xc2, 0xb5, 0x70,
+	0x56, 0x84, 0x50, 0x13, 0x8f, 0xbc, 0x61, 0x05, 0x3e, 0x44, 0x71, 0x1b, 0x7f, 0x48, 0x70, 0x18,
+	0x12, 0xb7, 0xdf, 0x60, 0xb2, 0xf6, 0x61, 0xed, 0x67, 0xae, 0xde, 0xde, 0x56, 0x71, 0x6d, 0xc0,
+	0x1f, 0xdb, 0xbb, 0x0d, 0xf9, 0xb8, 0xdb, 0x5a, 0x58, 0xee, 0x1c, 0x94, 0xf7, 0x6b, 0xf7, 0x42,
+	0x80, 0xb9, 0x94, 0x6a, 0x9d, 0x17, 0xcc, 0xdc, 0x11, 0xf9, 0x84, 0xc6, 0x81, 0x5e, 0x30, 0xb3,
+	0x23, 0x1b, 0xa3, 0xbe, 0x54, 0x25, 0xa8, 0x90, 0x88, 0x6f, 0x6c, 0x00, 0xfd, 0xd7, 0x9c, 0x2c,
+	0xe1, 0xde, 0x04, 0x1e, 0xa1, 0xae, 0xf4, 0xf6, 0x93, 0xac, 0x2b, 0x35, 0x4e, 0xd1, 0x70, 0x03,
+	0x4a, 0x33, 0x29, 0x9c, 0xf1, 0x24, 0x6b, 0x5b, 0xab, 0x6e, 0x54, 0xa5, 0xd3, 0xe8, 0xa8, 0x67,
+	0xd5, 0xb6, 0xc6, 0x4f, 0xd0, 0x40, 0xaf, 0xc8, 0x8b, 0x97, 0xaf, 0x9c, 0xe3, 0x87, 0x59, 0xe8,
+	0x2c, 0xfe, 0xab, 0x54, 0x9c, 0x18, 0x67, 0x32, 0xc9, 0x42, 0x67, 0x93, 0xd5, 0xec, 0x37, 0xf0,
+	0x59, 0x04, 0x2f, 0x89, 0x45, 0x5c, 0x00, 0x76, 0x29, 0x36, 0x4c, 0x99, 0xc6, 0x2e, 0xd1, 0xfb,
+	0xb1, 0xd8, 0x2f, 0x45, 0x60, 0x2e, 0xb6, 0xd3, 0x18, 0x45, 0x44, 0xd1, 0x55, 0x9a, 0x78, 0x3b,
+	0xb6, 0x76, 0x87, 0xd4, 0xa0, 0x52, 0xe4, 0x31, 0x5b, 0x1f, 0xaf, 0x51, 0x6f, 0x5e, 0xd7, 0xf7,
+	0xba, 0x3f, 0x42, 0x0f, 0x4a, 0xd0, 0x54, 0xb1, 0xda, 0x58, 0xc7, 0x3e, 0x86, 0x5d, 0xc8, 0x3a,
+	0x51, 0x40, 0x59, 0x0d, 0x21, 0x8e, 0xd0, 0x59, 0x9c, 0xd9, 0x50, 0xdb, 0x3c, 0x42, 0x77, 0xfc,
+	0xae, 0x8b, 0xfa, 0x6f, 0xc0, 0x80, 0xc2, 0x2f, 0xd0, 0x90, 0x50, 0x2a, 0x1b, 0xe1, 0xff, 0xfd,
+	0x93, 0x45, 0xfa, 0xee, 0xcf, 0x2f, 0xc6, 0xe1, 0xd9, 0x98, 0x97, 0xa5, 0x02, 0xad, 0x2f, 0x8c,
+	0x62, 0x62, 0x99, 0xb5, 0x83, 0xf8, 0x13, 0x94, 0xb8, 0x5d, 0x51, 0xc4, 0x40, 0x58, 0x3c, 0xb7,
+	0x6b, 0x19, 0x31, 0x6e, 0x59, 0x29, 0x51, 0xea, 0x3a, 0x2c, 0x8e, 0x6f, 0x5c, 0xa4, 0x6e, 0xed,
+	0xcb, 0x9c, 0x18, 0x17, 0x69, 0x2f, 0x4b, 0x02, 0x32, 0x37, 0x76, 0x59, 0x05, 0x5c, 0x99, 0xbc,
+	0x6c, 0xc0, 0x05, 0xd9, 0xcb, 0x86, 0xb6, 0xff, 0xb6, 0x01, 0xfc, 0x0c, 0x21, 0x45, 0x44, 0x2e,
+	0x1b, 0x63, 0x95, 0x89, 0x23, 0x63, 0x45, 0xc4, 0x4f, 0x8d, 0x99, 0x1b, 0xfc, 0x14, 0xc5, 0x54,
+	0x0a, 0xdd, 0x70, 0x28, 0x5d, 0x9a, 0x51, 0xb6, 0xed, 0xed, 0x31, 0x2f, 0x89, 0x12, 0xfe, 0x93,
+	0x0f, 0xbc, 0xd0, 0x03, 0x73, 0x63, 0x73, 0x76, 0xc7, 0x7f, 0xe8, 0x44, 0xae, 0xb6, 0x98, 0xbc,
+	0x84, 0x32, 0xdd, 0xf7, 0x98, 0xad, 0xf1, 0x01, 0x1a, 0xda, 0xbf, 0xf6, 0x27, 0x1e, 0xb9, 0x9f,
+	0x18, 0xd8, 0x76, 0x6e, 0xce, 0xa2, 0xb8, 0x3b, 0xea, 0x9d, 0x45, 0x71, 0x34, 0xea, 0x9f, 0x45,
+	0x71, 0x7f, 0x34, 0x58, 0xfc, 0xf8, 0xd7, 0xcd, 0xa4, 0xf3, 0xf6, 0x66, 0xd2, 0xf9, 0xe7, 0x66,
+	0xd2, 0xf9, 0xfd, 0x76, 0xb2, 0xf7, 0xf6, 0x76, 0xb2, 0xf7, 0xf7, 0xed, 0x64, 0xef, 0x97, 0xaf,
+	0x96, 0xcc, 0xac, 0x9a, 0x62, 0x4a, 0x25, 0x9f, 0x6d, 0x9f, 0x79, 0xc9, 0xeb, 0xc6, 0x40, 0x78,
+	0xee, 0xaf, 0xee, 0x3c, 0xf8, 0xee, 0xb5, 0x2f, 0x06, 0xee, 0xd5, 0xfe, 0xf2, 0xbf, 0x00, 0x00,
+	0x00, 0xff, 0xff, 0x3f, 0x9b, 0x49, 0xf5, 0x1a, 0x06, 0x00, 0x00,
 }
 
 func (m *Params) Marshal() (dAtA []byte, err error) {
@@ -1072,116 +895,6 @@ func (m *App) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *MinerRate) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *MinerRate) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *MinerRate) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if m.UcreditPerHour != 0 {
-		i = encodeVarintTypes(dAtA, i, uint64(m.UcreditPerHour))
-		i--
-		dAtA[i] = 0x10
-	}
-	if len(m.Miner) > 0 {
-		i -= len(m.Miner)
-		copy(dAtA[i:], m.Miner)
-		i = encodeVarintTypes(dAtA, i, uint64(len(m.Miner)))
-		i--
-		dAtA[i] = 0xa
-	}
-	return len(dAtA) - i, nil
-}
-
-func (m *Accrual) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *Accrual) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *Accrual) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if m.Units != 0 {
-		i = encodeVarintTypes(dAtA, i, uint64(m.Units))
-		i--
-		dAtA[i] = 0x10
-	}
-	if len(m.Miner) > 0 {
-		i -= len(m.Miner)
-		copy(dAtA[i:], m.Miner)
-		i = encodeVarintTypes(dAtA, i, uint64(len(m.Miner)))
-		i--
-		dAtA[i] = 0xa
-	}
-	return len(dAtA) - i, nil
-}
-
-func (m *Segment) Marshal() (dAtA []byte, err error) {
-	size := m.Size()
-	dAtA = make([]byte, size)
-	n, err := m.MarshalToSizedBuffer(dAtA[:size])
-	if err != nil {
-		return nil, err
-	}
-	return dAtA[:n], nil
-}
-
-func (m *Segment) MarshalTo(dAtA []byte) (int, error) {
-	size := m.Size()
-	return m.MarshalToSizedBuffer(dAtA[:size])
-}
-
-func (m *Segment) MarshalToSizedBuffer(dAtA []byte) (int, error) {
-	i := len(dAtA)
-	_ = i
-	var l int
-	_ = l
-	if m.Units != 0 {
-		i = encodeVarintTypes(dAtA, i, uint64(m.Units))
-		i--
-		dAtA[i] = 0x18
-	}
-	if m.Until != 0 {
-		i = encodeVarintTypes(dAtA, i, uint64(m.Until))
-		i--
-		dAtA[i] = 0x10
-	}
-	if len(m.Miner) > 0 {
-		i -= len(m.Miner)
-		copy(dAtA[i:], m.Miner)
-		i = encodeVarintTypes(dAtA, i, uint64(len(m.Miner)))
-		i--
-		dAtA[i] = 0xa
-	}
-	return len(dAtA) - i, nil
-}
-
 func (m *Meter) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1202,6 +915,21 @@ func (m *Meter) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.OwedAt != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.OwedAt))
+		i--
+		dAtA[i] = 0x70
+	}
+	if m.Owed != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.Owed))
+		i--
+		dAtA[i] = 0x68
+	}
+	if m.Rate != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.Rate))
+		i--
+		dAtA[i] = 0x60
+	}
 	if m.WarnedAt != 0 {
 		i = encodeVarintTypes(dAtA, i, uint64(m.WarnedAt))
 		i--
@@ -1232,52 +960,10 @@ func (m *Meter) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x30
 	}
-	if len(m.Segments) > 0 {
-		for iNdEx := len(m.Segments) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Segments[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintTypes(dAtA, i, uint64(size))
-			}
-			i--
-			dAtA[i] = 0x2a
-		}
-	}
-	if len(m.Accruals) > 0 {
-		for iNdEx := len(m.Accruals) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Accruals[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintTypes(dAtA, i, uint64(size))
-			}
-			i--
-			dAtA[i] = 0x22
-		}
-	}
 	if m.DiskRate != 0 {
 		i = encodeVarintTypes(dAtA, i, uint64(m.DiskRate))
 		i--
 		dAtA[i] = 0x18
-	}
-	if len(m.Rates) > 0 {
-		for iNdEx := len(m.Rates) - 1; iNdEx >= 0; iNdEx-- {
-			{
-				size, err := m.Rates[iNdEx].MarshalToSizedBuffer(dAtA[:i])
-				if err != nil {
-					return 0, err
-				}
-				i -= size
-				i = encodeVarintTypes(dAtA, i, uint64(size))
-			}
-			i--
-			dAtA[i] = 0x12
-		}
 	}
 	if len(m.Account) > 0 {
 		i -= len(m.Account)
@@ -1443,57 +1129,6 @@ func (m *App) Size() (n int) {
 	return n
 }
 
-func (m *MinerRate) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	l = len(m.Miner)
-	if l > 0 {
-		n += 1 + l + sovTypes(uint64(l))
-	}
-	if m.UcreditPerHour != 0 {
-		n += 1 + sovTypes(uint64(m.UcreditPerHour))
-	}
-	return n
-}
-
-func (m *Accrual) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	l = len(m.Miner)
-	if l > 0 {
-		n += 1 + l + sovTypes(uint64(l))
-	}
-	if m.Units != 0 {
-		n += 1 + sovTypes(uint64(m.Units))
-	}
-	return n
-}
-
-func (m *Segment) Size() (n int) {
-	if m == nil {
-		return 0
-	}
-	var l int
-	_ = l
-	l = len(m.Miner)
-	if l > 0 {
-		n += 1 + l + sovTypes(uint64(l))
-	}
-	if m.Until != 0 {
-		n += 1 + sovTypes(uint64(m.Until))
-	}
-	if m.Units != 0 {
-		n += 1 + sovTypes(uint64(m.Units))
-	}
-	return n
-}
-
 func (m *Meter) Size() (n int) {
 	if m == nil {
 		return 0
@@ -1504,26 +1139,8 @@ func (m *Meter) Size() (n int) {
 	if l > 0 {
 		n += 1 + l + sovTypes(uint64(l))
 	}
-	if len(m.Rates) > 0 {
-		for _, e := range m.Rates {
-			l = e.Size()
-			n += 1 + l + sovTypes(uint64(l))
-		}
-	}
 	if m.DiskRate != 0 {
 		n += 1 + sovTypes(uint64(m.DiskRate))
-	}
-	if len(m.Accruals) > 0 {
-		for _, e := range m.Accruals {
-			l = e.Size()
-			n += 1 + l + sovTypes(uint64(l))
-		}
-	}
-	if len(m.Segments) > 0 {
-		for _, e := range m.Segments {
-			l = e.Size()
-			n += 1 + l + sovTypes(uint64(l))
-		}
 	}
 	if m.Carry != 0 {
 		n += 1 + sovTypes(uint64(m.Carry))
@@ -1542,6 +1159,15 @@ func (m *Meter) Size() (n int) {
 	}
 	if m.WarnedAt != 0 {
 		n += 1 + sovTypes(uint64(m.WarnedAt))
+	}
+	if m.Rate != 0 {
+		n += 1 + sovTypes(uint64(m.Rate))
+	}
+	if m.Owed != 0 {
+		n += 1 + sovTypes(uint64(m.Owed))
+	}
+	if m.OwedAt != 0 {
+		n += 1 + sovTypes(uint64(m.OwedAt))
 	}
 	return n
 }
@@ -2493,328 +2119,6 @@ func (m *App) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *MinerRate) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowTypes
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: MinerRate: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: MinerRate: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthTypes
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Miner = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field UcreditPerHour", wireType)
-			}
-			m.UcreditPerHour = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.UcreditPerHour |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		default:
-			iNdEx = preIndex
-			skippy, err := skipTypes(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *Accrual) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowTypes
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: Accrual: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: Accrual: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthTypes
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Miner = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Units", wireType)
-			}
-			m.Units = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Units |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		default:
-			iNdEx = preIndex
-			skippy, err := skipTypes(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-func (m *Segment) Unmarshal(dAtA []byte) error {
-	l := len(dAtA)
-	iNdEx := 0
-	for iNdEx < l {
-		preIndex := iNdEx
-		var wire uint64
-		for shift := uint(0); ; shift += 7 {
-			if shift >= 64 {
-				return ErrIntOverflowTypes
-			}
-			if iNdEx >= l {
-				return io.ErrUnexpectedEOF
-			}
-			b := dAtA[iNdEx]
-			iNdEx++
-			wire |= uint64(b&0x7F) << shift
-			if b < 0x80 {
-				break
-			}
-		}
-		fieldNum := int32(wire >> 3)
-		wireType := int(wire & 0x7)
-		if wireType == 4 {
-			return fmt.Errorf("proto: Segment: wiretype end group for non-group")
-		}
-		if fieldNum <= 0 {
-			return fmt.Errorf("proto: Segment: illegal tag %d (wire type %d)", fieldNum, wire)
-		}
-		switch fieldNum {
-		case 1:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
-			}
-			var stringLen uint64
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				stringLen |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			intStringLen := int(stringLen)
-			if intStringLen < 0 {
-				return ErrInvalidLengthTypes
-			}
-			postIndex := iNdEx + intStringLen
-			if postIndex < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Miner = string(dAtA[iNdEx:postIndex])
-			iNdEx = postIndex
-		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Until", wireType)
-			}
-			m.Until = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Until |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 3:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Units", wireType)
-			}
-			m.Units = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Units |= uint64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		default:
-			iNdEx = preIndex
-			skippy, err := skipTypes(dAtA[iNdEx:])
-			if err != nil {
-				return err
-			}
-			if (skippy < 0) || (iNdEx+skippy) < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if (iNdEx + skippy) > l {
-				return io.ErrUnexpectedEOF
-			}
-			iNdEx += skippy
-		}
-	}
-
-	if iNdEx > l {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
 func (m *Meter) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -2876,40 +2180,6 @@ func (m *Meter) Unmarshal(dAtA []byte) error {
 			}
 			m.Account = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
-		case 2:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Rates", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthTypes
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Rates = append(m.Rates, MinerRate{})
-			if err := m.Rates[len(m.Rates)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
 		case 3:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field DiskRate", wireType)
@@ -2929,74 +2199,6 @@ func (m *Meter) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-		case 4:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Accruals", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthTypes
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Accruals = append(m.Accruals, Accrual{})
-			if err := m.Accruals[len(m.Accruals)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
-		case 5:
-			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Segments", wireType)
-			}
-			var msglen int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowTypes
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				msglen |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			if msglen < 0 {
-				return ErrInvalidLengthTypes
-			}
-			postIndex := iNdEx + msglen
-			if postIndex < 0 {
-				return ErrInvalidLengthTypes
-			}
-			if postIndex > l {
-				return io.ErrUnexpectedEOF
-			}
-			m.Segments = append(m.Segments, Segment{})
-			if err := m.Segments[len(m.Segments)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
-				return err
-			}
-			iNdEx = postIndex
 		case 6:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Carry", wireType)
@@ -3107,6 +2309,63 @@ func (m *Meter) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.WarnedAt |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rate", wireType)
+			}
+			m.Rate = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Rate |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 13:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owed", wireType)
+			}
+			m.Owed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Owed |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OwedAt", wireType)
+			}
+			m.OwedAt = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OwedAt |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
