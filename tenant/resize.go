@@ -55,7 +55,10 @@ func (r *Reader) Fits(ctx context.Context, s Resize) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	held, wanted := s.VM.Demand(), s.VM.Size.Demand().Both(s.To.Demand())
+	held, wanted := s.VM.Holds(), s.VM.Size.Demand().Both(s.To.Demand())
+	if s.VM.Off() {
+		wanted = node.Demand{DiskGiB: wanted.DiskGiB} // the rest is taken when it is started
+	}
 	if wanted.Within(held) {
 		return true, nil
 	}

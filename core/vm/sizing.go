@@ -32,8 +32,8 @@ func (s Sizing) WantedSize() plan.Size {
 	return s.Size
 }
 
-// Demand is what the VM takes of its host: until a resize is in effect, what
-// either size needs.
+// Demand is what the VM takes of its host to run: until a resize is in effect,
+// what either size needs.
 func (s Sizing) Demand() node.Demand {
 	d := s.Size.Demand()
 	if s.Resize != nil {

@@ -1,6 +1,10 @@
 package vm
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/hippius/compute/core/node"
+)
 
 // VM is a virtual machine as the chain has it: the desired state, what was
 // decided, and what was last observed. Times are unix seconds, 0 for never.
@@ -108,6 +112,21 @@ func (v VM) State() State {
 
 // Ended reports whether the VM is terminated or about to be.
 func (v VM) Ended() bool { return v.Status.Phase.Ended() }
+
+// Off reports whether the VM is off and stays so until its tenant starts it.
+func (v VM) Off() bool {
+	return v.Status.Phase == Stopped || v.Status.Phase == Failed && !v.Spec.On
+}
+
+// Holds is what the VM takes of its host now: what it runs with, or its disk
+// alone while it is off.
+func (v VM) Holds() node.Demand {
+	d := v.Demand()
+	if v.Off() {
+		d = node.Demand{DiskGiB: d.DiskGiB}
+	}
+	return d
+}
 
 // Rate is what the VM costs now, in ucredit per hour.
 func (v VM) Rate() uint64 { return v.Sizing.Rate(v.Status.Phase, v.Status.ReadyAt > 0) }

@@ -38,6 +38,9 @@ func (a *Agent) admit(r record.Record, b provision.Built) error {
 		if other.Local.Built != nil {
 			demand, held = other.Local.Built.Demand(), true
 		}
+		if other.VM.Off() {
+			demand = node.Demand{DiskGiB: demand.DiskGiB} // as the chain counts
+		}
 		if !held || other.VM.ID == id {
 			continue
 		}

@@ -42,7 +42,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 			return true, fmt.Errorf("VM %s, %s: %w", v.Id, v.Status.Phase.Core(), err)
 		}
 		if m := v.Status.Miner; m != "" {
-			if usage[m], err = usage[m].Add(v.Core().Demand()); err != nil {
+			if usage[m], err = usage[m].Add(v.Core().Holds()); err != nil {
 				return true, err
 			}
 		}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -37,7 +39,16 @@ func (k *Keeper) Start(ctx context.Context, owner, id string) error {
 			return err
 		}
 	}
-	return k.requested(ctx, &old, v, "start")
+	return noRoom(k.requested(ctx, &old, v, "start"))
+}
+
+// noRoom tells, of an order that a VM's host lacks the capacity for, that a stopped VM holds none.
+func noRoom(err error) error {
+	if !errors.Is(err, registrytypes.ErrNoCapacity) {
+		return err
+	}
+	host := strings.TrimSuffix(err.Error(), ": "+registrytypes.ErrNoCapacity.Error())
+	return types.ErrNoRoomOnHost.Wrapf("%s; a stopped VM holds its disk only: start it when its host has room, or choose a smaller plan", host)
 }
 
 // Stop turns a VM off; its charge ends with this block.

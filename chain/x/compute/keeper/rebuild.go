@@ -58,7 +58,7 @@ func (k *Keeper) Rebuild(ctx context.Context, m *types.MsgRebuildVM) (uint32, er
 	} else {
 		v.Status.InstanceSeq, v.Status.Attempts = next, 1
 	}
-	return next, k.requested(ctx, &old, v, "rebuild")
+	return next, noRoom(k.requested(ctx, &old, v, "rebuild"))
 }
 
 // checkRebuild wants an image that fits the VM as it is, and returns its architecture.

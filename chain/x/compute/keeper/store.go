@@ -84,7 +84,7 @@ func (k *Keeper) save(ctx context.Context, old *types.VM, v types.VM) error {
 		if err := k.join(ctx, &v); err != nil {
 			return err
 		}
-	} else if from, to := old.Core().Demand(), v.Core().Demand(); v.Status.Miner != "" && from != to {
+	} else if from, to := old.Core().Holds(), v.Core().Holds(); v.Status.Miner != "" && from != to {
 		if err := k.offers.Swap(ctx, v.Status.Miner, from, to); err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (k *Keeper) join(ctx context.Context, v *types.VM) error {
 	if miner == "" {
 		return nil
 	}
-	if err := k.offers.Hold(ctx, miner, v.Core().Demand()); err != nil {
+	if err := k.offers.Hold(ctx, miner, v.Core().Holds()); err != nil {
 		return err
 	}
 	if err := shift(ctx, k.together, collections.Join(v.Owner, miner), 1); err != nil {
@@ -153,7 +153,7 @@ func (k *Keeper) leave(ctx context.Context, old *types.VM) error {
 	if miner == "" {
 		return nil
 	}
-	if err := k.offers.Release(ctx, miner, old.Core().Demand()); err != nil {
+	if err := k.offers.Release(ctx, miner, old.Core().Holds()); err != nil {
 		return err
 	}
 	if err := shift(ctx, k.together, collections.Join(old.Owner, miner), -1); err != nil {

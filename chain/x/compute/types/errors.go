@@ -89,4 +89,6 @@ var (
 
 	// ErrAttestation is an attested time that does not add up.
 	ErrAttestation = errorsmod.Register(ModuleName, 39, "attestation not acceptable")
+	// ErrNoRoomOnHost is a VM that is off and whose host lacks the capacity to start it.
+	ErrNoRoomOnHost = errorsmod.Register(ModuleName, 40, "no room on the VM's host")
 )
