@@ -28,7 +28,7 @@ func settle(s State, ev Event, to Phase) []State {
 	switch ev { //nolint:exhaustive // the rest changes no power
 	case Start, Rebuild:
 		s.On = true
-	case Stop, RunOut:
+	case Stop, RunOut, StopSilent:
 		s.On = false
 	case ReportStopped:
 		s.On = false

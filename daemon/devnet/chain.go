@@ -97,8 +97,7 @@ func (n *Net) buildGenesis() ([]byte, error) {
 	g := app.Genesis{
 		ChainID: chainID, Time: time.Now().UTC().Truncate(time.Second),
 		Apps: withApps(n.set.Apps), Plans: append(plan.Defaults(), n.set.Plans...),
-		// Nobody watches miners yet, so what is proven is settled at once.
-		Overrides: map[string]json.RawMessage{"marketplace": json.RawMessage(`{"params":{"settle_lag_seconds":"0"}}`)},
+		Overrides: map[string]json.RawMessage{},
 	}
 	if gap := n.set.ProofGap; gap != 0 {
 		g.Overrides["compute"] = fmt.Appendf(nil, `{"params":{"max_proof_gap_seconds":"%d"}}`, gap/time.Second)
