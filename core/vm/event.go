@@ -55,6 +55,8 @@ const (
 	GiveUp
 	// RunOut: the account's credit ran out.
 	RunOut
+	// TimeOut: its guest did not prove itself in time.
+	TimeOut
 	// RebootSilent: its guest gives no proof; it is rebooted.
 	RebootSilent
 	// StopSilent: its guest gives no proof; it is stopped.
@@ -89,7 +91,7 @@ func (e Event) By() Actor {
 	switch e {
 	case Start, Stop, Reboot, Resize, ResizeRestart, Rebuild, Terminate:
 		return Tenant
-	case Assign, Unassign, Retry, GiveUp, RunOut, RebootSilent, StopSilent, Lose, Archive, Release:
+	case Assign, Unassign, Retry, GiveUp, RunOut, TimeOut, RebootSilent, StopSilent, Lose, Archive, Release:
 		return Chain
 	case ReportProvisioning, ReportRunning, ReportStopping, ReportStopped,
 		ReportRebooting, ReportFailed, ReportTerminated:
@@ -126,6 +128,8 @@ func (e Event) String() string {
 		return "give up"
 	case RunOut:
 		return "run out of credit"
+	case TimeOut:
+		return "time out"
 	case RebootSilent:
 		return "reboot for silence"
 	case StopSilent:

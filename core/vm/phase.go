@@ -116,6 +116,10 @@ const (
 	ReasonRetryWait = "retry_wait"
 	// ReasonNotProvisioned: the assigned miner did not begin in time.
 	ReasonNotProvisioned = "not_provisioned_in_time"
+	// ReasonBootTimeout: it did not start in time.
+	ReasonBootTimeout = "boot_timeout"
+	// ReasonNoProof: it was started, and its guest did not prove itself in time.
+	ReasonNoProof = "no_proof"
 	// ReasonAttempts: provisioning failed too often.
 	ReasonAttempts = "too_many_attempts"
 	// ReasonCreditRunOut: the account's credit reached its hold-back.

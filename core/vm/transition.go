@@ -14,7 +14,7 @@ type State struct {
 	Phase Phase
 	// Held: a miner holds it, or must still let go of it.
 	Held bool
-	// HasData: it has run once, so its disk must never be started blank.
+	// HasData: it was proven once, so its disk must never be started blank.
 	HasData bool
 	// On: the tenant wants it on.
 	On bool
@@ -61,6 +61,7 @@ func (e *PhaseError) Error() string {
 //	Resize T: Running and Stopped stay what they are; ResizeRestart T: Running ─> Rebooting
 //	Rebuild T: Provisioning, Running, Rebooting, Stopped, held Failed ─> Provisioning, same host, what was on the disk given up;
 //	           Failed that nobody holds ─> Pending
+//	TimeOut C: Provisioning, Running, Rebooting, Stopping, Stopped ─> Failed (no proof of its guest in time)
 //	RebootSilent C: Running, Rebooting ─> Rebooting; StopSilent C: Running, Rebooting ─> Stopping (its guest gives no proof)
 //	Archive C: Stopped ─> Archived; Start T: Archived ─> Pending (thaw)
 //	Terminate T: held ─> Terminating ─> Terminated (ReportTerminated M, Release C); held by nobody ─> Terminated
@@ -151,7 +152,7 @@ func fromProvisioning(ev Event) Phase {
 		return Running
 	case ReportStopped:
 		return Stopped
-	case ReportFailed:
+	case ReportFailed, TimeOut:
 		return Failed
 	case Stop, RunOut:
 		return Stopping
@@ -170,7 +171,7 @@ func fromRunning(ev Event) Phase {
 		return Provisioning
 	case ReportStopped:
 		return Stopped
-	case ReportFailed:
+	case ReportFailed, TimeOut:
 		return Failed
 	case Stop, RunOut, StopSilent:
 		return Stopping
@@ -197,7 +198,7 @@ func fromRebooting(ev Event) Phase {
 		return Provisioning
 	case ReportStopped:
 		return Stopped
-	case ReportFailed:
+	case ReportFailed, TimeOut:
 		return Failed
 	case Stop, RunOut, StopSilent:
 		return Stopping
@@ -214,7 +215,7 @@ func fromStopping(ev Event) Phase {
 		return Stopping
 	case ReportStopped:
 		return Stopped
-	case ReportFailed:
+	case ReportFailed, TimeOut:
 		return Failed
 	case Lose:
 		return Lost
@@ -227,7 +228,7 @@ func fromStopped(ev Event) Phase {
 	switch ev { //nolint:exhaustive // the rest has no arrow from here
 	case ReportStopped, Resize:
 		return Stopped
-	case ReportFailed:
+	case ReportFailed, TimeOut:
 		return Failed
 	case Start, Rebuild:
 		return Provisioning

@@ -41,7 +41,7 @@ type Status struct {
 	ObservedGeneration uint64 `json:"observed_generation,omitempty"`
 	// InstanceSeq is the present instance; 0 before the first assignment.
 	InstanceSeq uint32 `json:"instance_seq,omitempty"`
-	// HasData is true from the first time it ran on.
+	// HasData is true from its first proof on; without an agent from the first time it ran.
 	HasData bool `json:"has_data,omitempty"`
 	// ReadyAt is the first accepted proof of the present run.
 	ReadyAt int64 `json:"ready_at,omitempty"`

@@ -102,7 +102,6 @@ func (c *Chain) apply(r vm.Report) error {
 	at := int64(0)
 	switch s.Phase { //nolint:exhaustive // the rest needs nothing more
 	case vm.Running, vm.Rebooting:
-		s.HasData = s.HasData || s.Phase == vm.Running
 		var err error
 		if at, err = c.alive(&v, r); err != nil {
 			return err
@@ -184,7 +183,7 @@ func (c *Chain) alive(v *vm.VM, r vm.Report) (at int64, err error) {
 		return 0, err
 	}
 	if v.Status.ReadyAt == 0 {
-		v.Status.ReadyAt = at
+		v.Status.ReadyAt, v.Status.HasData = at, true
 	}
 	if size := v.Resize; size != nil && v.Status.Phase == vm.Running && r.SizeGeneration >= size.Generation {
 		v.Size, v.Resize = size.Size, nil

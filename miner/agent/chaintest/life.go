@@ -26,7 +26,7 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("after the first report %+v", v.Status)
 	}
 	h.report(t, h.says(t, id, vm.Running))
-	if v = h.is(t, id, vm.Running, ""); !v.Status.HasData || v.Status.ReadyAt != 0 || v.Status.Message != "" {
+	if v = h.is(t, id, vm.Running, ""); v.Status.HasData || v.Status.ReadyAt != 0 || v.Status.Message != "" {
 		t.Fatalf("on, and without a proof: %+v", v.Status)
 	}
 	first := h.changes(t, 0).Head

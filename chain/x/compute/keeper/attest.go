@@ -60,6 +60,7 @@ func (k *Keeper) attestRunning(ctx context.Context, p types.Params, v *types.VM,
 		return nil
 	}
 	v.Status.ReadyAt, v.Status.Attestation.InstanceSeq = at, v.Status.InstanceSeq
+	v.Status.HasData, v.Status.Attempts, v.Status.Excluded, v.Status.Deadline = true, 0, nil, 0
 	emit(ctx, types.EventVMReady,
 		sdk.NewAttribute(types.AttributeVM, v.Id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner),

@@ -45,6 +45,12 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 	switch v.Status.Phase.Core() { //nolint:exhaustive // other phases have no deadline
 	case vm.Assigned:
 		return k.unassign(ctx, p, &old, v)
+	case vm.Provisioning:
+		return k.timedOut(ctx, p, &old, v, vm.ReasonBootTimeout)
+	case vm.Running, vm.Rebooting, vm.Stopping, vm.Stopped:
+		if !v.Status.HasData { // else its silence is counted, or its disk paid for
+			return k.timedOut(ctx, p, &old, v, vm.ReasonNoProof)
+		}
 	case vm.Pending:
 		v.Status.Excluded = nil
 		if err := k.enqueue(ctx, id, ready); err != nil {
@@ -52,6 +58,37 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 		}
 	}
 	return k.save(ctx, &old, v)
+}
+
+// setDeadline of a VM that comes to a phase. Until its guest proves itself, what its miner reports holds nothing off.
+func (k *Keeper) setDeadline(ctx context.Context, v *types.VM, to vm.Phase) error {
+	switch to { //nolint:exhaustive // the others have none
+	case vm.Provisioning:
+		p, err := k.params.Get(ctx)
+		if err != nil {
+			return err
+		}
+		v.Status.Deadline = now(ctx) + p.BootTimeout(v.Core().WantedSize().DiskGiB)
+	case vm.Running, vm.Rebooting:
+	case vm.Stopping, vm.Stopped:
+		if v.Status.HasData {
+			v.Status.Deadline = 0
+		}
+	default:
+		v.Status.Deadline = 0
+	}
+	return nil
+}
+
+// timedOut fails a VM that did not prove itself in time. With data it stays where that is.
+func (k *Keeper) timedOut(ctx context.Context, p types.Params, old *types.VM, v types.VM, reason string) error {
+	if err := k.step(ctx, &v, vm.TimeOut, vm.Chain, why{reason: reason}, 0); err != nil {
+		return err
+	}
+	if v.Status.HasData {
+		return k.save(ctx, old, v)
+	}
+	return k.nextMiner(ctx, p, old, v)
 }
 
 // unassign takes a VM from a miner that did not begin in time.

@@ -159,10 +159,10 @@ func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner s
 	v.Status.Miner = miner
 	v.Status.InstanceSeq++
 	v.Status.Attempts++
-	v.Status.Deadline = now(ctx) + int64(p.ProvisionTimeoutSeconds)
 	if err := k.step(ctx, &v, vm.Assign, vm.Chain, why{}, 0); err != nil {
 		return err
 	}
+	v.Status.Deadline = now(ctx) + int64(p.ProvisionTimeoutSeconds)
 	emit(ctx, types.EventVMAssigned,
 		sdk.NewAttribute(types.AttributeVM, v.Id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner),

@@ -51,6 +51,9 @@ func (k *Keeper) Rebuild(ctx context.Context, m *types.MsgRebuildVM) (uint32, er
 	v.Generation++
 	v.Status.HasData, v.Status.Attempts, v.Status.Excluded = false, 0, nil
 	v.Status.RebuildInstance = next
+	if err := k.setDeadline(ctx, &v, v.Status.Phase.Core()); err != nil {
+		return 0, err
+	}
 	if v.Status.Phase.Core() == vm.Pending {
 		if err := k.enqueue(ctx, v.Id, ready); err != nil {
 			return 0, err

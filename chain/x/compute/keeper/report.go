@@ -111,7 +111,6 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	old := v
 	v.Status.ObservedGeneration = max(v.Status.ObservedGeneration, r.ObservedGeneration)
 	v.Status.ObservedRebootSeq = max(v.Status.ObservedRebootSeq, r.ObservedRebootSeq)
-	v.Status.Deadline = 0
 
 	if err := k.step(ctx, &v, eventOf(&v, r), vm.Miner, why{r.Reason, r.Message}, 0); err != nil {
 		return err
@@ -168,9 +167,6 @@ func eventOf(v *types.VM, r types.VMReport) vm.Event {
 
 // reportedOn takes the guest's proof of a VM that is up, or the host's word where there is no agent.
 func (k *Keeper) reportedOn(ctx context.Context, p types.Params, old *types.VM, v types.VM, r types.VMReport) error {
-	if v.Status.Phase.Core() == vm.Running {
-		v.Status.HasData, v.Status.Attempts, v.Status.Excluded = true, 0, nil
-	}
 	at := now(ctx)
 	if v.Spec.Agent != types.AgentMode_AGENT_MODE_NONE {
 		if r.Proof == nil {
@@ -214,6 +210,11 @@ func (k *Keeper) reportedFailed(ctx context.Context, p types.Params, old *types.
 	if v.Status.HasData {
 		return k.save(ctx, old, v)
 	}
+	return k.nextMiner(ctx, p, old, v)
+}
+
+// nextMiner takes a VM that failed before it had data from its miner, and has the next one tried if any attempt is left.
+func (k *Keeper) nextMiner(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
 	exclude(&v)
 	v.Status.Miner = ""
 	if v.Spec.Power != types.Power_POWER_ON || v.Status.Attempts >= p.MaxAttempts {

@@ -45,6 +45,9 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 		return nil
 	}
 	v.Status.PhaseSince = now(ctx)
+	if err := k.setDeadline(ctx, v, to); err != nil {
+		return err
+	}
 	emit(ctx, types.EventVMPhase,
 		sdk.NewAttribute(types.AttributeVM, v.Id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner),

@@ -27,12 +27,19 @@ func DefaultParams() Params {
 		SilenceSeconds:          600,
 		SilenceReports:          20,
 		MaxSilenceActions:       20,
+		BootTimeoutSeconds:      1800,
+		BootSecondsPerGib:       1,
 	}
 }
 
 // Rules of what is attested.
 func (p Params) Rules() vm.AttestRules {
 	return vm.AttestRules{Gap: int64(p.MaxProofGapSeconds), SilenceSeconds: int64(p.SilenceSeconds), SilenceReports: p.SilenceReports}
+}
+
+// BootTimeout is how long a VM with a disk of so many GiB may take until its first proof, in seconds.
+func (p Params) BootTimeout(diskGiB uint64) int64 {
+	return int64(p.BootTimeoutSeconds + p.BootSecondsPerGib*min(diskGiB, 1<<20))
 }
 
 // Validate says in one sentence what is wrong with the parameters.
@@ -53,6 +60,8 @@ func (p Params) Validate() error {
 		{"silence_seconds", p.SilenceSeconds, 60, 86_400},
 		{"silence_reports", uint64(p.SilenceReports), 2, 10_000},
 		{"max_silence_actions", uint64(p.MaxSilenceActions), 0, 1_000_000},
+		{"boot_timeout_seconds", p.BootTimeoutSeconds, 60, 86_400},
+		{"boot_seconds_per_gib", p.BootSecondsPerGib, 0, 600},
 	} {
 		if c.v < c.low || c.v > c.top {
 			return ErrInvalid.Wrapf("%s is %d; accepted are %d to %d", c.what, c.v, c.low, c.top)
