@@ -131,6 +131,7 @@ func refusalHint(r client.Refusal) string {
 		client.WrongPhase:      "see 'hippius vm ls'",
 		client.SameSize:        "see 'hippius plan ls'",
 		client.HostFull:        "see 'hippius plan ls'",
+		client.NoRoomOnHost:    "see 'hippius miner ls' for what its host has available",
 		client.ImageArch:       "see 'hippius image ls'",
 		client.NoCredits:       "buy credits: 'hippius billing buy 20'",
 		client.NoCreditAccount: "buy credits: 'hippius billing buy 20'",

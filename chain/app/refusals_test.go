@@ -38,6 +38,7 @@ func TestRefusalsAreTheModulesCodes(t *testing.T) {
 		client.WrongPhase:    compute.ErrWrongPhase,
 		client.SameSize:      compute.ErrSameSize,
 		client.HostFull:      compute.ErrHostFull,
+		client.NoRoomOnHost:  compute.ErrNoRoomOnHost,
 		client.ImageArch:     compute.ErrImageArch,
 	} {
 		if want := fmt.Sprintf("%s/%d", err.Codespace(), err.ABCICode()); string(name) != want {

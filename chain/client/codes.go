@@ -32,6 +32,7 @@ const (
 	SameSize      Refusal = "compute/35"
 	HostFull      Refusal = "compute/36"
 	ImageArch     Refusal = "compute/37"
+	NoRoomOnHost  Refusal = "compute/40"
 
 	// The framework's own, which decide what the client does next.
 	inMempool   Refusal = "sdk/19"
