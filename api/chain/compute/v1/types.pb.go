@@ -284,8 +284,12 @@ type Params struct {
 	// max_silence_actions VMs are rebooted or stopped for their silence in an hour, or one in a hundred of those that run,
 	// whichever is more; the others run on, charged on their hosts' word.
 	MaxSilenceActions uint32 `protobuf:"varint,12,opt,name=max_silence_actions,json=maxSilenceActions,proto3" json:"max_silence_actions,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// boot_timeout_seconds, and boot_seconds_per_gib of its disk, from a VM's first report of provisioning to the first proof of its
+	// guest. Reports do not hold it off.
+	BootTimeoutSeconds uint64 `protobuf:"varint,13,opt,name=boot_timeout_seconds,json=bootTimeoutSeconds,proto3" json:"boot_timeout_seconds,omitempty"`
+	BootSecondsPerGib  uint64 `protobuf:"varint,14,opt,name=boot_seconds_per_gib,json=bootSecondsPerGib,proto3" json:"boot_seconds_per_gib,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -398,6 +402,20 @@ func (x *Params) GetSilenceReports() uint32 {
 func (x *Params) GetMaxSilenceActions() uint32 {
 	if x != nil {
 		return x.MaxSilenceActions
+	}
+	return 0
+}
+
+func (x *Params) GetBootTimeoutSeconds() uint64 {
+	if x != nil {
+		return x.BootTimeoutSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetBootSecondsPerGib() uint64 {
+	if x != nil {
+		return x.BootSecondsPerGib
 	}
 	return 0
 }
@@ -1042,7 +1060,7 @@ type VMStatus struct {
 	Miner              string `protobuf:"bytes,2,opt,name=miner,proto3" json:"miner,omitempty"`
 	ObservedGeneration uint64 `protobuf:"varint,3,opt,name=observed_generation,json=observedGeneration,proto3" json:"observed_generation,omitempty"`
 	InstanceSeq        uint32 `protobuf:"varint,4,opt,name=instance_seq,json=instanceSeq,proto3" json:"instance_seq,omitempty"`
-	// has_data is true from the first Running on.
+	// has_data is true from the first proof on, or without an agent the first Running.
 	HasData bool `protobuf:"varint,5,opt,name=has_data,json=hasData,proto3" json:"has_data,omitempty"`
 	// ready_at is the unix second of the first accepted proof of the present run.
 	ReadyAt int64 `protobuf:"varint,6,opt,name=ready_at,json=readyAt,proto3" json:"ready_at,omitempty"`
@@ -1914,7 +1932,7 @@ var File_hippius_chain_compute_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xc6\x04\n" +
+	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xa9\x05\n" +
 	"\x06Params\x12:\n" +
 	"\x19provision_timeout_seconds\x18\x01 \x01(\x04R\x17provisionTimeoutSeconds\x12%\n" +
 	"\x0emax_candidates\x18\x02 \x01(\rR\rmaxCandidates\x129\n" +
@@ -1928,7 +1946,9 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x0fsilence_seconds\x18\n" +
 	" \x01(\x04R\x0esilenceSeconds\x12'\n" +
 	"\x0fsilence_reports\x18\v \x01(\rR\x0esilenceReports\x12.\n" +
-	"\x13max_silence_actions\x18\f \x01(\rR\x11maxSilenceActions\"\xa7\x01\n" +
+	"\x13max_silence_actions\x18\f \x01(\rR\x11maxSilenceActions\x120\n" +
+	"\x14boot_timeout_seconds\x18\r \x01(\x04R\x12bootTimeoutSeconds\x12/\n" +
+	"\x14boot_seconds_per_gib\x18\x0e \x01(\x04R\x11bootSecondsPerGib\"\xa7\x01\n" +
 	"\x06SSHKey\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
