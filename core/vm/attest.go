@@ -72,7 +72,10 @@ func (a *Attestation) Prove(r AttestRules, at int64, rate uint64) error {
 	if a.LastAt == 0 {
 		a.LastAt = at
 	}
-	err := a.attestSeen(r, at, rate)
+	var err error
+	if a.SilentSince < at { // else what was reported before the proof is what the proof attests
+		err = a.attestSeen(r, at, rate)
+	}
 	if err == nil {
 		err = a.attest(at-r.Gap, at, rate)
 	}

@@ -34,6 +34,16 @@ func TestProofCoversTheGapBeforeIt(t *testing.T) {
 	}
 }
 
+// A proof that is older than the host's report attests all of the gap before it.
+func TestProofOlderThanAReport(t *testing.T) {
+	a := Attestation{Proven: true}
+	a.Begin(1000)
+	a.Saw(rules, 1416)
+	if err := a.Prove(rules, 1413, 1); err != nil || a.RunningSeconds != 80 || a.LastAt != 1413 {
+		t.Fatalf("%d s up to %d, %v", a.RunningSeconds, a.LastAt, err)
+	}
+}
+
 // What the host reported between two proofs is charged with the second, or with the end.
 func TestHostsWordBetweenProofs(t *testing.T) {
 	for name, end := range map[string]func(a *Attestation) error{

@@ -102,7 +102,7 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 func (b *book) taken(now int64, r vm.Report) error {
 	a := b.vms[r.ID]
 	switch {
-	case a.phase == "running" || a.phase == "rebooting" || a.silenced:
+	case r.Phase != vm.Stopped && (a.phase == "running" || a.phase == "rebooting" || a.silenced):
 		p := r.Proof
 		if p == nil {
 			return a.saw(now)
