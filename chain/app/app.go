@@ -6,6 +6,7 @@ package app
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"cosmossdk.io/log/v2"
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -15,6 +16,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/codec"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	"github.com/cosmos/cosmos-sdk/store/v2/rootmulti"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
@@ -107,6 +109,14 @@ func New(o Options) (*App, error) {
 	return a, a.restoreVersion()
 }
 
+// Info tells consensus how far the state is. After a snapshot was restored, the number of upgrades comes from that.
+func (a *App) Info(req *abci.RequestInfo) (*abci.ResponseInfo, error) {
+	if err := a.restoreVersion(); err != nil {
+		return nil, err
+	}
+	return a.BaseApp.Info(req)
+}
+
 // initChain sets up the state from the genesis document.
 func (a *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
 	var state map[string]json.RawMessage
@@ -122,13 +132,39 @@ func (a *App) initChain(ctx sdk.Context, req *abci.RequestInitChain) (*abci.Resp
 // Export is the state at the last height as a genesis state, and the height it is of.
 func (a *App) Export() (state []byte, height int64, err error) {
 	height = a.LastBlockHeight()
-	ctx := a.NewContextLegacy(true, cmtproto.Header{Height: height, ChainID: a.ChainID()})
+	state, err = a.ExportFrom(a.NewContextLegacy(true, cmtproto.Header{Height: height, ChainID: a.ChainID()}))
+	return state, height, err
+}
+
+// ExportFrom is the state that a context sees as a genesis state.
+func (a *App) ExportFrom(ctx sdk.Context) ([]byte, error) {
 	all, err := a.modules.ExportGenesis(ctx, a.codec)
 	if err != nil {
-		return nil, 0, fmt.Errorf("export state: %w", err)
+		return nil, fmt.Errorf("export state: %w", err)
 	}
-	state, err = json.MarshalIndent(all, "", " ")
-	return state, height, err
+	return json.MarshalIndent(all, "", " ")
+}
+
+// ConsensusParams are those in force after the last block. They are no module's genesis but a part of the document.
+func (a *App) ConsensusParams() (cmtproto.ConsensusParams, error) {
+	p, err := a.Keepers.Consensus.ParamsStore.Get(a.NewContextLegacy(true, cmtproto.Header{Height: a.LastBlockHeight(), ChainID: a.ChainID()}))
+	if err != nil {
+		return p, fmt.Errorf("consensus parameters: %w", err)
+	}
+	return p, nil
+}
+
+// LastBlockTime is the time of the last block: a network that goes on from an export must not begin before.
+func (a *App) LastBlockTime() (time.Time, error) {
+	store, ok := a.CommitMultiStore().(*rootmulti.Store)
+	if !ok {
+		return time.Time{}, fmt.Errorf("time of the last block: the state is in a %T", a.CommitMultiStore())
+	}
+	info, err := store.GetCommitInfo(a.LastBlockHeight())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("time of the last block: %w", err)
+	}
+	return info.Timestamp, nil
 }
 
 // TxConfig encodes, decodes and signs transactions.

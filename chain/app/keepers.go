@@ -130,7 +130,7 @@ func newKeepers(a *App, home string) (*Keepers, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.Mesh, err = meshkeeper.New(meshkeeper.Config{Codec: cdc, Store: a.store(meshtypes.StoreKey), Gate: k.Marketplace, Authority: gov})
+	k.Mesh, err = meshkeeper.New(meshkeeper.Config{Codec: cdc, Store: a.store(meshtypes.StoreKey), Gate: k.Marketplace, Credits: k.Credits, Authority: gov})
 	if err != nil {
 		return nil, err
 	}

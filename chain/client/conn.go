@@ -18,8 +18,8 @@ import (
 	"github.com/hippius/compute/internal/peer"
 )
 
-// maxAnswer bounds one answer of a node, in bytes.
-const maxAnswer = 16 << 20
+// MaxAnswer bounds one answer of a node, in bytes.
+const MaxAnswer = 16 << 20
 
 // Conn is a connection to one node. One that broke mends itself.
 type Conn interface {
@@ -68,7 +68,7 @@ func dialOne(e Endpoint, key ed25519.PrivateKey, dial peer.Dialer) (Conn, error)
 // Invoke asks the endpoints one after the other until one answers, whatever the answer. A call may so reach two
 // nodes: what is sent must bear that, as a signed transaction does.
 func (f *failover) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	opts = append(opts, grpc.MaxCallRecvMsgSize(maxAnswer))
+	opts = append(opts, grpc.MaxCallRecvMsgSize(MaxAnswer))
 	start := int(f.last.Load())
 	var causes []error
 	for i := range f.ends {

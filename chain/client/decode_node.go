@@ -113,7 +113,7 @@ func decodeLighthouse(d *decoder, l *meshv1.Lighthouse) mesh.Lighthouse {
 	return mesh.Lighthouse{
 		Operator: d.address("operator", l.GetOperator()), Name: l.GetName(), Address: decodeLighthouseAddress(d, l.GetAddress()),
 		CACertificate: l.GetCaCertificate(), Endpoints: l.GetEndpoints(), Relay: l.GetRelay(),
-		ChangedHeight: d.height("changed_height", l.GetChangedHeight()),
+		ChangedHeight: d.height("changed_height", l.GetChangedHeight()), ExpiresAt: d.time("expires_at", l.GetExpiresAt()),
 	}
 }
 

@@ -232,6 +232,7 @@ func TestDecodeLighthouse(t *testing.T) {
 		"endpoint":         func(l *meshv1.Lighthouse) { l.Endpoints[0] = "a b:1" },
 		"endpoints":        func(l *meshv1.Lighthouse) { l.Endpoints = slicesOf(9, l.GetEndpoints()[0]) },
 		"height":           func(l *meshv1.Lighthouse) { l.ChangedHeight = math.MaxInt64 },
+		"expires_at":       func(l *meshv1.Lighthouse) { l.ExpiresAt = -1 },
 	})
 }
 

@@ -167,12 +167,18 @@ func (s *Sender) Revoke(ctx context.Context, fingerprints [][]byte) error {
 	return err
 }
 
-// RegisterLighthouse registers or changes a lighthouse and gives its address. The operator is the sender.
-func (s *Sender) RegisterLighthouse(ctx context.Context, l mesh.Lighthouse) (netip.Addr, error) {
+// RegisterLighthouse registers or changes a lighthouse and pays days of its rent in advance, 0 to 366. It gives the
+// lighthouse's address, and until when the rent is paid in unix seconds. The operator is the sender.
+func (s *Sender) RegisterLighthouse(ctx context.Context, l mesh.Lighthouse, days uint32) (at netip.Addr, until int64, err error) {
 	r, err := send[*meshv1.MsgRegisterLighthouseResponse](ctx, s, &meshv1.MsgRegisterLighthouse{
-		Operator: s.Address(), Name: l.Name, CaCertificate: l.CACertificate, Endpoints: l.Endpoints, Relay: l.Relay,
+		Operator: s.Address(), Name: l.Name, CaCertificate: l.CACertificate, Endpoints: l.Endpoints, Relay: l.Relay, Days: days,
 	})
-	return decoded(err, "answer to the lighthouse's registration", r.GetAddress(), decodeLighthouseAddress)
+	at, err = decoded(err, "answer to the lighthouse's registration", r.GetAddress(), decodeLighthouseAddress)
+	if err != nil {
+		return at, 0, err
+	}
+	until, err = decoded(nil, "answer to the lighthouse's registration", r.GetExpiresAt(), func(d *decoder, v int64) int64 { return d.time("expires_at", v) })
+	return at, until, err
 }
 
 // RemoveLighthouse takes the sender's lighthouse off the chain.

@@ -89,8 +89,11 @@ type watchedApp struct {
 	abci.Application
 
 	failed func(height int64, err error)
-	// executed is told of each block that went through.
-	executed func(*abci.RequestFinalizeBlock, *abci.ResponseFinalizeBlock)
+	// executed is told of each block that went through, before it is committed.
+	executed func(*abci.RequestFinalizeBlock, *abci.ResponseFinalizeBlock) error
+	// committed is told of each block that was committed, with the first height that the application wants kept, and says
+	// which to keep; 0 for all.
+	committed func(retain int64) (int64, error)
 }
 
 func (w watchedApp) FinalizeBlock(ctx context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
@@ -100,7 +103,10 @@ func (w watchedApp) FinalizeBlock(ctx context.Context, req *abci.RequestFinalize
 		w.failed(req.Height, fmt.Errorf("block %d: %w", req.Height, err))
 		return res, err
 	}
-	w.executed(req, res)
+	if err := w.executed(req, res); err != nil {
+		w.failed(req.Height, fmt.Errorf("block %d: %w", req.Height, err))
+		return nil, err
+	}
 	return res, nil
 }
 
@@ -108,6 +114,10 @@ func (w watchedApp) Commit(ctx context.Context, req *abci.RequestCommit) (*abci.
 	defer w.watch(0)
 	res, err := w.Application.Commit(ctx, req)
 	if err != nil {
+		w.failed(0, fmt.Errorf("commit: %w", err))
+		return res, err
+	}
+	if res.RetainHeight, err = w.committed(res.RetainHeight); err != nil {
 		w.failed(0, fmt.Errorf("commit: %w", err))
 	}
 	return res, err

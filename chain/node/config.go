@@ -52,6 +52,17 @@ type Config struct {
 	ProposeTimeout time.Duration `yaml:"propose_timeout"`
 	// KeepStates is how many heights can still be asked about, at least 100; 0 for all.
 	KeepStates uint64 `yaml:"keep_states"`
+	// KeepBlocks is how long blocks and transactions are kept, an hour to ten years; 0 for ever. It is reckoned in blocks
+	// of BlockTime. Blocks that evidence of double signing may refer to, and those that a new node needs to follow from a
+	// kept snapshot, are kept in any case.
+	KeepBlocks time.Duration `yaml:"keep_blocks"`
+	// SnapshotInterval is after how many blocks a snapshot of the state is taken, from which new nodes start; 10 to
+	// 10 000 000, 0 for none.
+	SnapshotInterval uint64 `yaml:"snapshot_interval"`
+	// SnapshotsKept of the last that were taken, 1 to 100.
+	SnapshotsKept uint32 `yaml:"snapshots_kept"`
+	// StateSync is where a node without state starts from.
+	StateSync StateSync `yaml:"state_sync"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel string `yaml:"log_level"`
 	// CheckInvariants checks the modules' invariants after every block, and stops the node when one is violated. For test networks.
@@ -62,11 +73,20 @@ type Config struct {
 	Upgrades []app.Upgrade `yaml:"-"`
 }
 
+// Bounds of the settings.
+const (
+	maxKeepBlocks       = 10 * 365 * 24 * time.Hour
+	minSnapshotInterval = 10
+	maxSnapshotInterval = 10_000_000
+	maxSnapshotsKept    = 100
+)
+
 // DefaultConfig are the settings of a public node.
 func DefaultConfig(home string) Config {
 	return Config{
 		Home: home, P2P: "0.0.0.0:26656", PeerExchange: true, GRPC: "0.0.0.0:9090", Observe: "127.0.0.1:26660",
-		BlockTime: time.Second, ProposeTimeout: 3 * time.Second, KeepStates: 100_000, LogLevel: "info",
+		BlockTime: time.Second, ProposeTimeout: 3 * time.Second, KeepStates: 100_000, KeepBlocks: 14 * 24 * time.Hour,
+		SnapshotInterval: 10_000, SnapshotsKept: 2, StateSync: StateSync{TrustPeriod: 14 * 24 * time.Hour}, LogLevel: "info",
 	}
 }
 
@@ -107,6 +127,15 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("propose_timeout: %v; accepted are 50ms to 1m", c.ProposeTimeout)
 	case c.KeepStates != 0 && c.KeepStates < 100:
 		return fmt.Errorf("keep_states: %d; accepted are 0 for all, or at least 100", c.KeepStates)
+	case c.KeepBlocks != 0 && (c.KeepBlocks < time.Hour || c.KeepBlocks > maxKeepBlocks):
+		return fmt.Errorf("keep_blocks: %v; accepted are 0 for ever, or 1h to 87600h", c.KeepBlocks)
+	case c.SnapshotInterval != 0 && (c.SnapshotInterval < minSnapshotInterval || c.SnapshotInterval > maxSnapshotInterval):
+		return fmt.Errorf("snapshot_interval: %d; accepted are 0 for none, or %d to %d blocks", c.SnapshotInterval, minSnapshotInterval, maxSnapshotInterval)
+	case c.SnapshotsKept < 1 || c.SnapshotsKept > maxSnapshotsKept:
+		return fmt.Errorf("snapshots_kept: %d; accepted are 1 to %d", c.SnapshotsKept, maxSnapshotsKept)
+	}
+	if err := c.StateSync.validate(); err != nil {
+		return fmt.Errorf("state_sync: %w", err)
 	}
 	_, err := c.level()
 	return err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"cosmossdk.io/log/v2"
+	cmttypes "github.com/cometbft/cometbft/types"
 	dbm "github.com/cosmos/cosmos-db"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
@@ -52,7 +53,8 @@ func WriteGenesis(home string, doc []byte) error {
 	return nil
 }
 
-// ExportState is the last state of a node that is not running, as a genesis document.
+// ExportState is the last state of a node that is not running, as a genesis document: with the consensus parameters in
+// force, and the height and time at which a network that starts from it goes on.
 func ExportState(home string) (_ []byte, err error) {
 	doc, err := genutiltypes.AppGenesisFromFile(filepath.Join(home, genesisFile))
 	if err != nil {
@@ -74,7 +76,20 @@ func ExportState(home string) (_ []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	params, err := a.ConsensusParams()
+	if err != nil {
+		return nil, err
+	}
+	inForce := cmttypes.ConsensusParamsFromProto(params)
+	if doc.GenesisTime, err = a.LastBlockTime(); err != nil { // the first block has the time of the genesis
+		return nil, err
+	}
 	doc.AppState, doc.InitialHeight = state, height+1
+	// Validators are in the state; those that sign the first block are computed from it.
+	doc.Consensus = &genutiltypes.ConsensusGenesis{Params: &inForce}
+	if err := doc.ValidateAndComplete(); err != nil {
+		return nil, fmt.Errorf("genesis: %w", err)
+	}
 	return json.MarshalIndent(doc, "", " ")
 }
 

@@ -56,7 +56,17 @@ func TestSettingsRefused(t *testing.T) {
 		"block_time":      func(c *Config) { c.BlockTime = time.Millisecond },
 		"propose_timeout": func(c *Config) { c.ProposeTimeout = 0 },
 		"keep_states":     func(c *Config) { c.KeepStates = 5 },
-		"log_level":       func(c *Config) { c.LogLevel = "loud" },
+		"keep_blocks":     func(c *Config) { c.KeepBlocks = time.Minute },
+		"for ever":        func(c *Config) { c.KeepBlocks = 11 * 365 * 24 * time.Hour },
+		"snapshot_inter":  func(c *Config) { c.SnapshotInterval = 9 },
+		"snapshots_kept":  func(c *Config) { c.SnapshotsKept = 0 },
+		"trust_period":    func(c *Config) { c.StateSync.TrustPeriod = time.Minute },
+		"2 to 16":         func(c *Config) { c.StateSync.Servers = []string{"a:1"} },
+		"trust_height":    func(c *Config) { c.StateSync.Servers = []string{"a:1", "b:1"} },
+		"trust_hash": func(c *Config) {
+			c.StateSync.Servers, c.StateSync.TrustHeight, c.StateSync.TrustHash = []string{"a:1", "b:1"}, 1, "ab"
+		},
+		"log_level": func(c *Config) { c.LogLevel = "loud" },
 	} {
 		c := DefaultConfig("x")
 		if err := c.Validate(); err != nil {

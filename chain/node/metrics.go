@@ -21,6 +21,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/entry"
+	meshtypes "github.com/hippius/compute/chain/x/mesh/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/internal/observe"
 )
 
@@ -47,9 +50,10 @@ func cometMetrics(to prometheus.Registerer) cometnode.MetricsProvider {
 type counted struct {
 	ok, failed atomic.Uint64
 
-	mu       sync.Mutex
-	phases   map[string]float64
-	lastTime float64
+	mu sync.Mutex
+	// phases that VMs came to, and entries whose work at a block's begin or end failed, by module.
+	phases, entries map[string]float64
+	lastTime        float64
 }
 
 // block counts a block's transactions and the VMs that came to another phase in it.
@@ -67,21 +71,35 @@ func (c *counted) block(req *abci.RequestFinalizeBlock, res *abci.ResponseFinali
 		events = append(events, tx.Events...)
 	}
 	for _, e := range events {
-		if e.Type != computetypes.EventVMPhase {
-			continue
-		}
-		for _, a := range e.Attributes {
-			if a.Key == computetypes.AttributePhase {
-				c.phases[a.Value]++
-			}
+		switch e.Type {
+		case computetypes.EventVMPhase:
+			count(c.phases, e, computetypes.AttributePhase)
+		case entry.EventFailed:
+			count(c.entries, e, entry.AttributeModule)
 		}
 	}
 }
 
-func (c *counted) moved() map[string]float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.phases)
+// noEntries has every module that may leave out an entry, so that the first one is a rise.
+func noEntries() map[string]float64 {
+	return map[string]float64{computetypes.ModuleName: 0, meshtypes.ModuleName: 0, registrytypes.ModuleName: 0}
+}
+
+// count counts an event under the value of an attribute.
+func count(in map[string]float64, e abci.Event, attribute string) {
+	for _, a := range e.Attributes {
+		if a.Key == attribute {
+			in[a.Value]++
+		}
+	}
+}
+
+func (c *counted) of(counts map[string]float64) func() map[string]float64 {
+	return func() map[string]float64 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return maps.Clone(counts)
+	}
 }
 
 func (c *counted) blockTime() float64 {
@@ -100,7 +118,8 @@ func (n *Node) figures(o *observe.Observer) {
 	o.Counters("hippiusd_transactions_total", "Transactions in the blocks executed since the start, by result.", "result", func() map[string]float64 {
 		return map[string]float64{"ok": float64(n.counted.ok.Load()), "failed": float64(n.counted.failed.Load())}
 	})
-	o.Counters("hippiusd_vm_phases_total", "VMs that came to a phase in the blocks executed since the start.", "phase", n.counted.moved)
+	o.Counters("hippiusd_vm_phases_total", "VMs that came to a phase in the blocks executed since the start.", "phase", n.counted.of(n.counted.phases))
+	o.Counters("hippiusd_entries_failed_total", "Entries whose work at the begin or end of a block failed and was left out, since the start, by module; see the log.", "module", n.counted.of(n.counted.entries))
 	o.Gauges("hippiusd_credits", "Totals of credits and of the coins behind them, by kind.", "kind", n.credits)
 	o.Gauge("hippiusd_app_version", "Version of the chain's application; each upgrade raises it.", func() float64 {
 		return float64(n.app.AppVersion())

@@ -16,7 +16,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	cfg "github.com/cometbft/cometbft/config"
 	cometnode "github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/proxy"
@@ -43,6 +45,10 @@ type Node struct {
 	observer *observe.Observer
 	counted  counted
 
+	snapshots *snapshotter
+	index     *txIndex
+	retention atomic.Pointer[retention]
+
 	grpcAddr, plainAddr string
 
 	failed chan error
@@ -63,13 +69,18 @@ func Start(ctx context.Context, c Config, log *slog.Logger) (_ *Node, err error)
 	if c.P2P, err = freePort(ctx, c.P2P); err != nil {
 		return nil, err
 	}
+	if c.RPC != "" {
+		if c.RPC, err = freePort(ctx, c.RPC); err != nil {
+			return nil, err
+		}
+	}
 	keys, err := loadKeys(c.Home)
 	if err != nil {
 		return nil, err
 	}
 	n := &Node{
 		config: c, log: log, failed: make(chan error, 1), observer: observe.New(app.Name, c.Version),
-		counted: counted{phases: map[string]float64{}},
+		counted: counted{phases: map[string]float64{}, entries: noEntries()},
 	}
 	defer func() {
 		if err != nil {
@@ -113,6 +124,10 @@ func (n *Node) openApp(chainID string) error {
 		return err
 	}
 	n.onClose(func(context.Context) error { return db.Close() })
+	if n.snapshots, err = openSnapshots(&n.config, n.log); err != nil {
+		return err
+	}
+	n.onClose(n.snapshots.close)
 	pruning := pruningtypes.NewPruningOptions(pruningtypes.PruningNothing)
 	if keep := n.config.KeepStates; keep > 0 {
 		pruning = pruningtypes.NewCustomPruningOptions(keep, pruneInterval)
@@ -121,9 +136,16 @@ func (n *Node) openApp(chainID string) error {
 		Logger: quiet{n.log, &n.closing}.sdk(), DB: db, ChainID: chainID, Home: n.config.Home, CheckInvariants: n.config.CheckInvariants, Upgrades: n.config.Upgrades,
 		BaseApp: []func(*baseapp.BaseApp){
 			baseapp.SetPruning(pruning), baseapp.SetQueryGasLimit(queryGas), baseapp.SetIAVLCacheSize(stateCache),
+			baseapp.SetMinRetainBlocks(n.config.retainBlocks()), baseapp.SetSnapshot(n.snapshots.store, n.snapshots.options()),
+			// States stay until their snapshot is taken.
+			func(b *baseapp.BaseApp) { b.CommitMultiStore().SetSnapshotInterval(n.config.SnapshotInterval) },
 		},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.snapshots.manager = n.app.SnapshotManager()
+	return nil
 }
 
 const (
@@ -139,7 +161,14 @@ const (
 func (n *Node) openComet(ctx context.Context, keys keySet, genesis *genutiltypes.AppGenesis) error {
 	dbs := &databases{}
 	n.onClose(func(context.Context) error { return dbs.close() })
-	watched := watchedApp{Application: server.NewCometABCIWrapper(n.app), failed: n.failAt, executed: n.counted.block}
+	var err error
+	if n.index, err = openTxIndex(n.config.Home); err != nil {
+		return err
+	}
+	n.onClose(func(context.Context) error { return n.index.close() })
+	watched := watchedApp{
+		Application: server.NewCometABCIWrapper(n.app), failed: n.failAt, executed: n.executed, committed: n.committed,
+	}
 	comet, err := cometnode.NewNodeWithContext(ctx, n.cometConfig(), keys.consensus, keys.p2p, proxy.NewLocalClientCreator(watched),
 		func() (*cmttypes.GenesisDoc, error) { return genesis.ToGenesisDoc() },
 		dbs.open, cometMetrics(n.observer.Metrics), quiet{n.log, &n.closing})
@@ -147,8 +176,40 @@ func (n *Node) openComet(ctx context.Context, keys keySet, genesis *genutiltypes
 		return fmt.Errorf("prepare consensus: %w", err)
 	}
 	n.comet = comet
-	n.registerServices(local.New(comet))
+	client := local.New(comet)
+	if err := n.healIndex(ctx, client); err != nil {
+		return err
+	}
+	n.retention.Store(&retention{
+		base: comet.BlockStore().Base, meta: comet.BlockStore().LoadBlockMeta,
+		evidenceAge: func() (time.Duration, error) { return evidenceAge(n.app) },
+	})
+	n.registerServices(&lookup{Local: client, index: n.index, done: n.Height})
 	return nil
+}
+
+// executed takes note of a block that was executed and is committed next.
+func (n *Node) executed(req *abci.RequestFinalizeBlock, res *abci.ResponseFinalizeBlock) error {
+	n.counted.block(req, res)
+	if err := n.index.add(req.Height, req.Txs, res.TxResults); err != nil {
+		return fmt.Errorf("index of transactions: %w", err)
+	}
+	return nil
+}
+
+// committed takes a snapshot if one is due, and says which block is the first to keep. Blocks that are replayed at the
+// start prune nothing.
+func (n *Node) committed(retain int64) (int64, error) {
+	n.snapshots.committed(n.Height())
+	r := n.retention.Load()
+	if r == nil {
+		return 0, nil
+	}
+	retain, err := r.height(retain, time.Now())
+	if err != nil {
+		return 0, fmt.Errorf("blocks to keep: %w", err)
+	}
+	return retain, n.index.forget(r.base())
 }
 
 // cometConfig turns the settings into CometBFT's.
@@ -175,7 +236,8 @@ func (n *Node) cometConfig() *cfg.Config {
 	c.Consensus.TimeoutPrecommit = n.config.ProposeTimeout / 3
 	c.Mempool.Recheck = true
 	c.Mempool.MaxTxBytes = app.MaxTxBytes
-	c.TxIndex.Indexer = "kv"
+	c.TxIndex.Indexer = "null" // the node has its own
+	n.config.StateSync.comet(c.StateSync)
 	return c
 }
 
@@ -245,6 +307,9 @@ func (n *Node) GRPCAddr() string { return n.grpcAddr }
 
 // GRPCPlainAddr is where programs on this host connect, or empty.
 func (n *Node) GRPCPlainAddr() string { return n.plainAddr }
+
+// RPCAddr is where CometBFT's own interface is, or empty.
+func (n *Node) RPCAddr() string { return n.config.RPC }
 
 // Height of the last block that the node has executed.
 func (n *Node) Height() int64 { return n.app.LastBlockHeight() }

@@ -136,7 +136,7 @@ func TestSampleSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := node.DefaultConfig("")
-	if got.Peers = nil; !reflect.DeepEqual(got, want) {
+	if got.Peers, got.StateSync.Servers = nil, nil; !reflect.DeepEqual(got, want) {
 		t.Errorf("the sample says %+v, the defaults are %+v", got, want)
 	}
 }

@@ -38,7 +38,8 @@ type Device struct {
 	AddedAt int64
 }
 
-// Lighthouse is a lighthouse as the chain has it. What its certificate says is not checked.
+// Lighthouse is a lighthouse as the chain has it, in its set while its rent is paid. What its certificate says is not
+// checked. Times are unix seconds.
 type Lighthouse struct {
 	// Operator is an account address.
 	Operator string
@@ -50,4 +51,6 @@ type Lighthouse struct {
 	Endpoints     []string
 	Relay         bool
 	ChangedHeight int64
+	// ExpiresAt is until when its rent is paid.
+	ExpiresAt int64
 }

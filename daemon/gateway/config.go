@@ -27,6 +27,10 @@ type Config struct {
 	Observe netip.AddrPort `yaml:"observe"`
 	// FollowEvery is how often the chain is asked for changed tenants.
 	FollowEvery time.Duration `yaml:"follow_every"`
+	// RentDays of the lighthouse's rent are paid in advance from the operator's credits, 2 to 366.
+	RentDays uint32 `yaml:"rent_days"`
+	// RenewDays before its end the rent is paid anew, 1 to RentDays − 1.
+	RenewDays uint32 `yaml:"renew_days"`
 
 	// Version of the program, as its metrics say.
 	Version string `yaml:"-"`
@@ -40,6 +44,8 @@ func Default() Config {
 		Relay:       true,
 		Observe:     netip.MustParseAddrPort("127.0.0.1:9464"),
 		FollowEvery: 500 * time.Millisecond,
+		RentDays:    30,
+		RenewDays:   10,
 	}
 }
 
@@ -58,6 +64,10 @@ func (c *Config) Validate() error {
 		return errors.New("observe: give ip:port")
 	case c.FollowEvery < 50*time.Millisecond || c.FollowEvery > 2*time.Second:
 		return fmt.Errorf("follow_every %s: accepted are 50ms to 2s", c.FollowEvery)
+	case c.RentDays < 2 || c.RentDays > 366:
+		return fmt.Errorf("rent_days %d: accepted are 2 to 366", c.RentDays)
+	case c.RenewDays < 1 || c.RenewDays >= c.RentDays:
+		return fmt.Errorf("renew_days %d: accepted are 1 to %d, less than rent_days", c.RenewDays, c.RentDays-1)
 	}
 	for i, p := range c.Public {
 		if !p.IsValid() || p.Addr().IsUnspecified() || p.Port() == 0 {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/hippius/compute/chain/client"
@@ -43,6 +44,7 @@ func Run(ctx context.Context, c Config, log *slog.Logger) error {
 		run.Service{Name: "observer", Start: g.listenObserver, Run: g.serveObserver},
 		run.Service{Name: "lighthouse", Start: g.startLighthouse, Stop: g.stopLighthouse},
 		run.Service{Name: "tenants", Run: g.followTenants},
+		run.Service{Name: "rent", Run: g.payRent},
 	).Run(ctx)
 }
 
@@ -56,6 +58,9 @@ type gateway struct {
 	node     *trustingNode
 	stop     func() error
 	follower *lighthouse.Follower
+	// published is the lighthouse as this gateway has it on chain, and paidUntil the end of its rent, unix seconds.
+	published mesh.Lighthouse
+	paidUntil atomic.Int64
 }
 
 func (g *gateway) listenObserver(ctx context.Context) error {
@@ -102,11 +107,14 @@ func (g *gateway) startLighthouse(ctx context.Context) error {
 		_, refused := g.follower.Counts()
 		return float64(refused)
 	})
+	g.observer.Gauge("hippius_lighthouse_rent_paid_until_timestamp_seconds", "Until when the lighthouse's rent is paid; it is renewed before.",
+		func() float64 { return float64(g.paidUntil.Load()) })
 	g.observer.Gauge("hippius_lighthouse_tunnels", "Hosts with a tunnel to the lighthouse.", func() float64 { return float64(len(node.Peers())) })
 	g.observer.Gauge("hippius_lighthouse_followed_timestamp_seconds", "When the tenants on chain were last heard of; 0 for not yet.",
 		func() float64 { return observe.Timestamp(g.follower.Heard()) })
 	g.observer.Counters("hippius_chain_calls_total", "Calls of the chain, by whether some node answered.", "result", observe.Answered(g.chain.Calls))
-	g.log.Info("lighthouse is up", "addr", node.Addr().String(), "port", node.ListenPort())
+	g.log.Info("lighthouse is up", "addr", node.Addr().String(), "port", node.ListenPort(),
+		"paid_until", time.Unix(g.paidUntil.Load(), 0).UTC())
 	return nil
 }
 

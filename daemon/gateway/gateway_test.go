@@ -43,6 +43,10 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		"one without a port":  {change: func(c *Config) { c.Public[0] = netip.MustParseAddrPort("198.51.100.1:0") }, says: "public[0]"},
 		"asks too often":      {change: func(c *Config) { c.FollowEvery = time.Millisecond }, says: "accepted are 50ms to 2s"},
 		"asks too seldom":     {change: func(c *Config) { c.FollowEvery = time.Minute }, says: "accepted are 50ms to 2s"},
+		"pays too little":     {change: func(c *Config) { c.RentDays = 1 }, says: "accepted are 2 to 366"},
+		"pays too much":       {change: func(c *Config) { c.RentDays = 367 }, says: "accepted are 2 to 366"},
+		"renews too late":     {change: func(c *Config) { c.RenewDays = 0 }, says: "accepted are 1 to 29"},
+		"renews always":       {change: func(c *Config) { c.RenewDays = 30 }, says: "accepted are 1 to 29"},
 		"the bounds are good": {change: func(c *Config) { c.FollowEvery = 2 * time.Second }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -279,5 +283,22 @@ func TestHostileTenantsAreLeftOut(t *testing.T) {
 	}
 	if trusted, refused := f.Counts(); trusted != 1 || int(refused) != len(all)-1 {
 		t.Errorf("counts %d trusted and %d refused of %d", trusted, refused, len(all))
+	}
+}
+
+// The rent is paid anew some days before its end, for as many days as the settings say.
+func TestRentIsRenewed(t *testing.T) {
+	t.Parallel()
+	c := Default()
+	now := time.Unix(1_800_000_000, 0)
+	for left, want := range map[time.Duration]uint32{
+		-time.Hour: 30, 0: 30, time.Second: 29, day: 29, day + time.Second: 28, 10*day - time.Second: 20, 10 * day: 0, 30 * day: 0,
+	} {
+		if got := c.daysToPay(mesh.Lighthouse{ExpiresAt: now.Add(left).Unix()}, now); got != want {
+			t.Errorf("%v before its end: %d days, want %d", left, got, want)
+		}
+	}
+	if got := c.daysToPay(mesh.Lighthouse{}, now); got != 30 {
+		t.Errorf("a lighthouse that is not on chain pays %d days", got)
 	}
 }

@@ -58,22 +58,26 @@ func (g *gateway) registerOnce(ctx context.Context) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
+	now := time.Now()
 	if !found {
-		if mine.Address, err = sender.RegisterLighthouse(ctx, want); err != nil {
-			return identity{}, fmt.Errorf("register lighthouse: %w", err)
+		days := g.set.daysToPay(mine, now)
+		if mine.Address, mine.ExpiresAt, err = sender.RegisterLighthouse(ctx, want, days); err != nil {
+			return identity{}, fmt.Errorf("register lighthouse and pay %d days of rent: %w", days, err)
 		}
 	}
-	now := time.Now()
 	authority, err := openAuthority(seed, mine.CACertificate, mine.Address, g.set.Name, now)
 	if err != nil {
 		return identity{}, err
 	}
 	want.CACertificate = authority.Certificate().Raw()
 	if !same(mine, want) {
-		if _, err := sender.RegisterLighthouse(ctx, want); err != nil {
+		if _, _, err := sender.RegisterLighthouse(ctx, want, 0); err != nil {
 			return identity{}, fmt.Errorf("publish lighthouse: %w", err)
 		}
 	}
+	g.published = want
+	g.published.Address = mine.Address
+	g.paidUntil.Store(mine.ExpiresAt)
 	return issue(authority, mine.Address, g.set.Name, now)
 }
 

@@ -15,6 +15,7 @@ import (
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	dbm "github.com/cosmos/cosmos-db"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
@@ -57,6 +58,8 @@ type Harness struct {
 	broken    bool
 	sequences map[string]uint64
 	last      *abci.ResponseFinalizeBlock
+	// first is the height of the first block if that is not 1.
+	first int64
 }
 
 // New starts a chain and runs its first block, at Start.
@@ -137,7 +140,7 @@ func (h *Harness) Run(seconds, step int64) {
 func (h *Harness) block(seconds int64, txs ...[]byte) *abci.ResponseFinalizeBlock {
 	h.t.Helper()
 	h.now = h.now.Add(time.Duration(seconds) * time.Second)
-	height := h.App.LastBlockHeight() + 1
+	height := max(h.App.LastBlockHeight()+1, h.first)
 	res, err := h.App.FinalizeBlock(&abci.RequestFinalizeBlock{
 		Height: height, Time: h.now, Hash: BlockHash(height), Txs: txs, ProposerAddress: h.votes[0].Validator.Address,
 		DecidedLastCommit: abci.CommitInfo{Votes: h.votes},
@@ -170,6 +173,21 @@ func (h *Harness) Ctx() sdk.Context {
 	//nolint:staticcheck // the others write to a copy
 	return h.App.NewUncachedContext(false, cmtproto.Header{ChainID: ChainID, Height: height, Time: h.now}).
 		WithHeaderHash(BlockHash(height))
+}
+
+// Break turns off the check of the modules' invariants from here on, for tests that break them.
+func (h *Harness) Break() { h.broken = true }
+
+// Store is a module's store as Ctx sees it, for tests that write what no message would.
+func (h *Harness) Store(module string) storetypes.KVStore {
+	h.t.Helper()
+	byName, ok := h.App.CommitMultiStore().(interface {
+		StoreKeysByName() map[string]storetypes.StoreKey
+	})
+	if !ok {
+		h.t.Fatalf("%T does not name its stores", h.App.CommitMultiStore())
+	}
+	return h.Ctx().KVStore(byName.StoreKeysByName()[module])
 }
 
 // Now is the time of the last block, unix seconds.

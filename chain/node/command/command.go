@@ -32,7 +32,7 @@ func Root(version string) *cobra.Command {
   hippiusd start --home ~/.hippiusd`,
 	}
 	root.PersistentFlags().String("home", defaultHome(), "folder with the node's keys, settings and data")
-	root.AddCommand(initCommand(), startCommand(version), showCommand(), genesisCommand(), upgradeCommand(), exportCommand(), versionCommand(version))
+	root.AddCommand(initCommand(), startCommand(version), showCommand(), genesisCommand(), upgradeCommand(), trustCommand(), exportCommand(), versionCommand(version))
 	return root
 }
 

@@ -23,10 +23,25 @@ const (
 )
 
 type GenesisState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Params        *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
-	Keys          []*SSHKey              `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
-	Vms           []*VM                  `protobuf:"bytes,3,rep,name=vms,proto3" json:"vms,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Params *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
+	Keys   []*SSHKey              `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Vms    []*VM                  `protobuf:"bytes,3,rep,name=vms,proto3" json:"vms,omitempty"`
+	// queue of VMs that wait, in its order. With queue_seq 0 it is made anew, of every VM that is pending without a deadline.
+	Queue    []*QueuedVM `protobuf:"bytes,4,rep,name=queue,proto3" json:"queue,omitempty"`
+	QueueSeq uint64      `protobuf:"varint,5,opt,name=queue_seq,json=queueSeq,proto3" json:"queue_seq,omitempty"`
+	// sweep_cursor is the class at which parked VMs are tried next; empty if none are.
+	SweepCursor string `protobuf:"bytes,6,opt,name=sweep_cursor,json=sweepCursor,proto3" json:"sweep_cursor,omitempty"`
+	// sweep_version is the version of capacity for which parked VMs were tried last.
+	SweepVersion uint64 `protobuf:"varint,7,opt,name=sweep_version,json=sweepVersion,proto3" json:"sweep_version,omitempty"`
+	// heads are recent blocks that guests may sign.
+	Heads []*Head `protobuf:"bytes,8,rep,name=heads,proto3" json:"heads,omitempty"`
+	// released are VMs that miners let go of lately.
+	Released []*ReleasedVM `protobuf:"bytes,9,rep,name=released,proto3" json:"released,omitempty"`
+	// oldest_height from which on followers can catch up.
+	OldestHeight int64 `protobuf:"varint,10,opt,name=oldest_height,json=oldestHeight,proto3" json:"oldest_height,omitempty"`
+	// report_rates are how often miners reported lately.
+	ReportRates   []*ReportRate `protobuf:"bytes,11,rep,name=report_rates,json=reportRates,proto3" json:"report_rates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -82,15 +97,278 @@ func (x *GenesisState) GetVms() []*VM {
 	return nil
 }
 
+func (x *GenesisState) GetQueue() []*QueuedVM {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+func (x *GenesisState) GetQueueSeq() uint64 {
+	if x != nil {
+		return x.QueueSeq
+	}
+	return 0
+}
+
+func (x *GenesisState) GetSweepCursor() string {
+	if x != nil {
+		return x.SweepCursor
+	}
+	return ""
+}
+
+func (x *GenesisState) GetSweepVersion() uint64 {
+	if x != nil {
+		return x.SweepVersion
+	}
+	return 0
+}
+
+func (x *GenesisState) GetHeads() []*Head {
+	if x != nil {
+		return x.Heads
+	}
+	return nil
+}
+
+func (x *GenesisState) GetReleased() []*ReleasedVM {
+	if x != nil {
+		return x.Released
+	}
+	return nil
+}
+
+func (x *GenesisState) GetOldestHeight() int64 {
+	if x != nil {
+		return x.OldestHeight
+	}
+	return 0
+}
+
+func (x *GenesisState) GetReportRates() []*ReportRate {
+	if x != nil {
+		return x.ReportRates
+	}
+	return nil
+}
+
+// ReportRate is what is kept of how often a miner reported, as the keeper counts it.
+type ReportRate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Miner         string                 `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
+	Value         uint64                 `protobuf:"varint,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportRate) Reset() {
+	*x = ReportRate{}
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportRate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportRate) ProtoMessage() {}
+
+func (x *ReportRate) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportRate.ProtoReflect.Descriptor instead.
+func (*ReportRate) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReportRate) GetMiner() string {
+	if x != nil {
+		return x.Miner
+	}
+	return ""
+}
+
+func (x *ReportRate) GetValue() uint64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+// QueuedVM is a VM's place in the queue.
+type QueuedVM struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	VmId          string                 `protobuf:"bytes,3,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueuedVM) Reset() {
+	*x = QueuedVM{}
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueuedVM) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueuedVM) ProtoMessage() {}
+
+func (x *QueuedVM) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueuedVM.ProtoReflect.Descriptor instead.
+func (*QueuedVM) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *QueuedVM) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *QueuedVM) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *QueuedVM) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+// ReleasedVM is a VM that a miner let go of.
+type ReleasedVM struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Miner  string                 `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
+	Height int64                  `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	VmId   string                 `protobuf:"bytes,3,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	// at is when, unix seconds.
+	At            int64 `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleasedVM) Reset() {
+	*x = ReleasedVM{}
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleasedVM) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleasedVM) ProtoMessage() {}
+
+func (x *ReleasedVM) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleasedVM.ProtoReflect.Descriptor instead.
+func (*ReleasedVM) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ReleasedVM) GetMiner() string {
+	if x != nil {
+		return x.Miner
+	}
+	return ""
+}
+
+func (x *ReleasedVM) GetHeight() int64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *ReleasedVM) GetVmId() string {
+	if x != nil {
+		return x.VmId
+	}
+	return ""
+}
+
+func (x *ReleasedVM) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 var File_hippius_chain_compute_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\xae\x01\n" +
+	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\xb3\x04\n" +
 	"\fGenesisState\x128\n" +
 	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\x124\n" +
 	"\x04keys\x18\x02 \x03(\v2 .hippius.chain.compute.v1.SSHKeyR\x04keys\x12.\n" +
-	"\x03vms\x18\x03 \x03(\v2\x1c.hippius.chain.compute.v1.VMR\x03vmsB2Z0github.com/hippius/compute/chain/x/compute/typesb\x06proto3"
+	"\x03vms\x18\x03 \x03(\v2\x1c.hippius.chain.compute.v1.VMR\x03vms\x128\n" +
+	"\x05queue\x18\x04 \x03(\v2\".hippius.chain.compute.v1.QueuedVMR\x05queue\x12\x1b\n" +
+	"\tqueue_seq\x18\x05 \x01(\x04R\bqueueSeq\x12!\n" +
+	"\fsweep_cursor\x18\x06 \x01(\tR\vsweepCursor\x12#\n" +
+	"\rsweep_version\x18\a \x01(\x04R\fsweepVersion\x124\n" +
+	"\x05heads\x18\b \x03(\v2\x1e.hippius.chain.compute.v1.HeadR\x05heads\x12@\n" +
+	"\breleased\x18\t \x03(\v2$.hippius.chain.compute.v1.ReleasedVMR\breleased\x12#\n" +
+	"\roldest_height\x18\n" +
+	" \x01(\x03R\foldestHeight\x12G\n" +
+	"\freport_rates\x18\v \x03(\v2$.hippius.chain.compute.v1.ReportRateR\vreportRates\"8\n" +
+	"\n" +
+	"ReportRate\x12\x14\n" +
+	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value\"G\n" +
+	"\bQueuedVM\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\tR\x05class\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x13\n" +
+	"\x05vm_id\x18\x03 \x01(\tR\x04vmId\"_\n" +
+	"\n" +
+	"ReleasedVM\x12\x14\n" +
+	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\x03R\x06height\x12\x13\n" +
+	"\x05vm_id\x18\x03 \x01(\tR\x04vmId\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02atB2Z0github.com/hippius/compute/chain/x/compute/typesb\x06proto3"
 
 var (
 	file_hippius_chain_compute_v1_genesis_proto_rawDescOnce sync.Once
@@ -104,22 +382,30 @@ func file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_compute_v1_genesis_proto_rawDescData
 }
 
-var file_hippius_chain_compute_v1_genesis_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_hippius_chain_compute_v1_genesis_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_hippius_chain_compute_v1_genesis_proto_goTypes = []any{
 	(*GenesisState)(nil), // 0: hippius.chain.compute.v1.GenesisState
-	(*Params)(nil),       // 1: hippius.chain.compute.v1.Params
-	(*SSHKey)(nil),       // 2: hippius.chain.compute.v1.SSHKey
-	(*VM)(nil),           // 3: hippius.chain.compute.v1.VM
+	(*ReportRate)(nil),   // 1: hippius.chain.compute.v1.ReportRate
+	(*QueuedVM)(nil),     // 2: hippius.chain.compute.v1.QueuedVM
+	(*ReleasedVM)(nil),   // 3: hippius.chain.compute.v1.ReleasedVM
+	(*Params)(nil),       // 4: hippius.chain.compute.v1.Params
+	(*SSHKey)(nil),       // 5: hippius.chain.compute.v1.SSHKey
+	(*VM)(nil),           // 6: hippius.chain.compute.v1.VM
+	(*Head)(nil),         // 7: hippius.chain.compute.v1.Head
 }
 var file_hippius_chain_compute_v1_genesis_proto_depIdxs = []int32{
-	1, // 0: hippius.chain.compute.v1.GenesisState.params:type_name -> hippius.chain.compute.v1.Params
-	2, // 1: hippius.chain.compute.v1.GenesisState.keys:type_name -> hippius.chain.compute.v1.SSHKey
-	3, // 2: hippius.chain.compute.v1.GenesisState.vms:type_name -> hippius.chain.compute.v1.VM
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: hippius.chain.compute.v1.GenesisState.params:type_name -> hippius.chain.compute.v1.Params
+	5, // 1: hippius.chain.compute.v1.GenesisState.keys:type_name -> hippius.chain.compute.v1.SSHKey
+	6, // 2: hippius.chain.compute.v1.GenesisState.vms:type_name -> hippius.chain.compute.v1.VM
+	2, // 3: hippius.chain.compute.v1.GenesisState.queue:type_name -> hippius.chain.compute.v1.QueuedVM
+	7, // 4: hippius.chain.compute.v1.GenesisState.heads:type_name -> hippius.chain.compute.v1.Head
+	3, // 5: hippius.chain.compute.v1.GenesisState.released:type_name -> hippius.chain.compute.v1.ReleasedVM
+	1, // 6: hippius.chain.compute.v1.GenesisState.report_rates:type_name -> hippius.chain.compute.v1.ReportRate
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_genesis_proto_init() }
@@ -136,7 +422,7 @@ func file_hippius_chain_compute_v1_genesis_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_genesis_proto_rawDesc), len(file_hippius_chain_compute_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -23,10 +23,12 @@ const (
 )
 
 type GenesisState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Params        *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
-	Tenants       []*Tenant              `protobuf:"bytes,2,rep,name=tenants,proto3" json:"tenants,omitempty"`
-	Lighthouses   []*Lighthouse          `protobuf:"bytes,3,rep,name=lighthouses,proto3" json:"lighthouses,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Params  *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
+	Tenants []*Tenant              `protobuf:"bytes,2,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	// lighthouses; one without expires_at is given 30 days.
+	Lighthouses   []*Lighthouse  `protobuf:"bytes,3,rep,name=lighthouses,proto3" json:"lighthouses,omitempty"`
+	HeldAddresses []*HeldAddress `protobuf:"bytes,4,rep,name=held_addresses,json=heldAddresses,proto3" json:"held_addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -82,15 +84,23 @@ func (x *GenesisState) GetLighthouses() []*Lighthouse {
 	return nil
 }
 
+func (x *GenesisState) GetHeldAddresses() []*HeldAddress {
+	if x != nil {
+		return x.HeldAddresses
+	}
+	return nil
+}
+
 var File_hippius_chain_mesh_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_mesh_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"#hippius/chain/mesh/v1/genesis.proto\x12\x15hippius.chain.mesh.v1\x1a!hippius/chain/mesh/v1/types.proto\"\xc3\x01\n" +
+	"#hippius/chain/mesh/v1/genesis.proto\x12\x15hippius.chain.mesh.v1\x1a!hippius/chain/mesh/v1/types.proto\"\x8e\x02\n" +
 	"\fGenesisState\x125\n" +
 	"\x06params\x18\x01 \x01(\v2\x1d.hippius.chain.mesh.v1.ParamsR\x06params\x127\n" +
 	"\atenants\x18\x02 \x03(\v2\x1d.hippius.chain.mesh.v1.TenantR\atenants\x12C\n" +
-	"\vlighthouses\x18\x03 \x03(\v2!.hippius.chain.mesh.v1.LighthouseR\vlighthousesB/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
+	"\vlighthouses\x18\x03 \x03(\v2!.hippius.chain.mesh.v1.LighthouseR\vlighthouses\x12I\n" +
+	"\x0eheld_addresses\x18\x04 \x03(\v2\".hippius.chain.mesh.v1.HeldAddressR\rheldAddressesB/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
 
 var (
 	file_hippius_chain_mesh_v1_genesis_proto_rawDescOnce sync.Once
@@ -110,16 +120,18 @@ var file_hippius_chain_mesh_v1_genesis_proto_goTypes = []any{
 	(*Params)(nil),       // 1: hippius.chain.mesh.v1.Params
 	(*Tenant)(nil),       // 2: hippius.chain.mesh.v1.Tenant
 	(*Lighthouse)(nil),   // 3: hippius.chain.mesh.v1.Lighthouse
+	(*HeldAddress)(nil),  // 4: hippius.chain.mesh.v1.HeldAddress
 }
 var file_hippius_chain_mesh_v1_genesis_proto_depIdxs = []int32{
 	1, // 0: hippius.chain.mesh.v1.GenesisState.params:type_name -> hippius.chain.mesh.v1.Params
 	2, // 1: hippius.chain.mesh.v1.GenesisState.tenants:type_name -> hippius.chain.mesh.v1.Tenant
 	3, // 2: hippius.chain.mesh.v1.GenesisState.lighthouses:type_name -> hippius.chain.mesh.v1.Lighthouse
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 3: hippius.chain.mesh.v1.GenesisState.held_addresses:type_name -> hippius.chain.mesh.v1.HeldAddress
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_mesh_v1_genesis_proto_init() }

@@ -488,6 +488,8 @@ type MsgRegisterLighthouse struct {
 	CaCertificate []byte   `protobuf:"bytes,3,opt,name=ca_certificate,json=caCertificate,proto3" json:"ca_certificate,omitempty"`
 	Endpoints     []string `protobuf:"bytes,4,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
 	Relay         bool     `protobuf:"varint,5,opt,name=relay,proto3" json:"relay,omitempty"`
+	// days of rent to pay in advance, added to what is paid already; 0 only for a lighthouse that is in the set.
+	Days          uint32 `protobuf:"varint,6,opt,name=days,proto3" json:"days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -557,9 +559,18 @@ func (x *MsgRegisterLighthouse) GetRelay() bool {
 	return false
 }
 
+func (x *MsgRegisterLighthouse) GetDays() uint32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
 type MsgRegisterLighthouseResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Address string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// expires_at is until when the rent is paid, unix seconds.
+	ExpiresAt     int64 `protobuf:"varint,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -599,6 +610,13 @@ func (x *MsgRegisterLighthouseResponse) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *MsgRegisterLighthouseResponse) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
 }
 
 type MsgRemoveLighthouse struct {
@@ -795,15 +813,18 @@ const file_hippius_chain_mesh_v1_tx_proto_rawDesc = "" +
 	"\tMsgRevoke\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\"\n" +
 	"\ffingerprints\x18\x02 \x03(\fR\ffingerprints\"\x13\n" +
-	"\x11MsgRevokeResponse\"\xa2\x01\n" +
+	"\x11MsgRevokeResponse\"\xb6\x01\n" +
 	"\x15MsgRegisterLighthouse\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
 	"\x0eca_certificate\x18\x03 \x01(\fR\rcaCertificate\x12\x1c\n" +
 	"\tendpoints\x18\x04 \x03(\tR\tendpoints\x12\x14\n" +
-	"\x05relay\x18\x05 \x01(\bR\x05relay\"9\n" +
+	"\x05relay\x18\x05 \x01(\bR\x05relay\x12\x12\n" +
+	"\x04days\x18\x06 \x01(\rR\x04days\"X\n" +
 	"\x1dMsgRegisterLighthouseResponse\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\"1\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x02 \x01(\x03R\texpiresAt\"1\n" +
 	"\x13MsgRemoveLighthouse\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\"\x1d\n" +
 	"\x1bMsgRemoveLighthouseResponse\"f\n" +

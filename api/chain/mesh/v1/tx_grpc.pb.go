@@ -39,7 +39,7 @@ type MsgClient interface {
 	AddDevice(ctx context.Context, in *MsgAddDevice, opts ...grpc.CallOption) (*MsgAddDeviceResponse, error)
 	RemoveDevice(ctx context.Context, in *MsgRemoveDevice, opts ...grpc.CallOption) (*MsgRemoveDeviceResponse, error)
 	Revoke(ctx context.Context, in *MsgRevoke, opts ...grpc.CallOption) (*MsgRevokeResponse, error)
-	// RegisterLighthouse gives the operator one address; again it replaces certificate and endpoints.
+	// RegisterLighthouse gives the operator one address for a rent; again it replaces certificate and endpoints and adds to the rent.
 	RegisterLighthouse(ctx context.Context, in *MsgRegisterLighthouse, opts ...grpc.CallOption) (*MsgRegisterLighthouseResponse, error)
 	RemoveLighthouse(ctx context.Context, in *MsgRemoveLighthouse, opts ...grpc.CallOption) (*MsgRemoveLighthouseResponse, error)
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
@@ -143,7 +143,7 @@ type MsgServer interface {
 	AddDevice(context.Context, *MsgAddDevice) (*MsgAddDeviceResponse, error)
 	RemoveDevice(context.Context, *MsgRemoveDevice) (*MsgRemoveDeviceResponse, error)
 	Revoke(context.Context, *MsgRevoke) (*MsgRevokeResponse, error)
-	// RegisterLighthouse gives the operator one address; again it replaces certificate and endpoints.
+	// RegisterLighthouse gives the operator one address for a rent; again it replaces certificate and endpoints and adds to the rent.
 	RegisterLighthouse(context.Context, *MsgRegisterLighthouse) (*MsgRegisterLighthouseResponse, error)
 	RemoveLighthouse(context.Context, *MsgRemoveLighthouse) (*MsgRemoveLighthouseResponse, error)
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)

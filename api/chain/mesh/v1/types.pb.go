@@ -29,8 +29,12 @@ type Params struct {
 	MaxRevocations uint32                 `protobuf:"varint,2,opt,name=max_revocations,json=maxRevocations,proto3" json:"max_revocations,omitempty"`
 	// release_seconds after its last VM a tenant's block is released.
 	ReleaseSeconds uint64 `protobuf:"varint,3,opt,name=release_seconds,json=releaseSeconds,proto3" json:"release_seconds,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// lighthouse_rent_ucredit that a lighthouse pays for each day, in advance.
+	LighthouseRentUcredit uint64 `protobuf:"varint,4,opt,name=lighthouse_rent_ucredit,json=lighthouseRentUcredit,proto3" json:"lighthouse_rent_ucredit,omitempty"`
+	// lighthouse_grace_seconds after a lighthouse left the set its address is given to another.
+	LighthouseGraceSeconds uint64 `protobuf:"varint,5,opt,name=lighthouse_grace_seconds,json=lighthouseGraceSeconds,proto3" json:"lighthouse_grace_seconds,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -80,6 +84,20 @@ func (x *Params) GetMaxRevocations() uint32 {
 func (x *Params) GetReleaseSeconds() uint64 {
 	if x != nil {
 		return x.ReleaseSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetLighthouseRentUcredit() uint64 {
+	if x != nil {
+		return x.LighthouseRentUcredit
+	}
+	return 0
+}
+
+func (x *Params) GetLighthouseGraceSeconds() uint64 {
+	if x != nil {
+		return x.LighthouseGraceSeconds
 	}
 	return 0
 }
@@ -297,6 +315,8 @@ type Lighthouse struct {
 	Endpoints     []string `protobuf:"bytes,5,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
 	Relay         bool     `protobuf:"varint,6,opt,name=relay,proto3" json:"relay,omitempty"`
 	ChangedHeight int64    `protobuf:"varint,7,opt,name=changed_height,json=changedHeight,proto3" json:"changed_height,omitempty"`
+	// expires_at is until when its rent is paid, unix seconds; then it leaves the set.
+	ExpiresAt     int64 `protobuf:"varint,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -380,16 +400,87 @@ func (x *Lighthouse) GetChangedHeight() int64 {
 	return 0
 }
 
+func (x *Lighthouse) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+// HeldAddress is the address of a lighthouse that left the set; members of networks may still look for it there.
+type HeldAddress struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Operator string                 `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	Address  string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// free_at is when it may be given to another, unix seconds.
+	FreeAt        int64 `protobuf:"varint,3,opt,name=free_at,json=freeAt,proto3" json:"free_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldAddress) Reset() {
+	*x = HeldAddress{}
+	mi := &file_hippius_chain_mesh_v1_types_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldAddress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldAddress) ProtoMessage() {}
+
+func (x *HeldAddress) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_mesh_v1_types_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldAddress.ProtoReflect.Descriptor instead.
+func (*HeldAddress) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_mesh_v1_types_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HeldAddress) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *HeldAddress) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *HeldAddress) GetFreeAt() int64 {
+	if x != nil {
+		return x.FreeAt
+	}
+	return 0
+}
+
 var File_hippius_chain_mesh_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_mesh_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"!hippius/chain/mesh/v1/types.proto\x12\x15hippius.chain.mesh.v1\"{\n" +
+	"!hippius/chain/mesh/v1/types.proto\x12\x15hippius.chain.mesh.v1\"\xed\x01\n" +
 	"\x06Params\x12\x1f\n" +
 	"\vmax_devices\x18\x01 \x01(\rR\n" +
 	"maxDevices\x12'\n" +
 	"\x0fmax_revocations\x18\x02 \x01(\rR\x0emaxRevocations\x12'\n" +
-	"\x0frelease_seconds\x18\x03 \x01(\x04R\x0ereleaseSeconds\"e\n" +
+	"\x0frelease_seconds\x18\x03 \x01(\x04R\x0ereleaseSeconds\x126\n" +
+	"\x17lighthouse_rent_ucredit\x18\x04 \x01(\x04R\x15lighthouseRentUcredit\x128\n" +
+	"\x18lighthouse_grace_seconds\x18\x05 \x01(\x04R\x16lighthouseGraceSeconds\"e\n" +
 	"\x06Device\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\rR\x04host\x12\x18\n" +
@@ -408,7 +499,7 @@ const file_hippius_chain_mesh_v1_types_proto_rawDesc = "" +
 	"\x03vms\x18\n" +
 	" \x01(\rR\x03vms\x12\x1d\n" +
 	"\n" +
-	"release_at\x18\v \x01(\x03R\treleaseAt\"\xd8\x01\n" +
+	"release_at\x18\v \x01(\x03R\treleaseAt\"\xf7\x01\n" +
 	"\n" +
 	"Lighthouse\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
@@ -417,7 +508,13 @@ const file_hippius_chain_mesh_v1_types_proto_rawDesc = "" +
 	"\x0eca_certificate\x18\x04 \x01(\fR\rcaCertificate\x12\x1c\n" +
 	"\tendpoints\x18\x05 \x03(\tR\tendpoints\x12\x14\n" +
 	"\x05relay\x18\x06 \x01(\bR\x05relay\x12%\n" +
-	"\x0echanged_height\x18\a \x01(\x03R\rchangedHeightB/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
+	"\x0echanged_height\x18\a \x01(\x03R\rchangedHeight\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\b \x01(\x03R\texpiresAt\"\\\n" +
+	"\vHeldAddress\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x17\n" +
+	"\afree_at\x18\x03 \x01(\x03R\x06freeAtB/Z-github.com/hippius/compute/chain/x/mesh/typesb\x06proto3"
 
 var (
 	file_hippius_chain_mesh_v1_types_proto_rawDescOnce sync.Once
@@ -431,12 +528,13 @@ func file_hippius_chain_mesh_v1_types_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_mesh_v1_types_proto_rawDescData
 }
 
-var file_hippius_chain_mesh_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_hippius_chain_mesh_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_hippius_chain_mesh_v1_types_proto_goTypes = []any{
-	(*Params)(nil),     // 0: hippius.chain.mesh.v1.Params
-	(*Device)(nil),     // 1: hippius.chain.mesh.v1.Device
-	(*Tenant)(nil),     // 2: hippius.chain.mesh.v1.Tenant
-	(*Lighthouse)(nil), // 3: hippius.chain.mesh.v1.Lighthouse
+	(*Params)(nil),      // 0: hippius.chain.mesh.v1.Params
+	(*Device)(nil),      // 1: hippius.chain.mesh.v1.Device
+	(*Tenant)(nil),      // 2: hippius.chain.mesh.v1.Tenant
+	(*Lighthouse)(nil),  // 3: hippius.chain.mesh.v1.Lighthouse
+	(*HeldAddress)(nil), // 4: hippius.chain.mesh.v1.HeldAddress
 }
 var file_hippius_chain_mesh_v1_types_proto_depIdxs = []int32{
 	1, // 0: hippius.chain.mesh.v1.Tenant.devices:type_name -> hippius.chain.mesh.v1.Device
@@ -460,7 +558,7 @@ func file_hippius_chain_mesh_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_mesh_v1_types_proto_rawDesc), len(file_hippius_chain_mesh_v1_types_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -28,8 +28,10 @@ type GenesisState struct {
 	Miners         []*Miner               `protobuf:"bytes,2,rep,name=miners,proto3" json:"miners,omitempty"`
 	Keepers        []*Keeper              `protobuf:"bytes,3,rep,name=keepers,proto3" json:"keepers,omitempty"`
 	CommitteeEpoch uint64                 `protobuf:"varint,4,opt,name=committee_epoch,json=committeeEpoch,proto3" json:"committee_epoch,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// capacity_version rises whenever the available capacity of a miner grew.
+	CapacityVersion uint64 `protobuf:"varint,5,opt,name=capacity_version,json=capacityVersion,proto3" json:"capacity_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GenesisState) Reset() {
@@ -90,16 +92,24 @@ func (x *GenesisState) GetCommitteeEpoch() uint64 {
 	return 0
 }
 
+func (x *GenesisState) GetCapacityVersion() uint64 {
+	if x != nil {
+		return x.CapacityVersion
+	}
+	return 0
+}
+
 var File_hippius_chain_registry_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\xe9\x01\n" +
+	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\x94\x02\n" +
 	"\fGenesisState\x129\n" +
 	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsR\x06params\x128\n" +
 	"\x06miners\x18\x02 \x03(\v2 .hippius.chain.registry.v1.MinerR\x06miners\x12;\n" +
 	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperR\akeepers\x12'\n" +
-	"\x0fcommittee_epoch\x18\x04 \x01(\x04R\x0ecommitteeEpochB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
+	"\x0fcommittee_epoch\x18\x04 \x01(\x04R\x0ecommitteeEpoch\x12)\n" +
+	"\x10capacity_version\x18\x05 \x01(\x04R\x0fcapacityVersionB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
 
 var (
 	file_hippius_chain_registry_v1_genesis_proto_rawDescOnce sync.Once

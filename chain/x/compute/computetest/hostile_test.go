@@ -93,7 +93,7 @@ func (w *world) good(a, miner apptest.Account, id string) map[string]sdk.Msg {
 		&meshtypes.MsgAddDevice{Owner: a.Address, Name: "phone"},
 		&meshtypes.MsgRemoveDevice{Owner: a.Address, Name: "phone"},
 		&meshtypes.MsgRevoke{Owner: a.Address, Fingerprints: [][]byte{hash("lost")}},
-		&meshtypes.MsgRegisterLighthouse{Operator: a.Address, Name: "light", CaCertificate: []byte("certificate"), Endpoints: []string{"light.example:4242"}},
+		&meshtypes.MsgRegisterLighthouse{Operator: a.Address, Name: "light", CaCertificate: []byte("certificate"), Endpoints: []string{"light.example:4242"}, Days: 3},
 		&meshtypes.MsgRemoveLighthouse{Operator: a.Address},
 		&meshtypes.MsgUpdateParams{Authority: gov, Params: meshtypes.DefaultParams()},
 		&rankingtypes.MsgClaimEarnings{Operator: a.Address},
@@ -319,6 +319,9 @@ func (w *world) execute(m sdk.Msg) error {
 	}
 	if _, err := handler(ctx, m); err != nil {
 		return err
+	}
+	if err := w.App.Keepers.Credits.EndBlock(ctx); err != nil { // what it paid is sent on at the end of its block
+		w.t.Errorf("%v: %v", m, err)
 	}
 	if err := w.App.CheckInvariants(ctx); err != nil {
 		w.t.Errorf("%v violates an invariant: %v", m, err)

@@ -241,7 +241,7 @@ func TestOnlyGovernanceChangesParams(t *testing.T) {
 	if _, err := computekeeper.NewMsgServer(k.Compute).UpdateParams(w.Ctx(), &computetypes.MsgUpdateParams{Authority: gov, Params: p}); err != nil {
 		t.Fatal(err)
 	}
-	mp := meshtypes.Params{MaxDevices: 3, MaxRevocations: 4, ReleaseSeconds: 5}
+	mp := meshtypes.Params{MaxDevices: 3, MaxRevocations: 4, ReleaseSeconds: 5, LighthouseRentUcredit: 1, LighthouseGraceSeconds: 1}
 	if _, err := meshkeeper.NewMsgServer(k.Mesh).UpdateParams(w.Ctx(), &meshtypes.MsgUpdateParams{Authority: gov, Params: mp}); err != nil {
 		t.Fatal(err)
 	}

@@ -121,43 +121,6 @@ func TestDevicesAndRevocations(t *testing.T) {
 	}
 }
 
-func TestLighthouses(t *testing.T) {
-	w := newWorld(t, nil)
-	msg := func(name string) *meshtypes.MsgRegisterLighthouse {
-		return &meshtypes.MsgRegisterLighthouse{Operator: apptest.Named(name).Address, Name: name, Endpoints: []string{"127.0.0.1:4242"}, Relay: true}
-	}
-	register := func(name string) string {
-		var r meshtypes.MsgRegisterLighthouseResponse
-		if err := w.MustDeliver(apptest.Named(name), msg(name)).Response(0, &r); err != nil {
-			t.Fatal(err)
-		}
-		return r.Address
-	}
-	for i, name := range []string{"miner0", "miner1", "miner2"} {
-		if got, want := register(name), fmt.Sprintf("100.127.0.%d", i+1); got != want {
-			t.Fatalf("%s has %s", name, got)
-		}
-	}
-	w.refused(markettypes.ErrInsufficient, apptest.Named("poor"), msg("poor"))
-	bad := msg("miner3")
-	bad.Endpoints = []string{"here"}
-	w.refused(meshtypes.ErrInvalid, apptest.Named("miner3"), bad)
-	update := msg("miner1")
-	update.CaCertificate = []byte("certificate")
-	w.MustDeliver(apptest.Named("miner1"), update)
-	gone := apptest.Named("miner0")
-	w.MustDeliver(gone, &meshtypes.MsgRemoveLighthouse{Operator: gone.Address})
-	w.refused(meshtypes.ErrNoLighthouse, gone, &meshtypes.MsgRemoveLighthouse{Operator: gone.Address})
-	if got := register("miner3"); got != "100.127.0.1" {
-		t.Fatalf("got %s", got)
-	}
-	r, err := w.mesh.Lighthouses(w.Ctx(), &meshtypes.QueryLighthousesRequest{})
-	if err != nil || len(r.Lighthouses) != 3 || r.Height != w.Height() {
-		t.Fatalf("%+v, %v", r, err)
-	}
-	w.refused(meshtypes.ErrUnauthorized, gone, &meshtypes.MsgUpdateParams{Authority: gone.Address, Params: meshtypes.DefaultParams()})
-}
-
 func TestTenantsAreFollowedByPages(t *testing.T) {
 	w := newWorld(t, nil)
 	want := map[string]bool{}

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 
 	"cosmossdk.io/collections"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // InitGenesis loads the state; the capacity VMs take, their addresses' blocks and
-// their meters are in the other modules' genesis, which come first. Cursors
-// begin anew: miners take a full listing.
+// their meters are in the other modules' genesis, which come first. A chain that
+// goes on at the height of its export keeps the queue and the heights; in one
+// that begins anew cursors do too: miners take a full listing.
 func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 	if err := g.Validate(); err != nil {
 		return err
@@ -20,7 +22,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 	if err := k.params.Set(ctx, g.Params); err != nil {
 		return err
 	}
-	if err := k.oldestHeight.Set(ctx, height(ctx)); err != nil {
+	oldest := height(ctx)
+	if goesOn(ctx, g) {
+		oldest = g.OldestHeight
+	}
+	if err := k.oldestHeight.Set(ctx, oldest); err != nil {
 		return err
 	}
 	for _, key := range g.Keys {
@@ -29,21 +35,78 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 		}
 	}
 	for _, v := range g.Vms {
-		if err := k.load(ctx, v); err != nil {
+		if err := k.load(ctx, v, goesOn(ctx, g), g.QueueSeq == 0); err != nil {
 			return types.ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
+		}
+	}
+	return k.loadQueue(ctx, g)
+}
+
+// goesOn tells whether the genesis is an export that the chain goes on from at the next height.
+func goesOn(ctx context.Context, g types.GenesisState) bool {
+	newest := g.OldestHeight
+	for _, v := range g.Vms {
+		newest = max(newest, v.ChangedHeight)
+	}
+	for _, h := range g.Heads {
+		newest = max(newest, h.Height)
+	}
+	return g.OldestHeight > 0 && newest < height(ctx)
+}
+
+// loadQueue puts the order of the VMs that wait and, if the chain goes on, what guests may sign and followers ask for.
+func (k *Keeper) loadQueue(ctx context.Context, g types.GenesisState) error {
+	if g.QueueSeq > 0 {
+		if err := k.queueSeq.Set(ctx, g.QueueSeq); err != nil {
+			return err
+		}
+	}
+	for _, q := range g.Queue {
+		if err := errors.Join(k.queue.Set(ctx, collections.Join3(q.Class, q.Seq, q.VmId)), k.queued.Set(ctx, collections.Join3(q.VmId, q.Class, q.Seq))); err != nil {
+			return err
+		}
+	}
+	if g.SweepCursor != "" {
+		if err := k.sweepCursor.Set(ctx, g.SweepCursor); err != nil {
+			return err
+		}
+	}
+	if g.SweepVersion > 0 {
+		if err := k.sweepVersion.Set(ctx, g.SweepVersion); err != nil {
+			return err
+		}
+	}
+	if !goesOn(ctx, g) {
+		return nil
+	}
+	for _, h := range g.Heads {
+		if err := k.heads.Set(ctx, h.Height, h); err != nil {
+			return err
+		}
+	}
+	for _, r := range g.ReportRates {
+		if err := k.reportRates.Set(ctx, r.Miner, r.Value); err != nil {
+			return err
+		}
+	}
+	for _, r := range g.Released {
+		if err := errors.Join(k.released.Set(ctx, collections.Join3(r.Miner, r.Height, r.VmId)),
+			k.releasedPrune.Set(ctx, collections.Join4(r.At, r.Miner, r.Height, r.VmId))); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// load puts a VM of the genesis and its indexes, but changes nothing elsewhere.
-func (k *Keeper) load(ctx context.Context, v types.VM) error {
+// load puts a VM of the genesis and its indexes, but changes nothing elsewhere. It is queued if the queue is made anew.
+func (k *Keeper) load(ctx context.Context, v types.VM, keepHeights, queue bool) error {
 	if err := k.putInstances(ctx, v.Id, v.Instances); err != nil {
 		return err
 	}
 	v.Instances, v.AuthorizedKeys, v.Status.QueuePlace = nil, nil, 0
-	v.ChangedHeight = height(ctx)
-	v.Status.Attestation.ProofHeight = 0 // heights begin anew
+	if !keepHeights { // heights begin anew
+		v.ChangedHeight, v.Status.Attestation.ProofHeight = height(ctx), 0
+	}
 	if err := k.put(ctx, &types.VM{}, v); err != nil {
 		return err
 	}
@@ -66,7 +129,7 @@ func (k *Keeper) load(ctx context.Context, v types.VM) error {
 	if err := k.moveDeadline(ctx, 0, v.Status.Deadline, v.Id); err != nil {
 		return err
 	}
-	if v.Status.Phase.Core() == vm.Pending && v.Status.Deadline == 0 {
+	if queue && v.Status.Phase.Core() == vm.Pending && v.Status.Deadline == 0 {
 		if err := k.enqueue(ctx, v.Id, ready); err != nil {
 			return err
 		}
@@ -107,5 +170,51 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 			return nil, err
 		}
 	}
-	return g, nil
+	return g, k.exportQueue(ctx, g)
+}
+
+func (k *Keeper) exportQueue(ctx context.Context, g *types.GenesisState) error {
+	err := k.queue.Walk(ctx, nil, func(key queueKey) (bool, error) {
+		g.Queue = append(g.Queue, types.QueuedVM{Class: key.K1(), Seq: key.K2(), VmId: key.K3()})
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	err = k.releasedPrune.Walk(ctx, nil, func(key collections.Quad[int64, string, int64, string]) (bool, error) {
+		g.Released = append(g.Released, types.ReleasedVM{At: key.K1(), Miner: key.K2(), Height: key.K3(), VmId: key.K4()})
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	err = k.reportRates.Walk(ctx, nil, func(miner string, value uint64) (bool, error) {
+		g.ReportRates = append(g.ReportRates, types.ReportRate{Miner: miner, Value: value})
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	if g.Heads, err = records.All(ctx, k.heads); err != nil {
+		return err
+	}
+	if g.QueueSeq, err = orZero(k.queueSeq.Get(ctx)); err != nil {
+		return err
+	}
+	if g.SweepCursor, err = orZero(k.sweepCursor.Get(ctx)); err != nil {
+		return err
+	}
+	if g.SweepVersion, err = orZero(k.sweepVersion.Get(ctx)); err != nil {
+		return err
+	}
+	g.OldestHeight, err = orZero(k.oldestHeight.Get(ctx))
+	return err
+}
+
+// orZero is the zero value for what is not there.
+func orZero[T any](v T, err error) (T, error) {
+	if errors.Is(err, collections.ErrNotFound) {
+		err = nil
+	}
+	return v, err
 }

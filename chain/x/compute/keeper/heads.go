@@ -2,10 +2,13 @@ package keeper
 
 import (
 	"context"
+	"errors"
+	"strconv"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/entry"
 )
 
 const (
@@ -22,14 +25,7 @@ func (k *Keeper) noteHead(ctx context.Context) error {
 		return err
 	}
 	sctx := sdk.UnwrapSDKContext(ctx)
-	var old []int64
-	err = k.heads.Walk(ctx, nil, func(h int64, head types.Head) (bool, error) {
-		if now(ctx)-head.Time <= int64(p.ProofMaxAgeSeconds)+headSlack || len(old) >= maxHeadsDropped {
-			return true, nil
-		}
-		old = append(old, h)
-		return false, nil
-	})
+	old, err := k.oldHeads(ctx, now(ctx)-int64(p.ProofMaxAgeSeconds)-headSlack)
 	if err != nil {
 		return err
 	}
@@ -43,6 +39,29 @@ func (k *Keeper) noteHead(ctx context.Context) error {
 		return nil // without a hash there is nothing to sign
 	}
 	return k.heads.Set(ctx, sctx.BlockHeight(), types.Head{Height: sctx.BlockHeight(), Hash: hash, Time: now(ctx)})
+}
+
+// oldHeads are blocks from before a time, and those that cannot be read, up to the first that is neither.
+func (k *Keeper) oldHeads(ctx context.Context, before int64) (old []int64, err error) {
+	it, err := k.heads.Iterate(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ; it.Valid() && len(old) < maxHeadsDropped; it.Next() {
+		h, err := it.Key()
+		if err != nil {
+			return nil, err
+		}
+		head, err := it.Value()
+		if err != nil {
+			entry.Failed(ctx, types.ModuleName, "note_head", strconv.FormatInt(h, 10), err)
+		} else if head.Time >= before {
+			break
+		}
+		old = append(old, h)
+	}
+	return old, nil
 }
 
 // head is the newest block that may be signed; zero before the first.

@@ -13,6 +13,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/entry"
 )
 
 type (
@@ -171,16 +172,9 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	return nil
 }
 
-// guarded runs one VM's step so that its failure leaves no trace but a log line.
+// guarded runs one VM's step so that its failure leaves no trace but a log line and an event.
 func (k *Keeper) guarded(ctx context.Context, id string, step func(context.Context) error) bool {
-	sctx := sdk.UnwrapSDKContext(ctx)
-	branch, write := sctx.CacheContext()
-	if err := step(branch); err != nil { //nolint:contextcheck // the branch is made of ctx
-		sctx.Logger().Error("step of a VM failed", "module", types.ModuleName, "vm_id", id, "error", err)
-		return false
-	}
-	write()
-	return true
+	return entry.Attempt(ctx, types.ModuleName, "vm_step", id, step)
 }
 
 func now(ctx context.Context) int64 { return sdk.UnwrapSDKContext(ctx).BlockTime().Unix() }

@@ -8,6 +8,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/internal/records"
 )
 
@@ -22,9 +23,8 @@ func (k *Keeper) prune(ctx context.Context) error {
 		if err := k.tombstones.Remove(ctx, key); err != nil {
 			return err
 		}
-		if err := k.forget(ctx, key.K2()); err != nil {
-			return err
-		}
+		forget := func(ctx context.Context) error { return k.forget(ctx, key.K2()) }
+		entry.Attempt(ctx, types.ModuleName, "forget_vm", key.K2(), forget) // what failed is noted and stays
 	}
 	return k.pruneReleased(ctx, before)
 }

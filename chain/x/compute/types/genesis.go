@@ -49,6 +49,36 @@ func (g GenesisState) Validate() error {
 			addresses[a] = true
 		}
 	}
+	return g.validateQueue(ids)
+}
+
+// validateQueue checks the order of VMs that wait, and what is kept for guests and followers.
+func (g GenesisState) validateQueue(ids map[string]bool) error {
+	queued := map[string]bool{}
+	for _, q := range g.Queue {
+		if !ids[q.VmId] || queued[q.VmId] || q.Seq >= g.QueueSeq {
+			return ErrInvalid.Wrapf("VM %.40q is in the queue at %d of %d; a VM of the genesis is there at most once, below queue_seq", q.VmId, q.Seq, g.QueueSeq)
+		}
+		queued[q.VmId] = true
+	}
+	for _, h := range g.Heads {
+		if h.Height < 1 || len(h.Hash) != hashSize {
+			return ErrInvalid.Wrapf("head %d has a hash of %d bytes; it needs a height of at least 1 and %d", h.Height, len(h.Hash), hashSize)
+		}
+	}
+	for _, r := range g.Released {
+		if err := address("miner", r.Miner); err != nil {
+			return err
+		}
+	}
+	for _, r := range g.ReportRates {
+		if err := address("miner", r.Miner); err != nil {
+			return err
+		}
+	}
+	if g.OldestHeight < 0 {
+		return ErrInvalid.Wrapf("the oldest height is %d; accepted are 0 and more", g.OldestHeight)
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ package types
 
 import (
 	fmt "fmt"
+	_ "github.com/cosmos/cosmos-proto"
 	_ "github.com/cosmos/gogoproto/gogoproto"
 	proto "github.com/cosmos/gogoproto/proto"
 	io "io"
@@ -27,6 +28,21 @@ type GenesisState struct {
 	Params Params   `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
 	Keys   []SSHKey `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys"`
 	Vms    []VM     `protobuf:"bytes,3,rep,name=vms,proto3" json:"vms"`
+	// queue of VMs that wait, in its order. With queue_seq 0 it is made anew, of every VM that is pending without a deadline.
+	Queue    []QueuedVM `protobuf:"bytes,4,rep,name=queue,proto3" json:"queue"`
+	QueueSeq uint64     `protobuf:"varint,5,opt,name=queue_seq,json=queueSeq,proto3" json:"queue_seq,omitempty"`
+	// sweep_cursor is the class at which parked VMs are tried next; empty if none are.
+	SweepCursor string `protobuf:"bytes,6,opt,name=sweep_cursor,json=sweepCursor,proto3" json:"sweep_cursor,omitempty"`
+	// sweep_version is the version of capacity for which parked VMs were tried last.
+	SweepVersion uint64 `protobuf:"varint,7,opt,name=sweep_version,json=sweepVersion,proto3" json:"sweep_version,omitempty"`
+	// heads are recent blocks that guests may sign.
+	Heads []Head `protobuf:"bytes,8,rep,name=heads,proto3" json:"heads"`
+	// released are VMs that miners let go of lately.
+	Released []ReleasedVM `protobuf:"bytes,9,rep,name=released,proto3" json:"released"`
+	// oldest_height from which on followers can catch up.
+	OldestHeight int64 `protobuf:"varint,10,opt,name=oldest_height,json=oldestHeight,proto3" json:"oldest_height,omitempty"`
+	// report_rates are how often miners reported lately.
+	ReportRates []ReportRate `protobuf:"bytes,11,rep,name=report_rates,json=reportRates,proto3" json:"report_rates"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
@@ -83,8 +99,251 @@ func (m *GenesisState) GetVms() []VM {
 	return nil
 }
 
+func (m *GenesisState) GetQueue() []QueuedVM {
+	if m != nil {
+		return m.Queue
+	}
+	return nil
+}
+
+func (m *GenesisState) GetQueueSeq() uint64 {
+	if m != nil {
+		return m.QueueSeq
+	}
+	return 0
+}
+
+func (m *GenesisState) GetSweepCursor() string {
+	if m != nil {
+		return m.SweepCursor
+	}
+	return ""
+}
+
+func (m *GenesisState) GetSweepVersion() uint64 {
+	if m != nil {
+		return m.SweepVersion
+	}
+	return 0
+}
+
+func (m *GenesisState) GetHeads() []Head {
+	if m != nil {
+		return m.Heads
+	}
+	return nil
+}
+
+func (m *GenesisState) GetReleased() []ReleasedVM {
+	if m != nil {
+		return m.Released
+	}
+	return nil
+}
+
+func (m *GenesisState) GetOldestHeight() int64 {
+	if m != nil {
+		return m.OldestHeight
+	}
+	return 0
+}
+
+func (m *GenesisState) GetReportRates() []ReportRate {
+	if m != nil {
+		return m.ReportRates
+	}
+	return nil
+}
+
+// ReportRate is what is kept of how often a miner reported, as the keeper counts it.
+type ReportRate struct {
+	Miner string `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
+	Value uint64 `protobuf:"varint,2,opt,name=value,proto3" json:"value,omitempty"`
+}
+
+func (m *ReportRate) Reset()         { *m = ReportRate{} }
+func (m *ReportRate) String() string { return proto.CompactTextString(m) }
+func (*ReportRate) ProtoMessage()    {}
+func (*ReportRate) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b74d631ed56d892a, []int{1}
+}
+func (m *ReportRate) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ReportRate) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ReportRate.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ReportRate) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ReportRate.Merge(m, src)
+}
+func (m *ReportRate) XXX_Size() int {
+	return m.Size()
+}
+func (m *ReportRate) XXX_DiscardUnknown() {
+	xxx_messageInfo_ReportRate.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ReportRate proto.InternalMessageInfo
+
+func (m *ReportRate) GetMiner() string {
+	if m != nil {
+		return m.Miner
+	}
+	return ""
+}
+
+func (m *ReportRate) GetValue() uint64 {
+	if m != nil {
+		return m.Value
+	}
+	return 0
+}
+
+// QueuedVM is a VM's place in the queue.
+type QueuedVM struct {
+	Class string `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
+	Seq   uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	VmId  string `protobuf:"bytes,3,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+}
+
+func (m *QueuedVM) Reset()         { *m = QueuedVM{} }
+func (m *QueuedVM) String() string { return proto.CompactTextString(m) }
+func (*QueuedVM) ProtoMessage()    {}
+func (*QueuedVM) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b74d631ed56d892a, []int{2}
+}
+func (m *QueuedVM) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueuedVM) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueuedVM.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueuedVM) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueuedVM.Merge(m, src)
+}
+func (m *QueuedVM) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueuedVM) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueuedVM.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueuedVM proto.InternalMessageInfo
+
+func (m *QueuedVM) GetClass() string {
+	if m != nil {
+		return m.Class
+	}
+	return ""
+}
+
+func (m *QueuedVM) GetSeq() uint64 {
+	if m != nil {
+		return m.Seq
+	}
+	return 0
+}
+
+func (m *QueuedVM) GetVmId() string {
+	if m != nil {
+		return m.VmId
+	}
+	return ""
+}
+
+// ReleasedVM is a VM that a miner let go of.
+type ReleasedVM struct {
+	Miner  string `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
+	Height int64  `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	VmId   string `protobuf:"bytes,3,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	// at is when, unix seconds.
+	At int64 `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+}
+
+func (m *ReleasedVM) Reset()         { *m = ReleasedVM{} }
+func (m *ReleasedVM) String() string { return proto.CompactTextString(m) }
+func (*ReleasedVM) ProtoMessage()    {}
+func (*ReleasedVM) Descriptor() ([]byte, []int) {
+	return fileDescriptor_b74d631ed56d892a, []int{3}
+}
+func (m *ReleasedVM) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ReleasedVM) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ReleasedVM.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ReleasedVM) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ReleasedVM.Merge(m, src)
+}
+func (m *ReleasedVM) XXX_Size() int {
+	return m.Size()
+}
+func (m *ReleasedVM) XXX_DiscardUnknown() {
+	xxx_messageInfo_ReleasedVM.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ReleasedVM proto.InternalMessageInfo
+
+func (m *ReleasedVM) GetMiner() string {
+	if m != nil {
+		return m.Miner
+	}
+	return ""
+}
+
+func (m *ReleasedVM) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+func (m *ReleasedVM) GetVmId() string {
+	if m != nil {
+		return m.VmId
+	}
+	return ""
+}
+
+func (m *ReleasedVM) GetAt() int64 {
+	if m != nil {
+		return m.At
+	}
+	return 0
+}
+
 func init() {
 	proto.RegisterType((*GenesisState)(nil), "hippius.chain.compute.v1.GenesisState")
+	proto.RegisterType((*ReportRate)(nil), "hippius.chain.compute.v1.ReportRate")
+	proto.RegisterType((*QueuedVM)(nil), "hippius.chain.compute.v1.QueuedVM")
+	proto.RegisterType((*ReleasedVM)(nil), "hippius.chain.compute.v1.ReleasedVM")
 }
 
 func init() {
@@ -92,23 +351,43 @@ func init() {
 }
 
 var fileDescriptor_b74d631ed56d892a = []byte{
-	// 249 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xe2, 0x52, 0xcb, 0xc8, 0x2c, 0x28,
-	0xc8, 0x2c, 0x2d, 0xd6, 0x4f, 0xce, 0x48, 0xcc, 0xcc, 0xd3, 0x4f, 0xce, 0xcf, 0x2d, 0x28, 0x2d,
-	0x49, 0xd5, 0x2f, 0x33, 0xd4, 0x4f, 0x4f, 0xcd, 0x4b, 0x2d, 0xce, 0x2c, 0xd6, 0x2b, 0x28, 0xca,
-	0x2f, 0xc9, 0x17, 0x92, 0x80, 0xaa, 0xd3, 0x03, 0xab, 0xd3, 0x83, 0xaa, 0xd3, 0x2b, 0x33, 0x94,
-	0x12, 0x49, 0xcf, 0x4f, 0xcf, 0x07, 0x2b, 0xd2, 0x07, 0xb1, 0x20, 0xea, 0xa5, 0x54, 0x70, 0x9a,
-	0x5b, 0x52, 0x59, 0x90, 0x0a, 0x35, 0x55, 0xe9, 0x00, 0x23, 0x17, 0x8f, 0x3b, 0xc4, 0x9e, 0xe0,
-	0x92, 0xc4, 0x92, 0x54, 0x21, 0x3b, 0x2e, 0xb6, 0x82, 0xc4, 0xa2, 0xc4, 0xdc, 0x62, 0x09, 0x46,
-	0x05, 0x46, 0x0d, 0x6e, 0x23, 0x05, 0x3d, 0x5c, 0xf6, 0xea, 0x05, 0x80, 0xd5, 0x39, 0xb1, 0x9c,
-	0xb8, 0x27, 0xcf, 0x10, 0x04, 0xd5, 0x25, 0x64, 0xc5, 0xc5, 0x92, 0x9d, 0x5a, 0x59, 0x2c, 0xc1,
-	0xa4, 0xc0, 0x8c, 0x5f, 0x77, 0x70, 0xb0, 0x87, 0x77, 0x6a, 0x25, 0x54, 0x37, 0x58, 0x8f, 0x90,
-	0x09, 0x17, 0x73, 0x59, 0x6e, 0xb1, 0x04, 0x33, 0x58, 0xab, 0x0c, 0x6e, 0xad, 0x61, 0xbe, 0x50,
-	0x6d, 0x20, 0xe5, 0x4e, 0x5e, 0x27, 0x1e, 0xc9, 0x31, 0x5e, 0x78, 0x24, 0xc7, 0xf8, 0xe0, 0x91,
-	0x1c, 0xe3, 0x84, 0xc7, 0x72, 0x0c, 0x17, 0x1e, 0xcb, 0x31, 0xdc, 0x78, 0x2c, 0xc7, 0x10, 0x65,
-	0x90, 0x9e, 0x59, 0x92, 0x51, 0x9a, 0x04, 0xd2, 0xaa, 0x0f, 0x0f, 0x0d, 0x68, 0x38, 0x40, 0x42,
-	0xa5, 0x02, 0xce, 0x07, 0x07, 0x4a, 0x12, 0x1b, 0x38, 0x54, 0x8c, 0x01, 0x01, 0x00, 0x00, 0xff,
-	0xff, 0x83, 0x27, 0x80, 0xd2, 0x95, 0x01, 0x00, 0x00,
+	// 563 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x94, 0x93, 0xc1, 0x6e, 0xd3, 0x4c,
+	0x14, 0x85, 0xe3, 0xd8, 0xce, 0x9f, 0x4c, 0xf2, 0x23, 0x34, 0x54, 0x68, 0x28, 0xc8, 0x98, 0x50,
+	0xa1, 0x6c, 0xb0, 0x29, 0xb0, 0xea, 0xa2, 0x12, 0x45, 0xa2, 0x01, 0x54, 0x09, 0x1c, 0xa9, 0x0b,
+	0x36, 0xd6, 0x34, 0xbe, 0xb2, 0x2d, 0xe2, 0xd8, 0x99, 0x19, 0x1b, 0xf2, 0x16, 0x3c, 0x0c, 0x0f,
+	0xd1, 0x65, 0xc5, 0x8a, 0x0d, 0x08, 0x25, 0x2f, 0x82, 0x3c, 0x33, 0x31, 0x1b, 0x0c, 0x62, 0x37,
+	0xf7, 0xe8, 0x7c, 0xbe, 0xc7, 0x77, 0xe6, 0xa2, 0x07, 0x49, 0x5a, 0x14, 0x69, 0xc9, 0xfd, 0x79,
+	0x42, 0xd3, 0xa5, 0x3f, 0xcf, 0xb3, 0xa2, 0x14, 0xe0, 0x57, 0x87, 0x7e, 0x0c, 0x4b, 0xe0, 0x29,
+	0xf7, 0x0a, 0x96, 0x8b, 0x1c, 0x13, 0xed, 0xf3, 0xa4, 0xcf, 0xd3, 0x3e, 0xaf, 0x3a, 0xdc, 0xbf,
+	0x35, 0xcf, 0x79, 0x96, 0xf3, 0x50, 0xfa, 0x7c, 0x55, 0x28, 0x68, 0x7f, 0x2f, 0xce, 0xe3, 0x5c,
+	0xe9, 0xf5, 0x49, 0xab, 0x07, 0xad, 0x2d, 0xc5, 0xba, 0x00, 0xcd, 0x8e, 0xbf, 0x59, 0x68, 0x74,
+	0xaa, 0x22, 0xcc, 0x04, 0x15, 0x80, 0x8f, 0x51, 0xaf, 0xa0, 0x8c, 0x66, 0x9c, 0x18, 0xae, 0x31,
+	0x19, 0x3e, 0x76, 0xbd, 0xb6, 0x48, 0xde, 0x1b, 0xe9, 0x3b, 0xb1, 0x2e, 0xbf, 0xdf, 0xed, 0x04,
+	0x9a, 0xc2, 0x47, 0xc8, 0x7a, 0x0f, 0x6b, 0x4e, 0xba, 0xae, 0xf9, 0x67, 0x7a, 0x36, 0x9b, 0xbe,
+	0x86, 0xb5, 0xa6, 0x25, 0x83, 0x9f, 0x22, 0xb3, 0xca, 0x38, 0x31, 0x25, 0x7a, 0xa7, 0x1d, 0x3d,
+	0x3f, 0xd3, 0x58, 0x6d, 0xc7, 0xc7, 0xc8, 0x5e, 0x95, 0x50, 0x02, 0xb1, 0x24, 0x37, 0x6e, 0xe7,
+	0xde, 0xd6, 0xb6, 0xa8, 0xa1, 0x15, 0x86, 0x6f, 0xa3, 0x81, 0x3c, 0x84, 0x1c, 0x56, 0xc4, 0x76,
+	0x8d, 0x89, 0x15, 0xf4, 0xa5, 0x30, 0x83, 0x15, 0xbe, 0x87, 0x46, 0xfc, 0x03, 0x40, 0x11, 0xce,
+	0x4b, 0xc6, 0x73, 0x46, 0x7a, 0xae, 0x31, 0x19, 0x04, 0x43, 0xa9, 0x3d, 0x97, 0x12, 0xbe, 0x8f,
+	0xfe, 0x57, 0x96, 0x0a, 0x18, 0x4f, 0xf3, 0x25, 0xf9, 0x4f, 0x7e, 0x43, 0x71, 0xe7, 0x4a, 0xc3,
+	0x47, 0xc8, 0x4e, 0x80, 0x46, 0x9c, 0xf4, 0x65, 0x48, 0xa7, 0x3d, 0xe4, 0x14, 0x68, 0xb4, 0x0b,
+	0x28, 0x11, 0xfc, 0x02, 0xf5, 0x19, 0x2c, 0x80, 0x72, 0x88, 0xc8, 0x40, 0xe2, 0x07, 0xed, 0x78,
+	0xa0, 0x9d, 0xcd, 0x5f, 0x36, 0x6c, 0x1d, 0x34, 0x5f, 0x44, 0xc0, 0x45, 0x98, 0x40, 0x1a, 0x27,
+	0x82, 0x20, 0xd7, 0x98, 0x98, 0xc1, 0x48, 0x89, 0x53, 0xa9, 0xe1, 0x33, 0x34, 0x62, 0x50, 0xe4,
+	0x4c, 0x84, 0x8c, 0x0a, 0xe0, 0x64, 0xf8, 0xf7, 0x86, 0xb5, 0x3b, 0xa0, 0x02, 0x74, 0xc3, 0x21,
+	0x6b, 0x14, 0x3e, 0x0e, 0x10, 0xfa, 0x65, 0xc0, 0x1e, 0xb2, 0xb3, 0x74, 0x09, 0x4c, 0xbe, 0xad,
+	0xc1, 0x09, 0xf9, 0xf2, 0xf9, 0xe1, 0x9e, 0x7e, 0xca, 0xcf, 0xa2, 0x88, 0x01, 0xe7, 0x33, 0xc1,
+	0xd2, 0x65, 0x1c, 0x28, 0x1b, 0xde, 0x43, 0x76, 0x45, 0x17, 0x25, 0x90, 0xae, 0x1c, 0xa9, 0x2a,
+	0xc6, 0xa7, 0xa8, 0xbf, 0xbb, 0xc9, 0xda, 0x31, 0x5f, 0x50, 0xae, 0x5e, 0xeb, 0x20, 0x50, 0x05,
+	0xbe, 0x8e, 0xcc, 0xfa, 0x32, 0x15, 0x55, 0x1f, 0xf1, 0x0d, 0x64, 0x57, 0x59, 0x98, 0x46, 0xc4,
+	0x94, 0x3e, 0xab, 0xca, 0x5e, 0x46, 0xe3, 0x75, 0x1d, 0x6e, 0x37, 0xae, 0x7f, 0x0e, 0x77, 0x13,
+	0xf5, 0xf4, 0x1c, 0xbb, 0x72, 0x8e, 0xba, 0xfa, 0x6d, 0x2b, 0x7c, 0x0d, 0x75, 0xa9, 0x20, 0x96,
+	0x34, 0x76, 0xa9, 0x38, 0x79, 0x75, 0xb9, 0x71, 0x8c, 0xab, 0x8d, 0x63, 0xfc, 0xd8, 0x38, 0xc6,
+	0xa7, 0xad, 0xd3, 0xb9, 0xda, 0x3a, 0x9d, 0xaf, 0x5b, 0xa7, 0xf3, 0xee, 0x51, 0x9c, 0x8a, 0xa4,
+	0xbc, 0xa8, 0x47, 0xec, 0x37, 0x2b, 0xac, 0x97, 0x57, 0xad, 0xf2, 0xc7, 0xa6, 0x96, 0x9b, 0x7c,
+	0xd1, 0x93, 0xab, 0xfc, 0xe4, 0x67, 0x00, 0x00, 0x00, 0xff, 0xff, 0x82, 0xe5, 0xd4, 0xa5, 0x65,
+	0x04, 0x00, 0x00,
 }
 
 func (m *GenesisState) Marshal() (dAtA []byte, err error) {
@@ -131,6 +410,84 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.ReportRates) > 0 {
+		for iNdEx := len(m.ReportRates) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.ReportRates[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGenesis(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x5a
+		}
+	}
+	if m.OldestHeight != 0 {
+		i = encodeVarintGenesis(dAtA, i, uint64(m.OldestHeight))
+		i--
+		dAtA[i] = 0x50
+	}
+	if len(m.Released) > 0 {
+		for iNdEx := len(m.Released) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Released[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGenesis(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x4a
+		}
+	}
+	if len(m.Heads) > 0 {
+		for iNdEx := len(m.Heads) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Heads[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGenesis(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x42
+		}
+	}
+	if m.SweepVersion != 0 {
+		i = encodeVarintGenesis(dAtA, i, uint64(m.SweepVersion))
+		i--
+		dAtA[i] = 0x38
+	}
+	if len(m.SweepCursor) > 0 {
+		i -= len(m.SweepCursor)
+		copy(dAtA[i:], m.SweepCursor)
+		i = encodeVarintGenesis(dAtA, i, uint64(len(m.SweepCursor)))
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.QueueSeq != 0 {
+		i = encodeVarintGenesis(dAtA, i, uint64(m.QueueSeq))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Queue) > 0 {
+		for iNdEx := len(m.Queue) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Queue[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGenesis(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
 	if len(m.Vms) > 0 {
 		for iNdEx := len(m.Vms) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -172,6 +529,130 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *ReportRate) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ReportRate) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ReportRate) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Value != 0 {
+		i = encodeVarintGenesis(dAtA, i, uint64(m.Value))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Miner) > 0 {
+		i -= len(m.Miner)
+		copy(dAtA[i:], m.Miner)
+		i = encodeVarintGenesis(dAtA, i, uint64(len(m.Miner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueuedVM) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueuedVM) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueuedVM) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.VmId) > 0 {
+		i -= len(m.VmId)
+		copy(dAtA[i:], m.VmId)
+		i = encodeVarintGenesis(dAtA, i, uint64(len(m.VmId)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Seq != 0 {
+		i = encodeVarintGenesis(dAtA, i, uint64(m.Seq))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Class) > 0 {
+		i -= len(m.Class)
+		copy(dAtA[i:], m.Class)
+		i = encodeVarintGenesis(dAtA, i, uint64(len(m.Class)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *ReleasedVM) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ReleasedVM) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ReleasedVM) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.At != 0 {
+		i = encodeVarintGenesis(dAtA, i, uint64(m.At))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.VmId) > 0 {
+		i -= len(m.VmId)
+		copy(dAtA[i:], m.VmId)
+		i = encodeVarintGenesis(dAtA, i, uint64(len(m.VmId)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Height != 0 {
+		i = encodeVarintGenesis(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Miner) > 0 {
+		i -= len(m.Miner)
+		copy(dAtA[i:], m.Miner)
+		i = encodeVarintGenesis(dAtA, i, uint64(len(m.Miner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintGenesis(dAtA []byte, offset int, v uint64) int {
 	offset -= sovGenesis(v)
 	base := offset
@@ -202,6 +683,102 @@ func (m *GenesisState) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovGenesis(uint64(l))
 		}
+	}
+	if len(m.Queue) > 0 {
+		for _, e := range m.Queue {
+			l = e.Size()
+			n += 1 + l + sovGenesis(uint64(l))
+		}
+	}
+	if m.QueueSeq != 0 {
+		n += 1 + sovGenesis(uint64(m.QueueSeq))
+	}
+	l = len(m.SweepCursor)
+	if l > 0 {
+		n += 1 + l + sovGenesis(uint64(l))
+	}
+	if m.SweepVersion != 0 {
+		n += 1 + sovGenesis(uint64(m.SweepVersion))
+	}
+	if len(m.Heads) > 0 {
+		for _, e := range m.Heads {
+			l = e.Size()
+			n += 1 + l + sovGenesis(uint64(l))
+		}
+	}
+	if len(m.Released) > 0 {
+		for _, e := range m.Released {
+			l = e.Size()
+			n += 1 + l + sovGenesis(uint64(l))
+		}
+	}
+	if m.OldestHeight != 0 {
+		n += 1 + sovGenesis(uint64(m.OldestHeight))
+	}
+	if len(m.ReportRates) > 0 {
+		for _, e := range m.ReportRates {
+			l = e.Size()
+			n += 1 + l + sovGenesis(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *ReportRate) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Miner)
+	if l > 0 {
+		n += 1 + l + sovGenesis(uint64(l))
+	}
+	if m.Value != 0 {
+		n += 1 + sovGenesis(uint64(m.Value))
+	}
+	return n
+}
+
+func (m *QueuedVM) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Class)
+	if l > 0 {
+		n += 1 + l + sovGenesis(uint64(l))
+	}
+	if m.Seq != 0 {
+		n += 1 + sovGenesis(uint64(m.Seq))
+	}
+	l = len(m.VmId)
+	if l > 0 {
+		n += 1 + l + sovGenesis(uint64(l))
+	}
+	return n
+}
+
+func (m *ReleasedVM) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Miner)
+	if l > 0 {
+		n += 1 + l + sovGenesis(uint64(l))
+	}
+	if m.Height != 0 {
+		n += 1 + sovGenesis(uint64(m.Height))
+	}
+	l = len(m.VmId)
+	if l > 0 {
+		n += 1 + l + sovGenesis(uint64(l))
+	}
+	if m.At != 0 {
+		n += 1 + sovGenesis(uint64(m.At))
 	}
 	return n
 }
@@ -342,6 +919,617 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Queue", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Queue = append(m.Queue, QueuedVM{})
+			if err := m.Queue[len(m.Queue)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field QueueSeq", wireType)
+			}
+			m.QueueSeq = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.QueueSeq |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SweepCursor", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.SweepCursor = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SweepVersion", wireType)
+			}
+			m.SweepVersion = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SweepVersion |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Heads", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Heads = append(m.Heads, Head{})
+			if err := m.Heads[len(m.Heads)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 9:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Released", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Released = append(m.Released, ReleasedVM{})
+			if err := m.Released[len(m.Released)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field OldestHeight", wireType)
+			}
+			m.OldestHeight = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.OldestHeight |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ReportRates", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ReportRates = append(m.ReportRates, ReportRate{})
+			if err := m.ReportRates[len(m.ReportRates)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGenesis(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ReportRate) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGenesis
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ReportRate: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ReportRate: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Miner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Value", wireType)
+			}
+			m.Value = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Value |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGenesis(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueuedVM) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGenesis
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueuedVM: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueuedVM: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Class", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Class = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Seq", wireType)
+			}
+			m.Seq = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Seq |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field VmId", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.VmId = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGenesis(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ReleasedVM) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGenesis
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ReleasedVM: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ReleasedVM: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Miner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Miner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field VmId", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenesis
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.VmId = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field At", wireType)
+			}
+			m.At = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenesis
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.At |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGenesis(dAtA[iNdEx:])

@@ -2,15 +2,18 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cosmossdk.io/collections"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/mesh/types"
 )
 
-// InitGenesis loads the state. Heights of changes begin anew: followers read the whole directory.
+// InitGenesis loads the state. A chain that goes on at the height of its export keeps the heights of changes; in one that
+// begins anew they do too, and followers read the whole directory.
 func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 	if err := g.Validate(); err != nil {
 		return err
@@ -30,7 +33,10 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 		if err := k.setRelease(ctx, &t, t.ReleaseAt); err != nil {
 			return err
 		}
-		if err := k.put(ctx, t); err != nil {
+		if t.ChangedHeight < 1 || t.ChangedHeight >= sdk.UnwrapSDKContext(ctx).BlockHeight() {
+			t.ChangedHeight = max(sdk.UnwrapSDKContext(ctx).BlockHeight(), 1)
+		}
+		if err := errors.Join(k.changed.Set(ctx, collections.Join(t.ChangedHeight, t.Owner)), k.tenants.Set(ctx, t.Owner, t)); err != nil {
 			return err
 		}
 	}
@@ -44,17 +50,49 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 	if err := k.nextIndex.Set(ctx, next); err != nil {
 		return err
 	}
-	for _, l := range g.Lighthouses {
-		number, err := l.Number()
+	return k.initLighthouses(ctx, g)
+}
+
+// initLighthouses loads the lighthouses and the addresses held for those that left. One from before there was a rent is
+// given types.UnpaidDays.
+func (k *Keeper) initLighthouses(ctx context.Context, g types.GenesisState) error {
+	numbers := map[uint32]bool{}
+	take := func(operator, address string) error {
+		number, err := types.LighthouseNumber(operator, address)
 		if err != nil {
 			return err
 		}
-		if err := k.lighthousesByNumber.Set(ctx, number, l.Operator); err != nil {
+		numbers[number] = true
+		return k.lighthousesByNumber.Set(ctx, number, operator)
+	}
+	for _, l := range g.Lighthouses {
+		if l.ExpiresAt == 0 {
+			l.ExpiresAt = now(ctx) + types.UnpaidDays*types.DaySeconds
+		}
+		if err := errors.Join(take(l.Operator, l.Address), k.lighthouses.Set(ctx, l.Operator, l),
+			k.expiries.Set(ctx, collections.Join(l.ExpiresAt, l.Operator))); err != nil {
 			return err
 		}
-		if err := k.lighthouses.Set(ctx, l.Operator, l); err != nil {
+	}
+	for _, h := range g.HeldAddresses {
+		if err := errors.Join(take(h.Operator, h.Address), k.hold(ctx, h)); err != nil {
 			return err
 		}
+	}
+	next := uint32(1)
+	for number := range numbers {
+		next = max(next, number+1)
+	}
+	for number := uint32(1); number < next; number++ {
+		if numbers[number] {
+			continue
+		}
+		if err := k.freeNumbers.Set(ctx, number); err != nil {
+			return err
+		}
+	}
+	if err := k.nextNumber.Set(ctx, next); err != nil {
+		return err
 	}
 	return k.lighthouseCount.Set(ctx, uint32(len(g.Lighthouses)))
 }
@@ -69,7 +107,10 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Tenants, err = records.All(ctx, k.tenants); err != nil {
 		return nil, err
 	}
-	g.Lighthouses, err = records.All(ctx, k.lighthouses)
+	if g.Lighthouses, err = records.All(ctx, k.lighthouses); err != nil {
+		return nil, err
+	}
+	g.HeldAddresses, err = records.All(ctx, k.heldAddresses)
 	return g, err
 }
 
@@ -125,6 +166,48 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	}
 	if changed != tenants || queued != releases {
 		return fmt.Errorf("%d changes of %d tenants, %d releases of %d due", changed, tenants, queued, releases)
+	}
+	return k.checkLighthouses(ctx)
+}
+
+// checkLighthouses: each is counted, holds its number and waits for the end of its rent, and each address that is held
+// waits to become free.
+func (k *Keeper) checkLighthouses(ctx context.Context) error {
+	numbers, paid, held := uint32(0), uint32(0), uint32(0)
+	check := func(operator, address string, queue collections.KeySet[collections.Pair[int64, string]], at int64) error {
+		number, err := types.LighthouseNumber(operator, address)
+		if err != nil {
+			return err
+		}
+		holder, err := k.lighthousesByNumber.Get(ctx, number)
+		if err != nil || holder != operator {
+			return fmt.Errorf("lighthouse number %d of %s belongs to %q: %w", number, operator, holder, err)
+		}
+		queued, err := queue.Has(ctx, collections.Join(at, operator))
+		if err == nil && !queued {
+			err = fmt.Errorf("lighthouse %s is not in the queue at %d", operator, at)
+		}
+		return err
+	}
+	err := k.lighthouses.Walk(ctx, nil, func(_ string, l types.Lighthouse) (bool, error) {
+		paid++
+		return false, check(l.Operator, l.Address, k.expiries, l.ExpiresAt)
+	})
+	if err != nil {
+		return err
+	}
+	err = k.heldAddresses.Walk(ctx, nil, func(_ string, h types.HeldAddress) (bool, error) {
+		held++
+		return false, check(h.Operator, h.Address, k.frees, h.FreeAt)
+	})
+	if err != nil {
+		return err
+	}
+	if err := k.lighthousesByNumber.Walk(ctx, nil, func(uint32, string) (bool, error) { numbers++; return false, nil }); err != nil {
+		return err
+	}
+	if count, err := k.count(ctx); err != nil || count != paid || numbers != paid+held {
+		return fmt.Errorf("%d lighthouses counted of %d, %d numbers, %d held: %w", count, paid, numbers, held, err)
 	}
 	return nil
 }

@@ -32,9 +32,16 @@ type Keeper struct {
 
 	lighthouses         collections.Map[string, types.Lighthouse]
 	lighthousesByNumber collections.Map[uint32, string]
-	lighthouseCount     collections.Item[uint32]
+	// lighthouseCount is of those in the set; numbers are also taken by those that left not long ago.
+	lighthouseCount collections.Item[uint32]
+	nextNumber      collections.Item[uint32]
+	freeNumbers     collections.KeySet[uint32]
+	// expiries of the rent, and frees of addresses that are held, by time and operator.
+	expiries, frees collections.KeySet[collections.Pair[int64, string]]
+	heldAddresses   collections.Map[string, types.HeldAddress]
 
 	gate      types.CreateGate
+	credits   types.Credits
 	authority string
 }
 
@@ -43,6 +50,8 @@ type Config struct {
 	Codec codec.BinaryCodec
 	Store corestore.KVStoreService
 	Gate  types.CreateGate
+	// Credits that rents are paid from.
+	Credits types.Credits
 	// Authority may change parameters.
 	Authority string
 }
@@ -50,20 +59,25 @@ type Config struct {
 // New is a keeper.
 func New(c Config) (*Keeper, error) {
 	sb := collections.NewSchemaBuilder(c.Store)
+	queue := collections.PairKeyCodec(collections.Int64Key, collections.StringKey)
 	k := &Keeper{
-		params:         collections.NewItem(sb, types.ParamsPrefix(), "params", codec.CollValue[types.Params](c.Codec)),
-		tenants:        collections.NewMap(sb, types.TenantsPrefix(), "tenants", collections.StringKey, codec.CollValue[types.Tenant](c.Codec)),
-		tenantsByIndex: collections.NewMap(sb, types.TenantsByIndexPrefix(), "tenants_by_index", collections.Uint32Key, collections.StringValue),
-		nextIndex:      collections.NewItem(sb, types.NextIndexPrefix(), "next_index", collections.Uint32Value),
-		freeIndices:    collections.NewKeySet(sb, types.FreeIndicesPrefix(), "free_indices", collections.Uint32Key),
-		changed: collections.NewKeySet(sb, types.ChangedPrefix(), "changed",
-			collections.PairKeyCodec(collections.Int64Key, collections.StringKey)),
-		releases: collections.NewKeySet(sb, types.ReleasesPrefix(), "releases",
-			collections.PairKeyCodec(collections.Int64Key, collections.StringKey)),
+		params:              collections.NewItem(sb, types.ParamsPrefix(), "params", codec.CollValue[types.Params](c.Codec)),
+		tenants:             collections.NewMap(sb, types.TenantsPrefix(), "tenants", collections.StringKey, codec.CollValue[types.Tenant](c.Codec)),
+		tenantsByIndex:      collections.NewMap(sb, types.TenantsByIndexPrefix(), "tenants_by_index", collections.Uint32Key, collections.StringValue),
+		nextIndex:           collections.NewItem(sb, types.NextIndexPrefix(), "next_index", collections.Uint32Value),
+		freeIndices:         collections.NewKeySet(sb, types.FreeIndicesPrefix(), "free_indices", collections.Uint32Key),
+		changed:             collections.NewKeySet(sb, types.ChangedPrefix(), "changed", queue),
+		releases:            collections.NewKeySet(sb, types.ReleasesPrefix(), "releases", queue),
 		lighthouses:         collections.NewMap(sb, types.LighthousesPrefix(), "lighthouses", collections.StringKey, codec.CollValue[types.Lighthouse](c.Codec)),
 		lighthousesByNumber: collections.NewMap(sb, types.LighthousesByNumberPrefix(), "lighthouses_by_number", collections.Uint32Key, collections.StringValue),
 		lighthouseCount:     collections.NewItem(sb, types.LighthouseCountPrefix(), "lighthouse_count", collections.Uint32Value),
+		nextNumber:          collections.NewItem(sb, types.NextNumberPrefix(), "next_number", collections.Uint32Value),
+		freeNumbers:         collections.NewKeySet(sb, types.FreeNumbersPrefix(), "free_numbers", collections.Uint32Key),
+		expiries:            collections.NewKeySet(sb, types.ExpiriesPrefix(), "expiries", queue),
+		frees:               collections.NewKeySet(sb, types.FreesPrefix(), "frees", queue),
+		heldAddresses:       collections.NewMap(sb, types.HeldAddressesPrefix(), "held_addresses", collections.StringKey, codec.CollValue[types.HeldAddress](c.Codec)),
 		gate:                c.Gate,
+		credits:             c.Credits,
 		authority:           c.Authority,
 	}
 	var err error
@@ -91,10 +105,13 @@ func (k *Keeper) Block(ctx context.Context, owner string) (mesh.Block, error) {
 	return t.Block(), err
 }
 
-// EndBlock releases blocks that are due.
+// EndBlock releases blocks that are due, and lighthouses whose rent ended.
 func (k *Keeper) EndBlock(ctx context.Context) error {
 	if err := k.releaseBlocks(ctx); err != nil {
 		return fmt.Errorf("release blocks: %w", err)
+	}
+	if err := k.expireLighthouses(ctx); err != nil {
+		return fmt.Errorf("expire lighthouses: %w", err)
 	}
 	return nil
 }

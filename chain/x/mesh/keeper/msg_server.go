@@ -34,8 +34,8 @@ func (s msgServer) Revoke(ctx context.Context, m *types.MsgRevoke) (*types.MsgRe
 }
 
 func (s msgServer) RegisterLighthouse(ctx context.Context, m *types.MsgRegisterLighthouse) (*types.MsgRegisterLighthouseResponse, error) {
-	address, err := s.k.RegisterLighthouse(ctx, m)
-	return &types.MsgRegisterLighthouseResponse{Address: address}, err
+	l, err := s.k.RegisterLighthouse(ctx, m)
+	return &types.MsgRegisterLighthouseResponse{Address: l.Address, ExpiresAt: l.ExpiresAt}, err
 }
 
 func (s msgServer) RemoveLighthouse(ctx context.Context, m *types.MsgRemoveLighthouse) (*types.MsgRemoveLighthouseResponse, error) {

@@ -11,12 +11,15 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hippius/compute/chain/x/internal/account"
-	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/mesh/types"
 )
 
 // maxPage bounds a listing of tenants, and is its default.
 const maxPage = 500
+
+// MaxPageBytes is how large a listing of tenants grows before the next page begins: with the largest tenant beyond it, it
+// is within what a client accepts as one answer.
+const MaxPageBytes = 4 << 20
 
 type queryServer struct{ k *Keeper }
 
@@ -57,19 +60,21 @@ func (s queryServer) Tenants(ctx context.Context, r *types.QueryTenantsRequest) 
 		rng.StartExclusive(collections.Join(r.AfterHeight, r.AfterOwner))
 	}
 	out := &types.QueryTenantsResponse{Height: sdk.UnwrapSDKContext(ctx).BlockHeight()}
+	size := 0
 	err := s.k.changed.Walk(ctx, rng, func(key collections.Pair[int64, string]) (bool, error) {
-		if len(out.Tenants) == limit {
+		if len(out.Tenants) == limit || size >= MaxPageBytes {
 			out.More = true
 			return true, nil
 		}
 		t, err := s.k.tenants.Get(ctx, key.K2())
 		out.Tenants = append(out.Tenants, t)
+		size += t.Size()
 		return false, err
 	})
 	return out, err
 }
 
 func (s queryServer) Lighthouses(ctx context.Context, _ *types.QueryLighthousesRequest) (*types.QueryLighthousesResponse, error) {
-	all, err := records.All(ctx, s.k.lighthouses) // bounded by types.MaxLighthouses
+	all, err := s.k.listed(ctx)
 	return &types.QueryLighthousesResponse{Lighthouses: all, Height: sdk.UnwrapSDKContext(ctx).BlockHeight()}, err
 }

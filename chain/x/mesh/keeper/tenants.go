@@ -12,6 +12,7 @@ import (
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/mesh/types"
 	"github.com/hippius/compute/core/mesh"
@@ -154,7 +155,11 @@ func (k *Keeper) releaseBlocks(ctx context.Context) error {
 		return err
 	}
 	for _, key := range due {
-		if err := k.release(ctx, key.K2()); err != nil {
+		release := func(ctx context.Context) error { return k.release(ctx, key) }
+		if entry.Attempt(ctx, types.ModuleName, "release_block", key.K2(), release) {
+			continue
+		}
+		if err := k.releases.Remove(ctx, key); err != nil {
 			return err
 		}
 	}
@@ -162,10 +167,14 @@ func (k *Keeper) releaseBlocks(ctx context.Context) error {
 }
 
 // release takes a tenant's block. Its record stays without networks, so that followers learn of it.
-func (k *Keeper) release(ctx context.Context, owner string) error {
+func (k *Keeper) release(ctx context.Context, due collections.Pair[int64, string]) error {
+	owner := due.K2()
 	t, err := k.Tenant(ctx, owner)
 	if err != nil {
 		return err
+	}
+	if t.ReleaseAt != due.K1() {
+		return types.ErrInvalid.Wrapf("tenant %s has %d VMs and is released at %d; its block is not due", owner, t.Vms, t.ReleaseAt)
 	}
 	if err := k.setRelease(ctx, &t, 0); err != nil {
 		return err

@@ -24,4 +24,6 @@ var (
 	ErrLighthousesFull = errorsmod.Register(ModuleName, 10, "no room for another lighthouse")
 	// ErrBlocksFull is a network whose every block is allocated.
 	ErrBlocksFull = errorsmod.Register(ModuleName, 11, "no address block left")
+	// ErrRent is a lighthouse's rent for no day, or for too long.
+	ErrRent = errorsmod.Register(ModuleName, 12, "rent out of bounds")
 )

@@ -8,3 +8,9 @@ import "context"
 type CreateGate interface {
 	RequireCreate(ctx context.Context, account string) error
 }
+
+// Credits that rents are paid from; x/credits offers it.
+type Credits interface {
+	// Consume takes ucredit of an account; with no miner nobody earns it as a server of VMs.
+	Consume(ctx context.Context, account string, ucredit uint64, miner string) error
+}

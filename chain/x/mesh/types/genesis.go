@@ -31,13 +31,31 @@ func (g GenesisState) Validate() error {
 		if err := l.validate(); err != nil {
 			return err
 		}
-		if _, err := l.Number(); err != nil {
+		if _, err := LighthouseNumber(l.Operator, l.Address); err != nil {
 			return err
+		}
+		if l.ExpiresAt < 0 {
+			return ErrInvalid.Wrapf("the rent of lighthouse %s ends at %d", l.Operator, l.ExpiresAt)
 		}
 		if operators[l.Operator] || addresses[l.Address] {
 			return ErrInvalid.Wrapf("lighthouse %s or its address is there twice", l.Operator)
 		}
 		operators[l.Operator], addresses[l.Address] = true, true
+	}
+	for _, h := range g.HeldAddresses {
+		if err := address("operator", h.Operator); err != nil {
+			return err
+		}
+		if _, err := LighthouseNumber(h.Operator, h.Address); err != nil {
+			return err
+		}
+		if operators[h.Operator] || addresses[h.Address] {
+			return ErrInvalid.Wrapf("lighthouse %s or its address is there twice", h.Operator)
+		}
+		operators[h.Operator], addresses[h.Address] = true, true
+		if h.FreeAt <= 0 {
+			return ErrInvalid.Wrapf("the address held for lighthouse %s becomes free at %d", h.Operator, h.FreeAt)
+		}
 	}
 	if len(g.Lighthouses) > MaxLighthouses {
 		return ErrInvalid.Wrapf("%d lighthouses; at most %d", len(g.Lighthouses), MaxLighthouses)
@@ -102,15 +120,15 @@ func (t Tenant) Validate() error {
 	return nil
 }
 
-// Number of a lighthouse's address.
-func (l Lighthouse) Number() (uint32, error) {
-	addr, err := netip.ParseAddr(l.Address)
+// LighthouseNumber of an operator's address.
+func LighthouseNumber(operator, address string) (uint32, error) {
+	addr, err := netip.ParseAddr(address)
 	if err != nil {
-		return 0, ErrInvalid.Wrapf("lighthouse %s: address %.40q is none", l.Operator, l.Address)
+		return 0, ErrInvalid.Wrapf("lighthouse %s: address %.40q is none", operator, address)
 	}
 	n, err := mesh.LighthouseNumber(addr)
 	if err != nil {
-		return 0, ErrInvalid.Wrapf("lighthouse %s: %s", l.Operator, err)
+		return 0, ErrInvalid.Wrapf("lighthouse %s: %s", operator, err)
 	}
 	return n, nil
 }

@@ -22,6 +22,11 @@ const (
 	prefixLighthouses
 	prefixLighthousesByNumber
 	prefixLighthouseCount
+	prefixNextNumber
+	prefixFreeNumbers
+	prefixExpiries
+	prefixFrees
+	prefixHeldAddresses
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -56,6 +61,21 @@ func LighthousesByNumberPrefix() collections.Prefix {
 // LighthouseCountPrefix is how many lighthouses there are.
 func LighthouseCountPrefix() collections.Prefix { return collections.NewPrefix(prefixLighthouseCount) }
 
+// NextNumberPrefix is the first lighthouse number that was never given.
+func NextNumberPrefix() collections.Prefix { return collections.NewPrefix(prefixNextNumber) }
+
+// FreeNumbersPrefix is where lighthouse numbers wait that were given and are free again.
+func FreeNumbersPrefix() collections.Prefix { return collections.NewPrefix(prefixFreeNumbers) }
+
+// ExpiriesPrefix is the queue of lighthouses by the end of their rent.
+func ExpiriesPrefix() collections.Prefix { return collections.NewPrefix(prefixExpiries) }
+
+// FreesPrefix is the queue of held addresses by the time they become free.
+func FreesPrefix() collections.Prefix { return collections.NewPrefix(prefixFrees) }
+
+// HeldAddressesPrefix is where addresses of lighthouses that left are kept, by operator.
+func HeldAddressesPrefix() collections.Prefix { return collections.NewPrefix(prefixHeldAddresses) }
+
 // Events of the module.
 const (
 	EventTenantRegistered     = "hippius.mesh.tenant_registered"
@@ -66,6 +86,7 @@ const (
 	EventRevoked              = "hippius.mesh.revoked"
 	EventLighthouseRegistered = "hippius.mesh.lighthouse_registered"
 	EventLighthouseRemoved    = "hippius.mesh.lighthouse_removed"
+	EventLighthouseExpired    = "hippius.mesh.lighthouse_expired"
 )
 
 // Attributes of the module's events.
@@ -76,4 +97,5 @@ const (
 	AttributeAddress  = "address"
 	AttributeCount    = "count"
 	AttributeOperator = "operator"
+	AttributeUntil    = "until"
 )

@@ -18,6 +18,12 @@ const (
 	// MaxLighthouses bounds how many lighthouses every client has to list.
 	MaxLighthouses = 1024
 	maxEndpoints   = 8
+	// MaxRentDays is how far a lighthouse's rent may be paid in advance.
+	MaxRentDays = 366
+	// UnpaidDays are given to a lighthouse of a genesis from before there was a rent.
+	UnpaidDays = 30
+	// DaySeconds of a day of rent.
+	DaySeconds = 24 * 3600
 )
 
 // ValidateBasic checks the form of a registration.
@@ -66,6 +72,9 @@ func (m *MsgRevoke) ValidateBasic() error {
 
 // ValidateBasic checks the form of a lighthouse's registration.
 func (m *MsgRegisterLighthouse) ValidateBasic() error {
+	if m.Days > MaxRentDays {
+		return ErrInvalid.Wrapf("%d days of rent; accepted are 0 to %d", m.Days, MaxRentDays)
+	}
 	return Lighthouse{Operator: m.Operator, Name: m.Name, CaCertificate: m.CaCertificate, Endpoints: m.Endpoints}.validate()
 }
 

@@ -2,13 +2,13 @@ package keeper
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"cosmossdk.io/collections"
 	sdkmath "cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/internal/account"
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/registry/types"
@@ -49,7 +49,10 @@ func (k *Keeper) Unbond(ctx context.Context, operator string) error {
 	return nil
 }
 
-// releaseBonds returns the bonds that are due, oldest first.
+// retrySeconds until a bond that could not be returned is tried again.
+const retrySeconds = 3600
+
+// releaseBonds returns the bonds that are due, oldest first. One that cannot be returned is tried again later.
 func (k *Keeper) releaseBonds(ctx context.Context) error {
 	due, err := records.Due(ctx, k.unbonding, now(ctx), maxReleases)
 	if err != nil {
@@ -59,17 +62,39 @@ func (k *Keeper) releaseBonds(ctx context.Context) error {
 		if err := k.unbonding.Remove(ctx, key); err != nil {
 			return err
 		}
-		if err := k.releaseBond(ctx, key.K2()); err != nil {
-			return fmt.Errorf("miner %s: %w", key.K2(), err)
+		release := func(ctx context.Context) error { return k.releaseBond(ctx, key) }
+		if entry.Attempt(ctx, types.ModuleName, "release_bond", key.K2(), release) {
+			continue
+		}
+		if err := k.retryBond(ctx, key); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (k *Keeper) releaseBond(ctx context.Context, operator string) error {
+// retryBond puts a miner whose bond could not be returned back into the queue. What is in the queue without such a
+// miner is not put back.
+func (k *Keeper) retryBond(ctx context.Context, key collections.Pair[int64, string]) error {
+	m, err := k.miners.Get(ctx, key.K2())
+	if err != nil || m.Status != types.StatusUnbonding || m.UnbondingUntil != key.K1() {
+		return nil //nolint:nilerr // the failure was noted, and without a record there is no bond
+	}
+	m.UnbondingUntil = now(ctx) + retrySeconds
+	if err := k.unbonding.Set(ctx, collections.Join(m.UnbondingUntil, m.Operator)); err != nil {
+		return err
+	}
+	return k.miners.Set(ctx, m.Operator, m)
+}
+
+func (k *Keeper) releaseBond(ctx context.Context, due collections.Pair[int64, string]) error {
+	operator := due.K2()
 	m, err := k.Miner(ctx, operator)
 	if err != nil {
 		return err
+	}
+	if m.Status != types.StatusUnbonding || m.UnbondingUntil != due.K1() {
+		return types.ErrStatus.Wrapf("miner %s is %s until %d; its bond is not due", operator, m.Status.Word(), m.UnbondingUntil)
 	}
 	p, err := k.params.Get(ctx)
 	if err != nil {

@@ -40,6 +40,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
+	if g.CapacityVersion > 0 {
+		if err := k.capacityVersion.Set(ctx, g.CapacityVersion); err != nil {
+			return err
+		}
+	}
 	if err := k.committee.Set(ctx, types.Committee{Epoch: g.CommitteeEpoch}); err != nil {
 		return err
 	}
@@ -60,6 +65,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		return nil, err
 	}
 	if g.Keepers, err = records.All(ctx, k.custodians); err != nil {
+		return nil, err
+	}
+	if g.CapacityVersion, err = k.CapacityVersion(ctx); err != nil {
 		return nil, err
 	}
 	c, err := k.Committee(ctx)
