@@ -28,7 +28,9 @@ func TestPausedSalesLockNobodyOut(t *testing.T) {
 		Validators: 2,
 		Accounts: []apptest.Funds{
 			{Name: "tenant", Ucredit: 100 * credit, Uhip: 1000 * credit},
-			{Name: "holder", Uhip: 100 * credit}, {Name: "miner", Uhip: credit}, {Name: "validator1", Uhip: credit},
+			{Name: "holder", Uhip: 100 * credit},
+			{Name: "miner", Uhip: credit},
+			{Name: "validator1", Uhip: credit},
 		},
 		Genesis: overridden("credits", `{"params":{"min_coverage":20000}}`),
 	})
