@@ -34,6 +34,11 @@ type billingView struct {
 	AsOfBlock      int64  `json:"as_of"`
 	SpendableNow   uint64 `json:"spendable_ucredit"`
 	AccountAddress string `json:"account"`
+	// Sold is what a credit costs now, Released the most one releases to those that serve, both in uhip.
+	Sold     uint64 `json:"uhip_per_credit_sold"`
+	Released uint64 `json:"uhip_per_credit_released"`
+	// Coverage of all credits by the network's reserve, in parts of 10 000, if there are any credits.
+	Coverage *uint64 `json:"coverage,omitempty"`
 }
 
 func (c *command) billing() *cobra.Command {
@@ -69,6 +74,9 @@ func (c *command) printBilling(ctx context.Context) error {
 		Rate: m.PerHour, Holdback: m.Holdback, Consumed: m.Meter.Consumed, Fees: account.FeesSincePurchase,
 		RunwaySeconds: m.RunwaySeconds, Charged: m.HasRunway, RanOutAt: m.Meter.RanOutAt, AsOfBlock: m.BlockTime,
 	}
+	if err := c.addMarket(ctx, s, &v); err != nil {
+		return err
+	}
 	if owed := v.Accrued + v.Holdback; v.Balance > owed {
 		v.SpendableNow = v.Balance - owed
 	}
@@ -84,10 +92,36 @@ func (c *command) printBilling(ctx context.Context) error {
 		}
 		w.field("Spent so far", credit.Format(v.Consumed)+" credits on VMs")
 		w.field("Fees", credit.Format(v.Fees)+" credits for transactions since the last purchase")
+		w.field("Price", fmt.Sprintf("%d uhip for a credit; lowest of 7 days %d", v.Sold, v.Released))
+		if v.Coverage != nil {
+			w.field("Coverage", fmt.Sprintf("%d.%02d %% of all credits", *v.Coverage/100, *v.Coverage%100))
+		}
 		if v.RanOutAt != 0 {
 			w.field("Ran out", when(v.RanOutAt)+"; VMs are stopped, disks are kept. Buy credits, then start them")
 		}
 	})
+}
+
+// addMarket adds what credits cost, and what the network holds behind them.
+func (c *command) addMarket(ctx context.Context, s *session, v *billingView) error {
+	prices, err := s.chain.Prices(ctx)
+	if err != nil {
+		return err
+	}
+	books, err := s.chain.Books(ctx)
+	if err != nil {
+		return err
+	}
+	v.Sold, v.Released = prices.Highest, prices.Lowest
+	if books.Outstanding() == 0 {
+		return nil
+	}
+	coverage, err := books.Coverage(prices.Current)
+	if err != nil {
+		return err
+	}
+	v.Coverage = &coverage
+	return nil
 }
 
 func (c *command) billingBuy() *cobra.Command {
@@ -98,7 +132,7 @@ func (c *command) billingBuy() *cobra.Command {
 		Short: "Buy credits",
 		Long: `Buy credits from the network's on-ramp, or with the account's own coins
 (--with-uhip). One credit is worth one US dollar. The fee of the purchase
-transaction, 0.001 credits, is paid from the purchased credits.`,
+transaction, less than a cent, is paid from the purchased credits.`,
 		Example: "  hippius billing buy 20\n  hippius billing buy 100 --with-uhip",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -131,11 +165,11 @@ func (c *command) buyWithUhip(ctx context.Context, ucredit uint64, reference str
 		return err
 	}
 	defer s.close()
-	p, err := s.chain.Params(ctx)
+	p, err := s.chain.Prices(ctx)
 	if err != nil {
 		return err
 	}
-	uhip, err := credit.Cost(ucredit, p.UhipPerCredit)
+	uhip, err := credit.Cost(ucredit, p.Highest)
 	if err != nil {
 		return usagef("%s credits are more than can be bought at once", credit.Format(ucredit))
 	}

@@ -33,7 +33,7 @@ func TestExitStatusAndWords(t *testing.T) {
 		"wrapped":      {t.Context(), fmt.Errorf("publish mesh CA: %w", refused), 1, "error: publish mesh CA: " + refused.Sentence + "\nhint: see 'hippius vm ls'\n"},
 		"no account": {
 			t.Context(), client.ErrNoAccount, 1,
-			"error: the account does not exist yet; its first credits create it\nhint: buy credits: 'hippius billing buy 20'\n",
+			"error: the account does not exist yet; its first credits or coins create it\nhint: buy credits: 'hippius billing buy 20'\n",
 		},
 		"an order's name":     {t.Context(), &tenant.Fault{Kind: tenant.BadName, Sentence: "no name"}, 2, "error: no name\n"},
 		"an order's fault":    {t.Context(), &tenant.Fault{Kind: tenant.WrongPhase, Name: "web-1", Sentence: "not now"}, 1, "error: not now\nhint: see 'hippius vm show web-1'\n"},

@@ -14,8 +14,8 @@ const (
 )
 
 // anteHandler decides who may have a transaction executed and who pays. The
-// SDK's decorators check form and signatures; the flat fee in credits takes the
-// place of a fee in coins.
+// SDK's decorators check form and signatures; our fee, which nobody states, takes
+// the place of theirs.
 func (a *App) anteHandler() sdk.AnteHandler {
 	k := a.Keepers
 	return sdk.ChainAnteDecorators(
@@ -53,7 +53,7 @@ func (bounds) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ant
 		return ctx, sdkerrors.ErrInvalidGasLimit.Wrapf("the gas limit is %d; accepted are 1 to %d", gas, maxTxGas)
 	}
 	if !fee.GetFee().IsZero() || len(fee.FeeGranter()) > 0 {
-		return ctx, sdkerrors.ErrInvalidRequest.Wrap("fees are taken in credits from the first signer; leave fee amount and granter empty")
+		return ctx, sdkerrors.ErrInvalidRequest.Wrap("the fee follows from gas limit and bytes and is taken from the first signer, in credits or uhip; leave fee amount and granter empty")
 	}
 	return next(ctx, tx, simulate)
 }

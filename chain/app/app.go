@@ -82,7 +82,7 @@ func New(o Options) (*App, error) {
 		return nil, err
 	}
 	a.wireModules()
-	if err := a.modules.RegisterServices(a.config); err != nil {
+	if err := a.modules.RegisterServices(configurator{a.config}); err != nil {
 		return nil, fmt.Errorf("register services: %w", err)
 	}
 	base.MountKVStores(a.keys)

@@ -9,15 +9,31 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	"github.com/hippius/compute/chain/app/apptest"
-	creditskeeper "github.com/hippius/compute/chain/x/credits/keeper"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
 )
 
-const (
-	fee    = 1000
-	credit = 1_000_000
-)
+const credit = 1_000_000
+
+// paid delivers a transaction and gives its fee, in ucredit.
+func paid(t *testing.T, h *apptest.Harness, by apptest.Account, msgs ...sdk.Msg) (fee uint64, err error) {
+	t.Helper()
+	tx := h.Sign(by, msgs...)
+	res, err := h.DeliverAll(tx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return apptest.Fee(tx), apptest.Outcome(res[0])
+}
+
+func mustPay(t *testing.T, h *apptest.Harness, by apptest.Account, msgs ...sdk.Msg) (fee uint64) {
+	t.Helper()
+	fee, err := paid(t, h, by, msgs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fee
+}
 
 func uhipOf(h *apptest.Harness, address string) uint64 {
 	acc := sdk.MustAccAddressFromBech32(address)
@@ -66,9 +82,14 @@ func wantErr(t *testing.T, err, want error, says ...string) {
 func TestBuyForAnother(t *testing.T) {
 	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "rich", Uhip: 100 * credit}}})
 	rich, tenant := apptest.Named("rich"), apptest.Named("tenant")
-	r := h.MustDeliver(rich, buy(rich, tenant, 10*credit, "card 1"))
+	tx := h.Sign(rich, buy(rich, tenant, 10*credit, "card 1"))
+	fee := apptest.Fee(tx)
+	r, err := h.DeliverAll(tx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var got creditstypes.MsgBuyResponse
-	if err := r.Response(0, &got); err != nil || got.Ucredit != 10*credit-fee {
+	if err := r[0].Response(0, &got); err != nil || got.Ucredit != 10*credit-fee {
 		t.Fatalf("bought %d, %v", got.Ucredit, err)
 	}
 	// The fee came out of what was bought, so 10 credits bought are 10 counted.
@@ -85,23 +106,24 @@ func TestBuyForAnother(t *testing.T) {
 		t.Fatalf("the buyer has %d uhip", got)
 	}
 	// Nobody served the fee: 90 % of it to stakers, 10 % to the treasury.
-	if v := totals(t, h); v.ReleasedUhip != fee || v.ReleasedStakersUhip != 900 || v.ReleasedTreasuryUhip != 100 || v.ReserveUhip != 10*credit-fee {
+	treasury := fee - fee*60/100 - fee*30/100
+	if v := totals(t, h); v.ReleasedUhip != fee || v.ReleasedStakersUhip != fee-treasury || v.ReleasedTreasuryUhip != treasury || v.ReserveUhip != 10*credit-fee {
 		t.Fatalf("%+v", v)
 	}
-	if got := moduleUhip(h, creditstypes.TreasuryName); got != 100 {
+	if got := moduleUhip(h, creditstypes.TreasuryName); got != treasury {
 		t.Fatalf("treasury has %d", got)
 	}
 	// With credits the tenant pays for its own transactions, and needs no coin.
-	_, err := h.Deliver(tenant, &rankingtypes.MsgClaimEarnings{Operator: tenant.Address})
+	next, err := paid(t, h, tenant, &rankingtypes.MsgClaimEarnings{Operator: tenant.Address})
 	wantErr(t, err, rankingtypes.ErrNothingToClaim, "earned nothing")
-	if b := balance(t, h, tenant); b.Ucredit != 10*credit-2*fee || b.FeesSincePurchase != 2*fee {
+	if b := balance(t, h, tenant); b.Ucredit != 10*credit-fee-next || b.FeesSincePurchase != fee+next || b.BackingUhip != b.Ucredit {
 		t.Fatalf("a failed transaction must pay: %+v", b)
 	}
 	// Distribution gets the stakers' part in the next block.
 	before := moduleUhip(h, "distribution")
 	h.NextBlock(1)
-	if got := moduleUhip(h, "distribution") - before; got != 900 {
-		t.Errorf("distribution received %d", got)
+	if got := moduleUhip(h, "distribution") - before; got != next-(next-next*60/100-next*30/100) {
+		t.Errorf("distribution received %d of a fee of %d", got, next)
 	}
 }
 
@@ -137,9 +159,14 @@ func TestBuyRefusals(t *testing.T) {
 func TestFailedBuyPays(t *testing.T) {
 	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "rich", Uhip: 100 * credit}}})
 	rich, tenant := apptest.Named("rich"), apptest.Named("tenant")
-	h.MustDeliver(rich, buy(rich, tenant, 2*credit, "other"))
+	first := mustPay(t, h, rich, buy(rich, tenant, 2*credit, "other"))
 	// Out of gas in the message: the ante handler went through.
-	low := h.SignWith(rich, func(b txBuilder) { b.SetGasLimit(100_000) }, buy(rich, tenant, 10*credit, "same"))
+	const gas = 100_000
+	low := h.SignWith(rich, func(b txBuilder) { b.SetGasLimit(gas) }, buy(rich, tenant, 10*credit, "same"))
+	fee, err := creditstypes.DefaultParams().Fees().Of(gas, uint64(len(low)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r, err := h.DeliverAll(low)
 	if err != nil || r[0].Code == 0 {
 		t.Fatalf("%v %+v", err, r)
@@ -147,22 +174,23 @@ func TestFailedBuyPays(t *testing.T) {
 	if got := uhipOf(h, rich.Address); got != 98*credit-fee {
 		t.Errorf("the buyer has %d uhip", got)
 	}
-	if v := totals(t, h); v.BoughtUcredit != 2*credit+fee || v.ConsumedUcredit != 2*fee {
+	if v := totals(t, h); v.BoughtUcredit != 2*credit+fee || v.ConsumedUcredit != first+fee {
 		t.Errorf("%+v", v)
 	}
 	// The reference is still free.
 	h.MustDeliver(rich, buy(rich, tenant, 10*credit, "same"))
 }
 
-// Two purchases in one transaction are an ordinary transaction, paid from credits.
-func TestTwoBuysPayFromCredits(t *testing.T) {
+// Two purchases in one transaction are an ordinary transaction, paid in coins or from credits.
+func TestTwoBuysPayTheirFee(t *testing.T) {
 	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "rich", Uhip: 100 * credit}}})
 	rich := apptest.Named("rich")
-	_, err := h.Deliver(rich, buy(rich, rich, credit, ""), buy(rich, rich, credit, ""))
-	wantErr(t, err, creditstypes.ErrInsufficient, "0 credits", "costs 0.001", "0.001 are missing", "billing buy")
-	h.MustDeliver(rich, buy(rich, rich, credit, ""))
-	h.MustDeliver(rich, buy(rich, rich, credit, ""), buy(rich, rich, credit, ""))
-	if b := balance(t, h, rich); b.Ucredit != 3*credit-2*fee || b.FeesSincePurchase != 0 {
+	coins := mustPay(t, h, rich, buy(rich, rich, credit, ""), buy(rich, rich, credit, ""))
+	if b, left := balance(t, h, rich), uhipOf(h, rich.Address); b.Ucredit != 2*credit || b.FeesSincePurchase != 0 || left != 98*credit-coins {
+		t.Errorf("%+v, %d uhip", b, left)
+	}
+	fee := mustPay(t, h, rich, buy(rich, rich, credit, ""), buy(rich, rich, credit, ""))
+	if b := balance(t, h, rich); b.Ucredit != 4*credit-fee || b.FeesSincePurchase != 0 {
 		t.Errorf("%+v", b)
 	}
 }
@@ -181,29 +209,22 @@ func TestSalePausesBelowCoverage(t *testing.T) {
 	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "rich", Uhip: 100 * credit}}})
 	rich := apptest.Named("rich")
 	h.MustDeliver(rich, buy(rich, rich, 10*credit, ""))
-	gov := authtypes.NewModuleAddress("gov").String()
-	p := creditstypes.DefaultParams()
-	p.UhipPerCredit = 3_000_000
-	server := creditskeeper.NewMsgServer(h.App.Keepers.Credits)
-	_, err := server.UpdateParams(h.Ctx(), &creditstypes.MsgUpdateParams{Authority: rich.Address, Params: p})
-	wantErr(t, err, creditstypes.ErrUnauthorized, gov)
-	if _, err := server.UpdateParams(h.Ctx(), &creditstypes.MsgUpdateParams{Authority: gov, Params: p}); err != nil {
-		t.Fatal(err)
-	}
-	_, err = h.Deliver(rich, buy(rich, rich, 30*credit, ""))
+	movePrice(t, h, 3*credit)
+	_, err := h.Deliver(rich, buy(rich, rich, 30*credit, ""))
 	wantErr(t, err, creditstypes.ErrSalePaused, "3333", "5000")
-	// What was bought can be used all the same; the reserve pays its part and no more.
+	// Anyone may add to the reserve, and so end the pause.
+	h.MustDeliver(rich, &creditstypes.MsgAddToReserve{Sender: rich.Address, Uhip: 5 * credit})
+	h.MustDeliver(rich, buy(rich, rich, 30*credit, ""))
+	// What was bought releases its backing and no more.
 	before := totals(t, h)
 	if err := h.App.Keepers.Credits.Consume(h.Ctx(), rich.Address, balance(t, h, rich).Ucredit, rich.Address); err != nil {
 		t.Fatal(err)
 	}
 	h.NextBlock(1)
 	after := totals(t, h)
-	if after.ReserveUhip != 0 || after.ReleasedUhip-before.ReleasedUhip != before.ReserveUhip {
+	if after.ReserveUhip != after.BufferUhip || after.ReleasedUhip > before.ReserveUhip-5*credit {
 		t.Errorf("before %+v after %+v", before, after)
 	}
-	// Nothing outstanding: sold again.
-	h.MustDeliver(rich, buy(rich, rich, 30*credit, ""))
 }
 
 func TestConsumeSplitAndClaim(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/module"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	distrtypes "github.com/cosmos/cosmos-sdk/x/distribution/types"
 	slashingtypes "github.com/cosmos/cosmos-sdk/x/slashing/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	"github.com/cosmos/gogoproto/proto"
@@ -91,6 +92,13 @@ func (b *genesisBuilder) rules() error {
 	if err != nil {
 		return err
 	}
+	err = edit(b, distrtypes.ModuleName, &distrtypes.GenesisState{}, func(gs *distrtypes.GenesisState) error {
+		gs.Params.CommunityTax = sdkmath.LegacyZeroDec() // see untaxed
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	return edit(b, slashingtypes.ModuleName, &slashingtypes.GenesisState{}, func(gs *slashingtypes.GenesisState) error {
 		// Hours at a second a block: a restart is no reason to be jailed.
 		gs.Params.SignedBlocksWindow = 10_000
@@ -144,10 +152,11 @@ func (b *genesisBuilder) credits() error {
 			if err != nil {
 				return fmt.Errorf("credits of %s: %w", a.Address, err)
 			}
-			if err := books.Buy(uhip, a.Ucredit); err != nil {
+			var balance credit.Balance
+			if err := books.Buy(&balance, uhip, a.Ucredit); err != nil {
 				return fmt.Errorf("credits of %s: %w", a.Address, err)
 			}
-			gs.Balances = append(gs.Balances, creditstypes.Balance{Address: a.Address, Ucredit: a.Ucredit})
+			gs.Balances = append(gs.Balances, creditstypes.BalanceOf(a.Address, balance))
 		}
 		gs.Totals = creditstypes.TotalsOf(books)
 		b.hold(authtypes.NewModuleAddress(creditstypes.ModuleName).String(), books.Reserve)

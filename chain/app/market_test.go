@@ -191,7 +191,7 @@ func TestRunOut(t *testing.T) {
 		t.Fatalf("charged without credit: %+v", m)
 	}
 	// A purchase does not pay for the time without credit.
-	w.MustDeliver(w.tenant, buy(w.tenant, w.tenant, 20*credit, ""))
+	fee := mustPay(t, w.Harness, w.tenant, buy(w.tenant, w.tenant, 20*credit, ""))
 	m = w.meter()
 	if m.Meter.RanOutAt != 0 || m.BalanceUcredit != 20*credit-fee || len(w.Events(markettypes.EventRecovered)) != 1 {
 		t.Fatalf("not recovered: %+v", m)

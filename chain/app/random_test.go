@@ -10,7 +10,6 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 
 	"github.com/hippius/compute/chain/app/apptest"
-	creditskeeper "github.com/hippius/compute/chain/x/credits/keeper"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	rankingtypes "github.com/hippius/compute/chain/x/ranking/types"
 )
@@ -34,17 +33,26 @@ func history(t *testing.T, seed uint64, steps int) *apptest.Harness {
 	gov := authtypes.NewModuleAddress("gov").String()
 	for range steps {
 		a, m := who(), who()
-		switch rng.IntN(7) {
+		switch rng.IntN(9) {
 		case 0:
 			_, _ = h.Deliver(a, buy(a, m, rng.Uint64N(30*credit), "")) // may be refused: paused, too little
 		case 1:
 			_, _ = h.Deliver(a, &rankingtypes.MsgClaimEarnings{Operator: a.Address}) // may have earned nothing
 		case 2:
-			p := creditstypes.DefaultParams()
-			p.UhipPerCredit = 100_000 + rng.Uint64N(5*credit)
-			if _, err := creditskeeper.NewMsgServer(k.Credits).UpdateParams(h.Ctx(), &creditstypes.MsgUpdateParams{Authority: gov, Params: p}); err != nil {
+			p, err := k.Credits.Params(h.Ctx())
+			if err != nil {
 				t.Fatal(err)
 			}
+			old := p.UhipPerCredit
+			p.UhipPerCredit = old - old/5 + rng.Uint64N(2*(old/5)+1)
+			h.NextBlock(daySeconds)
+			if err := setPrice(h, p.UhipPerCredit); err != nil {
+				t.Fatal(err)
+			}
+		case 7:
+			_, _ = h.Deliver(a, &creditstypes.MsgAddToReserve{Sender: a.Address, Uhip: 1 + rng.Uint64N(credit)})
+		case 8: // may be more than the buffer has
+			_ = k.Credits.SpendBuffer(h.Ctx(), &creditstypes.MsgSpendBuffer{Authority: gov, Recipient: []string{m.Address, "stakers", "treasury"}[rng.IntN(3)], Uhip: 1 + rng.Uint64N(credit)})
 		case 3:
 			_ = k.Marketplace.SetRate(h.Ctx(), a.Address, rng.Int64N(200_000)-60_000) // may fall below 0
 		default:

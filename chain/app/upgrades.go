@@ -39,6 +39,9 @@ func (a *App) wireUpgrades(home string, known []Upgrade) error {
 					return nil, fmt.Errorf("upgrade %s: %w", u.Name, err)
 				}
 			}
+			if err := untax(ctx, a.Keepers); err != nil {
+				return nil, fmt.Errorf("upgrade %s: %w", u.Name, err)
+			}
 			return a.modules.RunMigrations(ctx, a.config, from)
 		})
 	}

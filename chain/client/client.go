@@ -40,7 +40,7 @@ type Config struct {
 	Inclusion time.Duration
 	// Call bounds one call to one endpoint before the next is tried (10 s).
 	Call time.Duration
-	// Gas limit of each transaction; 0 for a bound by what is in it. Fees are flat: a limit only keeps room in a block.
+	// Gas limit of each transaction, which its fee is for; 0 for a bound by what is in it.
 	Gas uint64
 }
 

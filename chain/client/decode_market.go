@@ -72,14 +72,23 @@ func decodeStatement(d *decoder, r *marketplacev1.QueryMeterResponse) credit.Sta
 
 func decodeBooks(_ *decoder, t *creditsv1.Totals) credit.Books {
 	return credit.Books{
-		Bought: t.GetBoughtUcredit(), Consumed: t.GetConsumedUcredit(), Reserve: t.GetReserveUhip(), Deposited: t.GetDepositedUhip(),
+		Bought: t.GetBoughtUcredit(), Consumed: t.GetConsumedUcredit(), Reserve: t.GetReserveUhip(), Buffer: t.GetBufferUhip(),
+		Deposited: t.GetDepositedUhip(), Added: t.GetAddedUhip(), Spent: t.GetSpentUhip(), Fees: t.GetFeesUhip(),
 		Released: t.GetReleasedUhip(), Miners: t.GetReleasedMinersUhip(), Stakers: t.GetReleasedStakersUhip(),
 		Treasury: t.GetReleasedTreasuryUhip(),
 	}
 }
 
 func decodeBalance(_ *decoder, b *creditsv1.Balance) credit.Balance {
-	return credit.Balance{Ucredit: b.GetUcredit(), FeesSincePurchase: b.GetFeesSincePurchase()}
+	return credit.Balance{Ucredit: b.GetUcredit(), FeesSincePurchase: b.GetFeesSincePurchase(), Backing: b.GetBackingUhip()}
+}
+
+func decodePrices(d *decoder, p *creditsv1.QueryPricesResponse) credit.PriceRange {
+	out := credit.PriceRange{Current: p.GetUhipPerCredit(), Lowest: p.GetLowestUhipPerCredit(), Highest: p.GetHighestUhipPerCredit()}
+	if out.Lowest == 0 || out.Lowest > out.Current || out.Current > out.Highest {
+		d.fail("a credit costs %d uhip, the least of 7 days is %d and the most %d", out.Current, out.Lowest, out.Highest)
+	}
+	return out
 }
 
 func decodeEarnings(_ *decoder, e *rankingv1.Earnings) credit.Earnings {
@@ -88,7 +97,8 @@ func decodeEarnings(_ *decoder, e *rankingv1.Earnings) credit.Earnings {
 
 func decodeParams(d *decoder, c *creditsv1.Params, m *marketplacev1.Params, r *registryv1.Params, vms *computev1.Params) params.Params {
 	out := params.Params{
-		UhipPerCredit: c.GetUhipPerCredit(), FeeUcredit: c.GetFeeUcredit(),
+		UhipPerCredit:    c.GetUhipPerCredit(),
+		Fees:             credit.Fees{Base: c.GetFeeUcredit(), PerMillionGas: c.GetFeePerMillionGasUcredit(), PerKiB: c.GetFeePerKibUcredit()},
 		Prices:           plan.Prices{VCPU: m.GetVcpuHourUcredit(), MemoryGiB: m.GetMemoryGibHourUcredit(), DiskGiB: m.GetDiskGibHourUcredit()},
 		MinCreateUcredit: m.GetMinCreateUcredit(), MinBondUhip: r.GetMinBondUhip(), CPUOvercommit: r.GetCpuOvercommit(),
 		SilenceSeconds:     d.seconds("silence_seconds", r.GetSilenceSeconds()),
@@ -97,6 +107,9 @@ func decodeParams(d *decoder, c *creditsv1.Params, m *marketplacev1.Params, r *r
 	d.rule(out.Prices.Validate())
 	if out.UhipPerCredit == 0 {
 		d.fail("a credit costs no uhip")
+	}
+	if max(out.Fees.Base, out.Fees.PerMillionGas, out.Fees.PerKiB) > credit.PerCredit {
+		d.fail("fees of more than a credit: %+v", out.Fees)
 	}
 	if out.CPUOvercommit > node.MaxOvercommit {
 		d.fail("an overcommit of %d %%; at most %d", out.CPUOvercommit, node.MaxOvercommit)

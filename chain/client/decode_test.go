@@ -279,6 +279,17 @@ func TestDecodeMarket(t *testing.T) {
 	})
 }
 
+func TestDecodePrices(t *testing.T) {
+	prices := func() *creditsv1.QueryPricesResponse {
+		return &creditsv1.QueryPricesResponse{UhipPerCredit: 5, LowestUhipPerCredit: 4, HighestUhipPerCredit: 6}
+	}
+	spoil(t, prices, decodePrices, map[string]func(*creditsv1.QueryPricesResponse){
+		"none":    func(p *creditsv1.QueryPricesResponse) { p.LowestUhipPerCredit = 0 },
+		"lowest":  func(p *creditsv1.QueryPricesResponse) { p.LowestUhipPerCredit = 6 },
+		"highest": func(p *creditsv1.QueryPricesResponse) { p.HighestUhipPerCredit = 4 },
+	})
+}
+
 func TestDecodeParams(t *testing.T) {
 	type modules struct {
 		c *creditsv1.Params
@@ -289,6 +300,7 @@ func TestDecodeParams(t *testing.T) {
 	for what, change := range map[string]func(*modules){
 		"":           func(*modules) {},
 		"price":      func(p *modules) { p.c.UhipPerCredit = 0 },
+		"fee":        func(p *modules) { p.c.FeePerKibUcredit = math.MaxUint64 },
 		"vCPU":       func(p *modules) { p.m.VcpuHourUcredit = math.MaxUint64 },
 		"overcommit": func(p *modules) { p.r.CpuOvercommit = math.MaxUint32 },
 		"silence":    func(p *modules) { p.r.SilenceSeconds = math.MaxUint64 },

@@ -65,6 +65,12 @@ func (c *Client) Books(ctx context.Context) (credit.Books, error) {
 	return one("totals", err, r.GetTotals(), decodeBooks)
 }
 
+// Prices of a credit, now and in the last 7 days.
+func (c *Client) Prices(ctx context.Context) (credit.PriceRange, error) {
+	r, err := c.credits.Prices(ctx, &creditsv1.QueryPricesRequest{})
+	return one("prices of a credit", err, r, decodePrices)
+}
+
 // Uhip is an account's staking coins.
 func (c *Client) Uhip(ctx context.Context, address string) (uint64, error) {
 	r, err := c.bank.Balance(ctx, &bankv1beta1.QueryBalanceRequest{Address: address, Denom: denom})

@@ -23,7 +23,7 @@ type Signer interface {
 }
 
 // ErrNoAccount says that the chain does not know the sending account yet.
-var ErrNoAccount = errors.New("the account does not exist yet; its first credits create it")
+var ErrNoAccount = errors.New("the account does not exist yet; its first credits or coins create it")
 
 const (
 	// sendAttempts bounds how often a transaction is signed anew because another took its sequence number.

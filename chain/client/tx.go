@@ -13,8 +13,11 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
+	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
 	abciv1beta1 "github.com/hippius/compute/api/cosmos/base/abci/v1beta1"
 	secp256k1v1 "github.com/hippius/compute/api/cosmos/crypto/secp256k1"
+	govv1 "github.com/hippius/compute/api/cosmos/gov/v1"
 	signingv1beta1 "github.com/hippius/compute/api/cosmos/tx/signing/v1beta1"
 	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
 	"github.com/hippius/compute/api/descriptors"
@@ -36,22 +39,43 @@ type account struct {
 	sequence uint64
 }
 
-// Gas that transactions are given: a few times what they were seen to take.
+// Gas that transactions are given, which their fee is for: one and a half times to four times what they were seen to take.
 const (
-	baseGas        = 2_000_000
-	gasPerReport   = 150_000
-	gasPerInstance = 500_000
+	baseGas           = 300_000
+	lightGas          = 150_000 // of what writes little
+	heavyGas          = 1_000_000
+	gasPerMore        = 150_000 // of each message beside the first
+	gasPerReport      = 150_000
+	gasPerInstance    = 50_000
+	gasPerReceipt     = 8_000
+	gasPerFingerprint = 20_000
 )
 
 // gasFor bounds what msgs take.
 func gasFor(msgs []proto.Message) uint64 {
 	gas := uint64(baseGas)
+	if len(msgs) == 1 {
+		switch msgs[0].(type) {
+		case *computev1.MsgAddSSHKey, *computev1.MsgRebootVM, *computev1.MsgRenameVM, *meshv1.MsgAddDevice:
+			gas = lightGas
+		case *govv1.MsgSubmitProposal, *registryv1.MsgRegisterKeeper: // these look at all proposals, or all keepers
+			gas = heavyGas
+		}
+	}
+	gas += gasPerMore * uint64(max(len(msgs), 1)-1)
 	for _, m := range msgs {
 		if r, ok := m.(interface{ GetReports() []*computev1.VMReport }); ok {
 			gas += gasPerReport * uint64(len(r.GetReports()))
 		}
-		if i, ok := m.(interface{ GetInstances() []*computev1.Instance }); ok {
-			gas += gasPerInstance * uint64(len(i.GetInstances()))
+		if f, ok := m.(interface{ GetFingerprints() [][]byte }); ok {
+			gas += gasPerFingerprint * uint64(len(f.GetFingerprints()))
+		}
+		i, ok := m.(interface{ GetInstances() []*computev1.Instance })
+		if !ok {
+			continue
+		}
+		for _, instance := range i.GetInstances() {
+			gas += gasPerInstance + gasPerReceipt*uint64(len(instance.GetReceipts()))
 		}
 	}
 	return gas

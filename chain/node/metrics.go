@@ -141,6 +141,7 @@ func (n *Node) credits() map[string]float64 {
 	}
 	return map[string]float64{
 		"bought_ucredit": float64(t.BoughtUcredit), "consumed_ucredit": float64(t.ConsumedUcredit), "reserve_uhip": float64(t.ReserveUhip),
+		"buffer_uhip": float64(t.BufferUhip),
 	}
 }
 

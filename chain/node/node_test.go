@@ -93,7 +93,7 @@ func TestNodeStartsAnswersAndRestarts(t *testing.T) {
 	defer plain.Close() //nolint:errcheck // only asked
 	for _, cc := range []*grpc.ClientConn{conn, plain} {
 		res, err := creditsv1.NewQueryClient(cc).Params(t.Context(), &creditsv1.QueryParamsRequest{})
-		if err != nil || res.GetParams().GetFeeUcredit() != 1000 {
+		if err != nil || res.GetParams().GetFeeUcredit() != 100 {
 			t.Fatalf("%v, %v", res, err)
 		}
 	}

@@ -225,5 +225,5 @@ func feeOf(t *testing.T, n *node.Node) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.FeeUcredit
+	return p.Fees.Base
 }

@@ -1,10 +1,13 @@
 package credit
 
-// Balance of one account, in ucredit.
+// Balance of one account.
 type Balance struct {
+	// Ucredit the account holds.
 	Ucredit uint64
-	// FeesSincePurchase counts the fees paid since the last purchase.
+	// FeesSincePurchase counts the fees paid out of it since the last purchase, in ucredit.
 	FeesSincePurchase uint64
+	// Backing is what is left of the uhip that bought the credits. It is the most that consuming them releases.
+	Backing uint64
 }
 
 // Statement is what an account is charged, as of a block.

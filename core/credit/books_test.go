@@ -52,14 +52,13 @@ func TestSplitExample(t *testing.T) {
 	}
 }
 
-// TestBooks lets many accounts buy and consume while the price moves: the
-// accounts' sum is what the books call outstanding, the reserve is never
-// overdrawn and always attributable, and nothing is released beyond its worth
-// or beyond its part of the reserve.
+// TestBooks lets many accounts buy and consume while the price moves: the accounts' sums are what the books call
+// outstanding and backing, nothing is released beyond its worth or beyond its part of the account's backing, and what is
+// not released is in the buffer.
 func TestBooks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b Books
-		accounts := make([]uint64, 4)
+		accounts := make([]Balance, 4)
 		shares := genShares(t)
 		price := rapid.Uint64Range(1, 1e9).Draw(t, "price")
 		t.Repeat(map[string]func(*rapid.T){
@@ -71,50 +70,71 @@ func TestBooks(t *testing.T) {
 				if err != nil {
 					t.Skip("too much to buy")
 				}
-				if err := b.Buy(uhip, got); err != nil {
+				if err := b.Buy(&accounts[who], uhip, got); err != nil {
 					t.Skip("books full")
 				}
-				accounts[who] += got
 			},
 			"consume": func(t *rapid.T) {
-				who := rapid.IntRange(0, 3).Draw(t, "who")
-				amount := rapid.Uint64Range(0, accounts[who]).Draw(t, "amount")
-				before := b
-				r, err := b.Consume(amount, price, shares, rapid.Bool().Draw(t, "served"))
+				who := &accounts[rapid.IntRange(0, 3).Draw(t, "who")]
+				amount := rapid.Uint64Range(0, who.Ucredit).Draw(t, "amount")
+				before, books := *who, b
+				r, err := b.Consume(who, amount, price, shares, rapid.Bool().Draw(t, "served"))
 				if err != nil {
 					t.Fatal(err)
 				}
-				accounts[who] -= amount
-				worth, err := Worth(amount, price)
-				if err == nil && r.Uhip > worth {
+				if worth, err := Worth(amount, price); err == nil && r.Uhip > worth {
 					t.Fatalf("released %d for %d ucredit worth %d", r.Uhip, amount, worth)
 				}
-				// r/reserve <= amount/outstanding
-				l := new(big.Int).Mul(new(big.Int).SetUint64(r.Uhip), new(big.Int).SetUint64(before.Outstanding()))
-				h := new(big.Int).Mul(new(big.Int).SetUint64(before.Reserve), new(big.Int).SetUint64(amount))
+				part := before.Backing - who.Backing
+				if r.Uhip > part || b.Buffer-books.Buffer != part-r.Uhip {
+					t.Fatalf("released %d of %d, the buffer rose by %d", r.Uhip, part, b.Buffer-books.Buffer)
+				}
+				// part/backing <= amount/balance
+				l := new(big.Int).Mul(new(big.Int).SetUint64(part), new(big.Int).SetUint64(before.Ucredit))
+				h := new(big.Int).Mul(new(big.Int).SetUint64(before.Backing), new(big.Int).SetUint64(amount))
 				if l.Cmp(h) > 0 {
-					t.Fatalf("released %d of reserve %d for %d of %d outstanding", r.Uhip, before.Reserve, amount, before.Outstanding())
+					t.Fatalf("took %d of backing %d for %d of %d ucredit", part, before.Backing, amount, before.Ucredit)
+				}
+				if amount > 0 && who.Ucredit == 0 && who.Backing != 0 {
+					t.Fatalf("an empty balance has a backing of %d", who.Backing)
 				}
 			},
 			"consume too much": func(t *rapid.T) {
-				before := b
-				if b.Outstanding() == math.MaxUint64 {
-					t.Skip("nothing is too much")
+				who := &accounts[rapid.IntRange(0, 3).Draw(t, "who")]
+				before, balance := b, *who
+				if _, err := b.Consume(who, who.Ucredit+1, price, shares, true); err == nil || b != before || *who != balance {
+					t.Fatalf("consumed beyond the balance: err %v", err)
 				}
-				if _, err := b.Consume(b.Outstanding()+1, price, shares, true); err == nil || b != before {
-					t.Fatalf("consumed beyond outstanding: err %v", err)
+			},
+			"fee": func(t *rapid.T) {
+				before := b
+				uhip := rapid.Uint64Range(0, 1e15).Draw(t, "uhip")
+				if r, err := b.PayFee(uhip, shares); err != nil || r.Stakers+r.Treasury != uhip || b.Reserve != before.Reserve || b.Buffer != before.Buffer {
+					t.Fatalf("fee of %d: %+v, %v", uhip, r, err)
+				}
+			},
+			"add": func(t *rapid.T) {
+				if err := b.Add(rapid.Uint64Range(0, 1e15).Draw(t, "uhip")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"spend": func(t *rapid.T) {
+				before, uhip := b, rapid.Uint64Range(0, 1e15).Draw(t, "uhip")
+				if err := b.Spend(uhip); (err != nil) != (uhip > before.Buffer) || err != nil && b != before {
+					t.Fatalf("spent %d of %d: %v", uhip, before.Buffer, err)
 				}
 			},
 			"": func(t *rapid.T) {
 				if err := b.Check(); err != nil {
 					t.Fatal(err)
 				}
-				var sum uint64
+				var ucredit, backing uint64
 				for _, a := range accounts {
-					sum += a
+					ucredit += a.Ucredit
+					backing += a.Backing
 				}
-				if sum != b.Outstanding() {
-					t.Fatalf("accounts hold %d, books say %d", sum, b.Outstanding())
+				if ucredit != b.Outstanding() || backing != b.Backing() {
+					t.Fatalf("accounts hold %d backed by %d, books say %d and %d", ucredit, backing, b.Outstanding(), b.Backing())
 				}
 			},
 		})
@@ -128,17 +148,18 @@ func TestServingOneselfLoses(t *testing.T) {
 		p1 := rapid.Uint64Range(1000, 1e9).Draw(t, "p1")
 		p2 := rapid.Uint64Range(1000, 1e9).Draw(t, "p2")
 		var b Books
+		var other, self Balance
 		others := rapid.Uint64Range(0, 1e15).Draw(t, "others")
 		got, err := Bought(others, p2)
-		if err != nil || b.Buy(others, got) != nil {
+		if err != nil || b.Buy(&other, others, got) != nil {
 			t.Skip("too much")
 		}
 		own := rapid.Uint64Range(1e6, 1e15).Draw(t, "own")
 		mine, err := Bought(own, p1)
-		if err != nil || b.Buy(own, mine) != nil {
+		if err != nil || b.Buy(&self, own, mine) != nil {
 			t.Skip("too much")
 		}
-		r, err := b.Consume(mine, p2, DefaultShares(), true)
+		r, err := b.Consume(&self, mine, p2, DefaultShares(), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +204,8 @@ func TestOverflowIsAnError(t *testing.T) {
 		t.Errorf("Worth: %v", err)
 	}
 	b := Books{Bought: math.MaxUint64}
-	if err := b.Buy(5, 1); !errors.Is(err, ErrOverflow) || b.Reserve != 0 {
+	var to Balance
+	if err := b.Buy(&to, 5, 1); !errors.Is(err, ErrOverflow) || b.Reserve != 0 || to != (Balance{}) {
 		t.Errorf("Buy: %v, books %+v", err, b)
 	}
 	if err := (Shares{6000, 3000, 999}).Validate(); err == nil {
@@ -196,7 +218,7 @@ func TestCoverage(t *testing.T) {
 	if c, err := b.Coverage(1); err != nil || c != math.MaxUint64 {
 		t.Errorf("empty books: %d, %v", c, err)
 	}
-	if err := b.Buy(1_000_000, 1_000_000); err != nil {
+	if err := b.Buy(&Balance{}, 1_000_000, 1_000_000); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ price, want uint64 }{{1_000_000, Parts}, {2_000_000, Parts / 2}, {500_000, 2 * Parts}, {3_000_000, 3333}} {
@@ -217,6 +239,11 @@ func TestCheckNotices(t *testing.T) {
 		{Deposited: 10, Released: 11},
 		{Deposited: 10, Released: 4, Reserve: 6, Miners: 2, Stakers: 1},
 		{Deposited: 10, Released: 4, Reserve: 6, Miners: math.MaxUint64, Stakers: 5},
+		{Deposited: 10, Reserve: 10, Buffer: 11},
+		{Deposited: 10, Reserve: 10, Added: 1},
+		{Deposited: 10, Reserve: 10, Spent: 1},
+		{Deposited: 10, Reserve: 10, Fees: 1},
+		{Deposited: math.MaxUint64, Reserve: math.MaxUint64, Added: 1},
 	} {
 		if b.Check() == nil {
 			t.Errorf("%+v passed", b)

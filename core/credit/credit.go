@@ -81,11 +81,21 @@ func mulDivCap(a, b, c, limit uint64) uint64 {
 }
 
 func add(a, b uint64) (uint64, error) {
-	sum, carry := bits.Add64(a, b, 0)
+	s, carry := bits.Add64(a, b, 0)
 	if carry != 0 {
 		return 0, fmt.Errorf("%d + %d: %w", a, b, ErrOverflow)
 	}
-	return sum, nil
+	return s, nil
+}
+
+// addAll is the sum of all of v.
+func addAll(v ...uint64) (total uint64, err error) {
+	for _, x := range v {
+		if total, err = add(total, x); err != nil {
+			return 0, err
+		}
+	}
+	return total, nil
 }
 
 // addTo adds b to every counter, or to none when one would overflow.

@@ -2,16 +2,17 @@
 package params
 
 import (
+	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/plan"
 )
 
 // Params in force. Amounts of credit are in ucredit, of coins in uhip.
 type Params struct {
-	// UhipPerCredit is the price of one credit; at least 1.
+	// UhipPerCredit is the price of one credit that is in force; at least 1. Credits are sold at the highest of 7 days.
 	UhipPerCredit uint64
-	// FeeUcredit is the flat fee of a transaction.
-	FeeUcredit uint64
-	Prices     plan.Prices
+	// Fees are what transactions cost.
+	Fees   credit.Fees
+	Prices plan.Prices
 	// MinCreateUcredit is what balance plus fees since the last purchase must reach to create a VM.
 	MinCreateUcredit uint64
 	MinBondUhip      uint64

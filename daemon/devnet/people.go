@@ -15,7 +15,7 @@ const (
 	stakeUhip   = 1_000_000_000
 	operatorHas = 1_000_000_000_000
 	faucetHas   = 1_000_000_000_000_000
-	// operatorCredits pay the flat fees of operators' transactions.
+	// operatorCredits pay the fees of operators' transactions.
 	operatorCredits = 1_000 * ucreditPerCredit
 )
 

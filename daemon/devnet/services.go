@@ -21,12 +21,12 @@ func (n *Net) startFaucet(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("faucet: %w", err)
 	}
-	p, err := n.chain.Params(ctx)
+	p, err := n.chain.Prices(ctx) // this network never changes them
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	n.faucetHTTP = newFaucetServer(&faucet{
-		buyer: n.chain.NewSender(n.faucet.wallet), price: p.UhipPerCredit, log: n.set.Log.With("program", "faucet"),
+		buyer: n.chain.NewSender(n.faucet.wallet), price: p.Highest, log: n.set.Log.With("program", "faucet"),
 	})
 	go func() {
 		if err := n.faucetHTTP.Serve(l); !errors.Is(err, http.ErrServerClosed) {

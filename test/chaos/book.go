@@ -242,6 +242,8 @@ func (b *book) event(e apptest.Event, now, until int64) error {
 		b.forgiven[e.Attr["account"]] += number("units") + 3600*number("ucredit")
 	case "hippius.credits.consumed":
 		b.consumed(e.Attr["account"], e.Attr["miner"], number("ucredit"))
+	case "hippius.credits.coin_fee": // who has run out of credits pays in coins
+		b.consumed(e.Attr["account"], "", number("uhip"))
 	}
 	return nil
 }

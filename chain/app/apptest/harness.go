@@ -25,6 +25,9 @@ import (
 // ChainID of every harness.
 const ChainID = "hippius-test-1"
 
+// Upgrade is one that every harness knows and that by itself changes nothing.
+const Upgrade = "rehearsal"
+
 // Start is the time of the genesis, unix seconds; a whole hour.
 const Start = 1_800_000_000
 
@@ -70,7 +73,7 @@ func New(t testing.TB, o Options) *Harness {
 	if o.Logs {
 		logger = log.NewTestLogger(t)
 	}
-	a, err := app.New(app.Options{Logger: logger, DB: dbm.NewMemDB(), ChainID: ChainID, BaseApp: app.Briefly()})
+	a, err := app.New(app.Options{Logger: logger, DB: dbm.NewMemDB(), ChainID: ChainID, BaseApp: app.Briefly(), Upgrades: []app.Upgrade{{Name: Upgrade}}})
 	if err != nil {
 		t.Fatal(err)
 	}

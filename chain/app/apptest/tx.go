@@ -13,10 +13,33 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/tx/signing"
 	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
 	"github.com/cosmos/gogoproto/proto"
+
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 )
 
-// Gas is the limit of every transaction here.
-const Gas = 20_000_000
+// Gas is the limit of every transaction here, which its fee is for; batches of reports, which are free, have freeGas.
+const (
+	Gas     = 2_000_000
+	freeGas = 20_000_000
+)
+
+// gasFor is the limit of a transaction of msgs.
+func gasFor(msgs []sdk.Msg) uint64 {
+	if len(msgs) == 1 && sdk.MsgTypeURL(msgs[0]) == sdk.MsgTypeURL(&computetypes.MsgReportVM{}) {
+		return freeGas
+	}
+	return Gas
+}
+
+// Fee of a transaction made by Sign that is not free, by the default parameters, in ucredit.
+func Fee(tx []byte) uint64 {
+	fee, err := creditstypes.DefaultParams().Fees().Of(Gas, uint64(len(tx)))
+	if err != nil {
+		panic(err) // no transaction is that large
+	}
+	return fee
+}
 
 // Result of a transaction that was executed.
 type Result struct {
@@ -130,7 +153,7 @@ func (h *Harness) sign(signer Account, change func(client.TxBuilder), msgs ...sd
 	h.sequences[key]++
 
 	b := cfg.NewTxBuilder()
-	b.SetGasLimit(Gas)
+	b.SetGasLimit(gasFor(msgs))
 	if err := b.SetMsgs(msgs...); err != nil {
 		return nil, err
 	}

@@ -16,8 +16,10 @@ import (
 const (
 	clockBehind = 5 * time.Second
 	clockAhead  = time.Minute
-	// fewFees are how many transactions' fees an account should hold.
-	fewFees = 100
+	// fewFees are how many transactions' fees an account should hold, usualGas and usualBytes those of one.
+	fewFees    = 100
+	usualGas   = 300_000
+	usualBytes = 1024
 )
 
 func wallet(_ context.Context, e *exam) Finding {
@@ -154,8 +156,12 @@ func lacking(ctx context.Context, e *exam, need uint64) Finding {
 	if err != nil {
 		return warn("try again", "%v", err)
 	}
-	if fee := params.FeeUcredit; b.Ucredit < fewFees*fee {
-		return bad(fmt.Sprintf("buy credits with the account, at least %d ucredit", fewFees*fee), "the account has %d ucredit; a transaction costs %d", b.Ucredit, fee)
+	fee, err := params.Fees.Of(usualGas, usualBytes)
+	if err != nil {
+		return warn("try again", "%v", err)
+	}
+	if b.Ucredit < fewFees*fee {
+		return bad(fmt.Sprintf("buy credits with the account, at least %d ucredit", fewFees*fee), "the account has %d ucredit; a transaction costs about %d", b.Ucredit, fee)
 	}
 	return warn("start the miner: it bonds the rest", "the bond lacks %d uhip, which the account has", need)
 }

@@ -48,7 +48,7 @@ func (c *onChain) Head(context.Context) (vm.Head, error) {
 }
 
 func (c *onChain) Params(context.Context) (params.Params, error) {
-	return params.Params{FeeUcredit: 1000}, nil
+	return params.Params{Fees: credit.Fees{Base: 1000}}, nil
 }
 
 func (c *onChain) Balance(context.Context, string) (credit.Balance, error) {

@@ -23,11 +23,13 @@ const (
 )
 
 type GenesisState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Params        *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
-	Totals        *Totals                `protobuf:"bytes,2,opt,name=totals,proto3" json:"totals,omitempty"`
-	Balances      []*Balance             `protobuf:"bytes,3,rep,name=balances,proto3" json:"balances,omitempty"`
-	References    []string               `protobuf:"bytes,4,rep,name=references,proto3" json:"references,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Params     *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
+	Totals     *Totals                `protobuf:"bytes,2,opt,name=totals,proto3" json:"totals,omitempty"`
+	Balances   []*Balance             `protobuf:"bytes,3,rep,name=balances,proto3" json:"balances,omitempty"`
+	References []string               `protobuf:"bytes,4,rep,name=references,proto3" json:"references,omitempty"`
+	// prices of the last 7 days, oldest first; none for a new network, which begins with the price of the parameters.
+	Prices        []*Price `protobuf:"bytes,5,rep,name=prices,proto3" json:"prices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,18 +92,26 @@ func (x *GenesisState) GetReferences() []string {
 	return nil
 }
 
+func (x *GenesisState) GetPrices() []*Price {
+	if x != nil {
+		return x.Prices
+	}
+	return nil
+}
+
 var File_hippius_chain_credits_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/credits/v1/genesis.proto\x12\x18hippius.chain.credits.v1\x1a$hippius/chain/credits/v1/types.proto\"\xe1\x01\n" +
+	"&hippius/chain/credits/v1/genesis.proto\x12\x18hippius.chain.credits.v1\x1a$hippius/chain/credits/v1/types.proto\"\x9a\x02\n" +
 	"\fGenesisState\x128\n" +
 	"\x06params\x18\x01 \x01(\v2 .hippius.chain.credits.v1.ParamsR\x06params\x128\n" +
 	"\x06totals\x18\x02 \x01(\v2 .hippius.chain.credits.v1.TotalsR\x06totals\x12=\n" +
 	"\bbalances\x18\x03 \x03(\v2!.hippius.chain.credits.v1.BalanceR\bbalances\x12\x1e\n" +
 	"\n" +
 	"references\x18\x04 \x03(\tR\n" +
-	"referencesB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
+	"references\x127\n" +
+	"\x06prices\x18\x05 \x03(\v2\x1f.hippius.chain.credits.v1.PriceR\x06pricesB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
 
 var (
 	file_hippius_chain_credits_v1_genesis_proto_rawDescOnce sync.Once
@@ -121,16 +131,18 @@ var file_hippius_chain_credits_v1_genesis_proto_goTypes = []any{
 	(*Params)(nil),       // 1: hippius.chain.credits.v1.Params
 	(*Totals)(nil),       // 2: hippius.chain.credits.v1.Totals
 	(*Balance)(nil),      // 3: hippius.chain.credits.v1.Balance
+	(*Price)(nil),        // 4: hippius.chain.credits.v1.Price
 }
 var file_hippius_chain_credits_v1_genesis_proto_depIdxs = []int32{
 	1, // 0: hippius.chain.credits.v1.GenesisState.params:type_name -> hippius.chain.credits.v1.Params
 	2, // 1: hippius.chain.credits.v1.GenesisState.totals:type_name -> hippius.chain.credits.v1.Totals
 	3, // 2: hippius.chain.credits.v1.GenesisState.balances:type_name -> hippius.chain.credits.v1.Balance
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 3: hippius.chain.credits.v1.GenesisState.prices:type_name -> hippius.chain.credits.v1.Price
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_credits_v1_genesis_proto_init() }

@@ -279,6 +279,113 @@ func (x *QueryTotalsResponse) GetCoverage() uint64 {
 	return 0
 }
 
+type QueryPricesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryPricesRequest) Reset() {
+	*x = QueryPricesRequest{}
+	mi := &file_hippius_chain_credits_v1_query_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryPricesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryPricesRequest) ProtoMessage() {}
+
+func (x *QueryPricesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_query_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryPricesRequest.ProtoReflect.Descriptor instead.
+func (*QueryPricesRequest) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_query_proto_rawDescGZIP(), []int{6}
+}
+
+type QueryPricesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// uhip_per_credit is the price in force, lowest and highest those of the last 7 days: credits are sold at the highest
+	// and release at most the lowest.
+	UhipPerCredit        uint64 `protobuf:"varint,1,opt,name=uhip_per_credit,json=uhipPerCredit,proto3" json:"uhip_per_credit,omitempty"`
+	LowestUhipPerCredit  uint64 `protobuf:"varint,2,opt,name=lowest_uhip_per_credit,json=lowestUhipPerCredit,proto3" json:"lowest_uhip_per_credit,omitempty"`
+	HighestUhipPerCredit uint64 `protobuf:"varint,3,opt,name=highest_uhip_per_credit,json=highestUhipPerCredit,proto3" json:"highest_uhip_per_credit,omitempty"`
+	// prices of the last 7 days, oldest first; the last is in force.
+	Prices        []*Price `protobuf:"bytes,4,rep,name=prices,proto3" json:"prices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryPricesResponse) Reset() {
+	*x = QueryPricesResponse{}
+	mi := &file_hippius_chain_credits_v1_query_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryPricesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryPricesResponse) ProtoMessage() {}
+
+func (x *QueryPricesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_query_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryPricesResponse.ProtoReflect.Descriptor instead.
+func (*QueryPricesResponse) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_query_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *QueryPricesResponse) GetUhipPerCredit() uint64 {
+	if x != nil {
+		return x.UhipPerCredit
+	}
+	return 0
+}
+
+func (x *QueryPricesResponse) GetLowestUhipPerCredit() uint64 {
+	if x != nil {
+		return x.LowestUhipPerCredit
+	}
+	return 0
+}
+
+func (x *QueryPricesResponse) GetHighestUhipPerCredit() uint64 {
+	if x != nil {
+		return x.HighestUhipPerCredit
+	}
+	return 0
+}
+
+func (x *QueryPricesResponse) GetPrices() []*Price {
+	if x != nil {
+		return x.Prices
+	}
+	return nil
+}
+
 var File_hippius_chain_credits_v1_query_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_query_proto_rawDesc = "" +
@@ -294,11 +401,18 @@ const file_hippius_chain_credits_v1_query_proto_rawDesc = "" +
 	"\x12QueryTotalsRequest\"k\n" +
 	"\x13QueryTotalsResponse\x128\n" +
 	"\x06totals\x18\x01 \x01(\v2 .hippius.chain.credits.v1.TotalsR\x06totals\x12\x1a\n" +
-	"\bcoverage\x18\x02 \x01(\x04R\bcoverage2\xbf\x02\n" +
+	"\bcoverage\x18\x02 \x01(\x04R\bcoverage\"\x14\n" +
+	"\x12QueryPricesRequest\"\xe2\x01\n" +
+	"\x13QueryPricesResponse\x12&\n" +
+	"\x0fuhip_per_credit\x18\x01 \x01(\x04R\ruhipPerCredit\x123\n" +
+	"\x16lowest_uhip_per_credit\x18\x02 \x01(\x04R\x13lowestUhipPerCredit\x125\n" +
+	"\x17highest_uhip_per_credit\x18\x03 \x01(\x04R\x14highestUhipPerCredit\x127\n" +
+	"\x06prices\x18\x04 \x03(\v2\x1f.hippius.chain.credits.v1.PriceR\x06prices2\xa6\x03\n" +
 	"\x05Query\x12e\n" +
 	"\x06Params\x12,.hippius.chain.credits.v1.QueryParamsRequest\x1a-.hippius.chain.credits.v1.QueryParamsResponse\x12h\n" +
 	"\aBalance\x12-.hippius.chain.credits.v1.QueryBalanceRequest\x1a..hippius.chain.credits.v1.QueryBalanceResponse\x12e\n" +
-	"\x06Totals\x12,.hippius.chain.credits.v1.QueryTotalsRequest\x1a-.hippius.chain.credits.v1.QueryTotalsResponseB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
+	"\x06Totals\x12,.hippius.chain.credits.v1.QueryTotalsRequest\x1a-.hippius.chain.credits.v1.QueryTotalsResponse\x12e\n" +
+	"\x06Prices\x12,.hippius.chain.credits.v1.QueryPricesRequest\x1a-.hippius.chain.credits.v1.QueryPricesResponseB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
 
 var (
 	file_hippius_chain_credits_v1_query_proto_rawDescOnce sync.Once
@@ -312,7 +426,7 @@ func file_hippius_chain_credits_v1_query_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_credits_v1_query_proto_rawDescData
 }
 
-var file_hippius_chain_credits_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_hippius_chain_credits_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_hippius_chain_credits_v1_query_proto_goTypes = []any{
 	(*QueryParamsRequest)(nil),   // 0: hippius.chain.credits.v1.QueryParamsRequest
 	(*QueryParamsResponse)(nil),  // 1: hippius.chain.credits.v1.QueryParamsResponse
@@ -320,25 +434,31 @@ var file_hippius_chain_credits_v1_query_proto_goTypes = []any{
 	(*QueryBalanceResponse)(nil), // 3: hippius.chain.credits.v1.QueryBalanceResponse
 	(*QueryTotalsRequest)(nil),   // 4: hippius.chain.credits.v1.QueryTotalsRequest
 	(*QueryTotalsResponse)(nil),  // 5: hippius.chain.credits.v1.QueryTotalsResponse
-	(*Params)(nil),               // 6: hippius.chain.credits.v1.Params
-	(*Balance)(nil),              // 7: hippius.chain.credits.v1.Balance
-	(*Totals)(nil),               // 8: hippius.chain.credits.v1.Totals
+	(*QueryPricesRequest)(nil),   // 6: hippius.chain.credits.v1.QueryPricesRequest
+	(*QueryPricesResponse)(nil),  // 7: hippius.chain.credits.v1.QueryPricesResponse
+	(*Params)(nil),               // 8: hippius.chain.credits.v1.Params
+	(*Balance)(nil),              // 9: hippius.chain.credits.v1.Balance
+	(*Totals)(nil),               // 10: hippius.chain.credits.v1.Totals
+	(*Price)(nil),                // 11: hippius.chain.credits.v1.Price
 }
 var file_hippius_chain_credits_v1_query_proto_depIdxs = []int32{
-	6, // 0: hippius.chain.credits.v1.QueryParamsResponse.params:type_name -> hippius.chain.credits.v1.Params
-	7, // 1: hippius.chain.credits.v1.QueryBalanceResponse.balance:type_name -> hippius.chain.credits.v1.Balance
-	8, // 2: hippius.chain.credits.v1.QueryTotalsResponse.totals:type_name -> hippius.chain.credits.v1.Totals
-	0, // 3: hippius.chain.credits.v1.Query.Params:input_type -> hippius.chain.credits.v1.QueryParamsRequest
-	2, // 4: hippius.chain.credits.v1.Query.Balance:input_type -> hippius.chain.credits.v1.QueryBalanceRequest
-	4, // 5: hippius.chain.credits.v1.Query.Totals:input_type -> hippius.chain.credits.v1.QueryTotalsRequest
-	1, // 6: hippius.chain.credits.v1.Query.Params:output_type -> hippius.chain.credits.v1.QueryParamsResponse
-	3, // 7: hippius.chain.credits.v1.Query.Balance:output_type -> hippius.chain.credits.v1.QueryBalanceResponse
-	5, // 8: hippius.chain.credits.v1.Query.Totals:output_type -> hippius.chain.credits.v1.QueryTotalsResponse
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	8,  // 0: hippius.chain.credits.v1.QueryParamsResponse.params:type_name -> hippius.chain.credits.v1.Params
+	9,  // 1: hippius.chain.credits.v1.QueryBalanceResponse.balance:type_name -> hippius.chain.credits.v1.Balance
+	10, // 2: hippius.chain.credits.v1.QueryTotalsResponse.totals:type_name -> hippius.chain.credits.v1.Totals
+	11, // 3: hippius.chain.credits.v1.QueryPricesResponse.prices:type_name -> hippius.chain.credits.v1.Price
+	0,  // 4: hippius.chain.credits.v1.Query.Params:input_type -> hippius.chain.credits.v1.QueryParamsRequest
+	2,  // 5: hippius.chain.credits.v1.Query.Balance:input_type -> hippius.chain.credits.v1.QueryBalanceRequest
+	4,  // 6: hippius.chain.credits.v1.Query.Totals:input_type -> hippius.chain.credits.v1.QueryTotalsRequest
+	6,  // 7: hippius.chain.credits.v1.Query.Prices:input_type -> hippius.chain.credits.v1.QueryPricesRequest
+	1,  // 8: hippius.chain.credits.v1.Query.Params:output_type -> hippius.chain.credits.v1.QueryParamsResponse
+	3,  // 9: hippius.chain.credits.v1.Query.Balance:output_type -> hippius.chain.credits.v1.QueryBalanceResponse
+	5,  // 10: hippius.chain.credits.v1.Query.Totals:output_type -> hippius.chain.credits.v1.QueryTotalsResponse
+	7,  // 11: hippius.chain.credits.v1.Query.Prices:output_type -> hippius.chain.credits.v1.QueryPricesResponse
+	8,  // [8:12] is the sub-list for method output_type
+	4,  // [4:8] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_credits_v1_query_proto_init() }
@@ -355,7 +475,7 @@ func file_hippius_chain_credits_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_credits_v1_query_proto_rawDesc), len(file_hippius_chain_credits_v1_query_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	Query_Params_FullMethodName  = "/hippius.chain.credits.v1.Query/Params"
 	Query_Balance_FullMethodName = "/hippius.chain.credits.v1.Query/Balance"
 	Query_Totals_FullMethodName  = "/hippius.chain.credits.v1.Query/Totals"
+	Query_Prices_FullMethodName  = "/hippius.chain.credits.v1.Query/Prices"
 )
 
 // QueryClient is the client API for Query service.
@@ -31,6 +32,7 @@ type QueryClient interface {
 	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 	Balance(ctx context.Context, in *QueryBalanceRequest, opts ...grpc.CallOption) (*QueryBalanceResponse, error)
 	Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error)
+	Prices(ctx context.Context, in *QueryPricesRequest, opts ...grpc.CallOption) (*QueryPricesResponse, error)
 }
 
 type queryClient struct {
@@ -71,6 +73,16 @@ func (c *queryClient) Totals(ctx context.Context, in *QueryTotalsRequest, opts .
 	return out, nil
 }
 
+func (c *queryClient) Prices(ctx context.Context, in *QueryPricesRequest, opts ...grpc.CallOption) (*QueryPricesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QueryPricesResponse)
+	err := c.cc.Invoke(ctx, Query_Prices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 // All implementations must embed UnimplementedQueryServer
 // for forward compatibility.
@@ -78,6 +90,7 @@ type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Balance(context.Context, *QueryBalanceRequest) (*QueryBalanceResponse, error)
 	Totals(context.Context, *QueryTotalsRequest) (*QueryTotalsResponse, error)
+	Prices(context.Context, *QueryPricesRequest) (*QueryPricesResponse, error)
 	mustEmbedUnimplementedQueryServer()
 }
 
@@ -96,6 +109,9 @@ func (UnimplementedQueryServer) Balance(context.Context, *QueryBalanceRequest) (
 }
 func (UnimplementedQueryServer) Totals(context.Context, *QueryTotalsRequest) (*QueryTotalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Totals not implemented")
+}
+func (UnimplementedQueryServer) Prices(context.Context, *QueryPricesRequest) (*QueryPricesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prices not implemented")
 }
 func (UnimplementedQueryServer) mustEmbedUnimplementedQueryServer() {}
 func (UnimplementedQueryServer) testEmbeddedByValue()               {}
@@ -172,6 +188,24 @@ func _Query_Totals_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Prices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryPricesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Prices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Query_Prices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Prices(ctx, req.(*QueryPricesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Query_ServiceDesc is the grpc.ServiceDesc for Query service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -190,6 +224,10 @@ var Query_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Totals",
 			Handler:    _Query_Totals_Handler,
+		},
+		{
+			MethodName: "Prices",
+			Handler:    _Query_Prices_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -224,6 +224,191 @@ func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
 	return file_hippius_chain_credits_v1_tx_proto_rawDescGZIP(), []int{3}
 }
 
+type MsgAddToReserve struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sender        string                 `protobuf:"bytes,1,opt,name=sender,proto3" json:"sender,omitempty"`
+	Uhip          uint64                 `protobuf:"varint,2,opt,name=uhip,proto3" json:"uhip,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgAddToReserve) Reset() {
+	*x = MsgAddToReserve{}
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgAddToReserve) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgAddToReserve) ProtoMessage() {}
+
+func (x *MsgAddToReserve) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgAddToReserve.ProtoReflect.Descriptor instead.
+func (*MsgAddToReserve) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_tx_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MsgAddToReserve) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *MsgAddToReserve) GetUhip() uint64 {
+	if x != nil {
+		return x.Uhip
+	}
+	return 0
+}
+
+type MsgAddToReserveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgAddToReserveResponse) Reset() {
+	*x = MsgAddToReserveResponse{}
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgAddToReserveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgAddToReserveResponse) ProtoMessage() {}
+
+func (x *MsgAddToReserveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgAddToReserveResponse.ProtoReflect.Descriptor instead.
+func (*MsgAddToReserveResponse) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_tx_proto_rawDescGZIP(), []int{5}
+}
+
+type MsgSpendBuffer struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Authority string                 `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	// recipient is "stakers" (validators and stakers, as of what is released), "treasury" or an account's address.
+	Recipient     string `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Uhip          uint64 `protobuf:"varint,3,opt,name=uhip,proto3" json:"uhip,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgSpendBuffer) Reset() {
+	*x = MsgSpendBuffer{}
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgSpendBuffer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgSpendBuffer) ProtoMessage() {}
+
+func (x *MsgSpendBuffer) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgSpendBuffer.ProtoReflect.Descriptor instead.
+func (*MsgSpendBuffer) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_tx_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MsgSpendBuffer) GetAuthority() string {
+	if x != nil {
+		return x.Authority
+	}
+	return ""
+}
+
+func (x *MsgSpendBuffer) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *MsgSpendBuffer) GetUhip() uint64 {
+	if x != nil {
+		return x.Uhip
+	}
+	return 0
+}
+
+type MsgSpendBufferResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MsgSpendBufferResponse) Reset() {
+	*x = MsgSpendBufferResponse{}
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MsgSpendBufferResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MsgSpendBufferResponse) ProtoMessage() {}
+
+func (x *MsgSpendBufferResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_tx_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MsgSpendBufferResponse.ProtoReflect.Descriptor instead.
+func (*MsgSpendBufferResponse) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_tx_proto_rawDescGZIP(), []int{7}
+}
+
 var File_hippius_chain_credits_v1_tx_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_tx_proto_rawDesc = "" +
@@ -239,10 +424,21 @@ const file_hippius_chain_credits_v1_tx_proto_rawDesc = "" +
 	"\x0fMsgUpdateParams\x12\x1c\n" +
 	"\tauthority\x18\x01 \x01(\tR\tauthority\x128\n" +
 	"\x06params\x18\x02 \x01(\v2 .hippius.chain.credits.v1.ParamsR\x06params\"\x19\n" +
-	"\x17MsgUpdateParamsResponse2\xc6\x01\n" +
+	"\x17MsgUpdateParamsResponse\"=\n" +
+	"\x0fMsgAddToReserve\x12\x16\n" +
+	"\x06sender\x18\x01 \x01(\tR\x06sender\x12\x12\n" +
+	"\x04uhip\x18\x02 \x01(\x04R\x04uhip\"\x19\n" +
+	"\x17MsgAddToReserveResponse\"`\n" +
+	"\x0eMsgSpendBuffer\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\tR\tauthority\x12\x1c\n" +
+	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x12\n" +
+	"\x04uhip\x18\x03 \x01(\x04R\x04uhip\"\x18\n" +
+	"\x16MsgSpendBufferResponse2\x9f\x03\n" +
 	"\x03Msg\x12Q\n" +
 	"\x03Buy\x12 .hippius.chain.credits.v1.MsgBuy\x1a(.hippius.chain.credits.v1.MsgBuyResponse\x12l\n" +
-	"\fUpdateParams\x12).hippius.chain.credits.v1.MsgUpdateParams\x1a1.hippius.chain.credits.v1.MsgUpdateParamsResponseB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
+	"\fUpdateParams\x12).hippius.chain.credits.v1.MsgUpdateParams\x1a1.hippius.chain.credits.v1.MsgUpdateParamsResponse\x12l\n" +
+	"\fAddToReserve\x12).hippius.chain.credits.v1.MsgAddToReserve\x1a1.hippius.chain.credits.v1.MsgAddToReserveResponse\x12i\n" +
+	"\vSpendBuffer\x12(.hippius.chain.credits.v1.MsgSpendBuffer\x1a0.hippius.chain.credits.v1.MsgSpendBufferResponseB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
 
 var (
 	file_hippius_chain_credits_v1_tx_proto_rawDescOnce sync.Once
@@ -256,22 +452,30 @@ func file_hippius_chain_credits_v1_tx_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_credits_v1_tx_proto_rawDescData
 }
 
-var file_hippius_chain_credits_v1_tx_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_hippius_chain_credits_v1_tx_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_hippius_chain_credits_v1_tx_proto_goTypes = []any{
 	(*MsgBuy)(nil),                  // 0: hippius.chain.credits.v1.MsgBuy
 	(*MsgBuyResponse)(nil),          // 1: hippius.chain.credits.v1.MsgBuyResponse
 	(*MsgUpdateParams)(nil),         // 2: hippius.chain.credits.v1.MsgUpdateParams
 	(*MsgUpdateParamsResponse)(nil), // 3: hippius.chain.credits.v1.MsgUpdateParamsResponse
-	(*Params)(nil),                  // 4: hippius.chain.credits.v1.Params
+	(*MsgAddToReserve)(nil),         // 4: hippius.chain.credits.v1.MsgAddToReserve
+	(*MsgAddToReserveResponse)(nil), // 5: hippius.chain.credits.v1.MsgAddToReserveResponse
+	(*MsgSpendBuffer)(nil),          // 6: hippius.chain.credits.v1.MsgSpendBuffer
+	(*MsgSpendBufferResponse)(nil),  // 7: hippius.chain.credits.v1.MsgSpendBufferResponse
+	(*Params)(nil),                  // 8: hippius.chain.credits.v1.Params
 }
 var file_hippius_chain_credits_v1_tx_proto_depIdxs = []int32{
-	4, // 0: hippius.chain.credits.v1.MsgUpdateParams.params:type_name -> hippius.chain.credits.v1.Params
+	8, // 0: hippius.chain.credits.v1.MsgUpdateParams.params:type_name -> hippius.chain.credits.v1.Params
 	0, // 1: hippius.chain.credits.v1.Msg.Buy:input_type -> hippius.chain.credits.v1.MsgBuy
 	2, // 2: hippius.chain.credits.v1.Msg.UpdateParams:input_type -> hippius.chain.credits.v1.MsgUpdateParams
-	1, // 3: hippius.chain.credits.v1.Msg.Buy:output_type -> hippius.chain.credits.v1.MsgBuyResponse
-	3, // 4: hippius.chain.credits.v1.Msg.UpdateParams:output_type -> hippius.chain.credits.v1.MsgUpdateParamsResponse
-	3, // [3:5] is the sub-list for method output_type
-	1, // [1:3] is the sub-list for method input_type
+	4, // 3: hippius.chain.credits.v1.Msg.AddToReserve:input_type -> hippius.chain.credits.v1.MsgAddToReserve
+	6, // 4: hippius.chain.credits.v1.Msg.SpendBuffer:input_type -> hippius.chain.credits.v1.MsgSpendBuffer
+	1, // 5: hippius.chain.credits.v1.Msg.Buy:output_type -> hippius.chain.credits.v1.MsgBuyResponse
+	3, // 6: hippius.chain.credits.v1.Msg.UpdateParams:output_type -> hippius.chain.credits.v1.MsgUpdateParamsResponse
+	5, // 7: hippius.chain.credits.v1.Msg.AddToReserve:output_type -> hippius.chain.credits.v1.MsgAddToReserveResponse
+	7, // 8: hippius.chain.credits.v1.Msg.SpendBuffer:output_type -> hippius.chain.credits.v1.MsgSpendBufferResponse
+	5, // [5:9] is the sub-list for method output_type
+	1, // [1:5] is the sub-list for method input_type
 	1, // [1:1] is the sub-list for extension type_name
 	1, // [1:1] is the sub-list for extension extendee
 	0, // [0:1] is the sub-list for field type_name
@@ -291,7 +495,7 @@ func file_hippius_chain_credits_v1_tx_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_credits_v1_tx_proto_rawDesc), len(file_hippius_chain_credits_v1_tx_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,15 +21,21 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Msg_Buy_FullMethodName          = "/hippius.chain.credits.v1.Msg/Buy"
 	Msg_UpdateParams_FullMethodName = "/hippius.chain.credits.v1.Msg/UpdateParams"
+	Msg_AddToReserve_FullMethodName = "/hippius.chain.credits.v1.Msg/AddToReserve"
+	Msg_SpendBuffer_FullMethodName  = "/hippius.chain.credits.v1.Msg/SpendBuffer"
 )
 
 // MsgClient is the client API for Msg service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type MsgClient interface {
-	// Buy deposits uhip and gives the recipient credits at the current price.
+	// Buy deposits uhip and gives the recipient credits at the highest price of the last 7 days.
 	Buy(ctx context.Context, in *MsgBuy, opts ...grpc.CallOption) (*MsgBuyResponse, error)
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
+	// AddToReserve gives uhip to the reserve's buffer, for nothing in return.
+	AddToReserve(ctx context.Context, in *MsgAddToReserve, opts ...grpc.CallOption) (*MsgAddToReserveResponse, error)
+	// SpendBuffer sends uhip from the reserve's buffer.
+	SpendBuffer(ctx context.Context, in *MsgSpendBuffer, opts ...grpc.CallOption) (*MsgSpendBufferResponse, error)
 }
 
 type msgClient struct {
@@ -60,13 +66,37 @@ func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts 
 	return out, nil
 }
 
+func (c *msgClient) AddToReserve(ctx context.Context, in *MsgAddToReserve, opts ...grpc.CallOption) (*MsgAddToReserveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MsgAddToReserveResponse)
+	err := c.cc.Invoke(ctx, Msg_AddToReserve_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SpendBuffer(ctx context.Context, in *MsgSpendBuffer, opts ...grpc.CallOption) (*MsgSpendBufferResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MsgSpendBufferResponse)
+	err := c.cc.Invoke(ctx, Msg_SpendBuffer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MsgServer is the server API for Msg service.
 // All implementations must embed UnimplementedMsgServer
 // for forward compatibility.
 type MsgServer interface {
-	// Buy deposits uhip and gives the recipient credits at the current price.
+	// Buy deposits uhip and gives the recipient credits at the highest price of the last 7 days.
 	Buy(context.Context, *MsgBuy) (*MsgBuyResponse, error)
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
+	// AddToReserve gives uhip to the reserve's buffer, for nothing in return.
+	AddToReserve(context.Context, *MsgAddToReserve) (*MsgAddToReserveResponse, error)
+	// SpendBuffer sends uhip from the reserve's buffer.
+	SpendBuffer(context.Context, *MsgSpendBuffer) (*MsgSpendBufferResponse, error)
 	mustEmbedUnimplementedMsgServer()
 }
 
@@ -82,6 +112,12 @@ func (UnimplementedMsgServer) Buy(context.Context, *MsgBuy) (*MsgBuyResponse, er
 }
 func (UnimplementedMsgServer) UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateParams not implemented")
+}
+func (UnimplementedMsgServer) AddToReserve(context.Context, *MsgAddToReserve) (*MsgAddToReserveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddToReserve not implemented")
+}
+func (UnimplementedMsgServer) SpendBuffer(context.Context, *MsgSpendBuffer) (*MsgSpendBufferResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SpendBuffer not implemented")
 }
 func (UnimplementedMsgServer) mustEmbedUnimplementedMsgServer() {}
 func (UnimplementedMsgServer) testEmbeddedByValue()             {}
@@ -140,6 +176,42 @@ func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_AddToReserve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAddToReserve)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).AddToReserve(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Msg_AddToReserve_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).AddToReserve(ctx, req.(*MsgAddToReserve))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SpendBuffer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSpendBuffer)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SpendBuffer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Msg_SpendBuffer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SpendBuffer(ctx, req.(*MsgSpendBuffer))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Msg_ServiceDesc is the grpc.ServiceDesc for Msg service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -154,6 +226,14 @@ var Msg_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
+		},
+		{
+			MethodName: "AddToReserve",
+			Handler:    _Msg_AddToReserve_Handler,
+		},
+		{
+			MethodName: "SpendBuffer",
+			Handler:    _Msg_SpendBuffer_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

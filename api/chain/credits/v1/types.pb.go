@@ -27,7 +27,7 @@ type Params struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uhip_per_credit is the price of one credit (1 000 000 ucredit), in uhip; at least 1.
 	UhipPerCredit uint64 `protobuf:"varint,1,opt,name=uhip_per_credit,json=uhipPerCredit,proto3" json:"uhip_per_credit,omitempty"`
-	// fee_ucredit is the flat fee of a transaction, taken from the signer's credits.
+	// fee_ucredit is the base of a transaction's fee; see also the last two.
 	FeeUcredit uint64 `protobuf:"varint,2,opt,name=fee_ucredit,json=feeUcredit,proto3" json:"fee_ucredit,omitempty"`
 	// min_buy_ucredit is the least amount one MsgBuy may yield.
 	MinBuyUcredit uint64 `protobuf:"varint,3,opt,name=min_buy_ucredit,json=minBuyUcredit,proto3" json:"min_buy_ucredit,omitempty"`
@@ -35,9 +35,13 @@ type Params struct {
 	StakersShare  uint32 `protobuf:"varint,5,opt,name=stakers_share,json=stakersShare,proto3" json:"stakers_share,omitempty"`
 	TreasuryShare uint32 `protobuf:"varint,6,opt,name=treasury_share,json=treasuryShare,proto3" json:"treasury_share,omitempty"`
 	// min_coverage below which sales pause: reserve value over outstanding credits, parts of 10 000.
-	MinCoverage   uint32 `protobuf:"varint,7,opt,name=min_coverage,json=minCoverage,proto3" json:"min_coverage,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MinCoverage uint32 `protobuf:"varint,7,opt,name=min_coverage,json=minCoverage,proto3" json:"min_coverage,omitempty"`
+	// fee_per_million_gas_ucredit is added for each million of the gas limit, in proportion.
+	FeePerMillionGasUcredit uint64 `protobuf:"varint,8,opt,name=fee_per_million_gas_ucredit,json=feePerMillionGasUcredit,proto3" json:"fee_per_million_gas_ucredit,omitempty"`
+	// fee_per_kib_ucredit is added for each KiB of the transaction, in proportion.
+	FeePerKibUcredit uint64 `protobuf:"varint,9,opt,name=fee_per_kib_ucredit,json=feePerKibUcredit,proto3" json:"fee_per_kib_ucredit,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -119,6 +123,20 @@ func (x *Params) GetMinCoverage() uint32 {
 	return 0
 }
 
+func (x *Params) GetFeePerMillionGasUcredit() uint64 {
+	if x != nil {
+		return x.FeePerMillionGasUcredit
+	}
+	return 0
+}
+
+func (x *Params) GetFeePerKibUcredit() uint64 {
+	if x != nil {
+		return x.FeePerKibUcredit
+	}
+	return 0
+}
+
 // Balance of one account. Credits are not a coin: only this module moves them.
 type Balance struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -126,8 +144,10 @@ type Balance struct {
 	Ucredit uint64                 `protobuf:"varint,2,opt,name=ucredit,proto3" json:"ucredit,omitempty"`
 	// fees_since_purchase counts the fees paid since the last purchase, in ucredit.
 	FeesSincePurchase uint64 `protobuf:"varint,3,opt,name=fees_since_purchase,json=feesSincePurchase,proto3" json:"fees_since_purchase,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// backing_uhip is what is left of the deposits that bought the credits.
+	BackingUhip   uint64 `protobuf:"varint,4,opt,name=backing_uhip,json=backingUhip,proto3" json:"backing_uhip,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Balance) Reset() {
@@ -181,25 +201,138 @@ func (x *Balance) GetFeesSincePurchase() uint64 {
 	return 0
 }
 
-// Totals are the module's books; every field only its own direction.
+func (x *Balance) GetBackingUhip() uint64 {
+	if x != nil {
+		return x.BackingUhip
+	}
+	return 0
+}
+
+// Price of a credit.
+type Price struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// since when it is in force, unix seconds; 0 for the price of the genesis.
+	Since         int64  `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
+	UhipPerCredit uint64 `protobuf:"varint,2,opt,name=uhip_per_credit,json=uhipPerCredit,proto3" json:"uhip_per_credit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Price) Reset() {
+	*x = Price{}
+	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Price) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Price) ProtoMessage() {}
+
+func (x *Price) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Price.ProtoReflect.Descriptor instead.
+func (*Price) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_types_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Price) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Price) GetUhipPerCredit() uint64 {
+	if x != nil {
+		return x.UhipPerCredit
+	}
+	return 0
+}
+
+// Prices of the last 7 days, oldest first; the last is in force.
+type Prices struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prices        []*Price               `protobuf:"bytes,1,rep,name=prices,proto3" json:"prices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prices) Reset() {
+	*x = Prices{}
+	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prices) ProtoMessage() {}
+
+func (x *Prices) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prices.ProtoReflect.Descriptor instead.
+func (*Prices) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_credits_v1_types_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Prices) GetPrices() []*Price {
+	if x != nil {
+		return x.Prices
+	}
+	return nil
+}
+
+// Totals are the module's books. Every field but reserve and buffer only rises.
 type Totals struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	BoughtUcredit   uint64                 `protobuf:"varint,1,opt,name=bought_ucredit,json=boughtUcredit,proto3" json:"bought_ucredit,omitempty"`
 	ConsumedUcredit uint64                 `protobuf:"varint,2,opt,name=consumed_ucredit,json=consumedUcredit,proto3" json:"consumed_ucredit,omitempty"`
-	// reserve_uhip is what the module account holds behind outstanding credits.
+	// reserve_uhip is what the module account holds: all backings and the buffer.
 	ReserveUhip          uint64 `protobuf:"varint,3,opt,name=reserve_uhip,json=reserveUhip,proto3" json:"reserve_uhip,omitempty"`
 	DepositedUhip        uint64 `protobuf:"varint,4,opt,name=deposited_uhip,json=depositedUhip,proto3" json:"deposited_uhip,omitempty"`
 	ReleasedUhip         uint64 `protobuf:"varint,5,opt,name=released_uhip,json=releasedUhip,proto3" json:"released_uhip,omitempty"`
 	ReleasedMinersUhip   uint64 `protobuf:"varint,6,opt,name=released_miners_uhip,json=releasedMinersUhip,proto3" json:"released_miners_uhip,omitempty"`
 	ReleasedStakersUhip  uint64 `protobuf:"varint,7,opt,name=released_stakers_uhip,json=releasedStakersUhip,proto3" json:"released_stakers_uhip,omitempty"`
 	ReleasedTreasuryUhip uint64 `protobuf:"varint,8,opt,name=released_treasury_uhip,json=releasedTreasuryUhip,proto3" json:"released_treasury_uhip,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// buffer_uhip is the part of the reserve that backs no account's credits.
+	BufferUhip uint64 `protobuf:"varint,9,opt,name=buffer_uhip,json=bufferUhip,proto3" json:"buffer_uhip,omitempty"`
+	// added_uhip was given to the buffer, spent_uhip taken from it by governance.
+	AddedUhip uint64 `protobuf:"varint,10,opt,name=added_uhip,json=addedUhip,proto3" json:"added_uhip,omitempty"`
+	SpentUhip uint64 `protobuf:"varint,11,opt,name=spent_uhip,json=spentUhip,proto3" json:"spent_uhip,omitempty"`
+	// fees_uhip are the fees paid in coins. They are part of what was released.
+	FeesUhip      uint64 `protobuf:"varint,12,opt,name=fees_uhip,json=feesUhip,proto3" json:"fees_uhip,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[2]
+	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -211,7 +344,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[2]
+	mi := &file_hippius_chain_credits_v1_types_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -224,7 +357,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_credits_v1_types_proto_rawDescGZIP(), []int{2}
+	return file_hippius_chain_credits_v1_types_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Totals) GetBoughtUcredit() uint64 {
@@ -283,11 +416,39 @@ func (x *Totals) GetReleasedTreasuryUhip() uint64 {
 	return 0
 }
 
+func (x *Totals) GetBufferUhip() uint64 {
+	if x != nil {
+		return x.BufferUhip
+	}
+	return 0
+}
+
+func (x *Totals) GetAddedUhip() uint64 {
+	if x != nil {
+		return x.AddedUhip
+	}
+	return 0
+}
+
+func (x *Totals) GetSpentUhip() uint64 {
+	if x != nil {
+		return x.SpentUhip
+	}
+	return 0
+}
+
+func (x *Totals) GetFeesUhip() uint64 {
+	if x != nil {
+		return x.FeesUhip
+	}
+	return 0
+}
+
 var File_hippius_chain_credits_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_credits_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/credits/v1/types.proto\x12\x18hippius.chain.credits.v1\"\x89\x02\n" +
+	"$hippius/chain/credits/v1/types.proto\x12\x18hippius.chain.credits.v1\"\xf6\x02\n" +
 	"\x06Params\x12&\n" +
 	"\x0fuhip_per_credit\x18\x01 \x01(\x04R\ruhipPerCredit\x12\x1f\n" +
 	"\vfee_ucredit\x18\x02 \x01(\x04R\n" +
@@ -297,11 +458,19 @@ const file_hippius_chain_credits_v1_types_proto_rawDesc = "" +
 	"minerShare\x12#\n" +
 	"\rstakers_share\x18\x05 \x01(\rR\fstakersShare\x12%\n" +
 	"\x0etreasury_share\x18\x06 \x01(\rR\rtreasuryShare\x12!\n" +
-	"\fmin_coverage\x18\a \x01(\rR\vminCoverage\"m\n" +
+	"\fmin_coverage\x18\a \x01(\rR\vminCoverage\x12<\n" +
+	"\x1bfee_per_million_gas_ucredit\x18\b \x01(\x04R\x17feePerMillionGasUcredit\x12-\n" +
+	"\x13fee_per_kib_ucredit\x18\t \x01(\x04R\x10feePerKibUcredit\"\x90\x01\n" +
 	"\aBalance\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\aucredit\x18\x02 \x01(\x04R\aucredit\x12.\n" +
-	"\x13fees_since_purchase\x18\x03 \x01(\x04R\x11feesSincePurchase\"\xe5\x02\n" +
+	"\x13fees_since_purchase\x18\x03 \x01(\x04R\x11feesSincePurchase\x12!\n" +
+	"\fbacking_uhip\x18\x04 \x01(\x04R\vbackingUhip\"E\n" +
+	"\x05Price\x12\x14\n" +
+	"\x05since\x18\x01 \x01(\x03R\x05since\x12&\n" +
+	"\x0fuhip_per_credit\x18\x02 \x01(\x04R\ruhipPerCredit\"A\n" +
+	"\x06Prices\x127\n" +
+	"\x06prices\x18\x01 \x03(\v2\x1f.hippius.chain.credits.v1.PriceR\x06prices\"\xe1\x03\n" +
 	"\x06Totals\x12%\n" +
 	"\x0ebought_ucredit\x18\x01 \x01(\x04R\rboughtUcredit\x12)\n" +
 	"\x10consumed_ucredit\x18\x02 \x01(\x04R\x0fconsumedUcredit\x12!\n" +
@@ -310,7 +479,15 @@ const file_hippius_chain_credits_v1_types_proto_rawDesc = "" +
 	"\rreleased_uhip\x18\x05 \x01(\x04R\freleasedUhip\x120\n" +
 	"\x14released_miners_uhip\x18\x06 \x01(\x04R\x12releasedMinersUhip\x122\n" +
 	"\x15released_stakers_uhip\x18\a \x01(\x04R\x13releasedStakersUhip\x124\n" +
-	"\x16released_treasury_uhip\x18\b \x01(\x04R\x14releasedTreasuryUhipB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
+	"\x16released_treasury_uhip\x18\b \x01(\x04R\x14releasedTreasuryUhip\x12\x1f\n" +
+	"\vbuffer_uhip\x18\t \x01(\x04R\n" +
+	"bufferUhip\x12\x1d\n" +
+	"\n" +
+	"added_uhip\x18\n" +
+	" \x01(\x04R\taddedUhip\x12\x1d\n" +
+	"\n" +
+	"spent_uhip\x18\v \x01(\x04R\tspentUhip\x12\x1b\n" +
+	"\tfees_uhip\x18\f \x01(\x04R\bfeesUhipB2Z0github.com/hippius/compute/chain/x/credits/typesb\x06proto3"
 
 var (
 	file_hippius_chain_credits_v1_types_proto_rawDescOnce sync.Once
@@ -324,18 +501,21 @@ func file_hippius_chain_credits_v1_types_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_credits_v1_types_proto_rawDescData
 }
 
-var file_hippius_chain_credits_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_hippius_chain_credits_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_hippius_chain_credits_v1_types_proto_goTypes = []any{
 	(*Params)(nil),  // 0: hippius.chain.credits.v1.Params
 	(*Balance)(nil), // 1: hippius.chain.credits.v1.Balance
-	(*Totals)(nil),  // 2: hippius.chain.credits.v1.Totals
+	(*Price)(nil),   // 2: hippius.chain.credits.v1.Price
+	(*Prices)(nil),  // 3: hippius.chain.credits.v1.Prices
+	(*Totals)(nil),  // 4: hippius.chain.credits.v1.Totals
 }
 var file_hippius_chain_credits_v1_types_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2, // 0: hippius.chain.credits.v1.Prices.prices:type_name -> hippius.chain.credits.v1.Price
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_credits_v1_types_proto_init() }
@@ -351,7 +531,7 @@ func file_hippius_chain_credits_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_credits_v1_types_proto_rawDesc), len(file_hippius_chain_credits_v1_types_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

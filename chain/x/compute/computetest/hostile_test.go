@@ -84,6 +84,8 @@ func (w *world) good(a, miner apptest.Account, id string) map[string]sdk.Msg {
 		&computetypes.MsgUpdateParams{Authority: gov, Params: computetypes.DefaultParams()},
 		&creditstypes.MsgBuy{Buyer: miner.Address, Recipient: a.Address, Uhip: bond, Reference: "ref"},
 		&creditstypes.MsgUpdateParams{Authority: gov, Params: creditstypes.DefaultParams()},
+		&creditstypes.MsgAddToReserve{Sender: miner.Address, Uhip: bond},
+		&creditstypes.MsgSpendBuffer{Authority: gov, Recipient: a.Address, Uhip: 1},
 		&markettypes.MsgSetPlan{Authority: gov, Plan: markettypes.PlanOf(plan.Defaults()[0])},
 		&markettypes.MsgSetImage{Authority: gov, Image: markettypes.ImageOf(image("next", 1))},
 		&markettypes.MsgSetApp{Authority: gov, App: markettypes.AppOf(plan.App{Name: "x", Recipe: "y", Description: "z", Images: []string{"huge"}})},

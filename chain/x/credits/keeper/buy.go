@@ -19,8 +19,8 @@ type prepaidKey struct{}
 type offer struct {
 	buyer, recipient sdk.AccAddress
 	params           types.Params
-	// ucredit that the whole deposit buys.
-	ucredit uint64
+	// price is the highest of the last 7 days, in uhip per credit; ucredit is what the whole deposit buys at it.
+	price, ucredit uint64
 }
 
 // check finds out whether a purchase would go through, deposit included.
@@ -42,11 +42,14 @@ func (k *Keeper) check(ctx context.Context, m *types.MsgBuy) (offer, error) {
 	if o.params, err = k.params.Get(ctx); err != nil {
 		return offer{}, err
 	}
-	if o.ucredit, err = credit.Bought(m.Uhip, o.params.UhipPerCredit); err != nil {
+	if _, o.price, err = k.Range(ctx); err != nil {
+		return offer{}, err
+	}
+	if o.ucredit, err = credit.Bought(m.Uhip, o.price); err != nil {
 		return offer{}, types.ErrInvalid.Wrap(err.Error())
 	}
 	if least := o.params.MinBuyUcredit; o.ucredit < least {
-		cost, err := credit.Cost(least, o.params.UhipPerCredit)
+		cost, err := credit.Cost(least, o.price)
 		if err != nil {
 			return offer{}, err
 		}
@@ -78,7 +81,7 @@ func (k *Keeper) check(ctx context.Context, m *types.MsgBuy) (offer, error) {
 // PrepayBuy takes the fee of a transaction that is only this purchase, out of
 // the deposit and before anything else happens, so that also a purchase that
 // fails later has paid. The context it returns must be the one Buy is run in.
-func (k *Keeper) PrepayBuy(ctx sdk.Context, m *types.MsgBuy) (sdk.Context, error) {
+func (k *Keeper) PrepayBuy(ctx sdk.Context, m *types.MsgBuy, s Size) (sdk.Context, error) {
 	o, err := k.check(ctx, m)
 	if err != nil {
 		return ctx, err
@@ -87,21 +90,25 @@ func (k *Keeper) PrepayBuy(ctx sdk.Context, m *types.MsgBuy) (sdk.Context, error
 	if want := sdkmath.NewIntFromUint64(m.Uhip); have.LT(want) {
 		return ctx, types.ErrDeposit.Wrapf("the deposit is %s uhip but %s can spend %s; %s are missing", want, m.Buyer, have, want.Sub(have))
 	}
-	fee := o.params.FeeUcredit
-	cost, err := credit.Cost(fee, o.params.UhipPerCredit)
+	ucredit, err := fee(o.params, s)
 	if err != nil {
 		return ctx, err
 	}
-	if cost > m.Uhip { // a fee is below the least purchase, so its cost is at most the deposit's
-		return ctx, types.ErrTooLittle.Wrapf("the fee of %s credits costs %d uhip, more than the deposit", credit.Format(fee), cost)
+	if ucredit >= o.ucredit {
+		return ctx, types.ErrTooLittle.Wrapf("the fee of %s credits is not less than the %s credits that the deposit buys: buy more, or set a lower gas limit than %d", credit.Format(ucredit), credit.Format(o.ucredit), s.Gas)
 	}
-	if err := k.deposit(ctx, o.buyer, cost, fee); err != nil {
+	uhip, err := credit.Cost(ucredit, o.price) // at most the deposit: it buys more
+	if err != nil {
 		return ctx, err
 	}
-	if err := k.release(ctx, m.Buyer, fee, "", o.params); err != nil {
+	var paid credit.Balance
+	if err := k.deposit(ctx, o.buyer, &paid, uhip, ucredit); err != nil {
 		return ctx, err
 	}
-	return ctx.WithValue(prepaidKey{}, prepaid{uhip: cost, ucredit: fee}), nil
+	if err := k.release(ctx, m.Buyer, &paid, ucredit, "", o.params); err != nil {
+		return ctx, err
+	}
+	return ctx.WithValue(prepaidKey{}, prepaid{uhip: uhip, ucredit: ucredit}), nil
 }
 
 type prepaid struct{ uhip, ucredit uint64 }
@@ -115,7 +122,17 @@ func (k *Keeper) Buy(ctx context.Context, m *types.MsgBuy) (uint64, error) {
 	}
 	ahead, _ := sdk.UnwrapSDKContext(ctx).Value(prepaidKey{}).(prepaid)
 	ucredit := o.ucredit - min(o.ucredit, ahead.ucredit)
-	if err := k.deposit(ctx, o.buyer, m.Uhip-min(m.Uhip, ahead.uhip), ucredit); err != nil {
+	if k.hooks != nil {
+		if err := k.hooks.BeforeBuy(ctx, m.Recipient); err != nil {
+			return 0, err
+		}
+	}
+	b, err := k.Balance(ctx, m.Recipient)
+	if err != nil {
+		return 0, err
+	}
+	to := b.Core()
+	if err := k.deposit(ctx, o.buyer, &to, m.Uhip-min(m.Uhip, ahead.uhip), ucredit); err != nil {
 		return 0, err
 	}
 	if m.Reference != "" {
@@ -126,19 +143,8 @@ func (k *Keeper) Buy(ctx context.Context, m *types.MsgBuy) (uint64, error) {
 	if !k.accounts.HasAccount(ctx, o.recipient) {
 		k.accounts.SetAccount(ctx, k.accounts.NewAccountWithAddress(ctx, o.recipient))
 	}
-	if k.hooks != nil {
-		if err := k.hooks.BeforeBuy(ctx, m.Recipient); err != nil {
-			return 0, err
-		}
-	}
-	b, err := k.Balance(ctx, m.Recipient)
-	if err != nil {
-		return 0, err
-	}
-	// No overflow: all balances together are what the books call outstanding.
-	b.Ucredit += ucredit
-	b.FeesSincePurchase = ahead.ucredit
-	if err := k.balances.Set(ctx, m.Recipient, b); err != nil {
+	to.FeesSincePurchase = ahead.ucredit
+	if err := k.balances.Set(ctx, m.Recipient, types.BalanceOf(m.Recipient, to)); err != nil {
 		return 0, err
 	}
 	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(sdk.NewEvent(types.EventBought,
@@ -156,18 +162,10 @@ func (k *Keeper) Buy(ctx context.Context, m *types.MsgBuy) (uint64, error) {
 	return ucredit, nil
 }
 
-// deposit moves uhip into the reserve and books ucredit as bought.
-func (k *Keeper) deposit(ctx context.Context, buyer sdk.AccAddress, uhip, ucredit uint64) error {
-	totals, err := k.totals.Get(ctx)
-	if err != nil {
-		return err
-	}
-	books := totals.Books()
-	if err := books.Buy(uhip, ucredit); err != nil {
+// deposit moves uhip into the reserve, books ucredit as bought and adds both to a balance.
+func (k *Keeper) deposit(ctx context.Context, buyer sdk.AccAddress, to *credit.Balance, uhip, ucredit uint64) error {
+	if err := k.books(ctx, func(b *credit.Books) error { return b.Buy(to, uhip, ucredit) }); err != nil {
 		return types.ErrInvalid.Wrap(err.Error())
-	}
-	if err := k.totals.Set(ctx, types.TotalsOf(books)); err != nil {
-		return err
 	}
 	if uhip == 0 {
 		return nil

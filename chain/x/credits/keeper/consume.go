@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 
 	"cosmossdk.io/collections"
@@ -28,63 +27,40 @@ func (k *Keeper) Consume(ctx context.Context, account string, ucredit uint64, mi
 	if b.Ucredit < ucredit {
 		return types.ErrInsufficient.Wrapf("%s has %s credits and would use %s", account, credit.Format(b.Ucredit), credit.Format(ucredit))
 	}
-	b.Ucredit -= ucredit
 	return k.consume(ctx, b, ucredit, miner)
 }
 
-// ChargeFee takes the flat fee of a transaction from its signer.
-func (k *Keeper) ChargeFee(ctx context.Context, account string) error {
-	params, err := k.params.Get(ctx)
-	if err != nil {
-		return err
-	}
-	fee := params.FeeUcredit
-	if fee == 0 {
-		return nil
-	}
-	b, err := k.Balance(ctx, account)
-	if err != nil {
-		return err
-	}
-	if b.Ucredit < fee {
-		return types.ErrInsufficient.Wrapf("%s has %s credits and the transaction costs %s; %s are missing: buy some with 'hippius billing buy', or send MsgBuy alone, which pays for itself",
-			account, credit.Format(b.Ucredit), credit.Format(fee), credit.Format(fee-b.Ucredit))
-	}
-	b.Ucredit -= fee
-	b.FeesSincePurchase += min(fee, math.MaxUint64-b.FeesSincePurchase)
-	return k.consume(ctx, b, fee, "")
-}
-
-// consume stores the reduced balance and releases what was behind the difference.
+// consume takes ucredit, which the balance has, and releases what is behind it.
 func (k *Keeper) consume(ctx context.Context, b types.Balance, ucredit uint64, miner string) error {
-	if err := k.balances.Set(ctx, b.Address, b); err != nil {
-		return err
-	}
 	params, err := k.params.Get(ctx)
 	if err != nil {
 		return err
 	}
-	return k.release(ctx, b.Address, ucredit, miner, params)
+	from := b.Core()
+	if err := k.release(ctx, b.Address, &from, ucredit, miner, params); err != nil {
+		return err
+	}
+	return k.balances.Set(ctx, b.Address, types.BalanceOf(b.Address, from))
 }
 
-// release books ucredit of an account as consumed and notes what it releases, to be sent at the end of the block.
-func (k *Keeper) release(ctx context.Context, account string, ucredit uint64, miner string, params types.Params) error {
+// release books ucredit of an account's balance as consumed and notes what it releases, to be sent at the end of the block.
+func (k *Keeper) release(ctx context.Context, account string, from *credit.Balance, ucredit uint64, miner string, params types.Params) error {
 	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(sdk.NewEvent(types.EventConsumed,
 		sdk.NewAttribute(types.AttributeAccount, account),
 		sdk.NewAttribute(types.AttributeMiner, miner),
 		sdk.NewAttribute(types.AttributeUcredit, strconv.FormatUint(ucredit, 10)),
 	))
-	totals, err := k.totals.Get(ctx)
+	lowest, _, err := k.Range(ctx)
 	if err != nil {
 		return err
 	}
-	books := totals.Books()
-	r, err := books.Consume(ucredit, params.UhipPerCredit, params.Shares(), miner != "")
+	var r credit.Release
+	err = k.books(ctx, func(b *credit.Books) error {
+		r, err = b.Consume(from, ucredit, lowest, params.Shares(), miner != "")
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("consume %d ucredit: %w", ucredit, err)
-	}
-	if err := k.totals.Set(ctx, types.TotalsOf(books)); err != nil {
-		return err
 	}
 	err = errors.Join(addItem(ctx, k.stakers, r.Stakers), addItem(ctx, k.treasury, r.Treasury))
 	if miner != "" {

@@ -21,6 +21,7 @@ type Keeper struct {
 	totals     collections.Item[types.Totals]
 	balances   collections.Map[string, types.Balance]
 	references collections.KeySet[string]
+	prices     collections.Item[types.Prices]
 
 	// Released in this block and sent on at its end.
 	earned   collections.Map[string, uint64]
@@ -60,6 +61,7 @@ func New(c Config) (*Keeper, error) {
 		totals:         collections.NewItem(sb, types.TotalsPrefix(), "totals", codec.CollValue[types.Totals](c.Codec)),
 		balances:       collections.NewMap(sb, types.BalancesPrefix(), "balances", collections.StringKey, codec.CollValue[types.Balance](c.Codec)),
 		references:     collections.NewKeySet(sb, types.ReferencesPrefix(), "references", collections.StringKey),
+		prices:         collections.NewItem(sb, types.PricesPrefix(), "prices", codec.CollValue[types.Prices](c.Codec)),
 		earned:         collections.NewMap(tb, types.EarnedPrefix(), "earned", collections.StringKey, collections.Uint64Value),
 		served:         collections.NewMap(tb, types.ServedPrefix(), "served", collections.StringKey, collections.Uint64Value),
 		stakers:        collections.NewItem(tb, types.StakersPrefix(), "stakers", collections.Uint64Value),

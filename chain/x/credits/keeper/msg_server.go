@@ -26,5 +26,13 @@ func (s msgServer) UpdateParams(ctx context.Context, m *types.MsgUpdateParams) (
 	if m.Authority != s.k.authority {
 		return nil, types.ErrUnauthorized.Wrapf("parameters are changed by governance (%s), not by %s", s.k.authority, m.Authority)
 	}
-	return &types.MsgUpdateParamsResponse{}, s.k.params.Set(ctx, m.Params)
+	return &types.MsgUpdateParamsResponse{}, s.k.update(ctx, m.Params)
+}
+
+func (s msgServer) AddToReserve(ctx context.Context, m *types.MsgAddToReserve) (*types.MsgAddToReserveResponse, error) {
+	return &types.MsgAddToReserveResponse{}, s.k.AddToReserve(ctx, m)
+}
+
+func (s msgServer) SpendBuffer(ctx context.Context, m *types.MsgSpendBuffer) (*types.MsgSpendBufferResponse, error) {
+	return &types.MsgSpendBufferResponse{}, s.k.SpendBuffer(ctx, m)
 }

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -39,4 +40,15 @@ func (s queryServer) Totals(ctx context.Context, _ *types.QueryTotalsRequest) (*
 	}
 	coverage, err := t.Books().Coverage(p.UhipPerCredit)
 	return &types.QueryTotalsResponse{Totals: t, Coverage: coverage}, err
+}
+
+func (s queryServer) Prices(ctx context.Context, _ *types.QueryPricesRequest) (*types.QueryPricesResponse, error) {
+	p, err := s.k.Prices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lowest, highest := p.Range(sdk.UnwrapSDKContext(ctx).BlockTime().Unix())
+	return &types.QueryPricesResponse{
+		UhipPerCredit: p.Current(), LowestUhipPerCredit: lowest, HighestUhipPerCredit: highest, Prices: types.PricesOf(p),
+	}, nil
 }

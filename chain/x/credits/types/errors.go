@@ -22,4 +22,8 @@ var (
 	ErrRecipient = errorsmod.Register(ModuleName, 9, "recipient not allowed")
 	// ErrUnauthorized is a change that only governance may make.
 	ErrUnauthorized = errorsmod.Register(ModuleName, 10, "not allowed")
+	// ErrPriceChange is a change of the price that is too large or too soon.
+	ErrPriceChange = errorsmod.Register(ModuleName, 11, "change of price refused")
+	// ErrBuffer is more than the buffer has.
+	ErrBuffer = errorsmod.Register(ModuleName, 12, "not enough in the buffer")
 )

@@ -22,6 +22,7 @@ const (
 	prefixTotals
 	prefixBalances
 	prefixReferences
+	prefixPrices
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -35,6 +36,9 @@ func BalancesPrefix() collections.Prefix { return collections.NewPrefix(prefixBa
 
 // ReferencesPrefix is where used references are kept.
 func ReferencesPrefix() collections.Prefix { return collections.NewPrefix(prefixReferences) }
+
+// PricesPrefix is where the prices of the last 7 days are kept.
+func PricesPrefix() collections.Prefix { return collections.NewPrefix(prefixPrices) }
 
 // Prefixes of the transient store.
 const (
@@ -61,6 +65,10 @@ const (
 	EventBought   = "hippius.credits.bought"
 	EventConsumed = "hippius.credits.consumed"
 	EventReleased = "hippius.credits.released"
+	EventCoinFee  = "hippius.credits.coin_fee"
+	EventAdded    = "hippius.credits.reserve_added"
+	EventSpent    = "hippius.credits.buffer_spent"
+	EventPrice    = "hippius.credits.price_changed"
 )
 
 // Attributes of the module's events.
@@ -69,9 +77,19 @@ const (
 	AttributeBuyer     = "buyer"
 	AttributeMiner     = "miner"
 	AttributeReference = "reference"
+	AttributeRecipient = "recipient"
+	AttributeSender    = "sender"
 	AttributeUcredit   = "ucredit"
 	AttributeUhip      = "uhip"
 	AttributeMiners    = "miners_uhip"
 	AttributeStakers   = "stakers_uhip"
 	AttributeTreasury  = "treasury_uhip"
+)
+
+// Recipients of the buffer that are no accounts.
+const (
+	// RecipientStakers are validators and stakers, through x/distribution.
+	RecipientStakers = "stakers"
+	// RecipientTreasury is the treasury's account.
+	RecipientTreasury = "treasury"
 )

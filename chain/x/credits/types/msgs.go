@@ -41,3 +41,31 @@ func (m *MsgUpdateParams) ValidateBasic() error {
 	}
 	return m.Params.Validate()
 }
+
+// ValidateBasic checks the form of a gift to the reserve.
+func (m *MsgAddToReserve) ValidateBasic() error {
+	if _, err := account.Parse("sender", m.Sender); err != nil {
+		return ErrInvalid.Wrap(err.Error())
+	}
+	if m.Uhip == 0 {
+		return ErrInvalid.Wrap("0 uhip are added to the reserve; it must be at least 1")
+	}
+	return nil
+}
+
+// ValidateBasic checks the form of an expense of the buffer.
+func (m *MsgSpendBuffer) ValidateBasic() error {
+	if _, err := account.Parse("authority", m.Authority); err != nil {
+		return ErrInvalid.Wrap(err.Error())
+	}
+	if m.Uhip == 0 {
+		return ErrInvalid.Wrap("0 uhip of the buffer are spent; it must be at least 1")
+	}
+	if m.Recipient == RecipientStakers || m.Recipient == RecipientTreasury {
+		return nil
+	}
+	if _, err := account.Parse("recipient", m.Recipient); err != nil {
+		return ErrInvalid.Wrapf("%s; accepted are also %q and %q", err, RecipientStakers, RecipientTreasury)
+	}
+	return nil
+}

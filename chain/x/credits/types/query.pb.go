@@ -285,6 +285,113 @@ func (m *QueryTotalsResponse) GetCoverage() uint64 {
 	return 0
 }
 
+type QueryPricesRequest struct {
+}
+
+func (m *QueryPricesRequest) Reset()         { *m = QueryPricesRequest{} }
+func (m *QueryPricesRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryPricesRequest) ProtoMessage()    {}
+func (*QueryPricesRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_1bfeaea92f8f31a3, []int{6}
+}
+func (m *QueryPricesRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryPricesRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryPricesRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryPricesRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryPricesRequest.Merge(m, src)
+}
+func (m *QueryPricesRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryPricesRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryPricesRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryPricesRequest proto.InternalMessageInfo
+
+type QueryPricesResponse struct {
+	// uhip_per_credit is the price in force, lowest and highest those of the last 7 days: credits are sold at the highest
+	// and release at most the lowest.
+	UhipPerCredit        uint64 `protobuf:"varint,1,opt,name=uhip_per_credit,json=uhipPerCredit,proto3" json:"uhip_per_credit,omitempty"`
+	LowestUhipPerCredit  uint64 `protobuf:"varint,2,opt,name=lowest_uhip_per_credit,json=lowestUhipPerCredit,proto3" json:"lowest_uhip_per_credit,omitempty"`
+	HighestUhipPerCredit uint64 `protobuf:"varint,3,opt,name=highest_uhip_per_credit,json=highestUhipPerCredit,proto3" json:"highest_uhip_per_credit,omitempty"`
+	// prices of the last 7 days, oldest first; the last is in force.
+	Prices []Price `protobuf:"bytes,4,rep,name=prices,proto3" json:"prices"`
+}
+
+func (m *QueryPricesResponse) Reset()         { *m = QueryPricesResponse{} }
+func (m *QueryPricesResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryPricesResponse) ProtoMessage()    {}
+func (*QueryPricesResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_1bfeaea92f8f31a3, []int{7}
+}
+func (m *QueryPricesResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryPricesResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryPricesResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryPricesResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryPricesResponse.Merge(m, src)
+}
+func (m *QueryPricesResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryPricesResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryPricesResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryPricesResponse proto.InternalMessageInfo
+
+func (m *QueryPricesResponse) GetUhipPerCredit() uint64 {
+	if m != nil {
+		return m.UhipPerCredit
+	}
+	return 0
+}
+
+func (m *QueryPricesResponse) GetLowestUhipPerCredit() uint64 {
+	if m != nil {
+		return m.LowestUhipPerCredit
+	}
+	return 0
+}
+
+func (m *QueryPricesResponse) GetHighestUhipPerCredit() uint64 {
+	if m != nil {
+		return m.HighestUhipPerCredit
+	}
+	return 0
+}
+
+func (m *QueryPricesResponse) GetPrices() []Price {
+	if m != nil {
+		return m.Prices
+	}
+	return nil
+}
+
 func init() {
 	proto.RegisterType((*QueryParamsRequest)(nil), "hippius.chain.credits.v1.QueryParamsRequest")
 	proto.RegisterType((*QueryParamsResponse)(nil), "hippius.chain.credits.v1.QueryParamsResponse")
@@ -292,6 +399,8 @@ func init() {
 	proto.RegisterType((*QueryBalanceResponse)(nil), "hippius.chain.credits.v1.QueryBalanceResponse")
 	proto.RegisterType((*QueryTotalsRequest)(nil), "hippius.chain.credits.v1.QueryTotalsRequest")
 	proto.RegisterType((*QueryTotalsResponse)(nil), "hippius.chain.credits.v1.QueryTotalsResponse")
+	proto.RegisterType((*QueryPricesRequest)(nil), "hippius.chain.credits.v1.QueryPricesRequest")
+	proto.RegisterType((*QueryPricesResponse)(nil), "hippius.chain.credits.v1.QueryPricesResponse")
 }
 
 func init() {
@@ -299,31 +408,38 @@ func init() {
 }
 
 var fileDescriptor_1bfeaea92f8f31a3 = []byte{
-	// 374 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x53, 0xb1, 0x4e, 0xc3, 0x30,
-	0x10, 0x4d, 0xaa, 0x92, 0x82, 0xd9, 0x4c, 0x87, 0x28, 0x43, 0x28, 0x11, 0x43, 0x07, 0x70, 0x68,
-	0xd9, 0x91, 0xe8, 0xc8, 0x04, 0x11, 0x0c, 0xb0, 0xb9, 0xa9, 0x95, 0x44, 0x6a, 0xeb, 0x34, 0x76,
-	0x2a, 0xfa, 0x17, 0xfc, 0x11, 0x6b, 0xc7, 0x8e, 0x4c, 0x08, 0xb5, 0x3f, 0x82, 0x6a, 0x5f, 0x82,
-	0x22, 0x14, 0xa5, 0x9b, 0x7d, 0x7a, 0xef, 0xee, 0xbd, 0x3b, 0x3d, 0x74, 0x19, 0x27, 0x69, 0x9a,
-	0xe4, 0xc2, 0x0f, 0x63, 0x9a, 0xcc, 0xfd, 0x30, 0x63, 0x93, 0x44, 0x0a, 0x7f, 0x39, 0xf0, 0x17,
-	0x39, 0xcb, 0x56, 0x24, 0xcd, 0xb8, 0xe4, 0xd8, 0x06, 0x14, 0x51, 0x28, 0x02, 0x28, 0xb2, 0x1c,
-	0x38, 0xdd, 0x88, 0x47, 0x5c, 0x81, 0xfc, 0xfd, 0x4b, 0xe3, 0x9d, 0xfa, 0xae, 0x72, 0x95, 0x32,
-	0xa1, 0x51, 0x5e, 0x17, 0xe1, 0xa7, 0xfd, 0x90, 0x47, 0x9a, 0xd1, 0x99, 0x08, 0xd8, 0x22, 0x67,
-	0x42, 0x7a, 0x2f, 0xe8, 0xac, 0x52, 0x15, 0x29, 0x9f, 0x0b, 0x86, 0xef, 0x90, 0x95, 0xaa, 0x8a,
-	0x6d, 0xf6, 0xcc, 0xfe, 0xe9, 0xb0, 0x47, 0xea, 0x34, 0x11, 0xcd, 0x1c, 0xb5, 0xd7, 0xdf, 0xe7,
-	0x46, 0x00, 0x2c, 0xcf, 0x87, 0xb6, 0x23, 0x3a, 0xa5, 0xf3, 0x90, 0xc1, 0x34, 0x6c, 0xa3, 0x0e,
-	0x9d, 0x4c, 0x32, 0x26, 0x74, 0xdf, 0x93, 0xa0, 0xf8, 0x7a, 0xaf, 0xa8, 0x5b, 0x25, 0x80, 0x90,
-	0x7b, 0xd4, 0x19, 0xeb, 0x12, 0x28, 0xb9, 0xa8, 0x57, 0x02, 0x5c, 0x90, 0x52, 0xf0, 0x4a, 0xe3,
-	0xcf, 0x5c, 0xd2, 0x69, 0x69, 0x7c, 0x01, 0x0a, 0x8b, 0xea, 0x9f, 0x71, 0xa9, 0x2a, 0xcd, 0xc6,
-	0x35, 0xb3, 0x30, 0xae, 0x59, 0xd8, 0x41, 0xc7, 0x21, 0x5f, 0xb2, 0x8c, 0x46, 0xcc, 0x6e, 0xf5,
-	0xcc, 0x7e, 0x3b, 0x28, 0xff, 0xc3, 0xcf, 0x16, 0x3a, 0x52, 0x33, 0x31, 0x43, 0x96, 0x5e, 0x1b,
-	0xbe, 0xaa, 0xef, 0xff, 0xff, 0x5a, 0xce, 0xf5, 0x81, 0x68, 0x30, 0x13, 0xa3, 0x0e, 0xec, 0x04,
-	0x37, 0x31, 0xab, 0x87, 0x72, 0xc8, 0xa1, 0x70, 0x98, 0xc4, 0x90, 0xa5, 0xd7, 0xd1, 0x68, 0xa8,
-	0x72, 0x85, 0x46, 0x43, 0xd5, 0xeb, 0x8c, 0x1e, 0xd6, 0x5b, 0xd7, 0xdc, 0x6c, 0x5d, 0xf3, 0x67,
-	0xeb, 0x9a, 0x1f, 0x3b, 0xd7, 0xd8, 0xec, 0x5c, 0xe3, 0x6b, 0xe7, 0x1a, 0x6f, 0x37, 0x51, 0x22,
-	0xe3, 0x7c, 0x4c, 0x42, 0x3e, 0xf3, 0xcb, 0x38, 0xf0, 0x59, 0x9a, 0x4b, 0x06, 0xb1, 0x78, 0x2f,
-	0x83, 0xa1, 0x52, 0x31, 0xb6, 0x54, 0x2c, 0x6e, 0x7f, 0x03, 0x00, 0x00, 0xff, 0xff, 0xbc, 0x57,
-	0xab, 0xd9, 0x94, 0x03, 0x00, 0x00,
+	// 491 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x54, 0xc1, 0x6e, 0xd3, 0x40,
+	0x10, 0x8d, 0x49, 0x70, 0x60, 0x2b, 0x84, 0xb4, 0x8d, 0xc0, 0xf2, 0xc1, 0x0d, 0x11, 0x42, 0x39,
+	0x80, 0x4d, 0x53, 0x71, 0x04, 0x89, 0x70, 0xe3, 0x54, 0x2c, 0x7a, 0x80, 0x4b, 0xe4, 0x38, 0x23,
+	0xdb, 0x52, 0x92, 0xdd, 0xec, 0xae, 0x03, 0xfd, 0x0b, 0xbe, 0x82, 0x6f, 0xe9, 0xb1, 0x47, 0x4e,
+	0x08, 0x25, 0x17, 0x3e, 0x03, 0x79, 0x77, 0xec, 0xe2, 0x82, 0xeb, 0xde, 0xec, 0xf1, 0x7b, 0x33,
+	0xef, 0x8d, 0x9f, 0x86, 0x3c, 0x4d, 0x33, 0xce, 0xb3, 0x5c, 0x06, 0x71, 0x1a, 0x65, 0xeb, 0x20,
+	0x16, 0xb0, 0xc8, 0x94, 0x0c, 0xb6, 0xc7, 0xc1, 0x26, 0x07, 0x71, 0xee, 0x73, 0xc1, 0x14, 0xa3,
+	0x0e, 0xa2, 0x7c, 0x8d, 0xf2, 0x11, 0xe5, 0x6f, 0x8f, 0xdd, 0x41, 0xc2, 0x12, 0xa6, 0x41, 0x41,
+	0xf1, 0x64, 0xf0, 0x6e, 0x73, 0x57, 0x75, 0xce, 0x41, 0x1a, 0xd4, 0x68, 0x40, 0xe8, 0x87, 0x62,
+	0xc8, 0x69, 0x24, 0xa2, 0x95, 0x0c, 0x61, 0x93, 0x83, 0x54, 0xa3, 0x33, 0x72, 0x58, 0xab, 0x4a,
+	0xce, 0xd6, 0x12, 0xe8, 0x1b, 0x62, 0x73, 0x5d, 0x71, 0xac, 0xa1, 0x35, 0x3e, 0x98, 0x0c, 0xfd,
+	0x26, 0x4d, 0xbe, 0x61, 0x4e, 0x7b, 0x17, 0x3f, 0x8f, 0x3a, 0x21, 0xb2, 0x46, 0x01, 0xb6, 0x9d,
+	0x46, 0xcb, 0x68, 0x1d, 0x03, 0x4e, 0xa3, 0x0e, 0xe9, 0x47, 0x8b, 0x85, 0x00, 0x69, 0xfa, 0xde,
+	0x0f, 0xcb, 0xd7, 0xd1, 0x27, 0x32, 0xa8, 0x13, 0x50, 0xc8, 0x5b, 0xd2, 0x9f, 0x9b, 0x12, 0x2a,
+	0x79, 0xd2, 0xac, 0x04, 0xb9, 0x28, 0xa5, 0xe4, 0x55, 0xc6, 0x3f, 0x32, 0x15, 0x2d, 0x2b, 0xe3,
+	0x1b, 0x54, 0x58, 0x56, 0xaf, 0x8c, 0x2b, 0x5d, 0x69, 0x37, 0x6e, 0x98, 0xa5, 0x71, 0xc3, 0xa2,
+	0x2e, 0xb9, 0x17, 0xb3, 0x2d, 0x88, 0x28, 0x01, 0xe7, 0xce, 0xd0, 0x1a, 0xf7, 0xc2, 0xea, 0xfd,
+	0xea, 0x0f, 0x88, 0x2c, 0x86, 0x4a, 0xc8, 0x6f, 0xab, 0xfc, 0x05, 0x58, 0x46, 0x25, 0xcf, 0xc8,
+	0xc3, 0x3c, 0xcd, 0xf8, 0x8c, 0x83, 0x98, 0x99, 0xa9, 0x5a, 0x52, 0x2f, 0x7c, 0x50, 0x94, 0x4f,
+	0x41, 0xbc, 0xd3, 0x45, 0x7a, 0x42, 0x1e, 0x2d, 0xd9, 0x17, 0x90, 0x6a, 0x76, 0x1d, 0x6e, 0xe6,
+	0x1f, 0x9a, 0xaf, 0x67, 0x35, 0xd2, 0x2b, 0xf2, 0x38, 0xcd, 0x92, 0xf4, 0x7f, 0xac, 0xae, 0x66,
+	0x0d, 0xf0, 0x73, 0x9d, 0xf6, 0x9a, 0xd8, 0x5c, 0xab, 0x74, 0x7a, 0xc3, 0xee, 0xf8, 0x60, 0x72,
+	0x74, 0x43, 0x2c, 0x0a, 0x5c, 0x95, 0x0a, 0x4d, 0x9a, 0x7c, 0xef, 0x92, 0xbb, 0xda, 0x2a, 0x05,
+	0x62, 0x9b, 0xdc, 0xd0, 0xe7, 0xcd, 0x2d, 0xfe, 0x8d, 0xab, 0xfb, 0xe2, 0x96, 0x68, 0xdc, 0x61,
+	0x4a, 0xfa, 0x18, 0x0a, 0xda, 0xc6, 0xac, 0x27, 0xd5, 0xf5, 0x6f, 0x0b, 0xc7, 0x49, 0x40, 0x6c,
+	0x93, 0x87, 0x56, 0x43, 0xb5, 0x18, 0xb6, 0x1a, 0xba, 0x16, 0xcf, 0x62, 0x6f, 0x7a, 0x97, 0xed,
+	0x7b, 0xfb, 0x3b, 0x64, 0xed, 0x7b, 0xab, 0x65, 0x6f, 0xfa, 0xfe, 0x62, 0xe7, 0x59, 0x97, 0x3b,
+	0xcf, 0xfa, 0xb5, 0xf3, 0xac, 0x6f, 0x7b, 0xaf, 0x73, 0xb9, 0xf7, 0x3a, 0x3f, 0xf6, 0x5e, 0xe7,
+	0xf3, 0xcb, 0x24, 0x53, 0x69, 0x3e, 0xf7, 0x63, 0xb6, 0x0a, 0xaa, 0xb3, 0xc3, 0x56, 0x3c, 0x57,
+	0x80, 0xe7, 0xe7, 0x6b, 0x75, 0x80, 0xf4, 0xf5, 0x99, 0xdb, 0xfa, 0xfc, 0x9c, 0xfc, 0x09, 0x00,
+	0x00, 0xff, 0xff, 0x54, 0x8f, 0xbe, 0x0f, 0xfc, 0x04, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -341,6 +457,7 @@ type QueryClient interface {
 	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 	Balance(ctx context.Context, in *QueryBalanceRequest, opts ...grpc.CallOption) (*QueryBalanceResponse, error)
 	Totals(ctx context.Context, in *QueryTotalsRequest, opts ...grpc.CallOption) (*QueryTotalsResponse, error)
+	Prices(ctx context.Context, in *QueryPricesRequest, opts ...grpc.CallOption) (*QueryPricesResponse, error)
 }
 
 type queryClient struct {
@@ -378,11 +495,21 @@ func (c *queryClient) Totals(ctx context.Context, in *QueryTotalsRequest, opts .
 	return out, nil
 }
 
+func (c *queryClient) Prices(ctx context.Context, in *QueryPricesRequest, opts ...grpc.CallOption) (*QueryPricesResponse, error) {
+	out := new(QueryPricesResponse)
+	err := c.cc.Invoke(ctx, "/hippius.chain.credits.v1.Query/Prices", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Balance(context.Context, *QueryBalanceRequest) (*QueryBalanceResponse, error)
 	Totals(context.Context, *QueryTotalsRequest) (*QueryTotalsResponse, error)
+	Prices(context.Context, *QueryPricesRequest) (*QueryPricesResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -397,6 +524,9 @@ func (*UnimplementedQueryServer) Balance(ctx context.Context, req *QueryBalanceR
 }
 func (*UnimplementedQueryServer) Totals(ctx context.Context, req *QueryTotalsRequest) (*QueryTotalsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Totals not implemented")
+}
+func (*UnimplementedQueryServer) Prices(ctx context.Context, req *QueryPricesRequest) (*QueryPricesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Prices not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -457,6 +587,24 @@ func _Query_Totals_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Prices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryPricesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Prices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/hippius.chain.credits.v1.Query/Prices",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Prices(ctx, req.(*QueryPricesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "hippius.chain.credits.v1.Query",
@@ -473,6 +621,10 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Totals",
 			Handler:    _Query_Totals_Handler,
+		},
+		{
+			MethodName: "Prices",
+			Handler:    _Query_Prices_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -659,6 +811,81 @@ func (m *QueryTotalsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryPricesRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryPricesRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryPricesRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryPricesResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryPricesResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryPricesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Prices) > 0 {
+		for iNdEx := len(m.Prices) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Prices[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintQuery(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.HighestUhipPerCredit != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.HighestUhipPerCredit))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.LowestUhipPerCredit != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.LowestUhipPerCredit))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.UhipPerCredit != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.UhipPerCredit))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintQuery(dAtA []byte, offset int, v uint64) int {
 	offset -= sovQuery(v)
 	base := offset
@@ -733,6 +960,39 @@ func (m *QueryTotalsResponse) Size() (n int) {
 	n += 1 + l + sovQuery(uint64(l))
 	if m.Coverage != 0 {
 		n += 1 + sovQuery(uint64(m.Coverage))
+	}
+	return n
+}
+
+func (m *QueryPricesRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *QueryPricesResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.UhipPerCredit != 0 {
+		n += 1 + sovQuery(uint64(m.UhipPerCredit))
+	}
+	if m.LowestUhipPerCredit != 0 {
+		n += 1 + sovQuery(uint64(m.LowestUhipPerCredit))
+	}
+	if m.HighestUhipPerCredit != 0 {
+		n += 1 + sovQuery(uint64(m.HighestUhipPerCredit))
+	}
+	if len(m.Prices) > 0 {
+		for _, e := range m.Prices {
+			l = e.Size()
+			n += 1 + l + sovQuery(uint64(l))
+		}
 	}
 	return n
 }
@@ -1172,6 +1432,197 @@ func (m *QueryTotalsResponse) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryPricesRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryPricesRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryPricesRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryPricesResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryPricesResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryPricesResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UhipPerCredit", wireType)
+			}
+			m.UhipPerCredit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.UhipPerCredit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LowestUhipPerCredit", wireType)
+			}
+			m.LowestUhipPerCredit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LowestUhipPerCredit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HighestUhipPerCredit", wireType)
+			}
+			m.HighestUhipPerCredit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.HighestUhipPerCredit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Prices", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Prices = append(m.Prices, Price{})
+			if err := m.Prices[len(m.Prices)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])

@@ -232,45 +232,241 @@ func (m *MsgUpdateParamsResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgUpdateParamsResponse proto.InternalMessageInfo
 
+type MsgAddToReserve struct {
+	Sender string `protobuf:"bytes,1,opt,name=sender,proto3" json:"sender,omitempty"`
+	Uhip   uint64 `protobuf:"varint,2,opt,name=uhip,proto3" json:"uhip,omitempty"`
+}
+
+func (m *MsgAddToReserve) Reset()         { *m = MsgAddToReserve{} }
+func (m *MsgAddToReserve) String() string { return proto.CompactTextString(m) }
+func (*MsgAddToReserve) ProtoMessage()    {}
+func (*MsgAddToReserve) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ceebc244a0ff3b3b, []int{4}
+}
+func (m *MsgAddToReserve) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAddToReserve) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAddToReserve.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAddToReserve) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAddToReserve.Merge(m, src)
+}
+func (m *MsgAddToReserve) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAddToReserve) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAddToReserve.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAddToReserve proto.InternalMessageInfo
+
+func (m *MsgAddToReserve) GetSender() string {
+	if m != nil {
+		return m.Sender
+	}
+	return ""
+}
+
+func (m *MsgAddToReserve) GetUhip() uint64 {
+	if m != nil {
+		return m.Uhip
+	}
+	return 0
+}
+
+type MsgAddToReserveResponse struct {
+}
+
+func (m *MsgAddToReserveResponse) Reset()         { *m = MsgAddToReserveResponse{} }
+func (m *MsgAddToReserveResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgAddToReserveResponse) ProtoMessage()    {}
+func (*MsgAddToReserveResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ceebc244a0ff3b3b, []int{5}
+}
+func (m *MsgAddToReserveResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgAddToReserveResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgAddToReserveResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgAddToReserveResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgAddToReserveResponse.Merge(m, src)
+}
+func (m *MsgAddToReserveResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgAddToReserveResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgAddToReserveResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgAddToReserveResponse proto.InternalMessageInfo
+
+type MsgSpendBuffer struct {
+	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	// recipient is "stakers" (validators and stakers, as of what is released), "treasury" or an account's address.
+	Recipient string `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Uhip      uint64 `protobuf:"varint,3,opt,name=uhip,proto3" json:"uhip,omitempty"`
+}
+
+func (m *MsgSpendBuffer) Reset()         { *m = MsgSpendBuffer{} }
+func (m *MsgSpendBuffer) String() string { return proto.CompactTextString(m) }
+func (*MsgSpendBuffer) ProtoMessage()    {}
+func (*MsgSpendBuffer) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ceebc244a0ff3b3b, []int{6}
+}
+func (m *MsgSpendBuffer) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSpendBuffer) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSpendBuffer.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSpendBuffer) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSpendBuffer.Merge(m, src)
+}
+func (m *MsgSpendBuffer) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSpendBuffer) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSpendBuffer.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSpendBuffer proto.InternalMessageInfo
+
+func (m *MsgSpendBuffer) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgSpendBuffer) GetRecipient() string {
+	if m != nil {
+		return m.Recipient
+	}
+	return ""
+}
+
+func (m *MsgSpendBuffer) GetUhip() uint64 {
+	if m != nil {
+		return m.Uhip
+	}
+	return 0
+}
+
+type MsgSpendBufferResponse struct {
+}
+
+func (m *MsgSpendBufferResponse) Reset()         { *m = MsgSpendBufferResponse{} }
+func (m *MsgSpendBufferResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgSpendBufferResponse) ProtoMessage()    {}
+func (*MsgSpendBufferResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_ceebc244a0ff3b3b, []int{7}
+}
+func (m *MsgSpendBufferResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSpendBufferResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSpendBufferResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSpendBufferResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSpendBufferResponse.Merge(m, src)
+}
+func (m *MsgSpendBufferResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSpendBufferResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSpendBufferResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSpendBufferResponse proto.InternalMessageInfo
+
 func init() {
 	proto.RegisterType((*MsgBuy)(nil), "hippius.chain.credits.v1.MsgBuy")
 	proto.RegisterType((*MsgBuyResponse)(nil), "hippius.chain.credits.v1.MsgBuyResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "hippius.chain.credits.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "hippius.chain.credits.v1.MsgUpdateParamsResponse")
+	proto.RegisterType((*MsgAddToReserve)(nil), "hippius.chain.credits.v1.MsgAddToReserve")
+	proto.RegisterType((*MsgAddToReserveResponse)(nil), "hippius.chain.credits.v1.MsgAddToReserveResponse")
+	proto.RegisterType((*MsgSpendBuffer)(nil), "hippius.chain.credits.v1.MsgSpendBuffer")
+	proto.RegisterType((*MsgSpendBufferResponse)(nil), "hippius.chain.credits.v1.MsgSpendBufferResponse")
 }
 
 func init() { proto.RegisterFile("hippius/chain/credits/v1/tx.proto", fileDescriptor_ceebc244a0ff3b3b) }
 
 var fileDescriptor_ceebc244a0ff3b3b = []byte{
-	// 448 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x52, 0x4f, 0x8b, 0x13, 0x31,
-	0x1c, 0x6d, 0xec, 0x6c, 0x65, 0xa3, 0xac, 0x10, 0x16, 0x76, 0x76, 0x90, 0xb1, 0x16, 0x0f, 0xb5,
-	0x60, 0xc6, 0xae, 0xe0, 0x61, 0x0f, 0x82, 0x3d, 0x0a, 0x05, 0x1d, 0xf1, 0xe2, 0x45, 0xa6, 0xd3,
-	0x98, 0x09, 0x38, 0x93, 0x90, 0x3f, 0xcb, 0xce, 0x4d, 0xfc, 0x04, 0x5e, 0xfd, 0x12, 0xb2, 0x07,
-	0x3f, 0xc4, 0x5e, 0x84, 0xc5, 0x93, 0x27, 0x91, 0xf6, 0xb0, 0x5f, 0x43, 0x26, 0x49, 0x3b, 0x2a,
-	0x6c, 0xbb, 0xb7, 0xe4, 0x97, 0xf7, 0x7e, 0xbf, 0xf7, 0x7e, 0x79, 0xf0, 0x7e, 0xc1, 0x84, 0x60,
-	0x46, 0x25, 0x79, 0x91, 0xb1, 0x2a, 0xc9, 0x25, 0x99, 0x33, 0xad, 0x92, 0x93, 0x71, 0xa2, 0x4f,
-	0xb1, 0x90, 0x5c, 0x73, 0x14, 0x7a, 0x08, 0xb6, 0x10, 0xec, 0x21, 0xf8, 0x64, 0x1c, 0x1d, 0xe4,
-	0x5c, 0x95, 0x5c, 0x25, 0xa5, 0xa2, 0x0d, 0xa3, 0x54, 0xd4, 0x51, 0xa2, 0x43, 0xf7, 0xf0, 0xce,
-	0xde, 0x12, 0x77, 0xf1, 0x4f, 0xfb, 0x94, 0x53, 0xee, 0xea, 0xcd, 0xc9, 0x57, 0x1f, 0x5c, 0x2d,
-	0xa3, 0x16, 0xc4, 0x73, 0x07, 0x5f, 0x01, 0xec, 0x4d, 0x15, 0x9d, 0x98, 0x1a, 0x61, 0xb8, 0x33,
-	0x33, 0x35, 0x91, 0x21, 0xe8, 0x83, 0xe1, 0xee, 0x24, 0xfc, 0xf1, 0xed, 0xd1, 0xbe, 0x9f, 0xf3,
-	0x7c, 0x3e, 0x97, 0x44, 0xa9, 0xd7, 0x5a, 0xb2, 0x8a, 0xa6, 0x0e, 0x86, 0x9e, 0xc2, 0x5d, 0x49,
-	0x72, 0x26, 0x18, 0xa9, 0x74, 0x78, 0x63, 0x0b, 0xa7, 0x85, 0x22, 0x04, 0x03, 0x53, 0x30, 0x11,
-	0x76, 0xfb, 0x60, 0x18, 0xa4, 0xf6, 0x8c, 0xee, 0x36, 0xbd, 0xde, 0x13, 0x49, 0xaa, 0x9c, 0x84,
-	0x41, 0xd3, 0x2b, 0x6d, 0x0b, 0xc7, 0xf0, 0xd3, 0xe5, 0xd9, 0xc8, 0x4d, 0x1d, 0x8c, 0xe0, 0x9e,
-	0xd3, 0x9b, 0x12, 0x25, 0x78, 0xa5, 0x08, 0x0a, 0xe1, 0x4d, 0xe3, 0xdc, 0x59, 0xe5, 0x41, 0xba,
-	0xba, 0x0e, 0xbe, 0x00, 0x78, 0x67, 0xaa, 0xe8, 0x1b, 0x31, 0xcf, 0x34, 0x79, 0x99, 0xc9, 0xac,
-	0x54, 0x8d, 0xea, 0xcc, 0xe8, 0x82, 0x4b, 0xa6, 0xeb, 0xad, 0x4e, 0x5b, 0x28, 0x7a, 0x06, 0x7b,
-	0xc2, 0x76, 0xb0, 0x56, 0x6f, 0x1d, 0xf5, 0xf1, 0x55, 0x7f, 0x88, 0xdd, 0xa4, 0x49, 0x70, 0xfe,
-	0xeb, 0x5e, 0x27, 0xf5, 0xac, 0xe3, 0xbd, 0xc6, 0x43, 0xdb, 0x6f, 0x70, 0x08, 0x0f, 0xfe, 0x93,
-	0xb6, 0x32, 0x74, 0xf4, 0x1d, 0xc0, 0xee, 0x54, 0x51, 0xf4, 0x0a, 0x76, 0x9b, 0x7f, 0xd9, 0x30,
-	0xc9, 0x6d, 0x22, 0x1a, 0x6e, 0x43, 0xac, 0x77, 0xf5, 0x01, 0xde, 0xfe, 0x67, 0x1b, 0x0f, 0x37,
-	0x32, 0xff, 0x86, 0x46, 0xe3, 0x6b, 0x43, 0x57, 0xd3, 0xa2, 0x9d, 0x8f, 0x97, 0x67, 0x23, 0x30,
-	0x79, 0x71, 0xbe, 0x88, 0xc1, 0xc5, 0x22, 0x06, 0xbf, 0x17, 0x31, 0xf8, 0xbc, 0x8c, 0x3b, 0x17,
-	0xcb, 0xb8, 0xf3, 0x73, 0x19, 0x77, 0xde, 0x3e, 0xa6, 0x4c, 0x17, 0x66, 0x86, 0x73, 0x5e, 0x26,
-	0xeb, 0xb8, 0xf2, 0x52, 0x18, 0x4d, 0x7c, 0x6c, 0x4f, 0xd7, 0xc1, 0xb5, 0xa9, 0x9d, 0xf5, 0x6c,
-	0x6c, 0x9f, 0xfc, 0x09, 0x00, 0x00, 0xff, 0xff, 0xeb, 0x55, 0xe5, 0x7d, 0x65, 0x03, 0x00, 0x00,
+	// 552 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x9c, 0x54, 0xcf, 0x6b, 0x13, 0x41,
+	0x14, 0xce, 0x34, 0x69, 0xa4, 0x13, 0xa9, 0x30, 0x14, 0xbb, 0x5d, 0xca, 0x1a, 0x83, 0x87, 0x18,
+	0x70, 0x37, 0xa9, 0xe0, 0x21, 0x07, 0xa1, 0x39, 0x0a, 0x01, 0xdd, 0xea, 0xc5, 0x8b, 0x24, 0xbb,
+	0x93, 0xcd, 0x80, 0xbb, 0x33, 0xcc, 0xcc, 0x86, 0xe6, 0x26, 0x1e, 0x3d, 0x79, 0xf5, 0x1f, 0xf0,
+	0x28, 0x3d, 0xf8, 0x47, 0xf4, 0x58, 0x3c, 0x79, 0x12, 0x49, 0x0e, 0xfd, 0x37, 0x64, 0x67, 0x26,
+	0xc9, 0xc6, 0xda, 0x6c, 0xf0, 0x36, 0x3f, 0xbe, 0xf7, 0xbe, 0xef, 0xbd, 0xef, 0xf1, 0xe0, 0xc3,
+	0x31, 0x61, 0x8c, 0xa4, 0xc2, 0x0b, 0xc6, 0x03, 0x92, 0x78, 0x01, 0xc7, 0x21, 0x91, 0xc2, 0x9b,
+	0x74, 0x3c, 0x79, 0xee, 0x32, 0x4e, 0x25, 0x45, 0x96, 0x81, 0xb8, 0x0a, 0xe2, 0x1a, 0x88, 0x3b,
+	0xe9, 0xd8, 0x87, 0x01, 0x15, 0x31, 0x15, 0x5e, 0x2c, 0xa2, 0x2c, 0x22, 0x16, 0x91, 0x0e, 0xb1,
+	0x8f, 0xf4, 0xc7, 0x3b, 0x75, 0xf3, 0xf4, 0xc5, 0x7c, 0x1d, 0x44, 0x34, 0xa2, 0xfa, 0x3d, 0x3b,
+	0x99, 0xd7, 0x47, 0xb7, 0xcb, 0x98, 0x32, 0x6c, 0x62, 0x1b, 0xdf, 0x00, 0xac, 0xf6, 0x45, 0xd4,
+	0x4b, 0xa7, 0xc8, 0x85, 0xbb, 0xc3, 0x74, 0x8a, 0xb9, 0x05, 0xea, 0xa0, 0xb9, 0xd7, 0xb3, 0x7e,
+	0x7c, 0x7f, 0x72, 0x60, 0x78, 0x4e, 0xc3, 0x90, 0x63, 0x21, 0xce, 0x24, 0x27, 0x49, 0xe4, 0x6b,
+	0x18, 0x7a, 0x06, 0xf7, 0x38, 0x0e, 0x08, 0x23, 0x38, 0x91, 0xd6, 0x4e, 0x41, 0xcc, 0x0a, 0x8a,
+	0x10, 0xac, 0xa4, 0x63, 0xc2, 0xac, 0x72, 0x1d, 0x34, 0x2b, 0xbe, 0x3a, 0xa3, 0xe3, 0x2c, 0xd7,
+	0x08, 0x73, 0x9c, 0x04, 0xd8, 0xaa, 0x64, 0xb9, 0xfc, 0xd5, 0x43, 0x17, 0x7e, 0xbc, 0xbe, 0x68,
+	0x69, 0xd6, 0x46, 0x0b, 0xee, 0x6b, 0xbd, 0x3e, 0x16, 0x8c, 0x26, 0x02, 0x23, 0x0b, 0xde, 0x49,
+	0x75, 0x75, 0x4a, 0x79, 0xc5, 0x5f, 0x5c, 0x1b, 0x5f, 0x00, 0xbc, 0xd7, 0x17, 0xd1, 0x1b, 0x16,
+	0x0e, 0x24, 0x7e, 0x39, 0xe0, 0x83, 0x58, 0x64, 0xaa, 0x07, 0xa9, 0x1c, 0x53, 0x4e, 0xe4, 0xb4,
+	0xb0, 0xd2, 0x15, 0x14, 0x3d, 0x87, 0x55, 0xa6, 0x32, 0xa8, 0x52, 0x6b, 0x27, 0x75, 0xf7, 0x36,
+	0x0f, 0x5d, 0xcd, 0xd4, 0xab, 0x5c, 0xfe, 0x7a, 0x50, 0xf2, 0x4d, 0x54, 0x77, 0x3f, 0xab, 0x61,
+	0x95, 0xaf, 0x71, 0x04, 0x0f, 0xff, 0x92, 0xb6, 0x28, 0xa8, 0x11, 0x2a, 0xd5, 0xa7, 0x61, 0xf8,
+	0x9a, 0xfa, 0x58, 0x60, 0x3e, 0xc1, 0xa8, 0x0d, 0xab, 0x02, 0x27, 0xe1, 0x16, 0xe6, 0x18, 0xdc,
+	0xb2, 0xcb, 0x3b, 0xab, 0x2e, 0x77, 0x6b, 0x99, 0x06, 0x03, 0x30, 0x02, 0xf2, 0x2c, 0x4b, 0x01,
+	0x9f, 0x80, 0x6a, 0xf2, 0x19, 0xc3, 0x49, 0xd8, 0x4b, 0x47, 0x23, 0x6d, 0xf6, 0x7f, 0xb5, 0xed,
+	0xf8, 0xc6, 0x90, 0x14, 0x8c, 0xc2, 0x8d, 0x46, 0x59, 0xf0, 0xfe, 0xba, 0x96, 0x85, 0xcc, 0x93,
+	0xaf, 0x65, 0x58, 0xee, 0x8b, 0x08, 0xbd, 0x82, 0xe5, 0x6c, 0x7e, 0x37, 0x38, 0xa2, 0x27, 0xc6,
+	0x6e, 0x16, 0x21, 0x96, 0x33, 0xf5, 0x1e, 0xde, 0x5d, 0x9b, 0x9a, 0xc7, 0x1b, 0x23, 0xf3, 0x50,
+	0xbb, 0xb3, 0x35, 0x34, 0xcf, 0xb6, 0xe6, 0xf6, 0x66, 0xb6, 0x3c, 0xb4, 0x80, 0xed, 0x5f, 0xee,
+	0x22, 0x02, 0x6b, 0x79, 0x67, 0x37, 0x37, 0x25, 0x87, 0xb4, 0xdb, 0xdb, 0x22, 0x17, 0x54, 0xf6,
+	0xee, 0x87, 0xeb, 0x8b, 0x16, 0xe8, 0xbd, 0xb8, 0x9c, 0x39, 0xe0, 0x6a, 0xe6, 0x80, 0xdf, 0x33,
+	0x07, 0x7c, 0x9e, 0x3b, 0xa5, 0xab, 0xb9, 0x53, 0xfa, 0x39, 0x77, 0x4a, 0x6f, 0xdb, 0x11, 0x91,
+	0xe3, 0x74, 0xe8, 0x06, 0x34, 0xf6, 0x96, 0xfb, 0x8a, 0xc6, 0x2c, 0x95, 0xd8, 0xec, 0xad, 0xf3,
+	0xe5, 0xe6, 0x52, 0x6b, 0x6b, 0x58, 0x55, 0x7b, 0xeb, 0xe9, 0x9f, 0x00, 0x00, 0x00, 0xff, 0xff,
+	0xbd, 0x55, 0x25, 0x66, 0x66, 0x05, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -285,9 +481,13 @@ const _ = grpc.SupportPackageIsVersion4
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://godoc.org/google.golang.org/grpc#ClientConn.NewStream.
 type MsgClient interface {
-	// Buy deposits uhip and gives the recipient credits at the current price.
+	// Buy deposits uhip and gives the recipient credits at the highest price of the last 7 days.
 	Buy(ctx context.Context, in *MsgBuy, opts ...grpc.CallOption) (*MsgBuyResponse, error)
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
+	// AddToReserve gives uhip to the reserve's buffer, for nothing in return.
+	AddToReserve(ctx context.Context, in *MsgAddToReserve, opts ...grpc.CallOption) (*MsgAddToReserveResponse, error)
+	// SpendBuffer sends uhip from the reserve's buffer.
+	SpendBuffer(ctx context.Context, in *MsgSpendBuffer, opts ...grpc.CallOption) (*MsgSpendBufferResponse, error)
 }
 
 type msgClient struct {
@@ -316,11 +516,33 @@ func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts 
 	return out, nil
 }
 
+func (c *msgClient) AddToReserve(ctx context.Context, in *MsgAddToReserve, opts ...grpc.CallOption) (*MsgAddToReserveResponse, error) {
+	out := new(MsgAddToReserveResponse)
+	err := c.cc.Invoke(ctx, "/hippius.chain.credits.v1.Msg/AddToReserve", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SpendBuffer(ctx context.Context, in *MsgSpendBuffer, opts ...grpc.CallOption) (*MsgSpendBufferResponse, error) {
+	out := new(MsgSpendBufferResponse)
+	err := c.cc.Invoke(ctx, "/hippius.chain.credits.v1.Msg/SpendBuffer", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MsgServer is the server API for Msg service.
 type MsgServer interface {
-	// Buy deposits uhip and gives the recipient credits at the current price.
+	// Buy deposits uhip and gives the recipient credits at the highest price of the last 7 days.
 	Buy(context.Context, *MsgBuy) (*MsgBuyResponse, error)
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
+	// AddToReserve gives uhip to the reserve's buffer, for nothing in return.
+	AddToReserve(context.Context, *MsgAddToReserve) (*MsgAddToReserveResponse, error)
+	// SpendBuffer sends uhip from the reserve's buffer.
+	SpendBuffer(context.Context, *MsgSpendBuffer) (*MsgSpendBufferResponse, error)
 }
 
 // UnimplementedMsgServer can be embedded to have forward compatible implementations.
@@ -332,6 +554,12 @@ func (*UnimplementedMsgServer) Buy(ctx context.Context, req *MsgBuy) (*MsgBuyRes
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
+}
+func (*UnimplementedMsgServer) AddToReserve(ctx context.Context, req *MsgAddToReserve) (*MsgAddToReserveResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method AddToReserve not implemented")
+}
+func (*UnimplementedMsgServer) SpendBuffer(ctx context.Context, req *MsgSpendBuffer) (*MsgSpendBufferResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SpendBuffer not implemented")
 }
 
 func RegisterMsgServer(s grpc1.Server, srv MsgServer) {
@@ -374,6 +602,42 @@ func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_AddToReserve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgAddToReserve)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).AddToReserve(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/hippius.chain.credits.v1.Msg/AddToReserve",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).AddToReserve(ctx, req.(*MsgAddToReserve))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SpendBuffer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSpendBuffer)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SpendBuffer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/hippius.chain.credits.v1.Msg/SpendBuffer",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SpendBuffer(ctx, req.(*MsgSpendBuffer))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Msg_serviceDesc = _Msg_serviceDesc
 var _Msg_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "hippius.chain.credits.v1.Msg",
@@ -386,6 +650,14 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
+		},
+		{
+			MethodName: "AddToReserve",
+			Handler:    _Msg_AddToReserve_Handler,
+		},
+		{
+			MethodName: "SpendBuffer",
+			Handler:    _Msg_SpendBuffer_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -532,6 +804,129 @@ func (m *MsgUpdateParamsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error)
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgAddToReserve) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAddToReserve) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAddToReserve) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Uhip != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Uhip))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Sender) > 0 {
+		i -= len(m.Sender)
+		copy(dAtA[i:], m.Sender)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Sender)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgAddToReserveResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgAddToReserveResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgAddToReserveResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSpendBuffer) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSpendBuffer) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSpendBuffer) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Uhip != 0 {
+		i = encodeVarintTx(dAtA, i, uint64(m.Uhip))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Recipient) > 0 {
+		i -= len(m.Recipient)
+		copy(dAtA[i:], m.Recipient)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Recipient)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSpendBufferResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSpendBufferResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSpendBufferResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintTx(dAtA []byte, offset int, v uint64) int {
 	offset -= sovTx(v)
 	base := offset
@@ -595,6 +990,60 @@ func (m *MsgUpdateParams) Size() (n int) {
 }
 
 func (m *MsgUpdateParamsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgAddToReserve) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Sender)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Uhip != 0 {
+		n += 1 + sovTx(uint64(m.Uhip))
+	}
+	return n
+}
+
+func (m *MsgAddToReserveResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgSpendBuffer) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Recipient)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	if m.Uhip != 0 {
+		n += 1 + sovTx(uint64(m.Uhip))
+	}
+	return n
+}
+
+func (m *MsgSpendBufferResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -985,6 +1434,340 @@ func (m *MsgUpdateParamsResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgUpdateParamsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAddToReserve) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAddToReserve: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAddToReserve: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Sender", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Sender = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Uhip", wireType)
+			}
+			m.Uhip = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Uhip |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgAddToReserveResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgAddToReserveResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgAddToReserveResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSpendBuffer) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSpendBuffer: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSpendBuffer: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Recipient", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Recipient = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Uhip", wireType)
+			}
+			m.Uhip = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Uhip |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSpendBufferResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSpendBufferResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSpendBufferResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:

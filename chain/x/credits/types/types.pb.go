@@ -6,6 +6,7 @@ package types
 import (
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-proto"
+	_ "github.com/cosmos/gogoproto/gogoproto"
 	proto "github.com/cosmos/gogoproto/proto"
 	io "io"
 	math "math"
@@ -27,7 +28,7 @@ const _ = proto.GoGoProtoPackageIsVersion3 // please upgrade the proto package
 type Params struct {
 	// uhip_per_credit is the price of one credit (1 000 000 ucredit), in uhip; at least 1.
 	UhipPerCredit uint64 `protobuf:"varint,1,opt,name=uhip_per_credit,json=uhipPerCredit,proto3" json:"uhip_per_credit,omitempty"`
-	// fee_ucredit is the flat fee of a transaction, taken from the signer's credits.
+	// fee_ucredit is the base of a transaction's fee; see also the last two.
 	FeeUcredit uint64 `protobuf:"varint,2,opt,name=fee_ucredit,json=feeUcredit,proto3" json:"fee_ucredit,omitempty"`
 	// min_buy_ucredit is the least amount one MsgBuy may yield.
 	MinBuyUcredit uint64 `protobuf:"varint,3,opt,name=min_buy_ucredit,json=minBuyUcredit,proto3" json:"min_buy_ucredit,omitempty"`
@@ -36,6 +37,10 @@ type Params struct {
 	TreasuryShare uint32 `protobuf:"varint,6,opt,name=treasury_share,json=treasuryShare,proto3" json:"treasury_share,omitempty"`
 	// min_coverage below which sales pause: reserve value over outstanding credits, parts of 10 000.
 	MinCoverage uint32 `protobuf:"varint,7,opt,name=min_coverage,json=minCoverage,proto3" json:"min_coverage,omitempty"`
+	// fee_per_million_gas_ucredit is added for each million of the gas limit, in proportion.
+	FeePerMillionGasUcredit uint64 `protobuf:"varint,8,opt,name=fee_per_million_gas_ucredit,json=feePerMillionGasUcredit,proto3" json:"fee_per_million_gas_ucredit,omitempty"`
+	// fee_per_kib_ucredit is added for each KiB of the transaction, in proportion.
+	FeePerKibUcredit uint64 `protobuf:"varint,9,opt,name=fee_per_kib_ucredit,json=feePerKibUcredit,proto3" json:"fee_per_kib_ucredit,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
@@ -120,12 +125,28 @@ func (m *Params) GetMinCoverage() uint32 {
 	return 0
 }
 
+func (m *Params) GetFeePerMillionGasUcredit() uint64 {
+	if m != nil {
+		return m.FeePerMillionGasUcredit
+	}
+	return 0
+}
+
+func (m *Params) GetFeePerKibUcredit() uint64 {
+	if m != nil {
+		return m.FeePerKibUcredit
+	}
+	return 0
+}
+
 // Balance of one account. Credits are not a coin: only this module moves them.
 type Balance struct {
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	Ucredit uint64 `protobuf:"varint,2,opt,name=ucredit,proto3" json:"ucredit,omitempty"`
 	// fees_since_purchase counts the fees paid since the last purchase, in ucredit.
 	FeesSincePurchase uint64 `protobuf:"varint,3,opt,name=fees_since_purchase,json=feesSincePurchase,proto3" json:"fees_since_purchase,omitempty"`
+	// backing_uhip is what is left of the deposits that bought the credits.
+	BackingUhip uint64 `protobuf:"varint,4,opt,name=backing_uhip,json=backingUhip,proto3" json:"backing_uhip,omitempty"`
 }
 
 func (m *Balance) Reset()         { *m = Balance{} }
@@ -182,24 +203,137 @@ func (m *Balance) GetFeesSincePurchase() uint64 {
 	return 0
 }
 
-// Totals are the module's books; every field only its own direction.
+func (m *Balance) GetBackingUhip() uint64 {
+	if m != nil {
+		return m.BackingUhip
+	}
+	return 0
+}
+
+// Price of a credit.
+type Price struct {
+	// since when it is in force, unix seconds; 0 for the price of the genesis.
+	Since         int64  `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
+	UhipPerCredit uint64 `protobuf:"varint,2,opt,name=uhip_per_credit,json=uhipPerCredit,proto3" json:"uhip_per_credit,omitempty"`
+}
+
+func (m *Price) Reset()         { *m = Price{} }
+func (m *Price) String() string { return proto.CompactTextString(m) }
+func (*Price) ProtoMessage()    {}
+func (*Price) Descriptor() ([]byte, []int) {
+	return fileDescriptor_3887b71ce3698022, []int{2}
+}
+func (m *Price) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Price) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Price.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Price) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Price.Merge(m, src)
+}
+func (m *Price) XXX_Size() int {
+	return m.Size()
+}
+func (m *Price) XXX_DiscardUnknown() {
+	xxx_messageInfo_Price.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Price proto.InternalMessageInfo
+
+func (m *Price) GetSince() int64 {
+	if m != nil {
+		return m.Since
+	}
+	return 0
+}
+
+func (m *Price) GetUhipPerCredit() uint64 {
+	if m != nil {
+		return m.UhipPerCredit
+	}
+	return 0
+}
+
+// Prices of the last 7 days, oldest first; the last is in force.
+type Prices struct {
+	Prices []Price `protobuf:"bytes,1,rep,name=prices,proto3" json:"prices"`
+}
+
+func (m *Prices) Reset()         { *m = Prices{} }
+func (m *Prices) String() string { return proto.CompactTextString(m) }
+func (*Prices) ProtoMessage()    {}
+func (*Prices) Descriptor() ([]byte, []int) {
+	return fileDescriptor_3887b71ce3698022, []int{3}
+}
+func (m *Prices) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Prices) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Prices.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Prices) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Prices.Merge(m, src)
+}
+func (m *Prices) XXX_Size() int {
+	return m.Size()
+}
+func (m *Prices) XXX_DiscardUnknown() {
+	xxx_messageInfo_Prices.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Prices proto.InternalMessageInfo
+
+func (m *Prices) GetPrices() []Price {
+	if m != nil {
+		return m.Prices
+	}
+	return nil
+}
+
+// Totals are the module's books. Every field but reserve and buffer only rises.
 type Totals struct {
 	BoughtUcredit   uint64 `protobuf:"varint,1,opt,name=bought_ucredit,json=boughtUcredit,proto3" json:"bought_ucredit,omitempty"`
 	ConsumedUcredit uint64 `protobuf:"varint,2,opt,name=consumed_ucredit,json=consumedUcredit,proto3" json:"consumed_ucredit,omitempty"`
-	// reserve_uhip is what the module account holds behind outstanding credits.
+	// reserve_uhip is what the module account holds: all backings and the buffer.
 	ReserveUhip          uint64 `protobuf:"varint,3,opt,name=reserve_uhip,json=reserveUhip,proto3" json:"reserve_uhip,omitempty"`
 	DepositedUhip        uint64 `protobuf:"varint,4,opt,name=deposited_uhip,json=depositedUhip,proto3" json:"deposited_uhip,omitempty"`
 	ReleasedUhip         uint64 `protobuf:"varint,5,opt,name=released_uhip,json=releasedUhip,proto3" json:"released_uhip,omitempty"`
 	ReleasedMinersUhip   uint64 `protobuf:"varint,6,opt,name=released_miners_uhip,json=releasedMinersUhip,proto3" json:"released_miners_uhip,omitempty"`
 	ReleasedStakersUhip  uint64 `protobuf:"varint,7,opt,name=released_stakers_uhip,json=releasedStakersUhip,proto3" json:"released_stakers_uhip,omitempty"`
 	ReleasedTreasuryUhip uint64 `protobuf:"varint,8,opt,name=released_treasury_uhip,json=releasedTreasuryUhip,proto3" json:"released_treasury_uhip,omitempty"`
+	// buffer_uhip is the part of the reserve that backs no account's credits.
+	BufferUhip uint64 `protobuf:"varint,9,opt,name=buffer_uhip,json=bufferUhip,proto3" json:"buffer_uhip,omitempty"`
+	// added_uhip was given to the buffer, spent_uhip taken from it by governance.
+	AddedUhip uint64 `protobuf:"varint,10,opt,name=added_uhip,json=addedUhip,proto3" json:"added_uhip,omitempty"`
+	SpentUhip uint64 `protobuf:"varint,11,opt,name=spent_uhip,json=spentUhip,proto3" json:"spent_uhip,omitempty"`
+	// fees_uhip are the fees paid in coins. They are part of what was released.
+	FeesUhip uint64 `protobuf:"varint,12,opt,name=fees_uhip,json=feesUhip,proto3" json:"fees_uhip,omitempty"`
 }
 
 func (m *Totals) Reset()         { *m = Totals{} }
 func (m *Totals) String() string { return proto.CompactTextString(m) }
 func (*Totals) ProtoMessage()    {}
 func (*Totals) Descriptor() ([]byte, []int) {
-	return fileDescriptor_3887b71ce3698022, []int{2}
+	return fileDescriptor_3887b71ce3698022, []int{4}
 }
 func (m *Totals) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -284,9 +418,39 @@ func (m *Totals) GetReleasedTreasuryUhip() uint64 {
 	return 0
 }
 
+func (m *Totals) GetBufferUhip() uint64 {
+	if m != nil {
+		return m.BufferUhip
+	}
+	return 0
+}
+
+func (m *Totals) GetAddedUhip() uint64 {
+	if m != nil {
+		return m.AddedUhip
+	}
+	return 0
+}
+
+func (m *Totals) GetSpentUhip() uint64 {
+	if m != nil {
+		return m.SpentUhip
+	}
+	return 0
+}
+
+func (m *Totals) GetFeesUhip() uint64 {
+	if m != nil {
+		return m.FeesUhip
+	}
+	return 0
+}
+
 func init() {
 	proto.RegisterType((*Params)(nil), "hippius.chain.credits.v1.Params")
 	proto.RegisterType((*Balance)(nil), "hippius.chain.credits.v1.Balance")
+	proto.RegisterType((*Price)(nil), "hippius.chain.credits.v1.Price")
+	proto.RegisterType((*Prices)(nil), "hippius.chain.credits.v1.Prices")
 	proto.RegisterType((*Totals)(nil), "hippius.chain.credits.v1.Totals")
 }
 
@@ -295,41 +459,52 @@ func init() {
 }
 
 var fileDescriptor_3887b71ce3698022 = []byte{
-	// 532 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x5c, 0x93, 0xcf, 0x6e, 0xd3, 0x4c,
-	0x14, 0xc5, 0xeb, 0x7c, 0x69, 0xf2, 0x31, 0x49, 0x28, 0xb8, 0x05, 0x19, 0x16, 0x6e, 0x9b, 0x02,
-	0x2a, 0x0b, 0xec, 0xb6, 0xf0, 0x02, 0xa4, 0x3b, 0x24, 0xa4, 0x28, 0x69, 0x37, 0x6c, 0xac, 0x89,
-	0x73, 0x13, 0x8f, 0x88, 0x3d, 0xd6, 0xfc, 0x89, 0xc8, 0x13, 0x20, 0x76, 0x3c, 0x0c, 0x0f, 0xc1,
-	0xb2, 0x62, 0xc5, 0x12, 0x25, 0xe2, 0x3d, 0xd0, 0xdc, 0x99, 0xb1, 0x04, 0xcb, 0x39, 0xe7, 0x77,
-	0x66, 0xae, 0xef, 0xf5, 0x25, 0xcf, 0x0a, 0x56, 0xd7, 0x4c, 0xcb, 0x34, 0x2f, 0x28, 0xab, 0xd2,
-	0x5c, 0xc0, 0x9c, 0x29, 0x99, 0xae, 0x2f, 0x53, 0xb5, 0xa9, 0x41, 0x26, 0xb5, 0xe0, 0x8a, 0x87,
-	0x91, 0xa3, 0x12, 0xa4, 0x12, 0x47, 0x25, 0xeb, 0xcb, 0xa7, 0x4f, 0x72, 0x2e, 0x4b, 0x2e, 0x33,
-	0xe4, 0x52, 0x7b, 0xb0, 0xa1, 0xe1, 0x97, 0x16, 0xe9, 0x8c, 0xa9, 0xa0, 0xa5, 0x0c, 0x5f, 0x90,
-	0x03, 0x5d, 0xb0, 0x3a, 0xab, 0x41, 0x64, 0x36, 0x1c, 0x05, 0x27, 0xc1, 0x79, 0x7b, 0x32, 0x30,
-	0xf2, 0x18, 0xc4, 0x35, 0x8a, 0xe1, 0x31, 0xe9, 0x2d, 0x00, 0x32, 0xed, 0x98, 0x16, 0x32, 0x64,
-	0x01, 0x70, 0x6b, 0x15, 0x73, 0x51, 0xc9, 0xaa, 0x6c, 0xa6, 0x37, 0x0d, 0xf4, 0x9f, 0xbd, 0xa8,
-	0x64, 0xd5, 0x48, 0x6f, 0x3c, 0x77, 0x4c, 0x7a, 0x25, 0xab, 0x40, 0x64, 0xb2, 0xa0, 0x02, 0xa2,
-	0xf6, 0x49, 0x70, 0x3e, 0x98, 0x10, 0x94, 0xa6, 0x46, 0x09, 0xcf, 0xc8, 0x40, 0x2a, 0xfa, 0x11,
-	0x84, 0x74, 0xc8, 0x3e, 0x22, 0x7d, 0x27, 0x5a, 0xe8, 0x39, 0xb9, 0xaf, 0x04, 0x50, 0xa9, 0xc5,
-	0xc6, 0x51, 0x1d, 0xa4, 0x06, 0x5e, 0xb5, 0xd8, 0x29, 0xe9, 0x9b, 0xa2, 0x72, 0xbe, 0x06, 0x41,
-	0x97, 0x10, 0x75, 0x11, 0x32, 0x05, 0x5c, 0x3b, 0x69, 0xf8, 0x39, 0x20, 0xdd, 0x11, 0x5d, 0xd1,
-	0x2a, 0x87, 0xf0, 0x8a, 0x74, 0xe9, 0x7c, 0x2e, 0x40, 0x4a, 0x6c, 0xc2, 0xbd, 0x51, 0xf4, 0xe3,
-	0xdb, 0xab, 0x23, 0xd7, 0xba, 0xb7, 0xd6, 0x99, 0x2a, 0xc1, 0xaa, 0xe5, 0xc4, 0x83, 0x61, 0x44,
-	0xba, 0x7f, 0x37, 0xc5, 0x1f, 0xc3, 0x84, 0x1c, 0x2e, 0x00, 0x64, 0x26, 0x59, 0x95, 0x43, 0x56,
-	0x6b, 0x91, 0x17, 0x54, 0x82, 0xeb, 0xca, 0x43, 0x63, 0x4d, 0x8d, 0x33, 0x76, 0xc6, 0xf0, 0x77,
-	0x8b, 0x74, 0x6e, 0xb8, 0xa2, 0x2b, 0x69, 0x3e, 0x6f, 0xc6, 0xf5, 0xb2, 0x50, 0x4d, 0x2f, 0xdd,
-	0x50, 0xac, 0xea, 0x7b, 0xf9, 0x92, 0x3c, 0xc8, 0x79, 0x25, 0x75, 0x09, 0xf3, 0x7f, 0x26, 0x73,
-	0xe0, 0x75, 0x8f, 0x9e, 0x92, 0xbe, 0x00, 0x09, 0x62, 0x0d, 0x99, 0x19, 0xac, 0xab, 0xa2, 0xe7,
-	0xb4, 0xdb, 0x82, 0xd5, 0xe6, 0xd1, 0x39, 0xd4, 0x5c, 0x32, 0x65, 0xae, 0x33, 0x50, 0xdb, 0x3e,
-	0xda, 0xa8, 0x88, 0x9d, 0x91, 0x81, 0x80, 0x15, 0x50, 0xe9, 0xa9, 0x7d, 0xa4, 0xfa, 0x5e, 0x44,
-	0xe8, 0x82, 0x1c, 0x35, 0x10, 0xce, 0x56, 0x5a, 0xb6, 0x83, 0x6c, 0xe8, 0xbd, 0xf7, 0x68, 0x61,
-	0xe2, 0x8a, 0x3c, 0x6a, 0x12, 0x7e, 0xfe, 0x18, 0xe9, 0x62, 0xe4, 0xd0, 0x9b, 0x53, 0xeb, 0x61,
-	0xe6, 0x0d, 0x79, 0xdc, 0x64, 0x9a, 0xdf, 0x01, 0x43, 0xff, 0x63, 0xa8, 0xa9, 0xe1, 0xc6, 0x99,
-	0x26, 0x35, 0x7a, 0xf7, 0x7d, 0x1b, 0x07, 0x77, 0xdb, 0x38, 0xf8, 0xb5, 0x8d, 0x83, 0xaf, 0xbb,
-	0x78, 0xef, 0x6e, 0x17, 0xef, 0xfd, 0xdc, 0xc5, 0x7b, 0x1f, 0x2e, 0x96, 0x4c, 0x15, 0x7a, 0x96,
-	0xe4, 0xbc, 0x4c, 0x9b, 0xed, 0xe3, 0x65, 0xad, 0x15, 0xb8, 0x2d, 0xfc, 0xd4, 0xec, 0x21, 0x2e,
-	0xe1, 0xac, 0x83, 0x0b, 0xf5, 0xfa, 0x4f, 0x00, 0x00, 0x00, 0xff, 0xff, 0x6e, 0x38, 0x8b, 0xa1,
-	0xad, 0x03, 0x00, 0x00,
+	// 719 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x74, 0x94, 0xcf, 0x6e, 0xeb, 0x44,
+	0x14, 0xc6, 0xe3, 0xe6, 0xdf, 0xcd, 0x49, 0xc2, 0x2d, 0x6e, 0x80, 0xd0, 0x8a, 0xa4, 0x4d, 0x01,
+	0x95, 0x45, 0x9d, 0xb6, 0xb0, 0x84, 0x05, 0xa9, 0x50, 0x25, 0x50, 0xa5, 0x28, 0x69, 0x37, 0x6c,
+	0xac, 0xb1, 0x73, 0x62, 0x8f, 0x1a, 0xff, 0xd1, 0x8c, 0x1d, 0x91, 0xb7, 0xe0, 0x39, 0x58, 0xf3,
+	0x10, 0x5d, 0x56, 0xac, 0x58, 0x21, 0x68, 0xdf, 0x81, 0x35, 0x9a, 0x33, 0x33, 0x46, 0xa0, 0xde,
+	0x5d, 0xe6, 0xfb, 0x7e, 0xdf, 0x64, 0xe6, 0x9c, 0xe3, 0x81, 0x4f, 0x63, 0x9e, 0xe7, 0xbc, 0x94,
+	0xd3, 0x30, 0x66, 0x3c, 0x9d, 0x86, 0x02, 0x57, 0xbc, 0x90, 0xd3, 0xed, 0xe5, 0xb4, 0xd8, 0xe5,
+	0x28, 0xbd, 0x5c, 0x64, 0x45, 0xe6, 0x0e, 0x0d, 0xe5, 0x11, 0xe5, 0x19, 0xca, 0xdb, 0x5e, 0x1e,
+	0x7e, 0x1c, 0x66, 0x32, 0xc9, 0xa4, 0x4f, 0xdc, 0x54, 0x2f, 0x74, 0xe8, 0x70, 0x10, 0x65, 0x51,
+	0xa6, 0x75, 0xf5, 0x4b, 0xab, 0x93, 0xbf, 0xf7, 0xa0, 0x35, 0x67, 0x82, 0x25, 0xd2, 0xfd, 0x1c,
+	0xde, 0x96, 0x31, 0xcf, 0xfd, 0x1c, 0x85, 0xaf, 0xb7, 0x1c, 0x3a, 0xc7, 0xce, 0x59, 0x63, 0xd1,
+	0x57, 0xf2, 0x1c, 0xc5, 0x35, 0x89, 0xee, 0x18, 0xba, 0x6b, 0x44, 0xbf, 0x34, 0xcc, 0x1e, 0x31,
+	0xb0, 0x46, 0xbc, 0xd7, 0x8a, 0xda, 0x28, 0xe1, 0xa9, 0x1f, 0x94, 0xbb, 0x0a, 0xaa, 0xeb, 0x8d,
+	0x12, 0x9e, 0xce, 0xca, 0x9d, 0xe5, 0xc6, 0xd0, 0x4d, 0x78, 0x8a, 0xc2, 0x97, 0x31, 0x13, 0x38,
+	0x6c, 0x1c, 0x3b, 0x67, 0xfd, 0x05, 0x90, 0xb4, 0x54, 0x8a, 0x7b, 0x0a, 0x7d, 0x59, 0xb0, 0x07,
+	0x14, 0xd2, 0x20, 0x4d, 0x42, 0x7a, 0x46, 0xd4, 0xd0, 0x67, 0xf0, 0x5e, 0x21, 0x90, 0xc9, 0x52,
+	0xec, 0x0c, 0xd5, 0x22, 0xaa, 0x6f, 0x55, 0x8d, 0x9d, 0x40, 0x4f, 0x1d, 0x2a, 0xcc, 0xb6, 0x28,
+	0x58, 0x84, 0xc3, 0x36, 0x41, 0xea, 0x00, 0xd7, 0x46, 0x72, 0xbf, 0x86, 0x23, 0x75, 0x31, 0x75,
+	0xff, 0x84, 0x6f, 0x36, 0x3c, 0x4b, 0xfd, 0x88, 0xc9, 0xea, 0x0e, 0x6f, 0xe8, 0x0e, 0x1f, 0xad,
+	0x11, 0xe7, 0x28, 0x6e, 0x35, 0x70, 0xc3, 0xa4, 0xbd, 0xcd, 0x39, 0x1c, 0xd8, 0xf4, 0x03, 0x0f,
+	0xaa, 0x54, 0x87, 0x52, 0xfb, 0x3a, 0xf5, 0x03, 0x0f, 0x0c, 0x3e, 0xf9, 0xc5, 0x81, 0xf6, 0x8c,
+	0x6d, 0x58, 0x1a, 0xa2, 0x7b, 0x05, 0x6d, 0xb6, 0x5a, 0x09, 0x94, 0x92, 0x2a, 0xde, 0x99, 0x0d,
+	0x7f, 0xfb, 0xf5, 0x7c, 0x60, 0xba, 0xf7, 0xad, 0x76, 0x96, 0x85, 0xe0, 0x69, 0xb4, 0xb0, 0xa0,
+	0x3b, 0x84, 0xf6, 0x7f, 0x3b, 0x60, 0x97, 0xae, 0x47, 0x07, 0x91, 0xbe, 0xe4, 0x69, 0x88, 0x7e,
+	0x5e, 0x8a, 0x30, 0x66, 0x12, 0x4d, 0x0b, 0xde, 0x57, 0xd6, 0x52, 0x39, 0x73, 0x63, 0xa8, 0xca,
+	0x04, 0x2c, 0x7c, 0xe0, 0x69, 0xe4, 0xab, 0x46, 0x53, 0x1f, 0x1a, 0x8b, 0xae, 0xd1, 0xee, 0x63,
+	0x9e, 0x4f, 0xbe, 0x83, 0xe6, 0x5c, 0xf0, 0x10, 0xdd, 0x01, 0x34, 0x69, 0x5b, 0x3a, 0x67, 0x7d,
+	0xa1, 0x17, 0xaf, 0x4d, 0xce, 0xde, 0x2b, 0x93, 0x33, 0xb9, 0x81, 0x16, 0x6d, 0x23, 0xdd, 0x6f,
+	0xa0, 0x95, 0xd3, 0xaf, 0xa1, 0x73, 0x5c, 0x3f, 0xeb, 0x5e, 0x8d, 0xbd, 0x77, 0x8d, 0xb4, 0x47,
+	0x89, 0x59, 0xe3, 0xf1, 0x8f, 0x71, 0x6d, 0x61, 0x42, 0x93, 0xbf, 0xea, 0xd0, 0xba, 0xcb, 0x0a,
+	0xb6, 0x91, 0xaa, 0xfd, 0x41, 0x56, 0x46, 0x71, 0x51, 0x55, 0xdc, 0x0c, 0xad, 0x56, 0x6d, 0x77,
+	0xbe, 0x80, 0xfd, 0x30, 0x4b, 0x65, 0x99, 0xe0, 0xea, 0x7f, 0x93, 0xfb, 0xd6, 0xea, 0x16, 0x3d,
+	0x81, 0x9e, 0x40, 0x89, 0x62, 0x8b, 0xba, 0x1e, 0xba, 0x70, 0x5d, 0xa3, 0xa9, 0x7a, 0xa8, 0x3f,
+	0x5d, 0x61, 0x9e, 0x49, 0x5e, 0xa8, 0xed, 0xfe, 0x2d, 0x5a, 0xbf, 0x52, 0x09, 0x3b, 0x85, 0xbe,
+	0xc0, 0x0d, 0x32, 0x69, 0xa9, 0x26, 0x51, 0x3d, 0x2b, 0x12, 0x74, 0x01, 0x83, 0x0a, 0xa2, 0xd9,
+	0x97, 0x9a, 0x6d, 0x11, 0xeb, 0x5a, 0xef, 0x96, 0x2c, 0x4a, 0x5c, 0xc1, 0x07, 0x55, 0xc2, 0x7e,
+	0x1f, 0x14, 0x69, 0x53, 0xe4, 0xc0, 0x9a, 0x4b, 0xed, 0x51, 0xe6, 0x2b, 0xf8, 0xb0, 0xca, 0x54,
+	0x9f, 0x0b, 0x85, 0xf4, 0x58, 0x57, 0x67, 0xb8, 0x33, 0x26, 0xa5, 0xc6, 0xd0, 0x0d, 0xca, 0xf5,
+	0x1a, 0x85, 0x46, 0xf5, 0x2c, 0x83, 0x96, 0x08, 0xf8, 0x04, 0x80, 0xad, 0x56, 0xf6, 0x7a, 0x40,
+	0x7e, 0x87, 0x14, 0x6b, 0xcb, 0x1c, 0xd3, 0x42, 0xdb, 0x5d, 0x6d, 0x93, 0x42, 0xf6, 0x11, 0x74,
+	0x68, 0x52, 0xc9, 0xed, 0x91, 0xfb, 0x46, 0x09, 0xca, 0x9c, 0x7d, 0xff, 0xf8, 0x3c, 0x72, 0x9e,
+	0x9e, 0x47, 0xce, 0x9f, 0xcf, 0x23, 0xe7, 0xe7, 0x97, 0x51, 0xed, 0xe9, 0x65, 0x54, 0xfb, 0xfd,
+	0x65, 0x54, 0xfb, 0xf1, 0x22, 0xe2, 0x45, 0x5c, 0x06, 0x5e, 0x98, 0x25, 0xd3, 0xea, 0xbd, 0xcc,
+	0x92, 0xbc, 0x2c, 0xd0, 0xbc, 0x9b, 0x3f, 0x55, 0x2f, 0x27, 0x3d, 0x9b, 0x41, 0x8b, 0x1e, 0xbb,
+	0x2f, 0xff, 0x09, 0x00, 0x00, 0xff, 0xff, 0xcc, 0xf7, 0x02, 0x4a, 0x5f, 0x05, 0x00, 0x00,
 }
 
 func (m *Params) Marshal() (dAtA []byte, err error) {
@@ -352,6 +527,16 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.FeePerKibUcredit != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.FeePerKibUcredit))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.FeePerMillionGasUcredit != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.FeePerMillionGasUcredit))
+		i--
+		dAtA[i] = 0x40
+	}
 	if m.MinCoverage != 0 {
 		i = encodeVarintTypes(dAtA, i, uint64(m.MinCoverage))
 		i--
@@ -410,6 +595,11 @@ func (m *Balance) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.BackingUhip != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.BackingUhip))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.FeesSincePurchase != 0 {
 		i = encodeVarintTypes(dAtA, i, uint64(m.FeesSincePurchase))
 		i--
@@ -426,6 +616,76 @@ func (m *Balance) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i = encodeVarintTypes(dAtA, i, uint64(len(m.Address)))
 		i--
 		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Price) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Price) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Price) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.UhipPerCredit != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.UhipPerCredit))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Since != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.Since))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Prices) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Prices) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Prices) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Prices) > 0 {
+		for iNdEx := len(m.Prices) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Prices[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintTypes(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
 	}
 	return len(dAtA) - i, nil
 }
@@ -450,6 +710,26 @@ func (m *Totals) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.FeesUhip != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.FeesUhip))
+		i--
+		dAtA[i] = 0x60
+	}
+	if m.SpentUhip != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.SpentUhip))
+		i--
+		dAtA[i] = 0x58
+	}
+	if m.AddedUhip != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.AddedUhip))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.BufferUhip != 0 {
+		i = encodeVarintTypes(dAtA, i, uint64(m.BufferUhip))
+		i--
+		dAtA[i] = 0x48
+	}
 	if m.ReleasedTreasuryUhip != 0 {
 		i = encodeVarintTypes(dAtA, i, uint64(m.ReleasedTreasuryUhip))
 		i--
@@ -531,6 +811,12 @@ func (m *Params) Size() (n int) {
 	if m.MinCoverage != 0 {
 		n += 1 + sovTypes(uint64(m.MinCoverage))
 	}
+	if m.FeePerMillionGasUcredit != 0 {
+		n += 1 + sovTypes(uint64(m.FeePerMillionGasUcredit))
+	}
+	if m.FeePerKibUcredit != 0 {
+		n += 1 + sovTypes(uint64(m.FeePerKibUcredit))
+	}
 	return n
 }
 
@@ -549,6 +835,39 @@ func (m *Balance) Size() (n int) {
 	}
 	if m.FeesSincePurchase != 0 {
 		n += 1 + sovTypes(uint64(m.FeesSincePurchase))
+	}
+	if m.BackingUhip != 0 {
+		n += 1 + sovTypes(uint64(m.BackingUhip))
+	}
+	return n
+}
+
+func (m *Price) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Since != 0 {
+		n += 1 + sovTypes(uint64(m.Since))
+	}
+	if m.UhipPerCredit != 0 {
+		n += 1 + sovTypes(uint64(m.UhipPerCredit))
+	}
+	return n
+}
+
+func (m *Prices) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Prices) > 0 {
+		for _, e := range m.Prices {
+			l = e.Size()
+			n += 1 + l + sovTypes(uint64(l))
+		}
 	}
 	return n
 }
@@ -582,6 +901,18 @@ func (m *Totals) Size() (n int) {
 	}
 	if m.ReleasedTreasuryUhip != 0 {
 		n += 1 + sovTypes(uint64(m.ReleasedTreasuryUhip))
+	}
+	if m.BufferUhip != 0 {
+		n += 1 + sovTypes(uint64(m.BufferUhip))
+	}
+	if m.AddedUhip != 0 {
+		n += 1 + sovTypes(uint64(m.AddedUhip))
+	}
+	if m.SpentUhip != 0 {
+		n += 1 + sovTypes(uint64(m.SpentUhip))
+	}
+	if m.FeesUhip != 0 {
+		n += 1 + sovTypes(uint64(m.FeesUhip))
 	}
 	return n
 }
@@ -754,6 +1085,44 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FeePerMillionGasUcredit", wireType)
+			}
+			m.FeePerMillionGasUcredit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FeePerMillionGasUcredit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FeePerKibUcredit", wireType)
+			}
+			m.FeePerKibUcredit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FeePerKibUcredit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTypes(dAtA[iNdEx:])
@@ -874,6 +1243,197 @@ func (m *Balance) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field BackingUhip", wireType)
+			}
+			m.BackingUhip = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.BackingUhip |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTypes(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTypes
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Price) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTypes
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Price: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Price: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Since", wireType)
+			}
+			m.Since = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Since |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UhipPerCredit", wireType)
+			}
+			m.UhipPerCredit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.UhipPerCredit |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTypes(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTypes
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Prices) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTypes
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Prices: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Prices: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Prices", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTypes
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTypes
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Prices = append(m.Prices, Price{})
+			if err := m.Prices[len(m.Prices)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipTypes(dAtA[iNdEx:])
@@ -1072,6 +1632,82 @@ func (m *Totals) Unmarshal(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.ReleasedTreasuryUhip |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field BufferUhip", wireType)
+			}
+			m.BufferUhip = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.BufferUhip |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AddedUhip", wireType)
+			}
+			m.AddedUhip = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AddedUhip |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SpentUhip", wireType)
+			}
+			m.SpentUhip = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SpentUhip |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FeesUhip", wireType)
+			}
+			m.FeesUhip = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTypes
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FeesUhip |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
