@@ -127,7 +127,7 @@ func newCommittee(t *testing.T, minerKey ed25519.PrivateKey, shares ...int) *net
 			Shares: held,
 		})
 	}
-	w.committee.Threshold = uint32(committee.Threshold(w.committee.Shares())) //nolint:gosec // at most 63
+	w.committee.Threshold = uint32(committee.Threshold(w.committee.Shares()))
 	return w
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	sdkmath "cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
@@ -331,6 +332,23 @@ func TestOwnStakeIsLocked(t *testing.T) {
 	w.refused(registrytypes.ErrKeeperLocked, apptest.Operator(1), stakingtypes.NewMsgUndelegate(apptest.Operator(1).Address, sdk.ValAddress(apptest.Operator(1).Acc()).String(), amount(1)))
 }
 
+// What is taken from an operator outside of a transaction, as by a slash of what it redelegated, is not refused: a block must not fail.
+func TestSlashIsNotRefused(t *testing.T) {
+	w := committeeOf(t, 1000*hip, 1000*hip, 1000*hip, 1000*hip)
+	op := apptest.Operator(3)
+	val := sdk.ValAddress(op.Acc())
+	take := func(n int64) {
+		if _, _, err := w.App.Keepers.Staking.Undelegate(w.Ctx(), op.Acc(), val, sdkmath.LegacyNewDec(n*hip)); err != nil {
+			t.Fatal(err)
+		}
+		w.NextBlock(1)
+	}
+	take(100)
+	w.refused(registrytypes.ErrKeeperLocked, op, stakingtypes.NewMsgUndelegate(op.Address, val.String(), sdk.NewInt64Coin("uhip", 1)))
+	w.MustDeliver(op, stakingtypes.NewMsgDelegate(op.Address, val.String(), sdk.NewInt64Coin("uhip", 5*hip)))
+	take(905)
+}
+
 // Former committees, their counts and locks are in an export.
 func TestExportOfCommittees(t *testing.T) {
 	w := committeeOf(t, 1000*hip, 1000*hip, 1000*hip)
@@ -350,6 +368,10 @@ func TestExportOfCommittees(t *testing.T) {
 	}
 	if len(g.Committees) != 2 || g.CommitteeEpoch != 2 || g.Committees[0].Instances != 8 || g.Committees[1].Instances != 8 || len(g.Locks) != 3 {
 		t.Fatalf("%+v %+v", g.Committees, g.Locks)
+	}
+	b, ctx := w.again()
+	if c, err := b.Keepers.Registry.CommitteeOf(ctx, 1); err != nil || len(c.Keepers) != 3 || c.DealsUntil != w.Now()+600 {
+		t.Fatalf("%+v, %v", c, err)
 	}
 	for name, spoil := range map[string]func(*registrytypes.GenesisState){
 		"order": func(g *registrytypes.GenesisState) {

@@ -128,7 +128,7 @@ func (k *Keeper) members(ctx context.Context, seats int) ([]types.Keeper, error)
 	var members []types.Keeper
 	for _, m := range committee.Apportion(stakes, seats) {
 		custodian := candidates[m.Operator]
-		custodian.Shares = uint32(m.Shares) //nolint:gosec // at most committee.MaxShares
+		custodian.Shares = uint32(m.Shares) // at most committee.MaxShares
 		members = append(members, custodian)
 	}
 	return members, nil
@@ -138,7 +138,7 @@ func (k *Keeper) members(ctx context.Context, seats int) ([]types.Keeper, error)
 func (k *Keeper) replace(ctx context.Context, old types.Committee, members []types.Keeper) error {
 	next := types.Committee{Epoch: old.Epoch + 1, Keepers: members, Since: now(ctx)}
 	shares := next.TotalShares()
-	next.Threshold = uint32(committee.Threshold(shares)) //nolint:gosec // at most committee.MaxShares
+	next.Threshold = uint32(committee.Threshold(shares)) // at most committee.MaxShares
 	if err := k.committee.Set(ctx, next); err != nil {
 		return err
 	}
