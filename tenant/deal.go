@@ -50,10 +50,10 @@ type Deal struct {
 type Dealt struct {
 	VMID      vm.ID
 	Instances []vm.Instance
-	// Missing names the keepers that did not take their shares, and why. With every one of them the VM has one keeper
-	// less to lose: it can be opened as long as Threshold of those with receipts are there.
+	// Missing names the keepers that did not take their shares, and why. With every one of them the VM has its shares
+	// less to lose: it can be opened as long as keepers with Threshold shares of those with receipts are there.
 	Missing []*KeeperError
-	// Threshold of the committee.
+	// Threshold of the committee, in shares.
 	Threshold int
 }
 
@@ -68,7 +68,7 @@ func (e *KeeperError) Error() string { return fmt.Sprintf("keeper %s: %v", e.Nam
 // Unwrap gives the cause.
 func (e *KeeperError) Unwrap() error { return e.Err }
 
-// ErrTooFewKeepers means that fewer keepers than the committee's threshold took their shares, so the VM could never
+// ErrTooFewKeepers means that keepers with fewer shares than the committee's threshold took them, so the VM could never
 // be opened. Dealing again is safe.
 var ErrTooFewKeepers = errors.New("too few keepers took their shares")
 
@@ -103,7 +103,7 @@ func SealUserData(chainID, owner string, id vm.ID, key, data []byte) (UserData, 
 }
 
 // Deal makes the secrets and gives every keeper its shares. It blocks until all have answered or failed, and succeeds
-// when at least the committee's threshold of them gave a receipt for every instance. Nothing secret outlives it here.
+// when keepers with the committee's threshold of shares gave a receipt for every instance. Nothing secret outlives it here.
 func (c *Client) Deal(ctx context.Context, d Deal) (Dealt, error) {
 	id, err := vm.NewID(c.set.Wallet.Address(), d.Nonce)
 	if err != nil {
@@ -126,8 +126,8 @@ func (c *Client) Deal(ctx context.Context, d Deal) (Dealt, error) {
 			return Dealt{}, fmt.Errorf("instance %d: %w", seq, err)
 		}
 		out.Instances = append(out.Instances, record)
-		for k, share := range shares {
-			parts[k].Instances = append(parts[k].Instances, share)
+		for k, dealt := range shares {
+			parts[k].Instances = append(parts[k].Instances, dealt)
 		}
 	}
 	receipts := c.handOut(ctx, id, d.Committee, parts, out.Instances)
@@ -137,14 +137,14 @@ func (c *Client) Deal(ctx context.Context, d Deal) (Dealt, error) {
 			out.Missing = append(out.Missing, r.err)
 			continue
 		}
-		took++
+		took += d.Committee.Keepers[k].Shares
 		for i, sig := range r.signatures {
 			out.Instances[i].Receipts = append(out.Instances[i].Receipts,
 				vm.Receipt{Keeper: d.Committee.Keepers[k].Identity, Signature: sig})
 		}
 	}
 	if took < out.Threshold {
-		errs := []error{fmt.Errorf("%w: %d of %d, and %d are needed", ErrTooFewKeepers, took, len(receipts), out.Threshold)}
+		errs := []error{fmt.Errorf("%w: %d of %d shares, and %d are needed", ErrTooFewKeepers, took, d.Committee.Shares(), out.Threshold)}
 		for _, m := range out.Missing {
 			errs = append(errs, m)
 		}
@@ -154,21 +154,23 @@ func (c *Client) Deal(ctx context.Context, d Deal) (Dealt, error) {
 }
 
 func (d Deal) check() error {
-	n, t := len(d.Committee.Keepers), int(d.Committee.Threshold)
 	switch {
 	case d.First == 0:
 		return errors.New("deal: the first instance is 1")
 	case d.Count < 1 || d.Count > instance.MaxDealt:
 		return fmt.Errorf("deal: %d instances; 1 to %d may be dealt at once", d.Count, instance.MaxDealt)
-	case n == 0 || n > secretshare.MaxShares || t < 1 || t > n:
-		return fmt.Errorf("deal: the chain's keeper committee has %d keepers and a threshold of %d", n, t)
+	case len(d.Committee.Keepers) == 0:
+		return errors.New("deal: the chain's keeper committee has no keepers yet")
 	case len(d.UserData.Sealed) > instance.MaxSealedUserData:
 		return fmt.Errorf("deal: sealed user data has %d bytes; at most %d fit", len(d.UserData.Sealed), instance.MaxSealedUserData)
+	}
+	if err := d.Committee.Validate(); err != nil {
+		return fmt.Errorf("deal: the chain's keeper committee: %w", err)
 	}
 	return nil
 }
 
-// instance makes one instance's secret, seals its bundle under it and each share to its keeper.
+// instance makes one instance's secret, seals its bundle under it and to each keeper its shares.
 func (c *Client) instance(id vm.ID, seq uint32, d Deal) (vm.Instance, []*keeperv1.DealtInstance, error) {
 	owner, epoch := c.set.Wallet.Address(), d.Committee.Epoch
 	bundle, public, err := d.Bundle(seq)
@@ -180,7 +182,7 @@ func (c *Client) instance(id vm.ID, seq uint32, d Deal) (vm.Instance, []*keeperv
 	if err != nil {
 		return vm.Instance{}, nil, err
 	}
-	secret, shares, commitment, err := secretshare.Deal(int(d.Committee.Threshold), len(d.Committee.Keepers))
+	secret, shares, commitment, err := secretshare.Deal(int(d.Committee.Threshold), d.Committee.Shares())
 	if err != nil {
 		return vm.Instance{}, nil, err
 	}
@@ -192,17 +194,18 @@ func (c *Client) instance(id vm.ID, seq uint32, d Deal) (vm.Instance, []*keeperv
 	if err != nil {
 		return vm.Instance{}, nil, err
 	}
-	dealt := make([]*keeperv1.DealtInstance, len(shares))
+	dealt := make([]*keeperv1.DealtInstance, len(d.Committee.Keepers))
 	for i, k := range d.Committee.Keepers {
-		raw, err := shares[i].MarshalBinary()
+		raw, err := secretshare.MarshalShares(shares[:k.Shares])
 		if err != nil {
 			return vm.Instance{}, nil, err
 		}
+		shares = shares[k.Shares:]
 		box, err := sealbox.Seal(k.HPKEKey, instance.ShareInfo, instance.ShareAAD(c.set.ChainID, owner, id, seq, k.Identity, epoch), raw)
 		if err != nil {
 			return vm.Instance{}, nil, fmt.Errorf("seal to keeper %s: %w", k.Name, err)
 		}
-		dealt[i] = &keeperv1.DealtInstance{Seq: seq, SealedShare: box, Commitment: rawCommitment, SealedBundle: sealed}
+		dealt[i] = &keeperv1.DealtInstance{Seq: seq, SealedShares: box, Commitment: rawCommitment, SealedBundle: sealed}
 	}
 	commitmentHash, bundleHash := commitment.Hash(), sha256.Sum256(sealed)
 	return vm.Instance{

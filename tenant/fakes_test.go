@@ -70,7 +70,7 @@ func newWorld(t *testing.T, keepers int) (*world, *Client) {
 			t.Fatal(err)
 		}
 		out.keepers[name] = k
-		out.committee.Keepers = append(out.committee.Keepers, node.Keeper{Name: name, Identity: public(k.key), HPKEKey: sealing.Public()})
+		out.committee.Keepers = append(out.committee.Keepers, node.Keeper{Name: name, Identity: public(k.key), HPKEKey: sealing.Public(), Shares: 1})
 	}
 	c := New(Config{
 		ChainID: chainID, Chain: out, Sender: out, Wallet: w, Keepers: out, Certificates: certificates{}, Now: func() time.Time { return out.now },

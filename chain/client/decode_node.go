@@ -5,6 +5,7 @@ import (
 
 	meshv1 "github.com/hippius/compute/api/chain/mesh/v1"
 	registryv1 "github.com/hippius/compute/api/chain/registry/v1"
+	"github.com/hippius/compute/core/committee"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/text"
@@ -12,7 +13,6 @@ import (
 
 // Bounds of x/registry and x/mesh.
 const (
-	maxKeepers     = 1024
 	maxCertificate = 1024
 	maxEndpointsOf = 8
 	maxRevoked     = 1 << 16
@@ -41,28 +41,22 @@ func decodeMiner(d *decoder, m *registryv1.Miner) node.Miner {
 }
 
 func decodeCommittee(d *decoder, c *registryv1.Committee) node.Committee {
-	n := len(c.GetKeepers())
-	d.atMost("keepers", n, maxKeepers)
-	if t := uint64(c.GetThreshold()); t > uint64(n) || n > 0 && t == 0 {
-		d.fail("%d of %d keepers are to open a secret", t, n)
+	d.atMost("keepers", len(c.GetKeepers()), committee.MaxSeats)
+	out := node.Committee{
+		Epoch: c.GetEpoch(), Threshold: c.GetThreshold(), DealsUntil: d.time("deals_until", c.GetDealsUntil()),
+		Keepers: all(d, c.GetKeepers(), decodeKeeper),
 	}
-	seen := map[string]bool{}
-	return node.Committee{
-		Epoch: c.GetEpoch(), Threshold: c.GetThreshold(),
-		Keepers: all(d, c.GetKeepers(), func(d *decoder, k *registryv1.Keeper) node.Keeper {
-			out := node.Keeper{
-				Operator: d.address("operator", k.GetOperator()), Name: k.GetName(), Identity: k.GetIdentity(), HPKEKey: k.GetHpkeKey(),
-				Endpoint: k.GetEndpoint(),
-			}
-			d.rule(out.Validate())
-			// One that is listed twice would hold two shares.
-			if seen[string(out.Identity)] {
-				d.fail("keeper %q is listed twice", out.Name)
-			}
-			seen[string(out.Identity)] = true
-			return out
-		}),
+	d.rule(out.Validate())
+	return out
+}
+
+func decodeKeeper(d *decoder, k *registryv1.Keeper) node.Keeper {
+	out := node.Keeper{
+		Operator: d.address("operator", k.GetOperator()), Name: k.GetName(), Identity: k.GetIdentity(), HPKEKey: k.GetHpkeKey(),
+		Endpoint: k.GetEndpoint(), Shares: int(min(k.GetShares(), committee.MaxShares+1)), Leaving: k.GetLeaving(),
 	}
+	d.rule(out.Validate())
+	return out
 }
 
 func decodeTenant(d *decoder, t *meshv1.Tenant) mesh.Tenant {

@@ -181,12 +181,22 @@ func TestDecodeCommittee(t *testing.T) {
 	spoil(t, wireCommittee, decodeCommittee, map[string]func(*registryv1.Committee){
 		"threshold above": func(c *registryv1.Committee) { c.Threshold = 3 },
 		"threshold none":  func(c *registryv1.Committee) { c.Threshold = 0 },
-		"keeper twice":    func(c *registryv1.Committee) { c.Keepers[1] = c.Keepers[0] },
-		"operator":        func(c *registryv1.Committee) { c.Keepers[0].Operator = "" },
-		"identity":        func(c *registryv1.Committee) { c.Keepers[0].Identity = nil },
-		"HPKE key":        func(c *registryv1.Committee) { c.Keepers[0].HpkeKey = nil },
-		"endpoint":        func(c *registryv1.Committee) { c.Keepers[0].Endpoint = "" },
-		"name":            func(c *registryv1.Committee) { c.Keepers[0].Name = "A" },
+		"threshold below": func(c *registryv1.Committee) { c.Threshold = 1 },
+		"no share":        func(c *registryv1.Committee) { c.Keepers[0].Shares = 0 },
+		"too many shares": func(c *registryv1.Committee) { c.Keepers[0].Shares, c.Threshold = 63, 44 },
+		"endless shares":  func(c *registryv1.Committee) { c.Keepers[0].Shares = math.MaxUint32 },
+		"too many seats": func(c *registryv1.Committee) {
+			for len(c.Keepers) < 22 {
+				c.Keepers = append(c.Keepers, c.Keepers[0])
+			}
+		},
+		"deals until":  func(c *registryv1.Committee) { c.DealsUntil = -1 },
+		"keeper twice": func(c *registryv1.Committee) { c.Keepers[1] = c.Keepers[0] },
+		"operator":     func(c *registryv1.Committee) { c.Keepers[0].Operator = "" },
+		"identity":     func(c *registryv1.Committee) { c.Keepers[0].Identity = nil },
+		"HPKE key":     func(c *registryv1.Committee) { c.Keepers[0].HpkeKey = nil },
+		"endpoint":     func(c *registryv1.Committee) { c.Keepers[0].Endpoint = "" },
+		"name":         func(c *registryv1.Committee) { c.Keepers[0].Name = "A" },
 	})
 }
 

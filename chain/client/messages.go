@@ -129,10 +129,12 @@ func (s *Sender) UnbondMiner(ctx context.Context) error {
 	return err
 }
 
-// RegisterKeeper registers a validator's keeper. The operator is the sender.
-func (s *Sender) RegisterKeeper(ctx context.Context, k node.Keeper) error {
+// RegisterKeeper registers a validator's keeper, or changes what is registered. The operator is the sender. To replace the keys of a
+// keeper that may hold shares, abandon must give them up.
+func (s *Sender) RegisterKeeper(ctx context.Context, k node.Keeper, abandon bool) error {
 	_, err := s.Send(ctx, &registryv1.MsgRegisterKeeper{
 		Operator: s.Address(), Identity: k.Identity, HpkeKey: k.HPKEKey, Endpoint: k.Endpoint, Name: k.Name,
+		Leaving: k.Leaving, Abandon: abandon,
 	})
 	return err
 }

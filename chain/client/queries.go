@@ -128,10 +128,32 @@ func (c *Client) Miners(ctx context.Context) ([]node.Miner, error) {
 	})
 }
 
+// Keeper of an operator as it is registered; ErrNotFound if it has none.
+func (c *Client) Keeper(ctx context.Context, operator string) (node.Keeper, error) {
+	r, err := c.registry.Keeper(ctx, &registryv1.QueryKeeperRequest{Operator: operator})
+	return one("keeper of "+operator, err, r.GetKeeper(), decodeKeeper)
+}
+
 // Committee of keepers to deal to.
 func (c *Client) Committee(ctx context.Context) (node.Committee, error) {
 	r, err := c.registry.Committee(ctx, &registryv1.QueryCommitteeRequest{})
 	return one("keeper committee", err, r.GetCommittee(), decodeCommittee)
+}
+
+// CommitteeOf an epoch, with the endpoints its keepers have now; ErrNotFound if the chain knows none of it, or no VM needs it any more.
+func (c *Client) CommitteeOf(ctx context.Context, epoch uint64) (node.Committee, error) {
+	what := fmt.Sprintf("keeper committee %d", epoch)
+	if epoch == 0 {
+		return node.Committee{}, fmt.Errorf("%s: %w", what, ErrNotFound)
+	}
+	r, err := c.registry.Committee(ctx, &registryv1.QueryCommitteeRequest{Epoch: epoch})
+	return one(what, err, r.GetCommittee(), func(d *decoder, m *registryv1.Committee) node.Committee {
+		out := decodeCommittee(d, m)
+		if out.Epoch != epoch {
+			d.fail("the answer is of epoch %d", out.Epoch)
+		}
+		return out
+	})
 }
 
 // SSHKeys of an account.

@@ -125,14 +125,14 @@ func wireMiner() *registryv1.Miner {
 }
 
 func wireCommittee() *registryv1.Committee {
-	c := &registryv1.Committee{Epoch: 3, Threshold: 1}
+	c := &registryv1.Committee{Epoch: 3, Threshold: 2, DealsUntil: 1_800_000_000}
 	for i := range 2 {
 		identity, err := hex.DecodeString(strings.Repeat(fmt.Sprintf("%02x", i), 32))
 		if err != nil {
 			panic(err)
 		}
 		c.Keepers = append(c.Keepers, &registryv1.Keeper{
-			Operator: wireAddress(i), Identity: identity, HpkeKey: make([]byte, 32), Endpoint: "192.0.2.1:7080", Name: fmt.Sprint("keeper-", i),
+			Operator: wireAddress(i), Identity: identity, HpkeKey: make([]byte, 32), Endpoint: "192.0.2.1:7080", Name: fmt.Sprint("keeper-", i), Shares: uint32(1 + i),
 		})
 	}
 	return c

@@ -147,6 +147,10 @@ type Keeper struct {
 	// Identity is the Ed25519 key of its transport and receipts, HPKEKey the X25519 key shares are sealed to; 32 bytes each.
 	Identity, HPKEKey []byte
 	Endpoint          string
+	// Shares of every secret that it holds as a member of a committee; 0 elsewhere.
+	Shares int
+	// Leaving: it serves what it holds and is in no further committee.
+	Leaving bool
 }
 
 // Validate says in one sentence what is out of bounds. The operator's address is not its matter.
@@ -161,12 +165,4 @@ func (k Keeper) Validate() error {
 		return err
 	}
 	return text.ValidName("keeper name", k.Name)
-}
-
-// Committee is the keepers to deal to, with indices from 1 in this order.
-type Committee struct {
-	Epoch uint64
-	// Threshold of them open a secret.
-	Threshold uint32
-	Keepers   []Keeper
 }

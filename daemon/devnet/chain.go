@@ -118,6 +118,13 @@ func (n *Net) buildGenesis() ([]byte, error) {
 		})
 		g.Accounts = append(g.Accounts, app.GenesisAccount{Address: v.operator.address(), Uhip: operatorHas, Ucredit: operatorCredits})
 	}
+	for i, v := range n.validators {
+		k, err := n.genesisKeeper(i, v)
+		if err != nil {
+			return nil, err
+		}
+		g.Keepers = append(g.Keepers, k)
+	}
 	g.Accounts = append(g.Accounts,
 		app.GenesisAccount{Address: n.faucet.address(), Uhip: faucetHas},
 		app.GenesisAccount{Address: n.gateway.address(), Ucredit: operatorCredits})

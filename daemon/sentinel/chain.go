@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +41,15 @@ func (v *view) VM(ctx context.Context, id vm.ID) (vm.VM, bool, error) {
 	got, err := v.Client.VM(ctx, id)
 	if errors.Is(err, client.ErrNotFound) {
 		return vm.VM{}, false, nil
+	}
+	return got, err == nil, err
+}
+
+// CommitteeOf an epoch, and whether the chain knows it.
+func (v *view) CommitteeOf(ctx context.Context, epoch uint64) (node.Committee, bool, error) {
+	got, err := v.Client.CommitteeOf(ctx, epoch)
+	if errors.Is(err, client.ErrNotFound) {
+		return node.Committee{}, false, nil
 	}
 	return got, err == nil, err
 }
@@ -89,24 +97,23 @@ func (v *view) ready() error {
 	return nil
 }
 
-// registerOnce registers the keeper unless the committee has it as it is.
+// registerOnce registers the keeper unless the chain has it as it is.
 func (s *sentinel) registerOnce(ctx context.Context) error {
 	w, err := wallet.LoadPlain(s.set.Wallet)
 	if err != nil {
 		return fmt.Errorf("operator's wallet: %w", err)
 	}
-	c, err := s.chain.Committee(ctx)
-	if err != nil {
+	k, err := s.chain.Keeper(ctx, w.Address())
+	if err != nil && !errors.Is(err, client.ErrNotFound) {
 		return err
 	}
 	me := node.Keeper{
 		Operator: w.Address(), Name: s.set.Name, Identity: s.identity[ed25519.SeedSize:], HPKEKey: s.sealing.Public(), Endpoint: s.set.Public,
+		Leaving: s.set.Leaving,
 	}
-	if slices.ContainsFunc(c.Keepers, func(k node.Keeper) bool {
-		return k.Operator == me.Operator && k.Name == me.Name && k.Endpoint == me.Endpoint &&
-			bytes.Equal(k.Identity, me.Identity) && bytes.Equal(k.HPKEKey, me.HPKEKey)
-	}) {
+	if k.Operator == me.Operator && k.Name == me.Name && k.Endpoint == me.Endpoint && k.Leaving == me.Leaving &&
+		bytes.Equal(k.Identity, me.Identity) && bytes.Equal(k.HPKEKey, me.HPKEKey) {
 		return nil
 	}
-	return s.chain.NewSender(w).RegisterKeeper(ctx, me)
+	return s.chain.NewSender(w).RegisterKeeper(ctx, me, s.set.AbandonShares)
 }

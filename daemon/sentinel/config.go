@@ -37,6 +37,12 @@ type Config struct {
 	Wallet string `yaml:"wallet,omitempty"`
 	// Public is the host:port at which others reach the keeper, as published on chain; given with wallet.
 	Public string `yaml:"public,omitempty"`
+	// Leaving: the keeper serves what it holds and takes no further shares. Once the VMs dealt to it are terminated, its operator's
+	// stake is free.
+	Leaving bool `yaml:"leaving,omitempty"`
+	// AbandonShares allows to register other keys than those that shares may be held under, which are lost then. For an operator
+	// that lost the keys.
+	AbandonShares bool `yaml:"abandon_shares,omitempty"`
 	// Observe is the TCP address of /healthz, /readyz and /metrics; keep it private.
 	Observe netip.AddrPort `yaml:"observe"`
 	// SweepEvery is how often what is held is compared with the chain.

@@ -111,7 +111,7 @@ func (s *sentinel) openDatabase(context.Context) error {
 	s.observer.Gauge("hippius_keeper_vms_limit", "VMs of which shares are held at most.", func() float64 { return float64(limits.VMs) })
 	s.observer.Gauge("hippius_keeper_followed_timestamp_seconds", "When the chain was last heard; 0 for not yet.",
 		func() float64 { return float64(s.view.heard.Load()) })
-	s.observer.Gauge("hippius_keeper_registered", "1 when the committee has the keeper as it is set, or it is registered otherwise.",
+	s.observer.Gauge("hippius_keeper_registered", "1 when the chain has the keeper as it is set, or it is registered otherwise.",
 		func() float64 { return observe.Flag(s.registered.Load()) })
 	s.observer.Counters("hippius_chain_calls_total", "Calls of the chain, by whether some node answered.", "result", observe.Answered(s.chain.Calls))
 	return nil

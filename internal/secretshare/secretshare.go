@@ -79,9 +79,10 @@ func Recover(threshold int, shares []Share, commitment Commitment) (secret Secre
 	}
 	var good []secretsharing.Share
 	seen := make(map[uint8]bool)
+	allGood := VerifyAll(shares, commitment) == nil
 	for _, s := range shares {
 		switch {
-		case s.Verify(commitment) != nil:
+		case !allGood && s.Verify(commitment) != nil:
 			bad = append(bad, s.ID())
 		case !seen[s.id]:
 			seen[s.id] = true

@@ -32,7 +32,8 @@ import (
 // Chain tells what to expect of the keepers.
 type Chain interface {
 	VM(ctx context.Context, id vm.ID) (vm.VM, error)
-	Committee(ctx context.Context) (node.Committee, error)
+	// CommitteeOf an epoch, present or former.
+	CommitteeOf(ctx context.Context, epoch uint64) (node.Committee, error)
 }
 
 // Dialer reaches keepers under the miner's own identity. It returns without connecting; release lets go of what it gave.
@@ -42,7 +43,7 @@ type Dialer interface {
 
 // Errors of Collect. Each may pass with time but ErrInconsistent.
 var (
-	// ErrTooFew: fewer keepers than needed gave good shares.
+	// ErrTooFew: the keepers gave fewer good shares than are needed.
 	ErrTooFew = errors.New("too few keepers gave their shares")
 	// ErrNoInstance: the chain names no such instance.
 	ErrNoInstance = errors.New("the chain names no such instance")
@@ -81,10 +82,10 @@ func New(set Config) *Collector {
 	return &Collector{set: set}
 }
 
-// answer of one keeper: a verified share with what lay beside it, or why not.
+// answer of one keeper: its verified shares with what lay beside them, or why not.
 type answer struct {
 	keeper   node.Keeper
-	share    secretshare.Share
+	shares   []secretshare.Share
 	bundle   []byte // nil if it is not the one the chain names
 	userData []byte
 	// mismatch says what beside the share is not as the chain names it.
@@ -104,11 +105,12 @@ func (c *Collector) Collect(ctx context.Context, id vm.ID, seq uint32) (instance
 	if !ok {
 		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", id, seq, ErrNoInstance)
 	}
-	committee, err := c.set.Chain.Committee(ctx)
+	// Whom it was dealt to, who may not be the present keepers.
+	committee, err := c.set.Chain.CommitteeOf(ctx, want.CommitteeEpoch)
 	if err != nil {
 		return none, nil, fmt.Errorf("collect secrets of VM %s: %w", id, err)
 	}
-	got, err := c.ask(ctx, v, want, committee.Keepers)
+	got, err := c.ask(ctx, v, want, committee)
 	if err != nil {
 		return none, nil, fmt.Errorf("collect secrets of VM %s instance %d: %w", id, seq, err)
 	}
@@ -134,7 +136,7 @@ func (h *haul) enough(v vm.VM) bool {
 }
 
 // ask asks all keepers at once, those that are not ready again and again, and returns as soon as there is enough.
-func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, keepers []node.Keeper) (*haul, error) {
+func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, committee node.Committee) (*haul, error) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, c.set.Timeout)
@@ -143,8 +145,8 @@ func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, keepers 
 		answer
 		commitment secretshare.Commitment
 	}
-	replies := make(chan reply, len(keepers))
-	for _, k := range keepers {
+	replies := make(chan reply, len(committee.Keepers))
+	for _, k := range committee.Keepers {
 		asking.Go(func() {
 			a, commitment := c.askOne(ctx, v, want, k)
 			replies <- reply{a, commitment} // has room
@@ -153,19 +155,22 @@ func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, keepers 
 	h := &haul{}
 	seen := map[int]bool{}
 	var errs []error
-	for range keepers {
+	for range committee.Keepers {
 		r := <-replies
 		if r.err != nil {
 			errs = append(errs, fmt.Errorf("keeper %s: %w", name(r.keeper), r.err))
-			c.set.Log.Warn("keeper sent no valid share", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.err)
+			c.set.Log.Warn("keeper sent no valid shares", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.err)
 			continue
 		}
-		if !seen[r.share.ID()] {
-			seen[r.share.ID()] = true
-			h.commitment, h.shares = r.commitment, append(h.shares, r.share)
+		h.commitment = r.commitment
+		for _, s := range r.shares {
+			if !seen[s.ID()] {
+				seen[s.ID()] = true
+				h.shares = append(h.shares, s)
+			}
 		}
 		if r.mismatch != "" {
-			c.set.Log.Warn("keeper sent a valid share, but other data does not match the chain", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.mismatch)
+			c.set.Log.Warn("keeper sent valid shares, but other data does not match the chain", "keeper", name(r.keeper), "vm_id", v.ID, "instance_seq", want.Seq, "error", r.mismatch)
 		}
 		if h.bundle == nil {
 			h.bundle = r.bundle
@@ -177,7 +182,7 @@ func (c *Collector) ask(ctx context.Context, v vm.VM, want vm.Instance, keepers 
 			return h, nil
 		}
 	}
-	return nil, errors.Join(append([]error{fmt.Errorf("%w: %d of %d keepers", ErrTooFew, len(h.shares), len(keepers))}, errs...)...)
+	return nil, errors.Join(append([]error{fmt.Errorf("%w: %d of %d shares, and %d are needed", ErrTooFew, len(h.shares), committee.Shares(), committee.Threshold)}, errs...)...)
 }
 
 // askOne asks one keeper until it answers well or badly, but not while it only cannot yet.
@@ -233,10 +238,10 @@ func check(k node.Keeper, r *keeperv1.ReleaseResponse, v vm.VM, want vm.Instance
 	if a.err = commitment.UnmarshalBinary(r.GetCommitment()); a.err != nil {
 		return a, commitment
 	}
-	if a.err = a.share.UnmarshalBinary(r.GetShare()); a.err != nil {
+	if a.shares, a.err = secretshare.UnmarshalShares(r.GetShares()); a.err != nil {
 		return a, commitment
 	}
-	if a.err = a.share.Verify(commitment); a.err != nil {
+	if a.err = secretshare.VerifyAll(a.shares, commitment); a.err != nil {
 		return a, commitment
 	}
 	if b := r.GetSealedBundle(); bytes.Equal(sum(b), want.BundleHash) {

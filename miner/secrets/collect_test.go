@@ -30,6 +30,8 @@ const (
 	chainID = "test-1"
 	vmID    = "00112233445566778899aabbccddeeff"
 	owner   = "hip1owner"
+	// dealtIn is the epoch the instance was dealt in.
+	dealtIn = 7
 )
 
 // committee of three with threshold two, and the chain that names what they hold.
@@ -43,10 +45,13 @@ type committee struct {
 
 func (c *committee) VM(context.Context, vm.ID) (vm.VM, error) { return c.vm, nil }
 
-func (c *committee) Committee(context.Context) (node.Committee, error) {
-	out := node.Committee{Threshold: 2}
+func (c *committee) CommitteeOf(_ context.Context, epoch uint64) (node.Committee, error) {
+	if epoch != dealtIn {
+		return node.Committee{}, errors.New("another committee than the one it was dealt to")
+	}
+	out := node.Committee{Epoch: epoch, Threshold: 2}
 	for i := range c.does {
-		out.Keepers = append(out.Keepers, node.Keeper{Name: fmt.Sprint("keeper-", i)})
+		out.Keepers = append(out.Keepers, node.Keeper{Name: fmt.Sprint("keeper-", i), Shares: 1})
 	}
 	return out, nil
 }
@@ -73,7 +78,7 @@ func (o oneKeeper) Release(ctx context.Context, r *keeperv1.ReleaseRequest, _ ..
 	a := o.c.answers[o.i]
 	if do := o.c.does[o.i]; do != nil {
 		return do(ctx, &keeperv1.ReleaseResponse{
-			Share: a.GetShare(), Commitment: a.GetCommitment(), SealedBundle: a.GetSealedBundle(), SealedUserData: a.GetSealedUserData(),
+			Shares: a.GetShares(), Commitment: a.GetCommitment(), SealedBundle: a.GetSealedBundle(), SealedUserData: a.GetSealedUserData(),
 		})
 	}
 	return a, nil
@@ -102,12 +107,12 @@ func newCommittee(t *testing.T, change func(*instance.Bundle)) *committee {
 	require.NoError(t, err)
 	c.vm = vm.VM{
 		ID: vmID, Owner: owner, Spec: vm.Spec{UserDataHash: sum(userData)},
-		Instances: []vm.Instance{{Seq: 1, CommitmentHash: sum(rawC), BundleHash: sum(sealed), GuestKey: guest[ed25519.SeedSize:]}},
+		Instances: []vm.Instance{{Seq: 1, CommitmentHash: sum(rawC), BundleHash: sum(sealed), GuestKey: guest[ed25519.SeedSize:], CommitteeEpoch: dealtIn}},
 	}
 	for _, s := range shares {
 		raw, err := s.MarshalBinary()
 		require.NoError(t, err)
-		c.answers = append(c.answers, &keeperv1.ReleaseResponse{Share: raw, Commitment: rawC, SealedBundle: sealed, SealedUserData: userData})
+		c.answers = append(c.answers, &keeperv1.ReleaseResponse{Shares: raw, Commitment: rawC, SealedBundle: sealed, SealedUserData: userData})
 	}
 	return c
 }
@@ -130,15 +135,15 @@ func TestOneBadKeeperIsNamedAndDoesNoHarm(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string]func(*answer) error{
-		"another secret's share": change(func(r *answer) { r.Share = other.answers[0].GetShare() }),
+		"another secret's share": change(func(r *answer) { r.Shares = other.answers[0].GetShares() }),
 		"another secret altogether": change(func(r *answer) {
-			r.Share, r.Commitment = other.answers[0].GetShare(), other.answers[0].GetCommitment()
+			r.Shares, r.Commitment = other.answers[0].GetShares(), other.answers[0].GetCommitment()
 		}),
 		"an altered share": change(func(r *answer) {
-			r.Share = bytes.Clone(r.GetShare())
-			r.Share[1] ^= 1
+			r.Shares = bytes.Clone(r.GetShares())
+			r.Shares[1] ^= 1
 		}),
-		"no share":                   change(func(r *answer) { r.Share = nil }),
+		"no share":                   change(func(r *answer) { r.Shares = nil }),
 		"no commitment":              change(func(r *answer) { r.Commitment = nil }),
 		"an altered bundle":          change(func(r *answer) { r.SealedBundle = r.GetSealedBundle()[1:] }),
 		"no bundle and no user data": change(func(r *answer) { r.SealedBundle, r.SealedUserData = nil, nil }),
@@ -169,7 +174,7 @@ func TestOneBadKeeperIsNamedAndDoesNoHarm(t *testing.T) {
 				require.NotContains(t, log.String(), "keeper=keeper-2")
 				require.Equal(t, strings.Count(log.String(), "level="), strings.Count(log.String(), "\n")+strings.Count(log.String(), "level=ERROR"), "a keeper forged a line")
 				for _, a := range c.answers {
-					require.NotContains(t, log.String(), fmt.Sprintf("%x", a.GetShare()[1:]), "a share in the log")
+					require.NotContains(t, log.String(), fmt.Sprintf("%x", a.GetShares()[1:]), "a share in the log")
 				}
 			})
 		})
@@ -181,15 +186,36 @@ func TestTwoBadKeepersAreTooMany(t *testing.T) {
 		c, other := newCommittee(t, nil), newCommittee(t, nil)
 		for i := range 2 {
 			c.does[i] = func(_ context.Context, r *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error) {
-				r.Share = other.answers[i].GetShare()
+				r.Shares = other.answers[i].GetShares()
 				return r, nil
 			}
 		}
 		_, _, err := c.collect(t.Context())
 		require.ErrorIs(t, err, ErrTooFew)
-		require.ErrorContains(t, err, "1 of 3 keepers")
+		require.ErrorContains(t, err, "1 of 3 shares, and 2 are needed")
 		require.ErrorContains(t, err, "keeper keeper-0: share 1 is not part of this secret")
 		require.ErrorContains(t, err, "keeper keeper-1: share 2 is not part of this secret")
+	})
+}
+
+// A keeper's several shares all count: with two of three it opens the instance alone.
+func TestSeveralSharesOfOneKeeper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommittee(t, nil)
+		for i := 1; i < 3; i++ {
+			c.does[i] = func(context.Context, *keeperv1.ReleaseResponse) (*keeperv1.ReleaseResponse, error) {
+				return nil, status.Error(codes.Internal, "broken")
+			}
+		}
+		_, _, err := c.collect(t.Context())
+		require.ErrorIs(t, err, ErrTooFew)
+		c.answers[0].Shares = append(bytes.Clone(c.answers[0].GetShares()), c.answers[1].GetShares()...)
+		got, _, err := c.collect(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, c.bundle, got)
+		c.answers[0].Shares = append(bytes.Clone(c.answers[1].GetShares()), c.answers[0].GetShares()...)
+		_, _, err = c.collect(t.Context())
+		require.ErrorContains(t, err, "number 1 follows 2")
 	})
 }
 

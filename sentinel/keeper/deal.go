@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
-	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -14,6 +13,7 @@ import (
 	grantv1 "github.com/hippius/compute/api/node/grant/v1"
 	"github.com/hippius/compute/api/node/grants"
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
+	"github.com/hippius/compute/core/committee"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/node"
@@ -54,17 +54,22 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 	if err != nil {
 		return nil, err
 	}
-	committee, err := k.set.Chain.Committee(ctx)
+	at, err := k.set.Chain.Time(ctx)
+	if err != nil {
+		return nil, k.chainDown("time", err)
+	}
+	members, found, err := k.set.Chain.CommitteeOf(ctx, r.GetCommitteeEpoch())
 	if err != nil {
 		return nil, k.chainDown("committee", err)
 	}
-	d, err := k.open(id, r, committee, known, ordered)
+	if !found || !members.TakesDeals(at.Unix()) {
+		return nil, status.Errorf(codes.FailedPrecondition, "the keeper committee of epoch %d takes no deals: ask the chain and deal anew", r.GetCommitteeEpoch())
+	}
+	d, err := k.open(id, r, members, known, ordered)
 	if err != nil {
 		return nil, err
 	}
-	if d.at, err = k.set.Chain.Time(ctx); err != nil {
-		return nil, k.chainDown("time", err)
-	}
+	d.at = at
 	if err := k.vault.take(d); err != nil {
 		switch {
 		case errors.Is(err, errFull), errors.Is(err, errOwnerPending):
@@ -92,9 +97,9 @@ func checkDeal(r *keeperv1.DealRequest) error {
 		switch {
 		case i.GetSeq() == 0 || seen[i.GetSeq()]:
 			return errors.New("instances: numbers begin with 1 and are each given once")
-		case len(i.GetSealedShare()) != secretshare.ShareSize+sealbox.Overhead:
-			return errors.New("sealed_share: has not the length of a sealed share")
-		case len(i.GetCommitment()) > 32*secretshare.MaxShares:
+		case !sealedShares(len(i.GetSealedShares())):
+			return errors.New("sealed_shares: has not the length of 1 to 63 sealed shares")
+		case len(i.GetCommitment()) > 32*committee.MaxShares:
 			return errors.New("commitment: is too long")
 		case len(i.GetSealedBundle()) == 0 || len(i.GetSealedBundle()) > instance.MaxSealedBundle:
 			return errors.New("sealed_bundle: 1 byte to 10 KiB and the seal's overhead")
@@ -102,6 +107,12 @@ func checkDeal(r *keeperv1.DealRequest) error {
 		seen[i.GetSeq()] = true
 	}
 	return nil
+}
+
+// sealedShares says that so many bytes may be the sealed shares of one keeper.
+func sealedShares(n int) bool {
+	n -= sealbox.Overhead
+	return n > 0 && n%secretshare.ShareSize == 0 && n <= committee.MaxShares*secretshare.ShareSize
 }
 
 // granted checks that owner's wallet let this caller do this here, now.
@@ -151,32 +162,30 @@ func (k *Keeper) mayDeal(ctx context.Context, id vm.ID, r *keeperv1.DealRequest)
 	return v, true, nil
 }
 
-// open opens each share and checks that it is this keeper's and fits its commitment.
+// open opens the shares of each instance and checks that they are all of this keeper's and fit their commitment.
 func (k *Keeper) open(id vm.ID, r *keeperv1.DealRequest, c node.Committee, known vm.VM, ordered bool) (deal, error) {
 	d := deal{
 		vmID: id, owner: r.GetOwner(), onChain: ordered, userData: r.GetSealedUserData(),
 		parts: map[uint32]part{}, bundles: map[uint32][]byte{},
 	}
-	if r.GetCommitteeEpoch() != c.Epoch {
-		return d, status.Errorf(codes.FailedPrecondition, "the keeper committee's epoch is %d: ask the chain and deal anew", c.Epoch)
-	}
-	place := slices.IndexFunc(c.Keepers, func(m node.Keeper) bool { return bytes.Equal(m.Identity, k.me) })
-	if place < 0 {
+	me, first, ok := c.Holder(k.me)
+	if !ok {
 		return d, status.Error(codes.FailedPrecondition, "this keeper is not in the committee: ask the chain and deal anew")
 	}
 	for _, i := range r.GetInstances() {
 		_, named := known.Instance(i.GetSeq())
-		share, commitment, err := k.openShare(id, r.GetOwner(), i.GetSeq(), c.Epoch, i.GetSealedShare(), i.GetCommitment())
+		shares, commitment, err := k.openShares(id, r.GetOwner(), i.GetSeq(), c.Epoch, i.GetSealedShares(), i.GetCommitment())
 		switch {
 		case err != nil:
 			return d, status.Errorf(codes.InvalidArgument, "instance %d: %v", i.GetSeq(), err)
-		case share.ID() != place+1:
-			return d, status.Errorf(codes.InvalidArgument, "instance %d: share %d was dealt to keeper %d", i.GetSeq(), share.ID(), place+1)
+		case len(shares) != me.Shares || shares[0].ID() != first || shares[len(shares)-1].ID() != first+me.Shares-1:
+			return d, status.Errorf(codes.InvalidArgument, "instance %d: %d shares from %d on were dealt to this keeper; its are %d from %d on",
+				i.GetSeq(), len(shares), shares[0].ID(), me.Shares, first)
 		case commitment.Threshold() != int(c.Threshold):
 			return d, status.Errorf(codes.InvalidArgument, "instance %d: shared with a threshold of %d; the committee's is %d", i.GetSeq(), commitment.Threshold(), c.Threshold)
 		}
 		d.parts[i.GetSeq()] = part{
-			SealedShare: i.GetSealedShare(), Commitment: i.GetCommitment(),
+			SealedShares: i.GetSealedShares(), Commitment: i.GetCommitment(),
 			CommitmentHash: hash(i.GetCommitment()), BundleHash: hash(i.GetSealedBundle()),
 			Epoch: c.Epoch, BundleBytes: len(i.GetSealedBundle()), OnChain: named,
 		}
@@ -185,21 +194,21 @@ func (k *Keeper) open(id vm.ID, r *keeperv1.DealRequest, c node.Committee, known
 	return d, nil
 }
 
-// openShare opens a share sealed to this keeper for this very place, and verifies it against its commitment.
-func (k *Keeper) openShare(id vm.ID, owner string, seq uint32, epoch uint64, box, rawCommitment []byte) (secretshare.Share, secretshare.Commitment, error) {
-	var share secretshare.Share
+// openShares opens the shares sealed to this keeper for this very place, and verifies each against their commitment.
+func (k *Keeper) openShares(id vm.ID, owner string, seq uint32, epoch uint64, box, rawCommitment []byte) ([]secretshare.Share, secretshare.Commitment, error) {
 	var commitment secretshare.Commitment
 	if err := commitment.UnmarshalBinary(rawCommitment); err != nil {
-		return share, commitment, err
+		return nil, commitment, err
 	}
 	raw, err := k.set.Sealing.Open(instance.ShareInfo, instance.ShareAAD(k.set.ChainID, owner, id, seq, k.me, epoch), box)
 	if err != nil {
-		return share, commitment, errors.New("the share is not sealed to this keeper for this VM and instance")
+		return nil, commitment, errors.New("the shares are not sealed to this keeper for this VM and instance")
 	}
-	if err := share.UnmarshalBinary(raw); err != nil {
-		return share, commitment, err
+	shares, err := secretshare.UnmarshalShares(raw)
+	if err != nil {
+		return nil, commitment, err
 	}
-	return share, commitment, share.Verify(commitment)
+	return shares, commitment, secretshare.VerifyAll(shares, commitment)
 }
 
 func (k *Keeper) receipts(r *keeperv1.DealRequest, d deal) *keeperv1.DealResponse {

@@ -17,6 +17,8 @@ import (
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/sealbox"
+	"github.com/hippius/compute/internal/secretshare"
 )
 
 func TestDealAndReceipt(t *testing.T) {
@@ -50,7 +52,7 @@ func TestReceiptMeansKept(t *testing.T) {
 	require.Equal(t, d.wire.GetSealedBundle(), r.GetSealedBundle())
 	share, err := d.shares[1].MarshalBinary()
 	require.NoError(t, err)
-	require.Equal(t, share, r.GetShare())
+	require.Equal(t, share, r.GetShares())
 }
 
 func TestDealRefusesGrants(t *testing.T) {
@@ -111,7 +113,7 @@ func TestDealRefusesCopiedShares(t *testing.T) {
 		"other vm":       instance.ShareAAD(chainID, owner, stolenID, 1, pub(w.id), 4),
 	} {
 		d := w.instance(1)
-		d.wire.SealedShare = w.seal(d.shares[1], aad)
+		d.wire.SealedShares = w.seal(d.shares[1], aad)
 		requireCode(t, w.deal(d), codes.InvalidArgument, "not sealed to this keeper for this VM")
 		require.False(t, w.holds(), name)
 	}
@@ -122,15 +124,16 @@ func TestDealRefusesBadShares(t *testing.T) {
 	aad := instance.ShareAAD(chainID, w.owner.Address(), w.vmID, 1, pub(w.id), 4)
 
 	d, other := w.instance(1), w.instance(1)
-	d.wire.SealedShare = w.seal(other.shares[1], aad)
+	d.wire.SealedShares = w.seal(other.shares[1], aad)
 	requireCode(t, w.deal(d), codes.InvalidArgument, "instance 1: share 2 is not part of this secret")
 
 	d = w.instance(1)
-	d.wire.SealedShare = w.seal(d.shares[0], aad)
-	requireCode(t, w.deal(d), codes.InvalidArgument, "share 1 was dealt to keeper 2")
+	d.wire.SealedShares = w.seal(d.shares[0], aad)
+	requireCode(t, w.deal(d), codes.InvalidArgument, "1 shares from 1 on were dealt to this keeper; its are 1 from 2 on")
 
+	d = w.instance(1)
 	w.chain.committee.Threshold = 3
-	requireCode(t, w.deal(w.instance(1)), codes.InvalidArgument, "threshold of 2; the committee's is 3")
+	requireCode(t, w.deal(d), codes.InvalidArgument, "threshold of 2; the committee's is 3")
 	w.chain.committee.Threshold = 2
 
 	d = w.instance(1)
@@ -140,7 +143,7 @@ func TestDealRefusesBadShares(t *testing.T) {
 	r := w.request(w.instance(1))
 	r.CommitteeEpoch = 3
 	_, err := w.as(w.client).Deal(t.Context(), r)
-	requireCode(t, err, codes.FailedPrecondition, "epoch is 4")
+	requireCode(t, err, codes.FailedPrecondition, "epoch 3 takes no deals")
 
 	w.chain.committee.Keepers[1].Identity = pub(newKey(t))
 	requireCode(t, w.deal(w.instance(1)), codes.FailedPrecondition, "not in the committee")
@@ -157,8 +160,12 @@ func TestDealBounds(t *testing.T) {
 		"sealed_user_data": func(r *keeperv1.DealRequest) { r.SealedUserData = make([]byte, instance.MaxSealedUserData+1) },
 		"begin with 1":     func(r *keeperv1.DealRequest) { r.Instances[0].Seq = 0 },
 		"each given once":  func(r *keeperv1.DealRequest) { r.Instances = append(r.Instances, r.Instances[0]) },
-		"sealed_share":     func(r *keeperv1.DealRequest) { r.Instances[0].SealedShare = append(r.Instances[0].SealedShare, 0) },
-		"commitment: is":   func(r *keeperv1.DealRequest) { r.Instances[0].Commitment = make([]byte, 32*256) },
+		"sealed_shares":    func(r *keeperv1.DealRequest) { r.Instances[0].SealedShares = append(r.Instances[0].SealedShares, 0) },
+		"sealed_shares:":   func(r *keeperv1.DealRequest) { r.Instances[0].SealedShares = make([]byte, sealbox.Overhead) },
+		"1 to 63 sealed": func(r *keeperv1.DealRequest) {
+			r.Instances[0].SealedShares = make([]byte, sealbox.Overhead+64*secretshare.ShareSize)
+		},
+		"commitment: is":   func(r *keeperv1.DealRequest) { r.Instances[0].Commitment = make([]byte, 32*64) },
 		"sealed_bundle":    func(r *keeperv1.DealRequest) { r.Instances[0].SealedBundle = make([]byte, instance.MaxSealedBundle+1) },
 		"sealed_bundle: 1": func(r *keeperv1.DealRequest) { r.Instances[0].SealedBundle = nil },
 	} {

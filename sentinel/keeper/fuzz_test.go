@@ -112,7 +112,7 @@ func FuzzKeeper(f *testing.F) {
 			check("a stranger's release as owner", err, false)
 			r, err := w.keeper.OwnerRelease(asOwner, &mine)
 			check("the owner's release", err, true)
-			if err == nil && mine.GetSeq() == 1 && !bytes.Equal(r.GetShare(), share) {
+			if err == nil && mine.GetSeq() == 1 && !bytes.Equal(r.GetShares(), share) {
 				t.Error("another share was put in the place of the one on chain")
 			}
 		}

@@ -1,11 +1,11 @@
-// Package keeper holds shares of VM secrets, one member of a committee, and
-// gives each only to whom the chain says may have it: the miner that holds the
+// Package keeper holds shares of VM secrets, one member of a committee with as many
+// shares of each as its operator's stake gives, and gives them only to whom the chain says may have them: the miner that holds the
 // VM, for its instances up to the current one, and the owner.
 //
 // A deal comes before its VM is on chain. It is taken from an owner who could
 // create a VM now, bound to owner, VM, instance, keeper and committee epoch,
 // verified against its commitment, on disk before the receipt is signed, and
-// dropped if the VM does not appear. A share lies on disk as it came: sealed.
+// dropped if the VM does not appear. Shares lie on disk as they came: sealed.
 package keeper
 
 import (
@@ -33,7 +33,8 @@ type Chain interface {
 	Miner(ctx context.Context, operator string) (node.Miner, error)
 	// MayCreate says whether the account could create a VM now.
 	MayCreate(ctx context.Context, owner string) (bool, error)
-	Committee(ctx context.Context) (node.Committee, error)
+	// CommitteeOf an epoch; found is false if the chain knows none.
+	CommitteeOf(ctx context.Context, epoch uint64) (c node.Committee, found bool, err error)
 	// Time of the newest block.
 	Time(ctx context.Context) (time.Time, error)
 }
@@ -56,10 +57,10 @@ type Limits struct {
 	MissingFor time.Duration
 }
 
-// DefaultLimits hold about 12 GiB at most.
+// DefaultLimits hold about 16 GiB at most.
 func DefaultLimits() Limits {
 	return Limits{
-		PendingPerOwner: 32, Pending: 2048, VMs: 100_000, VMBytes: 128 << 10, DealsPerMinute: 30,
+		PendingPerOwner: 32, Pending: 2048, VMs: 100_000, VMBytes: 160 << 10, DealsPerMinute: 30,
 		PendingFor: 10 * time.Minute, Recheck: time.Hour, MissingFor: 24 * time.Hour,
 	}
 }

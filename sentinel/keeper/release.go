@@ -13,9 +13,10 @@ import (
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/internal/secretshare"
 )
 
-// Release gives the share of one instance to the miner that the chain says holds the VM, once it reported that it
+// Release gives the shares of one instance to the miner that the chain says holds the VM, once it reported that it
 // provisions, for instances up to the current one.
 func (k *Keeper) Release(ctx context.Context, r *keeperv1.ReleaseRequest) (*keeperv1.ReleaseResponse, error) {
 	from, err := caller(ctx)
@@ -81,7 +82,7 @@ func running(p vm.Phase) bool {
 	}
 }
 
-// OwnerRelease gives the owner a share, on a grant of the wallet.
+// OwnerRelease gives the owner the shares, on a grant of the wallet.
 func (k *Keeper) OwnerRelease(ctx context.Context, r *keeperv1.OwnerReleaseRequest) (*keeperv1.ReleaseResponse, error) {
 	id, h, err := k.owned(ctx, r.GetVmId(), r.GetGrant())
 	if err != nil {
@@ -124,7 +125,7 @@ func (k *Keeper) owned(ctx context.Context, rawID string, g *grantv1.Grant) (vm.
 	return id, h, k.granted(g, grant.OwnerRelease, id, from, h.Owner)
 }
 
-// give notes the release, opens the share and hands it over with what lies beside it. want is the chain's record of
+// give notes the release, opens the shares and hands them over with what lies beside them. want is the chain's record of
 // the instance, or nil when the owner asks.
 func (k *Keeper) give(owner string, id vm.ID, seq uint32, entry released, want *vm.Instance) (*keeperv1.ReleaseResponse, error) {
 	entry.At = k.set.Now().Unix()
@@ -139,16 +140,16 @@ func (k *Keeper) give(owner string, id vm.ID, seq uint32, entry released, want *
 	case err != nil:
 		return nil, k.broken("release", id, err)
 	}
-	share, _, err := k.openShare(id, owner, seq, p.Epoch, p.SealedShare, p.Commitment)
+	shares, _, err := k.openShares(id, owner, seq, p.Epoch, p.SealedShares, p.Commitment)
 	if err != nil {
 		return nil, k.broken("open", id, err)
 	}
-	raw, err := share.MarshalBinary()
+	raw, err := secretshare.MarshalShares(shares)
 	if err != nil {
 		return nil, k.broken("open", id, err)
 	}
-	k.set.Log.Info("share released", "vm_id", id, "instance_seq", seq, "role", entry.Role)
-	return &keeperv1.ReleaseResponse{Share: raw, Commitment: p.Commitment, SealedBundle: bundle, SealedUserData: userData}, nil
+	k.set.Log.Info("shares released", "vm_id", id, "instance_seq", seq, "role", entry.Role)
+	return &keeperv1.ReleaseResponse{Shares: raw, Commitment: p.Commitment, SealedBundle: bundle, SealedUserData: userData}, nil
 }
 
 // target checks what a caller names.

@@ -143,7 +143,7 @@ func TestOwnerRelease(t *testing.T) {
 	require.NoError(t, err)
 	want, err := d.shares[1].MarshalBinary()
 	require.NoError(t, err)
-	require.Equal(t, want, got.GetShare())
+	require.Equal(t, want, got.GetShares())
 
 	for name, g := range map[string]*grantv1.Grant{
 		"none":         nil,

@@ -41,10 +41,11 @@ type holding struct {
 	Log []released `json:"log,omitempty"`
 }
 
-// part is this keeper's share of one instance's secret, as it was dealt; the sealed bundle lies beside.
+// part is this keeper's shares of one instance's secret, as they were dealt; the sealed bundle lies beside.
 type part struct {
-	SealedShare []byte `json:"sealed_share"`
-	Commitment  []byte `json:"commitment"`
+	// SealedShares are in the database under the name of a time when a keeper had one share of a secret: a box with one.
+	SealedShares []byte `json:"sealed_share"`
+	Commitment   []byte `json:"commitment"`
 	// CommitmentHash and BundleHash are what the chain names the deal by.
 	CommitmentHash []byte `json:"commitment_hash"`
 	BundleHash     []byte `json:"bundle_hash"`
@@ -140,7 +141,7 @@ func (v vault) take(d deal) error {
 func (h holding) bytes() int {
 	n := h.UserDataBytes
 	for _, p := range h.Parts {
-		n += p.BundleBytes + len(p.SealedShare) + len(p.Commitment)
+		n += p.BundleBytes + len(p.SealedShares) + len(p.Commitment)
 	}
 	return n
 }

@@ -90,13 +90,13 @@ func (c *chainState) MayCreate(_ context.Context, owner string) (bool, error) {
 	return !c.poor[owner], nil
 }
 
-func (c *chainState) Committee(context.Context) (node.Committee, error) {
+func (c *chainState) CommitteeOf(_ context.Context, epoch uint64) (node.Committee, bool, error) {
 	unlock, err := c.lock()
 	if err != nil {
-		return node.Committee{}, err
+		return node.Committee{}, false, err
 	}
 	defer unlock()
-	return c.committee, nil
+	return c.committee, epoch == c.committee.Epoch, nil
 }
 
 func (c *chainState) Time(context.Context) (time.Time, error) {
@@ -148,9 +148,9 @@ func newWorld(t testing.TB, change ...func(*Limits)) *world {
 		chain: &chainState{vms: map[vm.ID]*vm.VM{}, miners: map[string]node.Miner{}, poor: map[string]bool{}, time: time.Now()},
 	}
 	w.chain.committee = node.Committee{Epoch: 4, Threshold: 2, Keepers: []node.Keeper{
-		{Identity: pub(newKey(t)), HPKEKey: sealing.Public()},
-		{Identity: pub(w.id), HPKEKey: sealing.Public()},
-		{Identity: pub(newKey(t)), HPKEKey: sealing.Public()},
+		{Identity: pub(newKey(t)), HPKEKey: sealing.Public(), Shares: 1},
+		{Identity: pub(w.id), HPKEKey: sealing.Public(), Shares: 1},
+		{Identity: pub(newKey(t)), HPKEKey: sealing.Public(), Shares: 1},
 	}}
 	w.chain.miners["miner-1"] = node.Miner{Operator: "miner-1", Offer: node.Offer{Identity: pub(w.miner)}}
 	w.vmID, err = vm.NewID(w.owner.Address(), w.nonce)
@@ -215,10 +215,11 @@ type dealt struct {
 	record vm.Instance
 }
 
-// instance deals one: the share of the committee's second member, sealed to this keeper for this place.
+// instance deals one: the shares of the committee's second member, sealed to this keeper for this place.
 func (w *world) instance(seq uint32) dealt {
 	w.t.Helper()
-	secret, shares, commitment, err := secretshare.Deal(2, 3)
+	c := w.chain.committee
+	secret, shares, commitment, err := secretshare.Deal(int(c.Threshold), c.Shares())
 	require.NoError(w.t, err)
 	rawC, err := commitment.MarshalBinary()
 	require.NoError(w.t, err)
@@ -228,7 +229,7 @@ func (w *world) instance(seq uint32) dealt {
 		secret: secret, shares: shares,
 		wire: &keeperv1.DealtInstance{
 			Seq: seq, Commitment: rawC, SealedBundle: bundle,
-			SealedShare: w.seal(shares[1], instance.ShareAAD(chainID, w.owner.Address(), w.vmID, seq, pub(w.id), 4)),
+			SealedShares: w.sealAll(shares[c.Keepers[0].Shares:][:c.Keepers[1].Shares], instance.ShareAAD(chainID, w.owner.Address(), w.vmID, seq, pub(w.id), 4)),
 		},
 		record: vm.Instance{Seq: seq, CommitmentHash: hc[:], BundleHash: hb[:], CommitteeEpoch: 4},
 	}
@@ -236,7 +237,12 @@ func (w *world) instance(seq uint32) dealt {
 
 func (w *world) seal(s secretshare.Share, aad []byte) []byte {
 	w.t.Helper()
-	raw, err := s.MarshalBinary()
+	return w.sealAll([]secretshare.Share{s}, aad)
+}
+
+func (w *world) sealAll(shares []secretshare.Share, aad []byte) []byte {
+	w.t.Helper()
+	raw, err := secretshare.MarshalShares(shares)
 	require.NoError(w.t, err)
 	box, err := sealbox.Seal(w.sealing.Public(), instance.ShareInfo, aad, raw)
 	require.NoError(w.t, err)

@@ -78,6 +78,15 @@ func (v keeperView) VM(ctx context.Context, id vm.ID) (vm.VM, bool, error) {
 	return got, err == nil, err
 }
 
+// CommitteeOf implements keeper.Chain.
+func (v keeperView) CommitteeOf(ctx context.Context, epoch uint64) (node.Committee, bool, error) {
+	got, err := v.Client.CommitteeOf(ctx, epoch)
+	if errors.Is(err, client.ErrNotFound) {
+		return node.Committee{}, false, nil
+	}
+	return got, err == nil, err
+}
+
 // MayCreate implements keeper.Chain.
 func (v keeperView) MayCreate(ctx context.Context, owner string) (bool, error) {
 	b, err := v.Balance(ctx, owner)

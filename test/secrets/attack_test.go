@@ -83,7 +83,7 @@ func TestOneOfThreeKeepersDown(t *testing.T) {
 	n.stops[2]()
 	_, _, err = n.collector(miner).Collect(t.Context(), a.vmID, 2)
 	require.ErrorIs(t, err, secrets.ErrTooFew)
-	require.ErrorContains(t, err, "1 of 3 keepers")
+	require.ErrorContains(t, err, "1 of 3 shares")
 }
 
 // One keeper alone, or a miner with one share, opens nothing, whatever it does with it.
@@ -99,10 +99,10 @@ func TestOneShareOpensNothing(t *testing.T) {
 		require.NoError(t, s.UnmarshalBinary(raw))
 		return s
 	}
-	renamed := bytes.Clone(r.Share)
-	renamed[0] = other.Share[0] // the same value as if it were another keeper's
+	renamed := bytes.Clone(r.Shares)
+	renamed[0] = other.Shares[0] // the same value as if it were another keeper's
 	for what, shares := range map[string][]secretshare.Share{
-		"alone": {share(r.Share)}, "twice": {share(r.Share), share(r.Share)}, "as another's": {share(r.Share), share(renamed)}, "none": nil,
+		"alone": {share(r.Shares)}, "twice": {share(r.Shares), share(r.Shares)}, "as another's": {share(r.Shares), share(renamed)}, "none": nil,
 	} {
 		for _, threshold := range []int{0, 1, 2} {
 			_, _, err := secretshare.Recover(threshold, shares, commitment)
@@ -110,20 +110,20 @@ func TestOneShareOpensNothing(t *testing.T) {
 		}
 	}
 	aad := instance.BundleAAD(chainID, a.wallet.Address(), a.vmID, 2)
-	sum := sha256.Sum256(r.Share)
+	sum := sha256.Sum256(r.Shares)
 	for what, key := range map[string][]byte{
-		"the share": r.Share[1:], "its hash": sum[:], "the commitment": r.Commitment[:32], "nothing": make([]byte, 32),
+		"the share": r.Shares[1:], "its hash": sum[:], "the commitment": r.Commitment[:32], "nothing": make([]byte, 32),
 	} {
 		_, err := instance.Open(key, instance.LabelBundle, aad, r.SealedBundle)
 		require.Error(t, err, what)
 	}
 	for _, secret := range [][]byte{a.made.made[2].DiskKey, a.made.made[2].ProofKey, []byte(a.made.made[2].SSHHostKey)} {
-		for _, b := range [][]byte{r.Share, r.Commitment, r.SealedBundle} {
+		for _, b := range [][]byte{r.Shares, r.Commitment, r.SealedBundle} {
 			require.False(t, bytes.Contains(b, secret), "a secret lies open in what one keeper gives")
 		}
 	}
 	// It is the second share that is missing, and nothing else.
-	secret, _, err := secretshare.Recover(2, []secretshare.Share{share(r.Share), share(other.Share)}, commitment)
+	secret, _, err := secretshare.Recover(2, []secretshare.Share{share(r.Shares), share(other.Shares)}, commitment)
 	require.NoError(t, err)
 	_, err = instance.Open(secret[:], instance.LabelBundle, aad, r.SealedBundle)
 	require.NoError(t, err)
@@ -165,8 +165,8 @@ func TestShareOfAnEarlierInstance(t *testing.T) {
 	two, err := release(t, n, miner, 1, a.vmID, 2)
 	require.NoError(t, err)
 	var old, now secretshare.Share
-	require.NoError(t, old.UnmarshalBinary(one.Share))
-	require.NoError(t, now.UnmarshalBinary(two.Share))
+	require.NoError(t, old.UnmarshalBinary(one.Shares))
+	require.NoError(t, now.UnmarshalBinary(two.Shares))
 	for _, raw := range [][]byte{one.Commitment, two.Commitment} {
 		var c secretshare.Commitment
 		require.NoError(t, c.UnmarshalBinary(raw))

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 
 	keeperv1 "github.com/hippius/compute/api/node/keeper/v1"
 	"github.com/hippius/compute/cli/connect"
+	"github.com/hippius/compute/core/committee"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
@@ -66,8 +68,8 @@ func (n keeperView) Miner(context.Context, string) (node.Miner, error) { return 
 
 func (n keeperView) MayCreate(context.Context, string) (bool, error) { return true, nil }
 
-func (n keeperView) Committee(context.Context) (node.Committee, error) {
-	return n.committee, nil
+func (n keeperView) CommitteeOf(_ context.Context, epoch uint64) (node.Committee, bool, error) {
+	return n.committee, epoch == n.committee.Epoch, nil
 }
 
 func (n keeperView) Time(context.Context) (time.Time, error) { return time.Now(), nil }
@@ -81,16 +83,24 @@ func (n minerView) VM(_ context.Context, id vm.ID) (vm.VM, error) {
 	return vm.VM{}, errors.New("no such VM")
 }
 
-func (n minerView) Committee(context.Context) (node.Committee, error) { return n.committee, nil }
+func (n minerView) CommitteeOf(context.Context, uint64) (node.Committee, error) {
+	return n.committee, nil
+}
 
-// newNetwork starts n keepers, two thirds of which open a secret.
+// newNetwork starts n keepers with a share each, two thirds of which open a secret.
 func newNetwork(t *testing.T, n int, minerKey ed25519.PrivateKey) *network {
 	t.Helper()
+	return newCommittee(t, minerKey, slices.Repeat([]int{1}, n)...)
+}
+
+// newCommittee starts keepers with so many shares.
+func newCommittee(t *testing.T, minerKey ed25519.PrivateKey, shares ...int) *network {
+	t.Helper()
 	w := &network{
-		vms: map[vm.ID]*vm.VM{}, committee: node.Committee{Epoch: 7, Threshold: uint32((2*n + 2) / 3)},
+		vms: map[vm.ID]*vm.VM{}, committee: node.Committee{Epoch: 7},
 		miner: node.Miner{Operator: "miner-1", Offer: node.Offer{Identity: pub(minerKey)}},
 	}
-	for i := range n {
+	for i, held := range shares {
 		id := newKey(t)
 		sealing, err := sealbox.NewKey()
 		require.NoError(t, err)
@@ -114,8 +124,10 @@ func newNetwork(t *testing.T, n int, minerKey ed25519.PrivateKey) *network {
 		w.stops = append(w.stops, stop)
 		w.committee.Keepers = append(w.committee.Keepers, node.Keeper{
 			Operator: fmt.Sprint("operator-", i), Name: fmt.Sprint("keeper-", i), Identity: pub(id), HPKEKey: sealing.Public(), Endpoint: l.Addr().String(),
+			Shares: held,
 		})
 	}
+	w.committee.Threshold = uint32(committee.Threshold(w.committee.Shares()))
 	return w
 }
 
@@ -354,14 +366,14 @@ func TestDealRefuses(t *testing.T) {
 	a := newParty(t, peers)
 	sealing, err := sealbox.NewKey()
 	require.NoError(t, err)
-	n := &network{committee: node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: sealing.Public(), Identity: random(32)}}}}
+	n := &network{committee: node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: sealing.Public(), Identity: random(32), Shares: 1}}}}
 	for want, alter := range map[string]func(*tenant.Deal){
 		"nonce":               func(o *tenant.Deal) { o.Nonce = nil },
 		"first instance is 1": func(o *tenant.Deal) { o.First = 0 },
 		"1 to 16":             func(o *tenant.Deal) { o.Count = 17 },
 		"0 instances":         func(o *tenant.Deal) { o.Count = 0 },
-		"threshold of 2":      func(o *tenant.Deal) { o.Committee = node.Committee{Threshold: 2, Keepers: n.committee.Keepers} },
-		"0 keepers":           func(o *tenant.Deal) { o.Committee = node.Committee{Threshold: 1} },
+		"2 of 1 shares":       func(o *tenant.Deal) { o.Committee = node.Committee{Threshold: 2, Keepers: n.committee.Keepers} },
+		"no keepers yet":      func(o *tenant.Deal) { o.Committee = node.Committee{Threshold: 1} },
 		"sealed user data":    func(o *tenant.Deal) { o.UserData.Sealed = make([]byte, instance.MaxSealedUserData+1) },
 		"instance 1: no bundle": func(o *tenant.Deal) {
 			o.Bundle = func(uint32) (instance.Bundle, tenant.Public, error) {
@@ -369,7 +381,7 @@ func TestDealRefuses(t *testing.T) {
 			}
 		},
 		"seal to keeper": func(o *tenant.Deal) {
-			o.Committee = node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: []byte{1}}}}
+			o.Committee = node.Committee{Threshold: 1, Keepers: []node.Keeper{{HPKEKey: []byte{1}, Shares: 1}}}
 		},
 	} {
 		o := a.order(n, 1, 1, tenant.UserData{})

@@ -39,6 +39,8 @@ type Options struct {
 	Genesis func(*app.Genesis)
 	// Validators there are; 1 if less. Operator(i) is the account of the i-th.
 	Validators int
+	// Stakes of the validators in uhip, in their order; 1 000 000 000 for those not given.
+	Stakes []uint64
 	// Logs shows the chain's log in the test's output.
 	Logs bool
 	// Broken turns off the check of the modules' invariants after each block, for tests that break them.
@@ -80,8 +82,11 @@ func New(t testing.TB, o Options) *Harness {
 	h := &Harness{App: a, t: t, now: time.Unix(Start, 0).UTC(), broken: o.Broken, sequences: map[string]uint64{}}
 	g := app.Genesis{ChainID: ChainID, Time: h.now}
 	for i := range max(o.Validators, 1) {
-		v := Operator(i)
-		g.Validators = append(g.Validators, app.GenesisValidator{Name: v.Name, Operator: v.Address, ConsensusKey: consensusKey(i), StakeUhip: 1_000_000_000})
+		v, stake := Operator(i), uint64(1_000_000_000)
+		if i < len(o.Stakes) {
+			stake = o.Stakes[i]
+		}
+		g.Validators = append(g.Validators, app.GenesisValidator{Name: v.Name, Operator: v.Address, ConsensusKey: consensusKey(i), StakeUhip: stake})
 	}
 	for _, f := range o.Accounts {
 		g.Accounts = append(g.Accounts, app.GenesisAccount{Address: Named(f.Name).Address, Uhip: f.Uhip, Ucredit: f.Ucredit})
@@ -93,13 +98,13 @@ func New(t testing.TB, o Options) *Harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.initChain(doc, len(g.Validators))
+	h.initChain(doc, g.Validators)
 	h.block(0)
 	return h
 }
 
 // initChain feeds the genesis document to the application.
-func (h *Harness) initChain(doc []byte, validators int) {
+func (h *Harness) initChain(doc []byte, validators []app.GenesisValidator) {
 	h.t.Helper()
 	d, err := genutiltypes.AppGenesisFromReader(bytes.NewReader(doc))
 	if err != nil {
@@ -112,12 +117,12 @@ func (h *Harness) initChain(doc []byte, validators int) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if len(res.Validators) != validators {
-		h.t.Fatalf("the chain starts with %d validators, want %d", len(res.Validators), validators)
+	if len(res.Validators) != len(validators) {
+		h.t.Fatalf("the chain starts with %d validators, want %d", len(res.Validators), len(validators))
 	}
-	for i := range validators {
+	for i, v := range validators {
 		h.votes = append(h.votes, abci.VoteInfo{
-			Validator:   abci.Validator{Address: consensusAddress(i), Power: res.Validators[0].Power},
+			Validator:   abci.Validator{Address: consensusAddress(i), Power: int64(v.StakeUhip / sdk.DefaultPowerReduction.Uint64())},
 			BlockIdFlag: cmtproto.BlockIDFlagCommit,
 		})
 	}

@@ -23,15 +23,17 @@ const (
 )
 
 type GenesisState struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Params         *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
-	Miners         []*Miner               `protobuf:"bytes,2,rep,name=miners,proto3" json:"miners,omitempty"`
-	Keepers        []*Keeper              `protobuf:"bytes,3,rep,name=keepers,proto3" json:"keepers,omitempty"`
-	CommitteeEpoch uint64                 `protobuf:"varint,4,opt,name=committee_epoch,json=committeeEpoch,proto3" json:"committee_epoch,omitempty"`
-	// capacity_version rises whenever the available capacity of a miner grew.
-	CapacityVersion uint64 `protobuf:"varint,5,opt,name=capacity_version,json=capacityVersion,proto3" json:"capacity_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Params  *Params                `protobuf:"bytes,1,opt,name=params,proto3" json:"params,omitempty"`
+	Miners  []*Miner               `protobuf:"bytes,2,rep,name=miners,proto3" json:"miners,omitempty"`
+	Keepers []*Keeper              `protobuf:"bytes,3,rep,name=keepers,proto3" json:"keepers,omitempty"`
+	// committee_epoch is the last one there was.
+	CommitteeEpoch uint64 `protobuf:"varint,4,opt,name=committee_epoch,json=committeeEpoch,proto3" json:"committee_epoch,omitempty"`
+	// committees in order of their epochs; the last is the present one.
+	Committees    []*LiveCommittee `protobuf:"bytes,5,rep,name=committees,proto3" json:"committees,omitempty"`
+	Locks         []*KeeperLock    `protobuf:"bytes,6,rep,name=locks,proto3" json:"locks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GenesisState) Reset() {
@@ -92,24 +94,34 @@ func (x *GenesisState) GetCommitteeEpoch() uint64 {
 	return 0
 }
 
-func (x *GenesisState) GetCapacityVersion() uint64 {
+func (x *GenesisState) GetCommittees() []*LiveCommittee {
 	if x != nil {
-		return x.CapacityVersion
+		return x.Committees
 	}
-	return 0
+	return nil
+}
+
+func (x *GenesisState) GetLocks() []*KeeperLock {
+	if x != nil {
+		return x.Locks
+	}
+	return nil
 }
 
 var File_hippius_chain_registry_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\x94\x02\n" +
+	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\xf0\x02\n" +
 	"\fGenesisState\x129\n" +
 	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsR\x06params\x128\n" +
 	"\x06miners\x18\x02 \x03(\v2 .hippius.chain.registry.v1.MinerR\x06miners\x12;\n" +
 	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperR\akeepers\x12'\n" +
-	"\x0fcommittee_epoch\x18\x04 \x01(\x04R\x0ecommitteeEpoch\x12)\n" +
-	"\x10capacity_version\x18\x05 \x01(\x04R\x0fcapacityVersionB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
+	"\x0fcommittee_epoch\x18\x04 \x01(\x04R\x0ecommitteeEpoch\x12H\n" +
+	"\n" +
+	"committees\x18\x05 \x03(\v2(.hippius.chain.registry.v1.LiveCommitteeR\n" +
+	"committees\x12;\n" +
+	"\x05locks\x18\x06 \x03(\v2%.hippius.chain.registry.v1.KeeperLockR\x05locksB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
 
 var (
 	file_hippius_chain_registry_v1_genesis_proto_rawDescOnce sync.Once
@@ -125,20 +137,24 @@ func file_hippius_chain_registry_v1_genesis_proto_rawDescGZIP() []byte {
 
 var file_hippius_chain_registry_v1_genesis_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_hippius_chain_registry_v1_genesis_proto_goTypes = []any{
-	(*GenesisState)(nil), // 0: hippius.chain.registry.v1.GenesisState
-	(*Params)(nil),       // 1: hippius.chain.registry.v1.Params
-	(*Miner)(nil),        // 2: hippius.chain.registry.v1.Miner
-	(*Keeper)(nil),       // 3: hippius.chain.registry.v1.Keeper
+	(*GenesisState)(nil),  // 0: hippius.chain.registry.v1.GenesisState
+	(*Params)(nil),        // 1: hippius.chain.registry.v1.Params
+	(*Miner)(nil),         // 2: hippius.chain.registry.v1.Miner
+	(*Keeper)(nil),        // 3: hippius.chain.registry.v1.Keeper
+	(*LiveCommittee)(nil), // 4: hippius.chain.registry.v1.LiveCommittee
+	(*KeeperLock)(nil),    // 5: hippius.chain.registry.v1.KeeperLock
 }
 var file_hippius_chain_registry_v1_genesis_proto_depIdxs = []int32{
 	1, // 0: hippius.chain.registry.v1.GenesisState.params:type_name -> hippius.chain.registry.v1.Params
 	2, // 1: hippius.chain.registry.v1.GenesisState.miners:type_name -> hippius.chain.registry.v1.Miner
 	3, // 2: hippius.chain.registry.v1.GenesisState.keepers:type_name -> hippius.chain.registry.v1.Keeper
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 3: hippius.chain.registry.v1.GenesisState.committees:type_name -> hippius.chain.registry.v1.LiveCommittee
+	5, // 4: hippius.chain.registry.v1.GenesisState.locks:type_name -> hippius.chain.registry.v1.KeeperLock
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_registry_v1_genesis_proto_init() }

@@ -287,15 +287,105 @@ func (x *QueryMinersResponse) GetPagination() *v1beta1.PageResponse {
 	return nil
 }
 
-type QueryCommitteeRequest struct {
+type QueryKeeperRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operator      string                 `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryKeeperRequest) Reset() {
+	*x = QueryKeeperRequest{}
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryKeeperRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryKeeperRequest) ProtoMessage() {}
+
+func (x *QueryKeeperRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryKeeperRequest.ProtoReflect.Descriptor instead.
+func (*QueryKeeperRequest) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_registry_v1_query_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *QueryKeeperRequest) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+type QueryKeeperResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keeper        *Keeper                `protobuf:"bytes,1,opt,name=keeper,proto3" json:"keeper,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryKeeperResponse) Reset() {
+	*x = QueryKeeperResponse{}
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryKeeperResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryKeeperResponse) ProtoMessage() {}
+
+func (x *QueryKeeperResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryKeeperResponse.ProtoReflect.Descriptor instead.
+func (*QueryKeeperResponse) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_registry_v1_query_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *QueryKeeperResponse) GetKeeper() *Keeper {
+	if x != nil {
+		return x.Keeper
+	}
+	return nil
+}
+
+type QueryCommitteeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// epoch of the committee; 0 for the present one.
+	Epoch         uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueryCommitteeRequest) Reset() {
 	*x = QueryCommitteeRequest{}
-	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[6]
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -307,7 +397,7 @@ func (x *QueryCommitteeRequest) String() string {
 func (*QueryCommitteeRequest) ProtoMessage() {}
 
 func (x *QueryCommitteeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[6]
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -320,7 +410,14 @@ func (x *QueryCommitteeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryCommitteeRequest.ProtoReflect.Descriptor instead.
 func (*QueryCommitteeRequest) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_registry_v1_query_proto_rawDescGZIP(), []int{6}
+	return file_hippius_chain_registry_v1_query_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *QueryCommitteeRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 type QueryCommitteeResponse struct {
@@ -332,7 +429,7 @@ type QueryCommitteeResponse struct {
 
 func (x *QueryCommitteeResponse) Reset() {
 	*x = QueryCommitteeResponse{}
-	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[7]
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +441,7 @@ func (x *QueryCommitteeResponse) String() string {
 func (*QueryCommitteeResponse) ProtoMessage() {}
 
 func (x *QueryCommitteeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[7]
+	mi := &file_hippius_chain_registry_v1_query_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +454,7 @@ func (x *QueryCommitteeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryCommitteeResponse.ProtoReflect.Descriptor instead.
 func (*QueryCommitteeResponse) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_registry_v1_query_proto_rawDescGZIP(), []int{7}
+	return file_hippius_chain_registry_v1_query_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QueryCommitteeResponse) GetCommittee() *Committee {
@@ -387,14 +484,20 @@ const file_hippius_chain_registry_v1_query_proto_rawDesc = "" +
 	"\x06miners\x18\x01 \x03(\v2 .hippius.chain.registry.v1.MinerR\x06miners\x12G\n" +
 	"\n" +
 	"pagination\x18\x02 \x01(\v2'.cosmos.base.query.v1beta1.PageResponseR\n" +
-	"pagination\"\x17\n" +
-	"\x15QueryCommitteeRequest\"\\\n" +
+	"pagination\"0\n" +
+	"\x12QueryKeeperRequest\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"P\n" +
+	"\x13QueryKeeperResponse\x129\n" +
+	"\x06keeper\x18\x01 \x01(\v2!.hippius.chain.registry.v1.KeeperR\x06keeper\"-\n" +
+	"\x15QueryCommitteeRequest\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"\\\n" +
 	"\x16QueryCommitteeResponse\x12B\n" +
-	"\tcommittee\x18\x01 \x01(\v2$.hippius.chain.registry.v1.CommitteeR\tcommittee2\xb1\x03\n" +
+	"\tcommittee\x18\x01 \x01(\v2$.hippius.chain.registry.v1.CommitteeR\tcommittee2\x9a\x04\n" +
 	"\x05Query\x12g\n" +
 	"\x06Params\x12-.hippius.chain.registry.v1.QueryParamsRequest\x1a..hippius.chain.registry.v1.QueryParamsResponse\x12d\n" +
 	"\x05Miner\x12,.hippius.chain.registry.v1.QueryMinerRequest\x1a-.hippius.chain.registry.v1.QueryMinerResponse\x12g\n" +
-	"\x06Miners\x12-.hippius.chain.registry.v1.QueryMinersRequest\x1a..hippius.chain.registry.v1.QueryMinersResponse\x12p\n" +
+	"\x06Miners\x12-.hippius.chain.registry.v1.QueryMinersRequest\x1a..hippius.chain.registry.v1.QueryMinersResponse\x12g\n" +
+	"\x06Keeper\x12-.hippius.chain.registry.v1.QueryKeeperRequest\x1a..hippius.chain.registry.v1.QueryKeeperResponse\x12p\n" +
 	"\tCommittee\x120.hippius.chain.registry.v1.QueryCommitteeRequest\x1a1.hippius.chain.registry.v1.QueryCommitteeResponseB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
 
 var (
@@ -409,7 +512,7 @@ func file_hippius_chain_registry_v1_query_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_registry_v1_query_proto_rawDescData
 }
 
-var file_hippius_chain_registry_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_hippius_chain_registry_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_hippius_chain_registry_v1_query_proto_goTypes = []any{
 	(*QueryParamsRequest)(nil),     // 0: hippius.chain.registry.v1.QueryParamsRequest
 	(*QueryParamsResponse)(nil),    // 1: hippius.chain.registry.v1.QueryParamsResponse
@@ -417,34 +520,40 @@ var file_hippius_chain_registry_v1_query_proto_goTypes = []any{
 	(*QueryMinerResponse)(nil),     // 3: hippius.chain.registry.v1.QueryMinerResponse
 	(*QueryMinersRequest)(nil),     // 4: hippius.chain.registry.v1.QueryMinersRequest
 	(*QueryMinersResponse)(nil),    // 5: hippius.chain.registry.v1.QueryMinersResponse
-	(*QueryCommitteeRequest)(nil),  // 6: hippius.chain.registry.v1.QueryCommitteeRequest
-	(*QueryCommitteeResponse)(nil), // 7: hippius.chain.registry.v1.QueryCommitteeResponse
-	(*Params)(nil),                 // 8: hippius.chain.registry.v1.Params
-	(*Miner)(nil),                  // 9: hippius.chain.registry.v1.Miner
-	(*v1beta1.PageRequest)(nil),    // 10: cosmos.base.query.v1beta1.PageRequest
-	(*v1beta1.PageResponse)(nil),   // 11: cosmos.base.query.v1beta1.PageResponse
-	(*Committee)(nil),              // 12: hippius.chain.registry.v1.Committee
+	(*QueryKeeperRequest)(nil),     // 6: hippius.chain.registry.v1.QueryKeeperRequest
+	(*QueryKeeperResponse)(nil),    // 7: hippius.chain.registry.v1.QueryKeeperResponse
+	(*QueryCommitteeRequest)(nil),  // 8: hippius.chain.registry.v1.QueryCommitteeRequest
+	(*QueryCommitteeResponse)(nil), // 9: hippius.chain.registry.v1.QueryCommitteeResponse
+	(*Params)(nil),                 // 10: hippius.chain.registry.v1.Params
+	(*Miner)(nil),                  // 11: hippius.chain.registry.v1.Miner
+	(*v1beta1.PageRequest)(nil),    // 12: cosmos.base.query.v1beta1.PageRequest
+	(*v1beta1.PageResponse)(nil),   // 13: cosmos.base.query.v1beta1.PageResponse
+	(*Keeper)(nil),                 // 14: hippius.chain.registry.v1.Keeper
+	(*Committee)(nil),              // 15: hippius.chain.registry.v1.Committee
 }
 var file_hippius_chain_registry_v1_query_proto_depIdxs = []int32{
-	8,  // 0: hippius.chain.registry.v1.QueryParamsResponse.params:type_name -> hippius.chain.registry.v1.Params
-	9,  // 1: hippius.chain.registry.v1.QueryMinerResponse.miner:type_name -> hippius.chain.registry.v1.Miner
-	10, // 2: hippius.chain.registry.v1.QueryMinersRequest.pagination:type_name -> cosmos.base.query.v1beta1.PageRequest
-	9,  // 3: hippius.chain.registry.v1.QueryMinersResponse.miners:type_name -> hippius.chain.registry.v1.Miner
-	11, // 4: hippius.chain.registry.v1.QueryMinersResponse.pagination:type_name -> cosmos.base.query.v1beta1.PageResponse
-	12, // 5: hippius.chain.registry.v1.QueryCommitteeResponse.committee:type_name -> hippius.chain.registry.v1.Committee
-	0,  // 6: hippius.chain.registry.v1.Query.Params:input_type -> hippius.chain.registry.v1.QueryParamsRequest
-	2,  // 7: hippius.chain.registry.v1.Query.Miner:input_type -> hippius.chain.registry.v1.QueryMinerRequest
-	4,  // 8: hippius.chain.registry.v1.Query.Miners:input_type -> hippius.chain.registry.v1.QueryMinersRequest
-	6,  // 9: hippius.chain.registry.v1.Query.Committee:input_type -> hippius.chain.registry.v1.QueryCommitteeRequest
-	1,  // 10: hippius.chain.registry.v1.Query.Params:output_type -> hippius.chain.registry.v1.QueryParamsResponse
-	3,  // 11: hippius.chain.registry.v1.Query.Miner:output_type -> hippius.chain.registry.v1.QueryMinerResponse
-	5,  // 12: hippius.chain.registry.v1.Query.Miners:output_type -> hippius.chain.registry.v1.QueryMinersResponse
-	7,  // 13: hippius.chain.registry.v1.Query.Committee:output_type -> hippius.chain.registry.v1.QueryCommitteeResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	10, // 0: hippius.chain.registry.v1.QueryParamsResponse.params:type_name -> hippius.chain.registry.v1.Params
+	11, // 1: hippius.chain.registry.v1.QueryMinerResponse.miner:type_name -> hippius.chain.registry.v1.Miner
+	12, // 2: hippius.chain.registry.v1.QueryMinersRequest.pagination:type_name -> cosmos.base.query.v1beta1.PageRequest
+	11, // 3: hippius.chain.registry.v1.QueryMinersResponse.miners:type_name -> hippius.chain.registry.v1.Miner
+	13, // 4: hippius.chain.registry.v1.QueryMinersResponse.pagination:type_name -> cosmos.base.query.v1beta1.PageResponse
+	14, // 5: hippius.chain.registry.v1.QueryKeeperResponse.keeper:type_name -> hippius.chain.registry.v1.Keeper
+	15, // 6: hippius.chain.registry.v1.QueryCommitteeResponse.committee:type_name -> hippius.chain.registry.v1.Committee
+	0,  // 7: hippius.chain.registry.v1.Query.Params:input_type -> hippius.chain.registry.v1.QueryParamsRequest
+	2,  // 8: hippius.chain.registry.v1.Query.Miner:input_type -> hippius.chain.registry.v1.QueryMinerRequest
+	4,  // 9: hippius.chain.registry.v1.Query.Miners:input_type -> hippius.chain.registry.v1.QueryMinersRequest
+	6,  // 10: hippius.chain.registry.v1.Query.Keeper:input_type -> hippius.chain.registry.v1.QueryKeeperRequest
+	8,  // 11: hippius.chain.registry.v1.Query.Committee:input_type -> hippius.chain.registry.v1.QueryCommitteeRequest
+	1,  // 12: hippius.chain.registry.v1.Query.Params:output_type -> hippius.chain.registry.v1.QueryParamsResponse
+	3,  // 13: hippius.chain.registry.v1.Query.Miner:output_type -> hippius.chain.registry.v1.QueryMinerResponse
+	5,  // 14: hippius.chain.registry.v1.Query.Miners:output_type -> hippius.chain.registry.v1.QueryMinersResponse
+	7,  // 15: hippius.chain.registry.v1.Query.Keeper:output_type -> hippius.chain.registry.v1.QueryKeeperResponse
+	9,  // 16: hippius.chain.registry.v1.Query.Committee:output_type -> hippius.chain.registry.v1.QueryCommitteeResponse
+	12, // [12:17] is the sub-list for method output_type
+	7,  // [7:12] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_registry_v1_query_proto_init() }
@@ -461,7 +570,7 @@ func file_hippius_chain_registry_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_registry_v1_query_proto_rawDesc), len(file_hippius_chain_registry_v1_query_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

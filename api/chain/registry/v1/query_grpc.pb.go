@@ -22,6 +22,7 @@ const (
 	Query_Params_FullMethodName    = "/hippius.chain.registry.v1.Query/Params"
 	Query_Miner_FullMethodName     = "/hippius.chain.registry.v1.Query/Miner"
 	Query_Miners_FullMethodName    = "/hippius.chain.registry.v1.Query/Miners"
+	Query_Keeper_FullMethodName    = "/hippius.chain.registry.v1.Query/Keeper"
 	Query_Committee_FullMethodName = "/hippius.chain.registry.v1.Query/Committee"
 )
 
@@ -32,7 +33,9 @@ type QueryClient interface {
 	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 	Miner(ctx context.Context, in *QueryMinerRequest, opts ...grpc.CallOption) (*QueryMinerResponse, error)
 	Miners(ctx context.Context, in *QueryMinersRequest, opts ...grpc.CallOption) (*QueryMinersResponse, error)
-	// Committee is the present keeper committee.
+	// Keeper of an operator as it is registered, whether it is in a committee or not.
+	Keeper(ctx context.Context, in *QueryKeeperRequest, opts ...grpc.CallOption) (*QueryKeeperResponse, error)
+	// Committee is the present keeper committee, or an earlier one as long as VMs need it.
 	Committee(ctx context.Context, in *QueryCommitteeRequest, opts ...grpc.CallOption) (*QueryCommitteeResponse, error)
 }
 
@@ -74,6 +77,16 @@ func (c *queryClient) Miners(ctx context.Context, in *QueryMinersRequest, opts .
 	return out, nil
 }
 
+func (c *queryClient) Keeper(ctx context.Context, in *QueryKeeperRequest, opts ...grpc.CallOption) (*QueryKeeperResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QueryKeeperResponse)
+	err := c.cc.Invoke(ctx, Query_Keeper_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryClient) Committee(ctx context.Context, in *QueryCommitteeRequest, opts ...grpc.CallOption) (*QueryCommitteeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(QueryCommitteeResponse)
@@ -91,7 +104,9 @@ type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Miner(context.Context, *QueryMinerRequest) (*QueryMinerResponse, error)
 	Miners(context.Context, *QueryMinersRequest) (*QueryMinersResponse, error)
-	// Committee is the present keeper committee.
+	// Keeper of an operator as it is registered, whether it is in a committee or not.
+	Keeper(context.Context, *QueryKeeperRequest) (*QueryKeeperResponse, error)
+	// Committee is the present keeper committee, or an earlier one as long as VMs need it.
 	Committee(context.Context, *QueryCommitteeRequest) (*QueryCommitteeResponse, error)
 	mustEmbedUnimplementedQueryServer()
 }
@@ -111,6 +126,9 @@ func (UnimplementedQueryServer) Miner(context.Context, *QueryMinerRequest) (*Que
 }
 func (UnimplementedQueryServer) Miners(context.Context, *QueryMinersRequest) (*QueryMinersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Miners not implemented")
+}
+func (UnimplementedQueryServer) Keeper(context.Context, *QueryKeeperRequest) (*QueryKeeperResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Keeper not implemented")
 }
 func (UnimplementedQueryServer) Committee(context.Context, *QueryCommitteeRequest) (*QueryCommitteeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Committee not implemented")
@@ -190,6 +208,24 @@ func _Query_Miners_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Keeper_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryKeeperRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Keeper(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Query_Keeper_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Keeper(ctx, req.(*QueryKeeperRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Query_Committee_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryCommitteeRequest)
 	if err := dec(in); err != nil {
@@ -226,6 +262,10 @@ var Query_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Miners",
 			Handler:    _Query_Miners_Handler,
+		},
+		{
+			MethodName: "Keeper",
+			Handler:    _Query_Keeper_Handler,
 		},
 		{
 			MethodName: "Committee",

@@ -339,11 +339,15 @@ func (*MsgUnbondMinerResponse) Descriptor() ([]byte, []int) {
 type MsgRegisterKeeper struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// operator must be the account of a bonded validator's operator.
-	Operator      string `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
-	Identity      []byte `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
-	HpkeKey       []byte `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
-	Endpoint      string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
-	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	Operator string `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	Identity []byte `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	HpkeKey  []byte `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
+	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Name     string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	// leaving: the keeper serves what it holds and is in no further committee.
+	Leaving bool `protobuf:"varint,6,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// abandon: the shares held under the present keys are given up. Needed to replace the keys while a VM depends on them.
+	Abandon       bool `protobuf:"varint,7,opt,name=abandon,proto3" json:"abandon,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +415,20 @@ func (x *MsgRegisterKeeper) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *MsgRegisterKeeper) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+func (x *MsgRegisterKeeper) GetAbandon() bool {
+	if x != nil {
+		return x.Abandon
+	}
+	return false
 }
 
 type MsgRegisterKeeperResponse struct {
@@ -559,13 +577,15 @@ const file_hippius_chain_registry_v1_tx_proto_rawDesc = "" +
 	"\x15MsgDrainMinerResponse\",\n" +
 	"\x0eMsgUnbondMiner\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\"\x18\n" +
-	"\x16MsgUnbondMinerResponse\"\x96\x01\n" +
+	"\x16MsgUnbondMinerResponse\"\xca\x01\n" +
 	"\x11MsgRegisterKeeper\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\fR\bidentity\x12\x19\n" +
 	"\bhpke_key\x18\x03 \x01(\fR\ahpkeKey\x12\x1a\n" +
 	"\bendpoint\x18\x04 \x01(\tR\bendpoint\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"\x1b\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\x12\x18\n" +
+	"\aleaving\x18\x06 \x01(\bR\aleaving\x12\x18\n" +
+	"\aabandon\x18\a \x01(\bR\aabandon\"\x1b\n" +
 	"\x19MsgRegisterKeeperResponse\"j\n" +
 	"\x0fMsgUpdateParams\x12\x1c\n" +
 	"\tauthority\x18\x01 \x01(\tR\tauthority\x129\n" +

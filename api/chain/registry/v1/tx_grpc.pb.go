@@ -36,6 +36,7 @@ type MsgClient interface {
 	DrainMiner(ctx context.Context, in *MsgDrainMiner, opts ...grpc.CallOption) (*MsgDrainMinerResponse, error)
 	// UnbondMiner begins the return of the bond; refused while it holds VMs.
 	UnbondMiner(ctx context.Context, in *MsgUnbondMiner, opts ...grpc.CallOption) (*MsgUnbondMinerResponse, error)
+	// RegisterKeeper registers a validator's keeper, or replaces what is known of it.
 	RegisterKeeper(ctx context.Context, in *MsgRegisterKeeper, opts ...grpc.CallOption) (*MsgRegisterKeeperResponse, error)
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -108,6 +109,7 @@ type MsgServer interface {
 	DrainMiner(context.Context, *MsgDrainMiner) (*MsgDrainMinerResponse, error)
 	// UnbondMiner begins the return of the bond; refused while it holds VMs.
 	UnbondMiner(context.Context, *MsgUnbondMiner) (*MsgUnbondMinerResponse, error)
+	// RegisterKeeper registers a validator's keeper, or replaces what is known of it.
 	RegisterKeeper(context.Context, *MsgRegisterKeeper) (*MsgRegisterKeeperResponse, error)
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 	mustEmbedUnimplementedMsgServer()

@@ -85,12 +85,16 @@ type Params struct {
 	UnbondingSeconds uint64                 `protobuf:"varint,2,opt,name=unbonding_seconds,json=unbondingSeconds,proto3" json:"unbonding_seconds,omitempty"`
 	// cpu_overcommit is how many vCPUs are sold per core, parts of 100. Memory and disk are never overcommitted.
 	CpuOvercommit uint32 `protobuf:"varint,3,opt,name=cpu_overcommit,json=cpuOvercommit,proto3" json:"cpu_overcommit,omitempty"`
-	// max_committee bounds the keeper committee.
+	// max_committee bounds the seats of the keeper committee; each has three shares.
 	MaxCommittee uint32 `protobuf:"varint,4,opt,name=max_committee,json=maxCommittee,proto3" json:"max_committee,omitempty"`
 	// silence_seconds after its last batch a miner gets no new VM.
 	SilenceSeconds uint64 `protobuf:"varint,5,opt,name=silence_seconds,json=silenceSeconds,proto3" json:"silence_seconds,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// epoch_seconds at least between two committees, unless a third of the shares is gone.
+	EpochSeconds uint64 `protobuf:"varint,6,opt,name=epoch_seconds,json=epochSeconds,proto3" json:"epoch_seconds,omitempty"`
+	// epoch_grace_seconds for which deals to a committee are accepted after the next one.
+	EpochGraceSeconds uint64 `protobuf:"varint,7,opt,name=epoch_grace_seconds,json=epochGraceSeconds,proto3" json:"epoch_grace_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -154,6 +158,20 @@ func (x *Params) GetMaxCommittee() uint32 {
 func (x *Params) GetSilenceSeconds() uint64 {
 	if x != nil {
 		return x.SilenceSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetEpochSeconds() uint64 {
+	if x != nil {
+		return x.EpochSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetEpochGraceSeconds() uint64 {
+	if x != nil {
+		return x.EpochGraceSeconds
 	}
 	return 0
 }
@@ -481,9 +499,13 @@ type Keeper struct {
 	Operator string                 `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
 	Identity []byte                 `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
 	// hpke_key is the X25519 public key shares are sealed to, 32 bytes.
-	HpkeKey       []byte `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
-	Endpoint      string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
-	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	HpkeKey  []byte `protobuf:"bytes,3,opt,name=hpke_key,json=hpkeKey,proto3" json:"hpke_key,omitempty"`
+	Endpoint string `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Name     string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	// shares of every secret that it holds as a member of a committee; 0 elsewhere.
+	Shares uint32 `protobuf:"varint,6,opt,name=shares,proto3" json:"shares,omitempty"`
+	// leaving: it serves what it holds and is in no further committee.
+	Leaving       bool `protobuf:"varint,7,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,12 +575,33 @@ func (x *Keeper) GetName() string {
 	return ""
 }
 
-// Committee holds the keepers to deal to: indices 1..n in this order, threshold of them open a secret.
+func (x *Keeper) GetShares() uint32 {
+	if x != nil {
+		return x.Shares
+	}
+	return 0
+}
+
+func (x *Keeper) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+// Committee holds the keepers to deal to. The shares of a secret are numbered from 1; each member has the next as many as its shares.
 type Committee struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Threshold     uint32                 `protobuf:"varint,2,opt,name=threshold,proto3" json:"threshold,omitempty"`
-	Keepers       []*Keeper              `protobuf:"bytes,3,rep,name=keepers,proto3" json:"keepers,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// threshold of all shares open a secret.
+	Threshold uint32    `protobuf:"varint,2,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	Keepers   []*Keeper `protobuf:"bytes,3,rep,name=keepers,proto3" json:"keepers,omitempty"`
+	// since is the block time at which it began, unix seconds.
+	Since int64 `protobuf:"varint,4,opt,name=since,proto3" json:"since,omitempty"`
+	// replaced_at is the block time at which the next one began; 0 for the present one.
+	ReplacedAt int64 `protobuf:"varint,5,opt,name=replaced_at,json=replacedAt,proto3" json:"replaced_at,omitempty"`
+	// deals_until is when deals to it are accepted no more, unix seconds; 0 for the present one. Filled in by queries.
+	DealsUntil    int64 `protobuf:"varint,6,opt,name=deals_until,json=dealsUntil,proto3" json:"deals_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,17 +657,156 @@ func (x *Committee) GetKeepers() []*Keeper {
 	return nil
 }
 
+func (x *Committee) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Committee) GetReplacedAt() int64 {
+	if x != nil {
+		return x.ReplacedAt
+	}
+	return 0
+}
+
+func (x *Committee) GetDealsUntil() int64 {
+	if x != nil {
+		return x.DealsUntil
+	}
+	return 0
+}
+
+// LiveCommittee is a committee with the number of instances of VMs not terminated that were dealt to it.
+type LiveCommittee struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Committee     *Committee             `protobuf:"bytes,1,opt,name=committee,proto3" json:"committee,omitempty"`
+	Instances     uint64                 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveCommittee) Reset() {
+	*x = LiveCommittee{}
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveCommittee) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveCommittee) ProtoMessage() {}
+
+func (x *LiveCommittee) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveCommittee.ProtoReflect.Descriptor instead.
+func (*LiveCommittee) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LiveCommittee) GetCommittee() *Committee {
+	if x != nil {
+		return x.Committee
+	}
+	return nil
+}
+
+func (x *LiveCommittee) GetInstances() uint64 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+// KeeperLock keeps the own stake of a member's operator where it is.
+type KeeperLock struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Operator string                 `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	// committees it is in that are present, or still take deals, or to which instances of VMs not terminated were dealt.
+	Committees uint64 `protobuf:"varint,2,opt,name=committees,proto3" json:"committees,omitempty"`
+	// delegator_shares of its delegation to its own validator that may not be undelegated.
+	DelegatorShares string `protobuf:"bytes,3,opt,name=delegator_shares,json=delegatorShares,proto3" json:"delegator_shares,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *KeeperLock) Reset() {
+	*x = KeeperLock{}
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeeperLock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeeperLock) ProtoMessage() {}
+
+func (x *KeeperLock) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeeperLock.ProtoReflect.Descriptor instead.
+func (*KeeperLock) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *KeeperLock) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *KeeperLock) GetCommittees() uint64 {
+	if x != nil {
+		return x.Committees
+	}
+	return 0
+}
+
+func (x *KeeperLock) GetDelegatorShares() string {
+	if x != nil {
+		return x.DelegatorShares
+	}
+	return ""
+}
+
 var File_hippius_chain_registry_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"%hippius/chain/registry/v1/types.proto\x12\x19hippius.chain.registry.v1\"\xce\x01\n" +
+	"%hippius/chain/registry/v1/types.proto\x12\x19hippius.chain.registry.v1\"\xa3\x02\n" +
 	"\x06Params\x12\"\n" +
 	"\rmin_bond_uhip\x18\x01 \x01(\x04R\vminBondUhip\x12+\n" +
 	"\x11unbonding_seconds\x18\x02 \x01(\x04R\x10unbondingSeconds\x12%\n" +
 	"\x0ecpu_overcommit\x18\x03 \x01(\rR\rcpuOvercommit\x12#\n" +
 	"\rmax_committee\x18\x04 \x01(\rR\fmaxCommittee\x12'\n" +
-	"\x0fsilence_seconds\x18\x05 \x01(\x04R\x0esilenceSeconds\"\xed\x01\n" +
+	"\x0fsilence_seconds\x18\x05 \x01(\x04R\x0esilenceSeconds\x12#\n" +
+	"\repoch_seconds\x18\x06 \x01(\x04R\fepochSeconds\x12.\n" +
+	"\x13epoch_grace_seconds\x18\a \x01(\x04R\x11epochGraceSeconds\"\xed\x01\n" +
 	"\bCapacity\x12\x14\n" +
 	"\x05cores\x18\x01 \x01(\rR\x05cores\x12\x1d\n" +
 	"\n" +
@@ -655,17 +837,34 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\x05vcpus\x18\x02 \x01(\rR\x05vcpus\x12\x1d\n" +
 	"\n" +
 	"memory_mib\x18\x03 \x01(\x04R\tmemoryMib\x12\x19\n" +
-	"\bdisk_gib\x18\x04 \x01(\x04R\adiskGib\"\x8b\x01\n" +
+	"\bdisk_gib\x18\x04 \x01(\x04R\adiskGib\"\xbd\x01\n" +
 	"\x06Keeper\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\fR\bidentity\x12\x19\n" +
 	"\bhpke_key\x18\x03 \x01(\fR\ahpkeKey\x12\x1a\n" +
 	"\bendpoint\x18\x04 \x01(\tR\bendpoint\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"|\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\x12\x16\n" +
+	"\x06shares\x18\x06 \x01(\rR\x06shares\x12\x18\n" +
+	"\aleaving\x18\a \x01(\bR\aleaving\"\xd4\x01\n" +
 	"\tCommittee\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
 	"\tthreshold\x18\x02 \x01(\rR\tthreshold\x12;\n" +
-	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperR\akeepers*\x92\x01\n" +
+	"\akeepers\x18\x03 \x03(\v2!.hippius.chain.registry.v1.KeeperR\akeepers\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\x03R\x05since\x12\x1f\n" +
+	"\vreplaced_at\x18\x05 \x01(\x03R\n" +
+	"replacedAt\x12\x1f\n" +
+	"\vdeals_until\x18\x06 \x01(\x03R\n" +
+	"dealsUntil\"q\n" +
+	"\rLiveCommittee\x12B\n" +
+	"\tcommittee\x18\x01 \x01(\v2$.hippius.chain.registry.v1.CommitteeR\tcommittee\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\x04R\tinstances\"s\n" +
+	"\n" +
+	"KeeperLock\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1e\n" +
+	"\n" +
+	"committees\x18\x02 \x01(\x04R\n" +
+	"committees\x12)\n" +
+	"\x10delegator_shares\x18\x03 \x01(\tR\x0fdelegatorShares*\x92\x01\n" +
 	"\vMinerStatus\x12\x1c\n" +
 	"\x18MINER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13MINER_STATUS_ACTIVE\x10\x01\x12\x19\n" +
@@ -686,26 +885,29 @@ func file_hippius_chain_registry_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hippius_chain_registry_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hippius_chain_registry_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_hippius_chain_registry_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_hippius_chain_registry_v1_types_proto_goTypes = []any{
-	(MinerStatus)(0),  // 0: hippius.chain.registry.v1.MinerStatus
-	(*Params)(nil),    // 1: hippius.chain.registry.v1.Params
-	(*Capacity)(nil),  // 2: hippius.chain.registry.v1.Capacity
-	(*Miner)(nil),     // 3: hippius.chain.registry.v1.Miner
-	(*Usage)(nil),     // 4: hippius.chain.registry.v1.Usage
-	(*Keeper)(nil),    // 5: hippius.chain.registry.v1.Keeper
-	(*Committee)(nil), // 6: hippius.chain.registry.v1.Committee
+	(MinerStatus)(0),      // 0: hippius.chain.registry.v1.MinerStatus
+	(*Params)(nil),        // 1: hippius.chain.registry.v1.Params
+	(*Capacity)(nil),      // 2: hippius.chain.registry.v1.Capacity
+	(*Miner)(nil),         // 3: hippius.chain.registry.v1.Miner
+	(*Usage)(nil),         // 4: hippius.chain.registry.v1.Usage
+	(*Keeper)(nil),        // 5: hippius.chain.registry.v1.Keeper
+	(*Committee)(nil),     // 6: hippius.chain.registry.v1.Committee
+	(*LiveCommittee)(nil), // 7: hippius.chain.registry.v1.LiveCommittee
+	(*KeeperLock)(nil),    // 8: hippius.chain.registry.v1.KeeperLock
 }
 var file_hippius_chain_registry_v1_types_proto_depIdxs = []int32{
 	2, // 0: hippius.chain.registry.v1.Miner.capacity:type_name -> hippius.chain.registry.v1.Capacity
 	0, // 1: hippius.chain.registry.v1.Miner.status:type_name -> hippius.chain.registry.v1.MinerStatus
 	4, // 2: hippius.chain.registry.v1.Miner.usage:type_name -> hippius.chain.registry.v1.Usage
 	5, // 3: hippius.chain.registry.v1.Committee.keepers:type_name -> hippius.chain.registry.v1.Keeper
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 4: hippius.chain.registry.v1.LiveCommittee.committee:type_name -> hippius.chain.registry.v1.Committee
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_registry_v1_types_proto_init() }
@@ -721,7 +923,7 @@ func file_hippius_chain_registry_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_registry_v1_types_proto_rawDesc), len(file_hippius_chain_registry_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

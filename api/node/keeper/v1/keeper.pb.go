@@ -26,8 +26,8 @@ const (
 type DealtInstance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seq   uint32                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	// sealed_share is this keeper's share, HPKE-sealed to it.
-	SealedShare []byte `protobuf:"bytes,2,opt,name=sealed_share,json=sealedShare,proto3" json:"sealed_share,omitempty"`
+	// sealed_shares are this keeper's shares, 33 bytes each in the order of their numbers, together HPKE-sealed to it.
+	SealedShares []byte `protobuf:"bytes,2,opt,name=sealed_shares,json=sealedShares,proto3" json:"sealed_shares,omitempty"`
 	// commitment is the Feldman commitment to the polynomial.
 	Commitment []byte `protobuf:"bytes,3,opt,name=commitment,proto3" json:"commitment,omitempty"`
 	// sealed_bundle under the instance's secret.
@@ -73,9 +73,9 @@ func (x *DealtInstance) GetSeq() uint32 {
 	return 0
 }
 
-func (x *DealtInstance) GetSealedShare() []byte {
+func (x *DealtInstance) GetSealedShares() []byte {
 	if x != nil {
-		return x.SealedShare
+		return x.SealedShares
 	}
 	return nil
 }
@@ -389,11 +389,12 @@ func (x *OwnerReleaseRequest) GetSeq() uint32 {
 }
 
 type ReleaseResponse struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Share          []byte                 `protobuf:"bytes,1,opt,name=share,proto3" json:"share,omitempty"`
-	Commitment     []byte                 `protobuf:"bytes,2,opt,name=commitment,proto3" json:"commitment,omitempty"`
-	SealedBundle   []byte                 `protobuf:"bytes,3,opt,name=sealed_bundle,json=sealedBundle,proto3" json:"sealed_bundle,omitempty"`
-	SealedUserData []byte                 `protobuf:"bytes,4,opt,name=sealed_user_data,json=sealedUserData,proto3" json:"sealed_user_data,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// shares the keeper holds, 33 bytes each in the order of their numbers.
+	Shares         []byte `protobuf:"bytes,1,opt,name=shares,proto3" json:"shares,omitempty"`
+	Commitment     []byte `protobuf:"bytes,2,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	SealedBundle   []byte `protobuf:"bytes,3,opt,name=sealed_bundle,json=sealedBundle,proto3" json:"sealed_bundle,omitempty"`
+	SealedUserData []byte `protobuf:"bytes,4,opt,name=sealed_user_data,json=sealedUserData,proto3" json:"sealed_user_data,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -428,9 +429,9 @@ func (*ReleaseResponse) Descriptor() ([]byte, []int) {
 	return file_hippius_node_keeper_v1_keeper_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *ReleaseResponse) GetShare() []byte {
+func (x *ReleaseResponse) GetShares() []byte {
 	if x != nil {
-		return x.Share
+		return x.Shares
 	}
 	return nil
 }
@@ -512,7 +513,7 @@ type LogEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	At    int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
 	Seq   uint32                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
-	// to is the identity the share went to.
+	// to is the identity the shares went to.
 	To            []byte `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
 	Role          string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -625,10 +626,10 @@ var File_hippius_node_keeper_v1_keeper_proto protoreflect.FileDescriptor
 
 const file_hippius_node_keeper_v1_keeper_proto_rawDesc = "" +
 	"\n" +
-	"#hippius/node/keeper/v1/keeper.proto\x12\x16hippius.node.keeper.v1\x1a!hippius/node/grant/v1/grant.proto\"\x89\x01\n" +
+	"#hippius/node/keeper/v1/keeper.proto\x12\x16hippius.node.keeper.v1\x1a!hippius/node/grant/v1/grant.proto\"\x8b\x01\n" +
 	"\rDealtInstance\x12\x10\n" +
-	"\x03seq\x18\x01 \x01(\rR\x03seq\x12!\n" +
-	"\fsealed_share\x18\x02 \x01(\fR\vsealedShare\x12\x1e\n" +
+	"\x03seq\x18\x01 \x01(\rR\x03seq\x12#\n" +
+	"\rsealed_shares\x18\x02 \x01(\fR\fsealedShares\x12\x1e\n" +
 	"\n" +
 	"commitment\x18\x03 \x01(\fR\n" +
 	"commitment\x12#\n" +
@@ -651,9 +652,9 @@ const file_hippius_node_keeper_v1_keeper_proto_rawDesc = "" +
 	"\x13OwnerReleaseRequest\x122\n" +
 	"\x05grant\x18\x01 \x01(\v2\x1c.hippius.node.grant.v1.GrantR\x05grant\x12\x13\n" +
 	"\x05vm_id\x18\x02 \x01(\tR\x04vmId\x12\x10\n" +
-	"\x03seq\x18\x03 \x01(\rR\x03seq\"\x96\x01\n" +
-	"\x0fReleaseResponse\x12\x14\n" +
-	"\x05share\x18\x01 \x01(\fR\x05share\x12\x1e\n" +
+	"\x03seq\x18\x03 \x01(\rR\x03seq\"\x98\x01\n" +
+	"\x0fReleaseResponse\x12\x16\n" +
+	"\x06shares\x18\x01 \x01(\fR\x06shares\x12\x1e\n" +
 	"\n" +
 	"commitment\x18\x02 \x01(\fR\n" +
 	"commitment\x12#\n" +

@@ -33,9 +33,9 @@ const (
 type KeeperClient interface {
 	// Deal takes a VM's instances in keeping, before the VM is on chain.
 	Deal(ctx context.Context, in *DealRequest, opts ...grpc.CallOption) (*DealResponse, error)
-	// Release gives the miner that holds the VM its share of one instance's secret.
+	// Release gives the miner that holds the VM the keeper's shares of one instance's secret.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
-	// OwnerRelease gives the owner a share, on a request the wallet signed.
+	// OwnerRelease gives the owner the shares, on a request the wallet signed.
 	OwnerRelease(ctx context.Context, in *OwnerReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
 	// Log lists the releases of one VM, for its owner.
 	Log(ctx context.Context, in *LogRequest, opts ...grpc.CallOption) (*LogResponse, error)
@@ -97,9 +97,9 @@ func (c *keeperClient) Log(ctx context.Context, in *LogRequest, opts ...grpc.Cal
 type KeeperServer interface {
 	// Deal takes a VM's instances in keeping, before the VM is on chain.
 	Deal(context.Context, *DealRequest) (*DealResponse, error)
-	// Release gives the miner that holds the VM its share of one instance's secret.
+	// Release gives the miner that holds the VM the keeper's shares of one instance's secret.
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
-	// OwnerRelease gives the owner a share, on a request the wallet signed.
+	// OwnerRelease gives the owner the shares, on a request the wallet signed.
 	OwnerRelease(context.Context, *OwnerReleaseRequest) (*ReleaseResponse, error)
 	// Log lists the releases of one VM, for its owner.
 	Log(context.Context, *LogRequest) (*LogResponse, error)

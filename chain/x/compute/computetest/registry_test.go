@@ -4,12 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
-	registrykeeper "github.com/hippius/compute/chain/x/registry/keeper"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
@@ -164,53 +162,4 @@ func TestDrainingMiner(t *testing.T) {
 	w.MustDeliver(m, &registrytypes.MsgDrainMiner{Operator: m.Address, Undo: true})
 	w.refused(registrytypes.ErrStatus, m, &registrytypes.MsgDrainMiner{Operator: m.Address, Undo: true})
 	w.is(named, vm.Assigned, "")
-}
-
-func TestKeepers(t *testing.T) {
-	w := newWorld(t, nil, func(g *app.Genesis) { g.Keepers = nil })
-	committee := func() registrytypes.Committee {
-		r, err := w.registry.Committee(w.Ctx(), &registrytypes.QueryCommitteeRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r.Committee
-	}
-	if c := committee(); len(c.Keepers) != 0 || c.Threshold != 0 {
-		t.Fatalf("%+v", c)
-	}
-	msg := func(name string) *registrytypes.MsgRegisterKeeper {
-		return &registrytypes.MsgRegisterKeeper{
-			Operator: apptest.Named(name).Address, Identity: public("keeper"), HpkeKey: hash("hpke"), Endpoint: "127.0.0.1:7000", Name: "keeper-1",
-		}
-	}
-	w.refused(registrytypes.ErrNotValidator, apptest.Named("miner0"), msg("miner0"))
-	short := msg("validator")
-	short.HpkeKey = nil
-	v := apptest.Named("validator")
-	w.refused(registrytypes.ErrInvalid, v, short)
-	epoch := committee().Epoch
-	w.MustDeliver(v, msg("validator"))
-	if c := committee(); len(c.Keepers) != 1 || c.Threshold != 1 || c.Epoch != epoch+1 || c.Keepers[0].Name != "keeper-1" {
-		t.Fatalf("%+v", c)
-	}
-	// Another endpoint is no other committee; another key is.
-	moved := msg("validator")
-	moved.Endpoint = "127.0.0.1:7001"
-	w.MustDeliver(v, moved)
-	if c := committee(); c.Epoch != epoch+1 || c.Keepers[0].Endpoint != moved.Endpoint {
-		t.Fatalf("%+v", c)
-	}
-	moved.Identity = public("new keeper")
-	w.MustDeliver(v, moved)
-	if c := committee(); c.Epoch != epoch+2 {
-		t.Fatalf("%+v", c)
-	}
-}
-
-func TestThreshold(t *testing.T) {
-	for n, want := range map[int]uint32{0: 0, 1: 1, 2: 2, 3: 2, 4: 3, 6: 4, 7: 5, 20: 14, 21: 14} {
-		if got := registrykeeper.Threshold(n); got != want {
-			t.Errorf("of %d keepers %d open a secret, want %d", n, got, want)
-		}
-	}
 }

@@ -44,6 +44,8 @@ type world struct {
 	mesh     meshtypes.QueryServer
 	market   markettypes.QueryServer
 	serial   int
+	// keepers that give receipts: identity key to the name of their key.
+	keepers map[string]string
 }
 
 // key is always the same for the same name.
@@ -65,6 +67,12 @@ func hash(name string) []byte {
 // newWorld starts the chain; credits of the tenant are 100.
 func newWorld(t *testing.T, overrides map[string]string, change ...func(*app.Genesis)) *world {
 	t.Helper()
+	return newStaked(t, []uint64{bond}, overrides, change...)
+}
+
+// newStaked is newWorld with as many validators as stakes are given, in uhip. The first operates a keeper.
+func newStaked(t *testing.T, stakes []uint64, overrides map[string]string, change ...func(*app.Genesis)) *world {
+	t.Helper()
 	over := map[string]json.RawMessage{}
 	for module, text := range overrides {
 		over[module] = json.RawMessage(text)
@@ -73,7 +81,7 @@ func newWorld(t *testing.T, overrides map[string]string, change ...func(*app.Gen
 	for i := range 6 {
 		funds = append(funds, apptest.Funds{Name: fmt.Sprintf("miner%d", i), Uhip: 10 * bond, Ucredit: 20 * credit.PerCredit})
 	}
-	h := apptest.New(t, apptest.Options{Accounts: funds, Genesis: func(g *app.Genesis) {
+	h := apptest.New(t, apptest.Options{Accounts: funds, Validators: len(stakes), Stakes: stakes, Genesis: func(g *app.Genesis) {
 		g.Overrides = over
 		g.Accounts = append(g.Accounts, app.GenesisAccount{Address: apptest.Named("validator").Address, Ucredit: 20 * credit.PerCredit})
 		g.Keepers = []app.GenesisKeeper{{
@@ -90,6 +98,7 @@ func newWorld(t *testing.T, overrides map[string]string, change ...func(*app.Gen
 		Harness: h, t: t,
 		compute: computekeeper.NewQueryServer(k.Compute), registry: registrykeeper.NewQueryServer(k.Registry),
 		mesh: meshkeeper.NewQueryServer(k.Mesh), market: marketkeeper.NewQueryServer(k.Marketplace),
+		keepers: map[string]string{string(public("keeper")): "keeper"},
 	}
 }
 
@@ -147,7 +156,7 @@ func (w *world) block(owner apptest.Account) meshtypes.Tenant {
 	return r.Tenant
 }
 
-// instances of a VM, with the keeper's receipts.
+// instances of a VM, with the receipts of the keepers known to w.
 func (w *world) instances(owner, id string, from, n uint32) []computetypes.Instance {
 	c, err := w.App.Keepers.Registry.Committee(w.Ctx())
 	if err != nil {
@@ -160,7 +169,11 @@ func (w *world) instances(owner, id string, from, n uint32) []computetypes.Insta
 			GuestKey: public(guestName(id, seq)), MeshCertFingerprint: hash(fmt.Sprint(id, "mesh", seq)), CommitteeEpoch: c.Epoch,
 		}
 		digest := instance.ReceiptDigest(apptest.ChainID, owner, vm.ID(id), seq, c.Epoch, in.CommitmentHash, in.BundleHash)
-		in.Receipts = []computetypes.KeeperReceipt{{Keeper: public("keeper"), Signature: ed25519.Sign(key("keeper"), digest)}}
+		for _, member := range c.Keepers {
+			if name, ok := w.keepers[string(member.Identity)]; ok {
+				in.Receipts = append(in.Receipts, computetypes.KeeperReceipt{Keeper: member.Identity, Signature: ed25519.Sign(key(name), digest)})
+			}
+		}
 		list = append(list, in)
 	}
 	return list

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -23,7 +24,8 @@ const (
 	maxAhead = 32
 )
 
-// checkReceipts wants for each instance good receipts of a threshold of the present committee.
+// checkReceipts wants for each instance good receipts of members with a threshold of the shares, of the present committee or of one
+// that was replaced so lately that it still takes deals.
 func (k *Keeper) checkReceipts(ctx context.Context, owner, id string, list []types.Instance) error {
 	c, err := k.registry.Committee(ctx)
 	if err != nil {
@@ -33,22 +35,39 @@ func (k *Keeper) checkReceipts(ctx context.Context, owner, id string, list []typ
 		return types.ErrNoCommittee.Wrap("the network has no keepers yet that could hold a VM's secrets")
 	}
 	for i := range list {
-		if err := checkInstance(ctx, c, owner, id, &list[i]); err != nil {
+		in := &list[i]
+		if in.CommitteeEpoch != c.Epoch {
+			if c, err = k.committeeOf(ctx, in); err != nil {
+				return err
+			}
+		}
+		if err := checkInstance(ctx, c, owner, id, in); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkInstance(ctx context.Context, c registrytypes.Committee, owner, id string, in *types.Instance) error {
-	if in.CommitteeEpoch != c.Epoch {
-		return types.ErrOldCommittee.Wrapf("instance %d was dealt to the keepers of epoch %d; the present epoch is %d: deal again", in.Seq, in.CommitteeEpoch, c.Epoch)
+// committeeOf an instance dealt to another committee than the present.
+func (k *Keeper) committeeOf(ctx context.Context, in *types.Instance) (registrytypes.Committee, error) {
+	c, err := k.registry.CommitteeOf(ctx, in.CommitteeEpoch)
+	if err != nil && !errors.Is(err, registrytypes.ErrUnknownCommittee) {
+		return c, err
 	}
+	if err != nil || !c.TakesDeals(now(ctx)) {
+		return c, types.ErrOldCommittee.Wrapf("instance %d was dealt to the keepers of epoch %d, which take no deals any more: deal again to the present ones", in.Seq, in.CommitteeEpoch)
+	}
+	return c, nil
+}
+
+func checkInstance(ctx context.Context, c registrytypes.Committee, owner, id string, in *types.Instance) error {
+	shares := 0
 	sctx := sdk.UnwrapSDKContext(ctx)
 	digest := instance.ReceiptDigest(sctx.ChainID(), owner, vm.ID(id), in.Seq, in.CommitteeEpoch, in.CommitmentHash, in.BundleHash)
 	for i, r := range in.Receipts {
-		if !slices.ContainsFunc(c.Keepers, func(m registrytypes.Keeper) bool { return bytes.Equal(m.Identity, r.Keeper) }) {
-			return types.ErrReceipts.Wrapf("instance %d: key %x is no keeper of the present committee", in.Seq, r.Keeper)
+		member := slices.IndexFunc(c.Keepers, func(m registrytypes.Keeper) bool { return bytes.Equal(m.Identity, r.Keeper) })
+		if member < 0 {
+			return types.ErrReceipts.Wrapf("instance %d: key %x is no keeper of the committee of epoch %d", in.Seq, r.Keeper, c.Epoch)
 		}
 		if slices.ContainsFunc(in.Receipts[:i], func(o types.KeeperReceipt) bool { return bytes.Equal(o.Keeper, r.Keeper) }) {
 			return types.ErrReceipts.Wrapf("instance %d: keeper %x is there twice", in.Seq, r.Keeper)
@@ -57,11 +76,53 @@ func checkInstance(ctx context.Context, c registrytypes.Committee, owner, id str
 		if !ed25519.Verify(r.Keeper, digest, r.Signature) {
 			return types.ErrReceipts.Wrapf("instance %d: the receipt of keeper %x is not its signature", in.Seq, r.Keeper)
 		}
+		shares += int(c.Keepers[member].Shares)
 	}
-	if n := len(in.Receipts); n < int(c.Threshold) {
-		return types.ErrReceipts.Wrapf("instance %d has receipts of %d keepers; %d of the %d are needed", in.Seq, n, c.Threshold, len(c.Keepers))
+	if shares < int(c.Threshold) {
+		return types.ErrReceipts.Wrapf("instance %d has receipts for %d of %d shares; %d are needed", in.Seq, shares, c.TotalShares(), c.Threshold)
 	}
 	return nil
+}
+
+// holdCommittees keeps the committees of new instances until releaseCommittees.
+func (k *Keeper) holdCommittees(ctx context.Context, list []types.Instance) error {
+	for _, d := range byEpoch(list) {
+		if err := k.registry.HoldCommittee(ctx, d.epoch, d.instances); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseCommittees is for a VM that needs its secrets no more; its keepers erase them.
+func (k *Keeper) releaseCommittees(ctx context.Context, id string) error {
+	list, err := k.instancesOf(ctx, id, types.MaxInstanceSeq)
+	if err != nil {
+		return err
+	}
+	for _, d := range byEpoch(list) {
+		if err := k.registry.ReleaseCommittee(ctx, d.epoch, d.instances); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dealtTo counts the instances dealt to one committee.
+type dealtTo struct{ epoch, instances uint64 }
+
+// byEpoch counts instances by the committee they were dealt to; in the order of the instances.
+func byEpoch(list []types.Instance) []dealtTo {
+	var out []dealtTo
+	for _, in := range list {
+		i := slices.IndexFunc(out, func(d dealtTo) bool { return d.epoch == in.CommitteeEpoch })
+		if i < 0 {
+			i = len(out)
+			out = append(out, dealtTo{epoch: in.CommitteeEpoch})
+		}
+		out[i].instances++
+	}
+	return out
 }
 
 func (k *Keeper) putInstances(ctx context.Context, id string, list []types.Instance) error {
@@ -109,6 +170,9 @@ func (k *Keeper) Deal(ctx context.Context, m *types.MsgDealInstances) error {
 		return err
 	}
 	if err := k.putInstances(ctx, v.Id, m.Instances); err != nil {
+		return err
+	}
+	if err := k.holdCommittees(ctx, m.Instances); err != nil {
 		return err
 	}
 	emit(ctx, types.EventInstancesDealt,

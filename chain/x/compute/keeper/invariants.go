@@ -15,12 +15,14 @@ import (
 // CheckInvariants says which invariant of the module is violated, if any. For every VM:
 // its record is well formed; it waits in the queue only while Pending; its
 // name, address, miner and deadline are in their indexes, and nothing else is;
-// power and phase agree. For every miner: its usage is what its VMs take.
+// power and phase agree. For every miner: its usage is what its VMs take. For
+// every committee: it is kept for the instances of VMs not terminated.
 // True between blocks; it reads every VM.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	usage := map[string]node.Usage{}
 	var want counts
 	keyUse := map[string]uint32{}
+	dealt := map[uint64]uint64{}
 	err := k.vms.Walk(ctx, nil, func(_ string, v types.VM) (bool, error) {
 		var err error
 		if v.Instances, err = k.instancesOf(ctx, v.Id, types.MaxInstanceSeq); err != nil {
@@ -51,6 +53,11 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 				keyUse[v.Owner+"/"+name]++
 			}
 		}
+		if v.Status.Phase.Core() != vm.Terminated {
+			for _, in := range v.Instances {
+				dealt[in.CommitteeEpoch]++
+			}
+		}
 		return false, nil
 	})
 	if err != nil {
@@ -63,6 +70,11 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 		}
 		if m.Usage.Node() != u {
 			return fmt.Errorf("miner %s is used %+v, but its VMs take %+v", miner, m.Usage.Node(), u)
+		}
+	}
+	for epoch, n := range dealt {
+		if kept, err := k.registry.LiveInstances(ctx, epoch); err != nil || kept != n {
+			return fmt.Errorf("committee %d is kept for %d instances; %d were dealt to it: %w", epoch, kept, n, orMissing(err))
 		}
 	}
 	err = k.keys.Walk(ctx, nil, func(_ ownerKey, s types.SSHKey) (bool, error) {

@@ -181,6 +181,9 @@ func (k *Keeper) finish(ctx context.Context, v *types.VM) error {
 	if err := k.mesh.VMRemoved(ctx, v.Owner); err != nil {
 		return err
 	}
+	if err := k.releaseCommittees(ctx, v.Id); err != nil {
+		return err
+	}
 	v.Status.Miner, v.Status.Deadline, v.TerminatedAt = "", 0, now(ctx)
 	return k.tombstones.Set(ctx, collections.Join(v.TerminatedAt, v.Id))
 }

@@ -57,9 +57,19 @@ type CapacityKeeper interface {
 // Registry is what else x/registry knows.
 type Registry interface {
 	Params(ctx context.Context) (registrytypes.Params, error)
-	Committee(ctx context.Context) (registrytypes.Committee, error)
+	Committees
 	HasRegion(ctx context.Context, region string) (bool, error)
 	Regions(ctx context.Context, limit int) ([]string, error)
+}
+
+// Committees hold the secrets of VMs; x/registry offers them.
+type Committees interface {
+	Committee(ctx context.Context) (registrytypes.Committee, error)
+	CommitteeOf(ctx context.Context, epoch uint64) (registrytypes.Committee, error)
+	// HoldCommittee keeps a committee for instances dealt to it until ReleaseCommittee says that they need it no more.
+	HoldCommittee(ctx context.Context, epoch, instances uint64) error
+	ReleaseCommittee(ctx context.Context, epoch, instances uint64) error
+	LiveInstances(ctx context.Context, epoch uint64) (uint64, error)
 }
 
 // Mesh knows tenants' address blocks; x/mesh offers it.

@@ -1,8 +1,6 @@
 package keeper
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -14,52 +12,8 @@ import (
 
 	"github.com/hippius/compute/chain/x/internal/account"
 	"github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/committee"
 )
-
-// RegisterKeeper registers a validator operator's share custodian, or replaces what is known of it.
-func (k *Keeper) RegisterKeeper(ctx context.Context, m *types.MsgRegisterKeeper) error {
-	if err := m.ValidateBasic(); err != nil {
-		return err
-	}
-	addr, err := account.Parse("operator", m.Operator)
-	if err != nil {
-		return types.ErrInvalid.Wrap(err.Error())
-	}
-	v, err := k.staking.GetValidator(ctx, sdk.ValAddress(addr))
-	if errors.Is(err, stakingtypes.ErrNoValidatorFound) || err == nil && !v.IsBonded() {
-		return types.ErrNotValidator.Wrapf("%s operates no bonded validator; only such accounts may run keepers", m.Operator)
-	}
-	if err != nil {
-		return err
-	}
-	if holder, err := k.custodianIdentities.Get(ctx, m.Identity); err == nil && holder != m.Operator {
-		return types.ErrIdentityTaken.Wrapf("identity key %x belongs to the keeper of %s; each keeper needs its own", m.Identity, holder)
-	} else if err != nil && !errors.Is(err, collections.ErrNotFound) {
-		return err
-	}
-	old, err := k.custodians.Get(ctx, m.Operator)
-	switch {
-	case errors.Is(err, collections.ErrNotFound):
-	case err != nil:
-		return err
-	default:
-		if err := k.custodianIdentities.Remove(ctx, old.Identity); err != nil {
-			return err
-		}
-	}
-	if err := k.putCustodian(ctx, types.Keeper{Operator: m.Operator, Identity: m.Identity, HpkeKey: m.HpkeKey, Endpoint: m.Endpoint, Name: m.Name}); err != nil {
-		return err
-	}
-	emit(ctx, types.EventKeeperRegistered, sdk.NewAttribute(types.AttributeOperator, m.Operator))
-	return k.committeeStale.Set(ctx, true)
-}
-
-func (k *Keeper) putCustodian(ctx context.Context, custodian types.Keeper) error {
-	if err := k.custodianIdentities.Set(ctx, custodian.Identity, custodian.Operator); err != nil {
-		return err
-	}
-	return k.custodians.Set(ctx, custodian.Operator, custodian)
-}
 
 // Committee is the present one; without keepers until the first is registered.
 func (k *Keeper) Committee(ctx context.Context) (types.Committee, error) {
@@ -70,14 +24,28 @@ func (k *Keeper) Committee(ctx context.Context) (types.Committee, error) {
 	return c, err
 }
 
-// Threshold is how many of n keepers open a secret: two thirds, rounded up.
-func Threshold(n int) uint32 { return uint32((2*n + 2) / 3) }
+// CommitteeOf an epoch, with the time until which it takes deals; types.ErrUnknownCommittee if there was none or no VM needs it
+// any more.
+func (k *Keeper) CommitteeOf(ctx context.Context, epoch uint64) (types.Committee, error) {
+	present, err := k.Committee(ctx)
+	if err != nil || present.Epoch == epoch && len(present.Keepers) > 0 {
+		return present, err
+	}
+	c, err := k.former.Get(ctx, epoch)
+	if errors.Is(err, collections.ErrNotFound) {
+		return c, types.ErrUnknownCommittee.Wrapf("the chain knows no committee of epoch %d; the present epoch is %d", epoch, present.Epoch)
+	}
+	if err != nil {
+		return c, err
+	}
+	p, err := k.params.Get(ctx)
+	c.DealsUntil = c.ReplacedAt + int64(p.EpochGraceSeconds)
+	return c, err
+}
 
 // refreshCommittee computes the committee anew if something it depends on
-// changed: the keepers of the bonded validators with the most stake. It reads
-// at most as many validators as x/staking bonds. The order is that of the
-// operators, so that stake moving among members changes nothing; the epoch
-// rises when a member or a member's keys change.
+// changed and it is old enough, or a third of its shares is gone. It reads at most as many validators as x/staking bonds. The epoch
+// rises when a member, a member's keys or its shares change.
 func (k *Keeper) refreshCommittee(ctx context.Context) error {
 	stale, err := k.committeeStale.Get(ctx)
 	if errors.Is(err, collections.ErrNotFound) || err == nil && !stale {
@@ -86,14 +54,7 @@ func (k *Keeper) refreshCommittee(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.committeeStale.Remove(ctx); err != nil {
-		return err
-	}
 	p, err := k.params.Get(ctx)
-	if err != nil {
-		return err
-	}
-	members, err := k.members(ctx, int(p.MaxCommittee))
 	if err != nil {
 		return err
 	}
@@ -101,48 +62,104 @@ func (k *Keeper) refreshCommittee(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := types.Committee{Epoch: old.Epoch, Threshold: Threshold(len(members)), Keepers: members}
-	if slices.EqualFunc(old.Keepers, members, sameKeys) {
-		return k.committee.Set(ctx, next) // an endpoint or a name may have changed
+	if now(ctx) < old.Since+int64(p.EpochSeconds) {
+		// It stays stale until it is old enough; meanwhile at most its members are read.
+		if gone, err := k.thirdGone(ctx, old); err != nil || !gone {
+			return err
+		}
 	}
-	next.Epoch++
-	if err := k.committee.Set(ctx, next); err != nil {
+	if err := k.committeeStale.Remove(ctx); err != nil {
 		return err
 	}
-	emit(ctx, types.EventCommittee,
-		sdk.NewAttribute(types.AttributeEpoch, strconv.FormatUint(next.Epoch, 10)),
-		sdk.NewAttribute(types.AttributeKeepers, strconv.Itoa(len(members))),
-		sdk.NewAttribute(types.AttributeThreshold, strconv.FormatUint(uint64(next.Threshold), 10)))
-	return nil
+	members, err := k.members(ctx, int(p.MaxCommittee))
+	if err != nil {
+		return err
+	}
+	if slices.EqualFunc(old.Keepers, members, func(a, b types.Keeper) bool { return sameKeys(a, b) && a.Shares == b.Shares }) {
+		return nil
+	}
+	return k.replace(ctx, old, members)
 }
 
-func (k *Keeper) members(ctx context.Context, limit int) ([]types.Keeper, error) {
+// thirdGone reports whether members with a third of the shares or more have no bonded validator any more; so does a committee
+// without members.
+func (k *Keeper) thirdGone(ctx context.Context, c types.Committee) (bool, error) {
+	gone := 0
+	for _, m := range c.Keepers {
+		addr, err := account.Parse("operator", m.Operator)
+		if err != nil {
+			return false, err
+		}
+		v, err := k.staking.GetValidator(ctx, sdk.ValAddress(addr))
+		if err != nil && !errors.Is(err, stakingtypes.ErrNoValidatorFound) {
+			return false, err
+		}
+		if err != nil || !v.IsBonded() || v.IsJailed() {
+			gone += int(m.Shares)
+		}
+	}
+	return 3*gone >= c.TotalShares(), nil
+}
+
+// members of the next committee with their shares, in the order of their operators.
+func (k *Keeper) members(ctx context.Context, seats int) ([]types.Keeper, error) {
 	validators, err := k.staking.GetBondedValidatorsByPower(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var members []types.Keeper
+	candidates := make(map[string]types.Keeper, len(validators)) // read by key only
+	var stakes []committee.Stake
 	for _, v := range validators {
-		if len(members) >= limit {
-			break
-		}
 		addr, err := sdk.ValAddressFromBech32(v.OperatorAddress)
 		if err != nil {
 			return nil, err
 		}
-		custodian, err := k.custodians.Get(ctx, sdk.AccAddress(addr).String())
-		if errors.Is(err, collections.ErrNotFound) {
+		operator := sdk.AccAddress(addr).String()
+		custodian, err := k.custodians.Get(ctx, operator)
+		if errors.Is(err, collections.ErrNotFound) || err == nil && custodian.Leaving {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
+		candidates[operator] = custodian
+		stakes = append(stakes, committee.Stake{Operator: operator, Uhip: v.Tokens.BigInt()})
+	}
+	var members []types.Keeper
+	for _, m := range committee.Apportion(stakes, seats) {
+		custodian := candidates[m.Operator]
+		custodian.Shares = uint32(m.Shares) // at most committee.MaxShares
 		members = append(members, custodian)
 	}
-	slices.SortFunc(members, func(a, b types.Keeper) int { return cmp.Compare(a.Operator, b.Operator) })
 	return members, nil
 }
 
-func sameKeys(a, b types.Keeper) bool {
-	return a.Operator == b.Operator && bytes.Equal(a.Identity, b.Identity) && bytes.Equal(a.HpkeKey, b.HpkeKey)
+// replace begins the next epoch. The old committee is kept while it takes deals or VMs need it.
+func (k *Keeper) replace(ctx context.Context, old types.Committee, members []types.Keeper) error {
+	next := types.Committee{Epoch: old.Epoch + 1, Keepers: members, Since: now(ctx)}
+	shares := next.TotalShares()
+	next.Threshold = uint32(committee.Threshold(shares)) // at most committee.MaxShares
+	if err := k.committee.Set(ctx, next); err != nil {
+		return err
+	}
+	for _, m := range members {
+		if err := k.lock(ctx, m.Operator); err != nil {
+			return err
+		}
+	}
+	if len(old.Keepers) > 0 {
+		old.ReplacedAt = now(ctx)
+		if err := k.former.Set(ctx, old.Epoch, old); err != nil {
+			return err
+		}
+		if err := k.replaced.Set(ctx, collections.Join(old.ReplacedAt, old.Epoch)); err != nil {
+			return err
+		}
+	}
+	emit(ctx, types.EventCommittee,
+		sdk.NewAttribute(types.AttributeEpoch, strconv.FormatUint(next.Epoch, 10)),
+		sdk.NewAttribute(types.AttributeKeepers, strconv.Itoa(len(members))),
+		sdk.NewAttribute(types.AttributeShares, strconv.Itoa(shares)),
+		sdk.NewAttribute(types.AttributeThreshold, strconv.FormatUint(uint64(next.Threshold), 10)))
+	return nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // InitGenesis loads the state; the module account must hold the bonds already.
-// The committee is computed at the end of the first block, when validators are known.
+// The committee is computed at the end of the first block, when validators are known, if there is none.
 func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 	if err := g.Validate(); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
-	if err := k.committee.Set(ctx, types.Committee{Epoch: g.CommitteeEpoch}); err != nil {
+	if err := k.loadCommittees(ctx, g); err != nil {
 		return err
 	}
 	if err := k.committeeStale.Set(ctx, true); err != nil {
@@ -70,14 +70,13 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.CapacityVersion, err = k.CapacityVersion(ctx); err != nil {
 		return nil, err
 	}
-	c, err := k.Committee(ctx)
-	g.CommitteeEpoch = c.Epoch
-	return g, err
+	return g, k.saveCommittees(ctx, g)
 }
 
 // CheckInvariants says which invariant of the module is violated, if any: the module
 // account holds at least the bonds, an identity leads to its miner, only open
-// miners are on the ring and the regions count exactly the open miners. True
+// miners are on the ring and the regions count exactly the open miners, the
+// committees kept are those that are needed and lock their members' stake. True
 // between blocks; it reads every miner.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	bonds := sdkmath.ZeroInt()
@@ -131,11 +130,15 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	if len(regions) != 0 {
 		return fmt.Errorf("%d regions with open miners are not counted", len(regions))
 	}
-	return k.rings.Walk(ctx, nil, func(key ringKey) (bool, error) {
+	err = k.rings.Walk(ctx, nil, func(key ringKey) (bool, error) {
 		rings--
 		if rings < 0 {
 			return true, fmt.Errorf("%s is on the ring and no miner", key.K3())
 		}
 		return false, nil
 	})
+	if err != nil {
+		return err
+	}
+	return k.checkCommittees(ctx)
 }

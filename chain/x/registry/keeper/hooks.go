@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 
 	sdkmath "cosmossdk.io/math"
@@ -8,7 +9,7 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 )
 
-// Hooks lets x/staking say when the committee may have changed.
+// Hooks lets x/staking say when the committee may have changed, and refuses that members' operators take their stake.
 func (k *Keeper) Hooks() stakingtypes.StakingHooks { return hooks{k} }
 
 type hooks struct{ k *Keeper }
@@ -29,7 +30,17 @@ func (h hooks) AfterValidatorRemoved(ctx context.Context, _ sdk.ConsAddress, _ s
 	return h.stale(ctx)
 }
 
-func (h hooks) AfterDelegationModified(ctx context.Context, _ sdk.AccAddress, _ sdk.ValAddress) error {
+// AfterDelegationModified is called when a delegation has grown or fallen, but is not gone.
+func (h hooks) AfterDelegationModified(ctx context.Context, delegator sdk.AccAddress, validator sdk.ValAddress) error {
+	if bytes.Equal(delegator, validator) {
+		d, err := h.k.staking.GetDelegation(ctx, delegator, validator)
+		if err != nil {
+			return err
+		}
+		if err := h.k.ownStake(ctx, delegator, validator, d.Shares); err != nil {
+			return err
+		}
+	}
 	return h.stale(ctx)
 }
 
@@ -37,7 +48,10 @@ func (h hooks) BeforeValidatorSlashed(ctx context.Context, _ sdk.ValAddress, _ s
 	return h.stale(ctx)
 }
 
-func (h hooks) BeforeDelegationRemoved(ctx context.Context, _ sdk.AccAddress, _ sdk.ValAddress) error {
+func (h hooks) BeforeDelegationRemoved(ctx context.Context, delegator sdk.AccAddress, validator sdk.ValAddress) error {
+	if err := h.k.ownStake(ctx, delegator, validator, sdkmath.LegacyZeroDec()); err != nil {
+		return err
+	}
 	return h.stale(ctx)
 }
 

@@ -34,6 +34,11 @@ type Keeper struct {
 	custodianIdentities collections.Map[[]byte, string]
 	committee           collections.Item[types.Committee]
 	committeeStale      collections.Item[bool]
+	// former committees by epoch; replaced are those that still take deals, by the time; live counts the instances dealt to each.
+	former   collections.Map[uint64, types.Committee]
+	replaced collections.KeySet[collections.Pair[int64, uint64]]
+	live     collections.Map[uint64, uint64]
+	locks    collections.Map[string, types.KeeperLock]
 
 	bank      types.BankKeeper
 	staking   types.StakingKeeper
@@ -70,10 +75,15 @@ func New(c Config) (*Keeper, error) {
 		custodianIdentities: collections.NewMap(sb, types.CustodianIdentitiesPrefix(), "keeper_identities", collections.BytesKey, collections.StringValue),
 		committee:           collections.NewItem(sb, types.CommitteePrefix(), "committee", codec.CollValue[types.Committee](c.Codec)),
 		committeeStale:      collections.NewItem(sb, types.CommitteeStalePrefix(), "committee_stale", collections.BoolValue),
-		bank:                c.Bank,
-		staking:             c.Staking,
-		module:              c.Module,
-		authority:           c.Authority,
+		former:              collections.NewMap(sb, types.FormerCommitteesPrefix(), "former_committees", collections.Uint64Key, codec.CollValue[types.Committee](c.Codec)),
+		replaced: collections.NewKeySet(sb, types.ReplacedCommitteesPrefix(), "replaced_committees",
+			collections.PairKeyCodec(collections.Int64Key, collections.Uint64Key)),
+		live:      collections.NewMap(sb, types.LiveInstancesPrefix(), "live_instances", collections.Uint64Key, collections.Uint64Value),
+		locks:     collections.NewMap(sb, types.KeeperLocksPrefix(), "keeper_locks", collections.StringKey, codec.CollValue[types.KeeperLock](c.Codec)),
+		bank:      c.Bank,
+		staking:   c.Staking,
+		module:    c.Module,
+		authority: c.Authority,
 	}
 	var err error
 	if k.schema, err = sb.Build(); err != nil {
@@ -112,6 +122,9 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	}
 	if err := k.refreshCommittee(ctx); err != nil {
 		return fmt.Errorf("keeper committee: %w", err)
+	}
+	if err := k.retireCommittees(ctx); err != nil {
+		return fmt.Errorf("former keeper committees: %w", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"cosmossdk.io/collections"
 	"github.com/cosmos/cosmos-sdk/types/query"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -49,7 +50,31 @@ func (s queryServer) Miners(ctx context.Context, r *types.QueryMinersRequest) (*
 	return &types.QueryMinersResponse{Miners: miners, Pagination: next}, nil
 }
 
-func (s queryServer) Committee(ctx context.Context, _ *types.QueryCommitteeRequest) (*types.QueryCommitteeResponse, error) {
-	c, err := s.k.Committee(ctx)
+func (s queryServer) Keeper(ctx context.Context, r *types.QueryKeeperRequest) (*types.QueryKeeperResponse, error) {
+	if _, err := account.Parse("operator", r.Operator); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	custodian, err := s.k.custodians.Get(ctx, r.Operator)
+	if errors.Is(err, collections.ErrNotFound) {
+		return nil, status.Errorf(codes.NotFound, "account %s has not registered a keeper", r.Operator)
+	}
+	return &types.QueryKeeperResponse{Keeper: custodian}, err
+}
+
+func (s queryServer) Committee(ctx context.Context, r *types.QueryCommitteeRequest) (*types.QueryCommitteeResponse, error) {
+	var c types.Committee
+	var err error
+	if r.Epoch == 0 {
+		c, err = s.k.Committee(ctx)
+	} else {
+		c, err = s.k.CommitteeOf(ctx, r.Epoch)
+	}
+	if errors.Is(err, types.ErrUnknownCommittee) {
+		return nil, status.Error(codes.NotFound, err.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err = s.k.reachable(ctx, c)
 	return &types.QueryCommitteeResponse{Committee: c}, err
 }

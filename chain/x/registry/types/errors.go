@@ -24,4 +24,8 @@ var (
 	ErrNotValidator = errorsmod.Register(ModuleName, 10, "not a bonded validator's operator")
 	// ErrNoCapacity is a miner without the capacity for what is to be placed on it.
 	ErrNoCapacity = errorsmod.Register(ModuleName, 11, "miner lacks the capacity")
+	// ErrUnknownCommittee is an epoch of which the chain knows no committee, or none any more.
+	ErrUnknownCommittee = errorsmod.Register(ModuleName, 12, "no such keeper committee")
+	// ErrKeeperLocked is a keeper that may hold shares of VMs' secrets, so its keys and its operator's stake stay.
+	ErrKeeperLocked = errorsmod.Register(ModuleName, 13, "the keeper may hold shares")
 )

@@ -17,6 +17,7 @@ type BankKeeper interface {
 
 // StakingKeeper is what the module needs of x/staking.
 type StakingKeeper interface {
+	GetDelegation(ctx context.Context, delegator sdk.AccAddress, validator sdk.ValAddress) (stakingtypes.Delegation, error)
 	GetValidator(ctx context.Context, addr sdk.ValAddress) (stakingtypes.Validator, error)
 	// GetBondedValidatorsByPower are the bonded validators, most stake first; at most x/staking's max_validators.
 	GetBondedValidatorsByPower(ctx context.Context) ([]stakingtypes.Validator, error)

@@ -25,6 +25,10 @@ const (
 	prefixCommittee
 	prefixCommitteeStale
 	prefixCapacityVersion
+	prefixFormerCommittees
+	prefixReplacedCommittees
+	prefixLiveInstances
+	prefixKeeperLocks
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -56,6 +60,22 @@ func CustodianIdentitiesPrefix() collections.Prefix {
 // CommitteePrefix is where the present committee is kept.
 func CommitteePrefix() collections.Prefix { return collections.NewPrefix(prefixCommittee) }
 
+// FormerCommitteesPrefix is where committees are kept that were replaced, by epoch.
+func FormerCommitteesPrefix() collections.Prefix {
+	return collections.NewPrefix(prefixFormerCommittees)
+}
+
+// ReplacedCommitteesPrefix is the queue of former committees that still take deals, by the time they were replaced.
+func ReplacedCommitteesPrefix() collections.Prefix {
+	return collections.NewPrefix(prefixReplacedCommittees)
+}
+
+// LiveInstancesPrefix counts the instances of VMs not terminated that were dealt to a committee, by epoch.
+func LiveInstancesPrefix() collections.Prefix { return collections.NewPrefix(prefixLiveInstances) }
+
+// KeeperLocksPrefix is where it is kept what stake of members' operators is locked, by operator.
+func KeeperLocksPrefix() collections.Prefix { return collections.NewPrefix(prefixKeeperLocks) }
+
 // CommitteeStalePrefix is set when the committee must be computed anew.
 func CommitteeStalePrefix() collections.Prefix { return collections.NewPrefix(prefixCommitteeStale) }
 
@@ -82,4 +102,5 @@ const (
 	AttributeEpoch     = "epoch"
 	AttributeKeepers   = "keepers"
 	AttributeThreshold = "threshold"
+	AttributeShares    = "shares"
 )

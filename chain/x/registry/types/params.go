@@ -3,6 +3,7 @@ package types
 import (
 	"time"
 
+	"github.com/hippius/compute/core/committee"
 	"github.com/hippius/compute/core/node"
 )
 
@@ -10,19 +11,24 @@ import (
 const (
 	maxBond      = 1_000_000_000_000_000
 	maxUnbonding = 90 * 24 * 3600
-	maxCommittee = 21
 	minSilence   = 30
 	maxSilence   = 3600
+	minEpoch     = 60
+	maxEpoch     = 24 * 3600
+	// maxCommittee is what core and the clients are made for.
+	maxCommittee = committee.MaxSeats
 )
 
 // DefaultParams are those of a new network.
 func DefaultParams() Params {
 	return Params{
-		MinBondUhip:      1_000_000_000,
-		UnbondingSeconds: uint64((7 * 24 * time.Hour).Seconds()),
-		CpuOvercommit:    200,
-		MaxCommittee:     maxCommittee,
-		SilenceSeconds:   90,
+		MinBondUhip:       1_000_000_000,
+		UnbondingSeconds:  uint64((7 * 24 * time.Hour).Seconds()),
+		CpuOvercommit:     200,
+		MaxCommittee:      maxCommittee,
+		SilenceSeconds:    90,
+		EpochSeconds:      600,
+		EpochGraceSeconds: 600,
 	}
 }
 
@@ -36,9 +42,13 @@ func (p Params) Validate() error {
 	case p.CpuOvercommit < 1 || p.CpuOvercommit > node.MaxOvercommit:
 		return ErrInvalid.Wrapf("%d vCPUs are sold per 100 cores; accepted are 1 to %d", p.CpuOvercommit, node.MaxOvercommit)
 	case p.MaxCommittee < 1 || p.MaxCommittee > maxCommittee:
-		return ErrInvalid.Wrapf("the committee has up to %d keepers; accepted are 1 to %d", p.MaxCommittee, maxCommittee)
+		return ErrInvalid.Wrapf("the committee has up to %d seats; accepted are 1 to %d", p.MaxCommittee, maxCommittee)
 	case p.SilenceSeconds < minSilence || p.SilenceSeconds > maxSilence:
 		return ErrInvalid.Wrapf("a miner is silent after %d seconds; accepted are %d to %d", p.SilenceSeconds, minSilence, maxSilence)
+	case p.EpochSeconds < minEpoch || p.EpochSeconds > maxEpoch:
+		return ErrInvalid.Wrapf("a committee lasts at least %d seconds; accepted are %d to %d", p.EpochSeconds, minEpoch, maxEpoch)
+	case p.EpochGraceSeconds < minEpoch || p.EpochGraceSeconds > maxEpoch:
+		return ErrInvalid.Wrapf("a former committee takes deals for %d seconds; accepted are %d to %d", p.EpochGraceSeconds, minEpoch, maxEpoch)
 	}
 	return nil
 }

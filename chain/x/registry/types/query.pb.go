@@ -293,14 +293,104 @@ func (m *QueryMinersResponse) GetPagination() *query.PageResponse {
 	return nil
 }
 
+type QueryKeeperRequest struct {
+	Operator string `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+}
+
+func (m *QueryKeeperRequest) Reset()         { *m = QueryKeeperRequest{} }
+func (m *QueryKeeperRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryKeeperRequest) ProtoMessage()    {}
+func (*QueryKeeperRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_5d345cc70f74fc99, []int{6}
+}
+func (m *QueryKeeperRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryKeeperRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryKeeperRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryKeeperRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryKeeperRequest.Merge(m, src)
+}
+func (m *QueryKeeperRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryKeeperRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryKeeperRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryKeeperRequest proto.InternalMessageInfo
+
+func (m *QueryKeeperRequest) GetOperator() string {
+	if m != nil {
+		return m.Operator
+	}
+	return ""
+}
+
+type QueryKeeperResponse struct {
+	Keeper Keeper `protobuf:"bytes,1,opt,name=keeper,proto3" json:"keeper"`
+}
+
+func (m *QueryKeeperResponse) Reset()         { *m = QueryKeeperResponse{} }
+func (m *QueryKeeperResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryKeeperResponse) ProtoMessage()    {}
+func (*QueryKeeperResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_5d345cc70f74fc99, []int{7}
+}
+func (m *QueryKeeperResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryKeeperResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryKeeperResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryKeeperResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryKeeperResponse.Merge(m, src)
+}
+func (m *QueryKeeperResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryKeeperResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryKeeperResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryKeeperResponse proto.InternalMessageInfo
+
+func (m *QueryKeeperResponse) GetKeeper() Keeper {
+	if m != nil {
+		return m.Keeper
+	}
+	return Keeper{}
+}
+
 type QueryCommitteeRequest struct {
+	// epoch of the committee; 0 for the present one.
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 }
 
 func (m *QueryCommitteeRequest) Reset()         { *m = QueryCommitteeRequest{} }
 func (m *QueryCommitteeRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryCommitteeRequest) ProtoMessage()    {}
 func (*QueryCommitteeRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_5d345cc70f74fc99, []int{6}
+	return fileDescriptor_5d345cc70f74fc99, []int{8}
 }
 func (m *QueryCommitteeRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -329,6 +419,13 @@ func (m *QueryCommitteeRequest) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_QueryCommitteeRequest proto.InternalMessageInfo
 
+func (m *QueryCommitteeRequest) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
 type QueryCommitteeResponse struct {
 	Committee Committee `protobuf:"bytes,1,opt,name=committee,proto3" json:"committee"`
 }
@@ -337,7 +434,7 @@ func (m *QueryCommitteeResponse) Reset()         { *m = QueryCommitteeResponse{}
 func (m *QueryCommitteeResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryCommitteeResponse) ProtoMessage()    {}
 func (*QueryCommitteeResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_5d345cc70f74fc99, []int{7}
+	return fileDescriptor_5d345cc70f74fc99, []int{9}
 }
 func (m *QueryCommitteeResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -380,6 +477,8 @@ func init() {
 	proto.RegisterType((*QueryMinerResponse)(nil), "hippius.chain.registry.v1.QueryMinerResponse")
 	proto.RegisterType((*QueryMinersRequest)(nil), "hippius.chain.registry.v1.QueryMinersRequest")
 	proto.RegisterType((*QueryMinersResponse)(nil), "hippius.chain.registry.v1.QueryMinersResponse")
+	proto.RegisterType((*QueryKeeperRequest)(nil), "hippius.chain.registry.v1.QueryKeeperRequest")
+	proto.RegisterType((*QueryKeeperResponse)(nil), "hippius.chain.registry.v1.QueryKeeperResponse")
 	proto.RegisterType((*QueryCommitteeRequest)(nil), "hippius.chain.registry.v1.QueryCommitteeRequest")
 	proto.RegisterType((*QueryCommitteeResponse)(nil), "hippius.chain.registry.v1.QueryCommitteeResponse")
 }
@@ -389,38 +488,41 @@ func init() {
 }
 
 var fileDescriptor_5d345cc70f74fc99 = []byte{
-	// 491 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x94, 0x94, 0xcd, 0x8e, 0xd3, 0x30,
-	0x10, 0xc7, 0x1b, 0x96, 0x46, 0x74, 0x38, 0x61, 0x96, 0xaf, 0x1c, 0xc2, 0x12, 0xf1, 0x25, 0xc4,
-	0xda, 0x64, 0xb9, 0x22, 0x90, 0x16, 0x09, 0x90, 0x10, 0xd2, 0x92, 0x03, 0x07, 0xc4, 0xc5, 0x29,
-	0x56, 0xea, 0x43, 0x62, 0x6f, 0xec, 0x54, 0xf4, 0x2d, 0x78, 0x02, 0xde, 0x81, 0xb7, 0xd8, 0xe3,
-	0x1e, 0x39, 0x21, 0xd4, 0xbe, 0x08, 0x8a, 0x3d, 0xe9, 0x17, 0xa2, 0xed, 0xde, 0xd2, 0xe9, 0xfc,
-	0xff, 0xf3, 0x9b, 0x19, 0x6b, 0xe0, 0xc1, 0x48, 0x6a, 0x2d, 0x1b, 0xc3, 0x86, 0x23, 0x2e, 0x2b,
-	0x56, 0x8b, 0x42, 0x1a, 0x5b, 0x4f, 0xd8, 0x38, 0x65, 0xa7, 0x8d, 0xa8, 0x27, 0x54, 0xd7, 0xca,
-	0x2a, 0x72, 0x07, 0xd3, 0xa8, 0x4b, 0xa3, 0x5d, 0x1a, 0x1d, 0xa7, 0xd1, 0x93, 0xa1, 0x32, 0xa5,
-	0x32, 0x2c, 0xe7, 0x46, 0x78, 0x0d, 0x1b, 0xa7, 0xb9, 0xb0, 0x3c, 0x65, 0x9a, 0x17, 0xb2, 0xe2,
-	0x56, 0xaa, 0xca, 0xdb, 0x44, 0xfb, 0x85, 0x2a, 0x94, 0xfb, 0x64, 0xed, 0x17, 0x46, 0x37, 0x30,
-	0xd8, 0x89, 0x16, 0xc6, 0xa7, 0x25, 0xfb, 0x40, 0x3e, 0xb6, 0xf6, 0x27, 0xbc, 0xe6, 0xa5, 0xc9,
-	0xc4, 0x69, 0x23, 0x8c, 0x4d, 0x3e, 0xc1, 0xf5, 0x95, 0xa8, 0xd1, 0xaa, 0x32, 0x82, 0xbc, 0x82,
-	0x50, 0xbb, 0xc8, 0xed, 0xe0, 0x20, 0x78, 0x7c, 0xf5, 0xe8, 0x1e, 0xfd, 0x6f, 0x07, 0xd4, 0x4b,
-	0x8f, 0x2f, 0x9f, 0xfd, 0xbe, 0xdb, 0xcb, 0x50, 0x96, 0x30, 0xb8, 0xe6, 0x7c, 0x3f, 0xc8, 0x4a,
-	0xd4, 0x58, 0x8c, 0x44, 0x70, 0x45, 0x69, 0x51, 0x73, 0xab, 0x6a, 0xe7, 0x3b, 0xc8, 0xe6, 0xbf,
-	0x93, 0x0c, 0xf1, 0x50, 0x80, 0x1c, 0x2f, 0xa0, 0x5f, 0xb6, 0x01, 0xc4, 0x38, 0xd8, 0x80, 0xe1,
-	0x84, 0x48, 0xe1, 0x45, 0xc9, 0x97, 0x65, 0xcf, 0xae, 0x65, 0xf2, 0x06, 0x60, 0x31, 0x59, 0x34,
-	0x7e, 0x48, 0xfd, 0x1a, 0x68, 0xbb, 0x06, 0xea, 0x57, 0x87, 0x6b, 0xa0, 0x27, 0xbc, 0x10, 0xa8,
-	0xcd, 0x96, 0x94, 0xc9, 0x8f, 0x00, 0x67, 0xd7, 0xd9, 0x23, 0xf3, 0x4b, 0x08, 0x5d, 0xf9, 0x76,
-	0x76, 0x7b, 0x17, 0x80, 0x46, 0x15, 0x79, 0xbb, 0xc2, 0x77, 0xc9, 0xf1, 0x3d, 0xda, 0xca, 0xe7,
-	0x8b, 0xaf, 0x00, 0xde, 0x82, 0x1b, 0x8e, 0xef, 0xb5, 0x2a, 0x4b, 0x69, 0xad, 0xe8, 0xba, 0x48,
-	0x72, 0xb8, 0xb9, 0xfe, 0x07, 0xb2, 0xbf, 0x83, 0xc1, 0xb0, 0x0b, 0xe2, 0x68, 0xee, 0x6f, 0xc0,
-	0x9f, 0x1b, 0x60, 0x0b, 0x0b, 0xf1, 0xd1, 0xcf, 0x3d, 0xe8, 0xbb, 0x22, 0xa4, 0x80, 0xd0, 0x3f,
-	0x11, 0x72, 0xb8, 0xc1, 0xea, 0xdf, 0xb7, 0x19, 0xd1, 0x5d, 0xd3, 0x11, 0xfe, 0x2b, 0xf4, 0xdd,
-	0x3c, 0xc9, 0xd3, 0x6d, 0xc2, 0xe5, 0x57, 0x19, 0x1d, 0xee, 0x98, 0x8d, 0x55, 0x0a, 0x08, 0xfd,
-	0xc2, 0xc9, 0x6e, 0xc2, 0xdd, 0xdb, 0x59, 0x7b, 0x47, 0x1a, 0x06, 0xf3, 0xf9, 0x92, 0x67, 0xdb,
-	0xc4, 0xeb, 0x4b, 0x8e, 0xd2, 0x0b, 0x28, 0x7c, 0xc5, 0xe3, 0xf7, 0x67, 0xd3, 0x38, 0x38, 0x9f,
-	0xc6, 0xc1, 0x9f, 0x69, 0x1c, 0x7c, 0x9f, 0xc5, 0xbd, 0xf3, 0x59, 0xdc, 0xfb, 0x35, 0x8b, 0x7b,
-	0x9f, 0xd3, 0x42, 0xda, 0x51, 0x93, 0xd3, 0xa1, 0x2a, 0xd9, 0xfc, 0xdc, 0xa8, 0x52, 0x37, 0x56,
-	0xe0, 0xd9, 0xf9, 0xb6, 0x38, 0x3c, 0xee, 0xea, 0xe4, 0xa1, 0x3b, 0x3b, 0xcf, 0xff, 0x06, 0x00,
-	0x00, 0xff, 0xff, 0x3f, 0x7c, 0x14, 0x7c, 0x23, 0x05, 0x00, 0x00,
+	// 539 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x94, 0x54, 0x3d, 0x8f, 0xd3, 0x40,
+	0x10, 0x8d, 0x21, 0xb1, 0xc8, 0x50, 0xb1, 0x04, 0x04, 0x2e, 0xcc, 0x61, 0xf1, 0x25, 0x44, 0x76,
+	0xcf, 0x47, 0x8b, 0x40, 0x3a, 0x24, 0x40, 0x3a, 0x21, 0x1d, 0x2e, 0x28, 0x10, 0x8d, 0x63, 0x56,
+	0x8e, 0x85, 0xec, 0xdd, 0xf3, 0xae, 0x23, 0xf2, 0x2f, 0xa8, 0x29, 0xf8, 0x3d, 0x57, 0x5e, 0x49,
+	0x85, 0x50, 0xf2, 0x47, 0x90, 0x77, 0xc7, 0xf9, 0x42, 0xc4, 0xbe, 0xce, 0x1e, 0xcd, 0x7b, 0xf3,
+	0x66, 0xe6, 0xed, 0xc0, 0xc3, 0x69, 0x26, 0x65, 0x56, 0x29, 0x96, 0x4c, 0xe3, 0xac, 0x60, 0x25,
+	0x4f, 0x33, 0xa5, 0xcb, 0x39, 0x9b, 0x85, 0xec, 0xac, 0xe2, 0xe5, 0x9c, 0xca, 0x52, 0x68, 0x41,
+	0xee, 0x62, 0x1a, 0x35, 0x69, 0xb4, 0x49, 0xa3, 0xb3, 0xd0, 0x7b, 0x9a, 0x08, 0x95, 0x0b, 0xc5,
+	0x26, 0xb1, 0xe2, 0x16, 0xc3, 0x66, 0xe1, 0x84, 0xeb, 0x38, 0x64, 0x32, 0x4e, 0xb3, 0x22, 0xd6,
+	0x99, 0x28, 0x2c, 0x8d, 0x37, 0x4a, 0x45, 0x2a, 0xcc, 0x27, 0xab, 0xbf, 0x30, 0xba, 0x47, 0x83,
+	0x9e, 0x4b, 0xae, 0x6c, 0x5a, 0x30, 0x02, 0xf2, 0xa1, 0xa6, 0x3f, 0x8d, 0xcb, 0x38, 0x57, 0x11,
+	0x3f, 0xab, 0xb8, 0xd2, 0xc1, 0x47, 0xb8, 0xb9, 0x15, 0x55, 0x52, 0x14, 0x8a, 0x93, 0x57, 0xe0,
+	0x4a, 0x13, 0xb9, 0xe3, 0x1c, 0x38, 0x4f, 0xae, 0x1f, 0xdd, 0xa7, 0xff, 0xed, 0x80, 0x5a, 0xe8,
+	0x71, 0xff, 0xfc, 0xf7, 0xbd, 0x5e, 0x84, 0xb0, 0x80, 0xc1, 0x0d, 0xc3, 0xfb, 0x3e, 0x2b, 0x78,
+	0x89, 0xc5, 0x88, 0x07, 0xd7, 0x84, 0xe4, 0x65, 0xac, 0x45, 0x69, 0x78, 0x87, 0xd1, 0xea, 0x3f,
+	0x88, 0x50, 0x1e, 0x02, 0x50, 0xc7, 0x0b, 0x18, 0xe4, 0x75, 0x00, 0x65, 0x1c, 0xec, 0x91, 0x61,
+	0x80, 0xa8, 0xc2, 0x82, 0x82, 0xcf, 0x9b, 0x9c, 0x4d, 0xcb, 0xe4, 0x0d, 0xc0, 0x7a, 0xb2, 0x48,
+	0xfc, 0x88, 0xda, 0x35, 0xd0, 0x7a, 0x0d, 0xd4, 0xae, 0x0e, 0xd7, 0x40, 0x4f, 0xe3, 0x94, 0x23,
+	0x36, 0xda, 0x40, 0x06, 0x3f, 0x1d, 0x9c, 0x5d, 0x43, 0x8f, 0x9a, 0x5f, 0x82, 0x6b, 0xca, 0xd7,
+	0xb3, 0xbb, 0x7a, 0x09, 0xd1, 0x88, 0x22, 0x6f, 0xb7, 0xf4, 0x5d, 0x31, 0xfa, 0x1e, 0xb7, 0xea,
+	0xb3, 0xc5, 0xb7, 0x04, 0x1e, 0x62, 0xfb, 0x27, 0x9c, 0xcb, 0x6e, 0x4b, 0x68, 0xdc, 0xd0, 0x20,
+	0xd6, 0x6e, 0xf8, 0x6a, 0x22, 0x1d, 0xdc, 0x60, 0xa1, 0x4d, 0x4b, 0x16, 0x16, 0x8c, 0xe1, 0x96,
+	0xe1, 0x7d, 0x2d, 0xf2, 0x3c, 0xd3, 0x9a, 0x37, 0xf3, 0x24, 0x23, 0x18, 0x70, 0x29, 0x92, 0xa9,
+	0x21, 0xee, 0x47, 0xf6, 0x27, 0x98, 0xc0, 0xed, 0xdd, 0x74, 0x54, 0xf2, 0x0e, 0x86, 0x49, 0x13,
+	0x44, 0x31, 0x0f, 0xf6, 0x88, 0x59, 0x11, 0xa0, 0x9e, 0x35, 0xf8, 0xe8, 0x47, 0x1f, 0x06, 0xa6,
+	0x08, 0x49, 0xc1, 0xb5, 0x16, 0x26, 0xe3, 0x3d, 0x54, 0xff, 0xbe, 0x1d, 0x8f, 0x76, 0x4d, 0x47,
+	0xf1, 0x5f, 0x60, 0x60, 0xf6, 0x4d, 0x9e, 0xb5, 0x01, 0x37, 0x5f, 0x8d, 0x37, 0xee, 0x98, 0x8d,
+	0x55, 0x52, 0x70, 0xad, 0x21, 0x49, 0x37, 0x60, 0xf7, 0x76, 0x76, 0x7c, 0x9e, 0x82, 0x6b, 0x97,
+	0xdd, 0x5e, 0x68, 0xcb, 0x81, 0xed, 0x85, 0x76, 0xec, 0x27, 0x61, 0xb8, 0x5a, 0x24, 0x39, 0x6c,
+	0x03, 0xef, 0x7a, 0xcc, 0x0b, 0x2f, 0x81, 0xb0, 0x15, 0x8f, 0x4f, 0xce, 0x17, 0xbe, 0x73, 0xb1,
+	0xf0, 0x9d, 0x3f, 0x0b, 0xdf, 0xf9, 0xbe, 0xf4, 0x7b, 0x17, 0x4b, 0xbf, 0xf7, 0x6b, 0xe9, 0xf7,
+	0x3e, 0x85, 0x69, 0xa6, 0xa7, 0xd5, 0x84, 0x26, 0x22, 0x67, 0xab, 0xbb, 0x2b, 0x72, 0x59, 0x69,
+	0x8e, 0xf7, 0xf7, 0xdb, 0xfa, 0x02, 0x9b, 0xf3, 0x3b, 0x71, 0xcd, 0xfd, 0x7d, 0xfe, 0x37, 0x00,
+	0x00, 0xff, 0xff, 0x7d, 0x9a, 0x9f, 0x13, 0x2c, 0x06, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -438,7 +540,9 @@ type QueryClient interface {
 	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 	Miner(ctx context.Context, in *QueryMinerRequest, opts ...grpc.CallOption) (*QueryMinerResponse, error)
 	Miners(ctx context.Context, in *QueryMinersRequest, opts ...grpc.CallOption) (*QueryMinersResponse, error)
-	// Committee is the present keeper committee.
+	// Keeper of an operator as it is registered, whether it is in a committee or not.
+	Keeper(ctx context.Context, in *QueryKeeperRequest, opts ...grpc.CallOption) (*QueryKeeperResponse, error)
+	// Committee is the present keeper committee, or an earlier one as long as VMs need it.
 	Committee(ctx context.Context, in *QueryCommitteeRequest, opts ...grpc.CallOption) (*QueryCommitteeResponse, error)
 }
 
@@ -477,6 +581,15 @@ func (c *queryClient) Miners(ctx context.Context, in *QueryMinersRequest, opts .
 	return out, nil
 }
 
+func (c *queryClient) Keeper(ctx context.Context, in *QueryKeeperRequest, opts ...grpc.CallOption) (*QueryKeeperResponse, error) {
+	out := new(QueryKeeperResponse)
+	err := c.cc.Invoke(ctx, "/hippius.chain.registry.v1.Query/Keeper", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryClient) Committee(ctx context.Context, in *QueryCommitteeRequest, opts ...grpc.CallOption) (*QueryCommitteeResponse, error) {
 	out := new(QueryCommitteeResponse)
 	err := c.cc.Invoke(ctx, "/hippius.chain.registry.v1.Query/Committee", in, out, opts...)
@@ -491,7 +604,9 @@ type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Miner(context.Context, *QueryMinerRequest) (*QueryMinerResponse, error)
 	Miners(context.Context, *QueryMinersRequest) (*QueryMinersResponse, error)
-	// Committee is the present keeper committee.
+	// Keeper of an operator as it is registered, whether it is in a committee or not.
+	Keeper(context.Context, *QueryKeeperRequest) (*QueryKeeperResponse, error)
+	// Committee is the present keeper committee, or an earlier one as long as VMs need it.
 	Committee(context.Context, *QueryCommitteeRequest) (*QueryCommitteeResponse, error)
 }
 
@@ -507,6 +622,9 @@ func (*UnimplementedQueryServer) Miner(ctx context.Context, req *QueryMinerReque
 }
 func (*UnimplementedQueryServer) Miners(ctx context.Context, req *QueryMinersRequest) (*QueryMinersResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Miners not implemented")
+}
+func (*UnimplementedQueryServer) Keeper(ctx context.Context, req *QueryKeeperRequest) (*QueryKeeperResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Keeper not implemented")
 }
 func (*UnimplementedQueryServer) Committee(ctx context.Context, req *QueryCommitteeRequest) (*QueryCommitteeResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Committee not implemented")
@@ -570,6 +688,24 @@ func _Query_Miners_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Keeper_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryKeeperRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Keeper(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/hippius.chain.registry.v1.Query/Keeper",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Keeper(ctx, req.(*QueryKeeperRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Query_Committee_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryCommitteeRequest)
 	if err := dec(in); err != nil {
@@ -604,6 +740,10 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Miners",
 			Handler:    _Query_Miners_Handler,
+		},
+		{
+			MethodName: "Keeper",
+			Handler:    _Query_Keeper_Handler,
 		},
 		{
 			MethodName: "Committee",
@@ -817,6 +957,69 @@ func (m *QueryMinersResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryKeeperRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryKeeperRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryKeeperRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Operator) > 0 {
+		i -= len(m.Operator)
+		copy(dAtA[i:], m.Operator)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Operator)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryKeeperResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryKeeperResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryKeeperResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Keeper.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
 func (m *QueryCommitteeRequest) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -837,6 +1040,11 @@ func (m *QueryCommitteeRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Epoch != 0 {
+		i = encodeVarintQuery(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x8
+	}
 	return len(dAtA) - i, nil
 }
 
@@ -960,12 +1168,39 @@ func (m *QueryMinersResponse) Size() (n int) {
 	return n
 }
 
+func (m *QueryKeeperRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Operator)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryKeeperResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Keeper.Size()
+	n += 1 + l + sovQuery(uint64(l))
+	return n
+}
+
 func (m *QueryCommitteeRequest) Size() (n int) {
 	if m == nil {
 		return 0
 	}
 	var l int
 	_ = l
+	if m.Epoch != 0 {
+		n += 1 + sovQuery(uint64(m.Epoch))
+	}
 	return n
 }
 
@@ -1490,6 +1725,171 @@ func (m *QueryMinersResponse) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *QueryKeeperRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryKeeperRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryKeeperRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Operator", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Operator = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryKeeperResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryKeeperResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryKeeperResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Keeper", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Keeper.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *QueryCommitteeRequest) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -1519,6 +1919,25 @@ func (m *QueryCommitteeRequest) Unmarshal(dAtA []byte) error {
 			return fmt.Errorf("proto: QueryCommitteeRequest: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipQuery(dAtA[iNdEx:])
