@@ -30,10 +30,12 @@ type GenesisState struct {
 	// committee_epoch is the last one there was.
 	CommitteeEpoch uint64 `protobuf:"varint,4,opt,name=committee_epoch,json=committeeEpoch,proto3" json:"committee_epoch,omitempty"`
 	// committees in order of their epochs; the last is the present one.
-	Committees    []*LiveCommittee `protobuf:"bytes,5,rep,name=committees,proto3" json:"committees,omitempty"`
-	Locks         []*KeeperLock    `protobuf:"bytes,6,rep,name=locks,proto3" json:"locks,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Committees []*LiveCommittee `protobuf:"bytes,5,rep,name=committees,proto3" json:"committees,omitempty"`
+	Locks      []*KeeperLock    `protobuf:"bytes,6,rep,name=locks,proto3" json:"locks,omitempty"`
+	// capacity_version rises whenever the available capacity of a miner grew.
+	CapacityVersion uint64 `protobuf:"varint,7,opt,name=capacity_version,json=capacityVersion,proto3" json:"capacity_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GenesisState) Reset() {
@@ -108,11 +110,18 @@ func (x *GenesisState) GetLocks() []*KeeperLock {
 	return nil
 }
 
+func (x *GenesisState) GetCapacityVersion() uint64 {
+	if x != nil {
+		return x.CapacityVersion
+	}
+	return 0
+}
+
 var File_hippius_chain_registry_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\xf0\x02\n" +
+	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\x9b\x03\n" +
 	"\fGenesisState\x129\n" +
 	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsR\x06params\x128\n" +
 	"\x06miners\x18\x02 \x03(\v2 .hippius.chain.registry.v1.MinerR\x06miners\x12;\n" +
@@ -121,7 +130,8 @@ const file_hippius_chain_registry_v1_genesis_proto_rawDesc = "" +
 	"\n" +
 	"committees\x18\x05 \x03(\v2(.hippius.chain.registry.v1.LiveCommitteeR\n" +
 	"committees\x12;\n" +
-	"\x05locks\x18\x06 \x03(\v2%.hippius.chain.registry.v1.KeeperLockR\x05locksB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
+	"\x05locks\x18\x06 \x03(\v2%.hippius.chain.registry.v1.KeeperLockR\x05locks\x12)\n" +
+	"\x10capacity_version\x18\a \x01(\x04R\x0fcapacityVersionB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
 
 var (
 	file_hippius_chain_registry_v1_genesis_proto_rawDescOnce sync.Once

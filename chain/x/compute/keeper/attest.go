@@ -176,11 +176,3 @@ func (k *Keeper) countReady(ctx context.Context, old, v *types.VM) error {
 	}
 	return k.ready.Set(ctx, n-min(n, 1))
 }
-
-// orZero is a count that may not have begun.
-func orZero(n uint64, err error) (uint64, error) {
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return n, err
-}
