@@ -133,7 +133,7 @@ func TestMeterLife(t *testing.T) {
 				attested += rate * uint64(now-from)
 				v.until = now
 			},
-			"settle": func(t *rapid.T) { charged += l.settle(now, lag) },
+			"settle": func(*rapid.T) { charged += l.settle(now, lag) },
 			"": func(t *rapid.T) {
 				if l.meter.Consumed != charged || paidIn != l.balance+charged+fees {
 					t.Fatalf("consumed %d, charged %d, paid in %d, left %d", l.meter.Consumed, charged, paidIn, l.balance)

@@ -48,25 +48,22 @@ const (
 	SilenceCharge
 )
 
-// silenceActions are the names of the actions, in their order.
-var silenceActions = []string{"reboot", "stop", "charge"}
-
-// SilenceActions are the names of all actions.
-func SilenceActions() []string { return slices.Clone(silenceActions) }
+// SilenceActions are the names of all actions, in their order.
+func SilenceActions() []string { return []string{"reboot", "stop", "charge"} }
 
 // String names the action; "silence(n)" for none.
 func (a SilenceAction) String() string {
 	if a < SilenceReboot || a > SilenceCharge {
 		return fmt.Sprintf("silence(%d)", uint8(a))
 	}
-	return silenceActions[a-1]
+	return SilenceActions()[a-1]
 }
 
 // ParseSilenceAction is the inverse of String.
 func ParseSilenceAction(s string) (SilenceAction, error) {
-	i := slices.Index(silenceActions, s)
+	i := slices.Index(SilenceActions(), s)
 	if i < 0 {
-		return 0, fmt.Errorf("action %.20q on a silent guest; accepted are %s", s, strings.Join(silenceActions, ", "))
+		return 0, fmt.Errorf("action %.20q on a silent guest; accepted are %s", s, strings.Join(SilenceActions(), ", "))
 	}
 	return SilenceAction(i + 1), nil
 }
