@@ -113,9 +113,16 @@ func (v VM) State() State {
 // Ended reports whether the VM is terminated or about to be.
 func (v VM) Ended() bool { return v.Status.Phase.Ended() }
 
-// Off reports whether the VM is off and stays so until its tenant starts it.
+// Off reports whether the VM is off and stays so until its tenant starts it, if ever.
 func (v VM) Off() bool {
-	return v.Status.Phase == Stopped || v.Status.Phase == Failed && !v.Spec.On
+	switch v.Status.Phase { //nolint:exhaustive // the others are on, or on their way
+	case Stopped:
+		return true
+	case Failed, Lost, Terminating:
+		return !v.Spec.On
+	default:
+		return false
+	}
 }
 
 // Holds is what the VM takes of its host now: what it runs with, or its disk

@@ -45,6 +45,22 @@ func TestStoppedVMHoldsItsDiskOnly(t *testing.T) {
 	}
 }
 
+// What gives nothing up but needs nothing either is never refused for want of room.
+func TestStoppedVMOnAFullHostEnds(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0", memory(2048))
+	a := w.tenant("tenant")
+	first := w.running(a, "web-1")
+	w.off(a, first)
+	w.running(a, "web-2")
+	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: first})
+	w.report(w.says(first, vm.Terminated))
+	w.is(first, vm.Terminated, "")
+	if u := w.registered(m).Usage; u.Vms != 1 || u.MemoryMib != 2048 {
+		t.Fatalf("taken are %+v", u)
+	}
+}
+
 // A stopped VM that is resized takes nothing of a host but its disk until it starts.
 func TestResizeOfAStoppedVMTakesNoRoom(t *testing.T) {
 	w := newWorld(t, nil)
