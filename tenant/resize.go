@@ -57,7 +57,7 @@ func (r *Reader) Fits(ctx context.Context, s Resize) (bool, error) {
 	}
 	held, wanted := s.VM.Holds(), s.VM.Size.Demand().Both(s.To.Demand())
 	if s.VM.Off() {
-		wanted = node.Demand{DiskGiB: wanted.DiskGiB} // the rest is taken when it is started
+		wanted = wanted.DiskOnly() // the rest is taken when it is started
 	}
 	if wanted.Within(held) {
 		return true, nil

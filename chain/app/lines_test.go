@@ -58,12 +58,10 @@ func (l *lines) Collect(_ context.Context, account string, before int64, payable
 	var out markettypes.Collected
 	l.each(account, func(miner string, u *money.Usage) {
 		out.VMs++
-		u.Fold(before)
-		taken, dropped := u.Take(payable)
-		payable -= taken
-		out.Dropped += dropped + u.Cap(payable)
-		payable -= u.Owed()
-		out.Left += u.Owed()
+		taken, dropped, left := u.Settle(before, payable)
+		payable -= taken + left
+		out.Dropped += dropped
+		out.Left += left
 		out.Parts = append(out.Parts, money.Part{Miner: miner, Units: taken})
 	})
 	return out, nil

@@ -46,11 +46,8 @@ func (l *ledger) settle(now, lag int64) uint64 {
 	payable := l.meter.Payable(l.balance)
 	var parts []Part
 	for _, v := range l.lines {
-		v.usage.Fold(now - lag)
-		taken, dropped := v.usage.Take(payable)
-		payable -= taken
-		dropped += v.usage.Cap(payable)
-		payable -= v.usage.Owed()
+		taken, dropped, left := v.usage.Settle(now-lag, payable)
+		payable -= taken + left
 		l.dropped += dropped
 		parts = append(parts, Part{v.miner, taken})
 	}

@@ -94,22 +94,20 @@ func (u Usage) Owed() uint64 {
 	return min(sum, MaxUnits)
 }
 
-// Take empties Units: as much as is payable is taken, the rest dropped.
-func (u *Usage) Take(payable uint64) (taken, dropped uint64) {
+// Settle takes what was attested before a time, at most payable units, and
+// returns them. Dropped is what is owed beyond payable, also of what is
+// younger; left is still owed.
+func (u *Usage) Settle(before int64, payable uint64) (taken, dropped, left uint64) {
+	u.Fold(before)
 	taken = min(u.Units, payable)
 	dropped = u.Units - taken
 	u.Units = 0
-	return taken, dropped
-}
-
-// Cap drops what is owed beyond a number of units.
-func (u *Usage) Cap(units uint64) (dropped uint64) {
-	owed := u.Owed()
-	if owed <= units {
-		return 0
+	if left = u.Owed(); left > payable-taken {
+		dropped += left - (payable - taken)
+		left = payable - taken
+		u.Units, u.Pending = left, nil
 	}
-	u.Units, u.Pending = units, nil
-	return owed - units
+	return taken, dropped, left
 }
 
 // Check says which invariant a stored usage violates, if any.

@@ -36,6 +36,9 @@ type Demand struct {
 	DiskGiB   uint64
 }
 
+// DiskOnly is what a VM with the demand takes while it is off.
+func (d Demand) DiskOnly() Demand { return Demand{DiskGiB: d.DiskGiB} }
+
 // Usage is what a host's VMs take together.
 type Usage struct {
 	VMs       uint32

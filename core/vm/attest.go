@@ -56,10 +56,9 @@ type AttestRules struct {
 	SilenceReports uint32
 }
 
-// Begin starts a run that its host reports from a time on. What it is charged
+// Begin starts a run that its host reports from a time on, after the End of what was before. What it is charged
 // begins there if the VM was ever proven, else with its first proof.
 func (a *Attestation) Begin(at int64) {
-	a.LastAt, a.Disk, a.Silence = 0, false, Silence{SilenceReboots: a.SilenceReboots}
 	if a.Proven {
 		a.LastAt = at
 	}

@@ -128,11 +128,10 @@ func (v VM) Off() bool {
 // Holds is what the VM takes of its host now: what it runs with, or its disk
 // alone while it is off.
 func (v VM) Holds() node.Demand {
-	d := v.Demand()
 	if v.Off() {
-		d = node.Demand{DiskGiB: d.DiskGiB}
+		return v.Demand().DiskOnly()
 	}
-	return d
+	return v.Demand()
 }
 
 // Rate is what the VM costs now, in ucredit per hour.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -114,7 +116,22 @@ func (d *Disk) Close() error {
 	}
 	err := d.mount.Close()
 	d.mount = nil
+	d.letGo()
 	return err
+}
+
+// letGoTimeout bounds the wait for the kernel: what still uses the disk keeps it.
+const letGoTimeout = 5 * time.Second
+
+// letGo waits until the loop device has let go of the file. The namespaces of labs that ended are taken down a little
+// later: switched on before that, the file would have two filesystems at work on it.
+func (d *Disk) letGo() {
+	behind := filepath.Join("/sys/block", filepath.Base(d.device), "loop/backing_file")
+	for end := time.Now().Add(letGoTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if file, err := os.ReadFile(behind); err != nil || strings.TrimSpace(string(file)) != d.file {
+			return
+		}
+	}
 }
 
 // attachLoop puts a file behind a loop device that goes away when nobody uses it.

@@ -39,7 +39,7 @@ func (a *Agent) admit(r record.Record, b provision.Built) error {
 			demand, held = other.Local.Built.Demand(), true
 		}
 		if other.VM.Off() {
-			demand = node.Demand{DiskGiB: demand.DiskGiB} // as the chain counts
+			demand = demand.DiskOnly() // as the chain counts
 		}
 		if !held || other.VM.ID == id {
 			continue

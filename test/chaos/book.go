@@ -239,7 +239,7 @@ func (b *book) event(e apptest.Event, now, until int64) error {
 		b.silences++
 		return b.vms[vm.ID(e.Attr["vm"])].silence(now)
 	case "hippius.marketplace.meter_dropped":
-		b.forgiven[e.Attr["account"]] += number("units") + 3600*number("ucredit")
+		b.forgiven[e.Attr["account"]] += number("units")
 	case "hippius.credits.consumed":
 		b.consumed(e.Attr["account"], e.Attr["miner"], number("ucredit"))
 	case "hippius.credits.coin_fee": // who has run out of credits pays in coins

@@ -150,11 +150,7 @@ func (k *Keeper) mayActOnSilence(ctx context.Context, p types.Params) (bool, err
 	if err != nil {
 		return false, err
 	}
-	window := uint64(now(ctx)/hour) << countBits
-	count := uint64(0)
-	if last>>countBits<<countBits == window {
-		count = last - window
-	}
+	window, count := tally(last, now(ctx)/hour)
 	if count >= max(uint64(p.MaxSilenceActions), ready/readyPerAction) {
 		return false, nil
 	}

@@ -48,12 +48,8 @@ func (k *Keeper) Collect(ctx context.Context, account string, before int64, paya
 			return err
 		}
 		a := stored.Core()
-		a.Usage.Fold(before)
-		taken, dropped := a.Usage.Take(payable)
-		payable -= taken
-		dropped += a.Usage.Cap(payable)
-		left := a.Usage.Owed()
-		payable -= left
+		taken, dropped, left := a.Usage.Settle(before, payable)
+		payable -= taken + left
 		out.Dropped = min(out.Dropped+dropped, credit.MaxUnits)
 		out.Left = min(out.Left+left, credit.MaxUnits)
 		if taken == 0 && dropped == 0 {
@@ -91,8 +87,7 @@ func (k *Keeper) walkLive(ctx context.Context, account string, visit func(id str
 // chargeAll settles at once what is attested of a VM that a miner gives up.
 func (k *Keeper) chargeAll(ctx context.Context, v *types.VM, miner string) error {
 	a := v.Status.Attestation.Core()
-	a.Usage.Fold(math.MaxInt64)
-	units, _ := a.Usage.Take(math.MaxUint64)
+	units, _, _ := a.Usage.Settle(math.MaxInt64, math.MaxUint64)
 	paid, err := k.meters.Charge(ctx, v.Owner, miner, units)
 	if err != nil {
 		return err

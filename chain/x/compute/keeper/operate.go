@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cosmossdk.io/collections"
+	errorsmod "cosmossdk.io/errors"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
@@ -44,11 +45,15 @@ func (k *Keeper) Start(ctx context.Context, owner, id string) error {
 
 // noRoom tells, of an order that a VM's host lacks the capacity for, that a stopped VM holds none.
 func noRoom(err error) error {
+	return lacking(err, types.ErrNoRoomOnHost, "a stopped VM holds its disk only: start it when its host has room, or choose a smaller plan")
+}
+
+// lacking gives an order that a VM's host lacks the capacity for an error of this module, with what to do. Any other err stays.
+func lacking(err error, as *errorsmod.Error, advice string) error {
 	if !errors.Is(err, registrytypes.ErrNoCapacity) {
 		return err
 	}
-	host := strings.TrimSuffix(err.Error(), ": "+registrytypes.ErrNoCapacity.Error())
-	return types.ErrNoRoomOnHost.Wrapf("%s; a stopped VM holds its disk only: start it when its host has room, or choose a smaller plan", host)
+	return as.Wrapf("%s; %s", strings.TrimSuffix(err.Error(), ": "+registrytypes.ErrNoCapacity.Error()), advice)
 }
 
 // Stop turns a VM off; its charge ends with this block.

@@ -2,11 +2,9 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 
-	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
@@ -19,7 +17,7 @@ const (
 	// maxExcluded bounds the miners a VM remembers to have failed it.
 	maxExcluded = 8
 	minute      = 60
-	// countBits of a report rate's number are the count, the rest is the minute.
+	// countBits of a tally's number are the count, the rest is the window.
 	countBits = 20
 )
 
@@ -37,19 +35,25 @@ func (k *Keeper) AllowReport(ctx context.Context, miner string) error {
 	if err != nil {
 		return err
 	}
-	last, err := k.reportRates.Get(ctx, miner)
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+	last, err := orZero(k.reportRates.Get(ctx, miner))
+	if err != nil {
 		return err
 	}
-	window := uint64(now(ctx)/minute) << countBits
-	count := uint64(0)
-	if last>>countBits<<countBits == window {
-		count = last - window
-	}
+	window, count := tally(last, now(ctx)/minute)
 	if count >= uint64(p.MaxReportsPerMinute) {
 		return types.ErrTooManyReports.Wrapf("miner %s sent %d batches this minute; at most %d: put more reports into one", miner, count, p.MaxReportsPerMinute)
 	}
 	return k.reportRates.Set(ctx, miner, window+count+1)
+}
+
+// tally reads a number that holds a window of time and how often something happened in it: the window's first number, and
+// the count so far, which is 0 if last is of another window.
+func tally(last uint64, window int64) (first, count uint64) {
+	first = uint64(window) << countBits
+	if last>>countBits<<countBits == first {
+		count = last - first
+	}
+	return first, count
 }
 
 // Report takes a miner's batch. Each report is judged by itself: the good ones

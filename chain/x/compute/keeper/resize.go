@@ -2,14 +2,11 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"strconv"
-	"strings"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
-	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 )
@@ -56,11 +53,8 @@ func (k *Keeper) Resize(ctx context.Context, m *types.MsgResizeVM) (restart bool
 		return false, err
 	}
 	err = k.requested(ctx, &old, v, "resize")
-	if errors.Is(err, registrytypes.ErrNoCapacity) {
-		miner := strings.TrimSuffix(err.Error(), ": "+registrytypes.ErrNoCapacity.Error())
-		return false, types.ErrHostFull.Wrapf("%s; a VM stays where its disk is: choose a smaller plan, or create another VM", miner)
-	}
-	return restart && up, err
+	err = lacking(err, types.ErrHostFull, "a VM stays where its disk is: choose a smaller plan, or create another VM")
+	return err == nil && restart && up, err
 }
 
 // stepResize moves a VM that is restarted; one that is not stays what it is, for the reason it is.
