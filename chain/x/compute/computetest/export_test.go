@@ -95,12 +95,13 @@ func TestExportedChainGoesOn(t *testing.T) {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	equal(t, withoutEpoch(left), withoutEpoch(right))
+	equal(t, numbered(left), numbered(right))
 }
 
-// withoutEpoch leaves out the committee's epoch: the committee is computed anew in the first block after an import.
-func withoutEpoch(state []byte) []byte {
-	return regexp.MustCompile(`"committee_epoch": ?"\d+"`).ReplaceAll(state, nil)
+// numbered has one number for every account: that of an account made after the import comes from the app hash, in which the versions
+// of the store count.
+func numbered(state []byte) []byte {
+	return regexp.MustCompile(`"account_number": ?"\d+"`).ReplaceAll(state, []byte(`"account_number":"0"`))
 }
 
 // same compares what two chains did in a block.
