@@ -31,6 +31,7 @@ type billingView struct {
 	RunwaySeconds  uint64 `json:"runway_seconds,omitempty"`
 	Charged        bool   `json:"charged"`
 	RanOutAt       int64  `json:"ran_out_at,omitempty"`
+	DiskSeconds    uint64 `json:"disk_seconds,omitempty"` // how long the balance pays for the disks, once it ran out
 	AsOfBlock      int64  `json:"as_of"`
 	SpendableNow   uint64 `json:"spendable_ucredit"`
 	AccountAddress string `json:"account"`
@@ -74,6 +75,9 @@ func (c *command) printBilling(ctx context.Context) error {
 		Rate: m.PerHour, Holdback: m.Holdback, Consumed: m.Meter.Consumed, Fees: account.FeesSincePurchase,
 		RunwaySeconds: m.RunwaySeconds, Charged: m.HasRunway, RanOutAt: m.Meter.RanOutAt, AsOfBlock: m.BlockTime,
 	}
+	if m.Meter.RanOutAt != 0 {
+		v.DiskSeconds, _ = m.Meter.Runway(m.Balance, 0)
+	}
 	if err := c.addMarket(ctx, s, &v); err != nil {
 		return err
 	}
@@ -97,7 +101,8 @@ func (c *command) printBilling(ctx context.Context) error {
 			w.field("Coverage", fmt.Sprintf("%d.%02d %% of all credits", *v.Coverage/100, *v.Coverage%100))
 		}
 		if v.RanOutAt != 0 {
-			w.field("Ran out", when(v.RanOutAt)+"; VMs are stopped, disks are kept. Buy credits, then start them")
+			w.field("Ran out", when(v.RanOutAt)+"; VMs are stopped. Buy credits, then start them")
+			w.field("Disks are kept", duration(time.Duration(min(v.DiskSeconds, 1<<32))*time.Second)+", then the VMs are terminated")
 		}
 	})
 }

@@ -75,3 +75,5 @@ func (l *lines) AfterRunOut(ctx context.Context, account string) error {
 	delete(l.running, account)
 	return l.k.SetRate(ctx, account, sparkStopped-sparkRunning)
 }
+
+func (l *lines) AfterSpent(context.Context, string) error { return l.fail }

@@ -57,6 +57,7 @@ func decodeMeter(d *decoder, m *marketplacev1.Meter) credit.Meter {
 		Carry: m.GetCarry(), Consumed: m.GetConsumed(),
 		SettledAt: d.time("settled_at", m.GetSettledAt()), NextDue: d.time("next_due", m.GetNextDue()),
 		RanOutAt: d.time("ran_out_at", m.GetRanOutAt()), WarnedAt: d.time("warned_at", m.GetWarnedAt()),
+		Notices: m.GetNotices(), NoticedAt: d.time("noticed_at", m.GetNoticedAt()),
 	}
 	d.rule(out.Check())
 	return out

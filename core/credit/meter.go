@@ -33,6 +33,9 @@ type Meter struct {
 	SettledAt, NextDue int64
 	// RanOutAt and WarnedAt are 0 until it happens and again after a purchase.
 	RanOutAt, WarnedAt int64
+	// Notices that the account's disks will be terminated, at most MaxNotices since it ran out, and when the last was given.
+	Notices   uint32
+	NoticedAt int64
 }
 
 // Observe corrects what is owed by what the account's VMs are attested, in units.
@@ -106,6 +109,8 @@ func (m *Meter) Check() error {
 		return fmt.Errorf("carry of %d units; a remainder is below %d", m.Carry, UnitsPerUcredit)
 	case max(m.Rate, m.DiskRate) > MaxRate:
 		return fmt.Errorf("rate of %d and disk rate of %d ucredit an hour; at most %d", m.Rate, m.DiskRate, uint64(MaxRate))
+	case m.Notices > MaxNotices:
+		return fmt.Errorf("%d notices; at most %d", m.Notices, MaxNotices)
 	case m.Owed > MaxUnits:
 		return fmt.Errorf("%d units owed; at most %d", m.Owed, uint64(MaxUnits))
 	}

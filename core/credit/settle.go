@@ -86,8 +86,8 @@ func Phase(account string, interval int64) int64 {
 }
 
 // Due is when the meter must next be looked at: once an interval, at the
-// time it would run out, and a day before that if no warning was given; 0
-// when nothing is charged and nothing is owed.
+// time it would run out, and a day before that if no warning was given; after
+// it ran out, when a notice is due and when its balance is spent; 0 when nothing is charged and nothing is owed.
 func (m *Meter) Due(now int64, s Schedule, balance, holdback uint64) int64 {
 	runway, charged := m.Runway(balance, holdback)
 	if !charged && m.Owed == 0 {
@@ -95,6 +95,9 @@ func (m *Meter) Due(now int64, s Schedule, balance, holdback uint64) int64 {
 	}
 	interval := max(s.Interval, 1)
 	due := now + interval - (now-s.Phase%interval)%interval
+	if wait, ok := m.untilNotice(balance); ok && wait > 0 {
+		return min(due, now+max(int64(min(wait, math.MaxInt32)), recheckSeconds))
+	}
 	if !charged || m.RanOutAt != 0 {
 		return due
 	}

@@ -67,6 +67,8 @@ const (
 	Archive
 	// Release: its miner is gone for good and will never confirm.
 	Release
+	// EndUnpaid: the credit that its disk was kept for is spent.
+	EndUnpaid
 
 	ReportProvisioning
 	ReportRunning
@@ -91,7 +93,7 @@ func (e Event) By() Actor {
 	switch e {
 	case Start, Stop, Reboot, Resize, ResizeRestart, Rebuild, Terminate:
 		return Tenant
-	case Assign, Unassign, Retry, GiveUp, RunOut, TimeOut, RebootSilent, StopSilent, Lose, Archive, Release:
+	case Assign, Unassign, Retry, GiveUp, RunOut, TimeOut, RebootSilent, StopSilent, Lose, Archive, Release, EndUnpaid:
 		return Chain
 	case ReportProvisioning, ReportRunning, ReportStopping, ReportStopped,
 		ReportRebooting, ReportFailed, ReportTerminated:
@@ -140,6 +142,8 @@ func (e Event) String() string {
 		return "archive"
 	case Release:
 		return "release"
+	case EndUnpaid:
+		return "end for lack of credit"
 	case ReportProvisioning:
 		return "report provisioning"
 	case ReportRunning:

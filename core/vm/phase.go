@@ -132,6 +132,12 @@ const (
 	ReasonGuestShutdown = "guest_shutdown"
 	// ReasonGuestSilent: its guest gave no proof while its host reported it running.
 	ReasonGuestSilent = "guest_silent"
+	// ReasonHostGone: its host was not seen for too long, and its disk is lost with it.
+	ReasonHostGone = "host_gone"
+	// ReasonUnpaid: the credit held back for its disk is spent.
+	ReasonUnpaid = "credit_spent"
+	// ReasonDiskMissing: its host does not have its disk.
+	ReasonDiskMissing = "disk_missing"
 	// ReasonForced: the guest did not power off when asked, and was forced off.
 	ReasonForced = "forced_off"
 	// ReasonHostProcessDied: the host's process died and is started again.

@@ -55,16 +55,3 @@ func (s Sizing) HeldRate() uint64 {
 func (s Sizing) Resizing(generation uint64) bool {
 	return s.Resize != nil && s.Resize.Restart && generation < s.Resize.Generation
 }
-
-// Rate is what a VM in a phase costs, in ucredit per hour: while its guest, or
-// for AgentNone its host, has shown it running (ready), or its stopped disk is kept.
-func (s Sizing) Rate(p Phase, ready bool) uint64 {
-	switch {
-	case p.On() && ready:
-		return s.Rates.Running
-	case p == Stopped:
-		return s.Rates.Stopped
-	default:
-		return 0
-	}
-}

@@ -61,10 +61,10 @@ func (e *PhaseError) Error() string {
 //	Resize T: Running and Stopped stay what they are; ResizeRestart T: Running ─> Rebooting
 //	Rebuild T: Provisioning, Running, Rebooting, Stopped, held Failed ─> Provisioning, same host, what was on the disk given up;
 //	           Failed that nobody holds ─> Pending
-//	TimeOut C: Provisioning, Running, Rebooting, Stopping, Stopped ─> Failed (no proof of its guest in time)
+//	TimeOut C: Provisioning, Running, Rebooting, Stopping, Stopped ─> Failed (no proof of its guest in time, or its host is gone)
 //	RebootSilent C: Running, Rebooting ─> Rebooting; StopSilent C: Running, Rebooting ─> Stopping (its guest gives no proof)
 //	Archive C: Stopped ─> Archived; Start T: Archived ─> Pending (thaw)
-//	Terminate T: held ─> Terminating ─> Terminated (ReportTerminated M, Release C); held by nobody ─> Terminated
+//	Terminate T, EndUnpaid C: held ─> Terminating ─> Terminated (ReportTerminated M, Release C); held by nobody ─> Terminated
 func Next(s State, ev Event, by Actor) (Phase, error) {
 	if ev.By() == 0 || ev.By() != by {
 		return s.Phase, fmt.Errorf("%s by the %s: %w", ev, by, ErrActor)
@@ -77,8 +77,8 @@ func Next(s State, ev Event, by Actor) (Phase, error) {
 
 // next returns 0 where there is no arrow.
 func next(s State, ev Event) Phase {
-	// The tenant may end a VM in any phase but the two where it has already.
-	if ev == Terminate && s.Phase >= Pending && s.Phase < Terminating {
+	// A VM may be ended in any phase but the two where it has already.
+	if (ev == Terminate || ev == EndUnpaid) && s.Phase >= Pending && s.Phase < Terminating {
 		return choose(s.Held, Terminating, Terminated)
 	}
 	switch s.Phase {
@@ -252,7 +252,7 @@ func fromFailed(s State, ev Event) Phase {
 		return Provisioning
 	case Stop, RunOut:
 		return Stopping
-	case ReportFailed:
+	case ReportFailed, TimeOut:
 		return Failed
 	case Lose:
 		return Lost

@@ -134,8 +134,30 @@ func (v VM) Holds() node.Demand {
 	return v.Demand()
 }
 
-// Rate is what the VM costs now, in ucredit per hour.
-func (v VM) Rate() uint64 { return v.Sizing.Rate(v.Status.Phase, v.Status.ReadyAt > 0) }
+// KeepsDisk reports whether its host keeps its disk, with data or ready to be started, and nothing else runs for it.
+func (v VM) KeepsDisk() bool {
+	switch v.Status.Phase { //nolint:exhaustive // the others run, or have no disk that is sure to last
+	case Stopped:
+		return true
+	case Failed:
+		return v.Status.Miner != "" && v.Status.HasData && v.Status.Reason != ReasonDiskMissing
+	default:
+		return false
+	}
+}
+
+// Rate is what the VM costs now, in ucredit per hour: while its guest, or for
+// AgentNone its host, has shown it running, or its disk is kept.
+func (v VM) Rate() uint64 {
+	switch {
+	case v.Status.Phase.On() && v.Status.ReadyAt > 0:
+		return v.Sizing.Rates.Running
+	case v.KeepsDisk():
+		return v.Sizing.Rates.Stopped
+	default:
+		return 0
+	}
+}
 
 // Instance gives the record of an instance; false for one that was not dealt or is not listed.
 func (v VM) Instance(seq uint32) (Instance, bool) {

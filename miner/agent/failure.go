@@ -27,7 +27,7 @@ const (
 	ReasonDiskKey          = "disk_key"
 	ReasonNetwork          = "network_failed"
 	ReasonDisk             = "disk_failed"
-	ReasonDiskMissing      = "disk_missing"
+	ReasonDiskMissing      = vm.ReasonDiskMissing
 	ReasonStartFailed      = "start_failed"
 	ReasonBootTimeout      = "boot_timeout"
 	ReasonInternal         = "internal_error"

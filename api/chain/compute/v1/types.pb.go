@@ -288,8 +288,12 @@ type Params struct {
 	// guest. Reports do not hold it off.
 	BootTimeoutSeconds uint64 `protobuf:"varint,13,opt,name=boot_timeout_seconds,json=bootTimeoutSeconds,proto3" json:"boot_timeout_seconds,omitempty"`
 	BootSecondsPerGib  uint64 `protobuf:"varint,14,opt,name=boot_seconds_per_gib,json=bootSecondsPerGib,proto3" json:"boot_seconds_per_gib,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// host_gone_seconds without a sign of life of its host, after which a VM with data is taken from it.
+	HostGoneSeconds uint64 `protobuf:"varint,15,opt,name=host_gone_seconds,json=hostGoneSeconds,proto3" json:"host_gone_seconds,omitempty"`
+	// release_seconds after which a VM that is to be terminated is, though its host did not confirm.
+	ReleaseSeconds uint64 `protobuf:"varint,16,opt,name=release_seconds,json=releaseSeconds,proto3" json:"release_seconds,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -416,6 +420,20 @@ func (x *Params) GetBootTimeoutSeconds() uint64 {
 func (x *Params) GetBootSecondsPerGib() uint64 {
 	if x != nil {
 		return x.BootSecondsPerGib
+	}
+	return 0
+}
+
+func (x *Params) GetHostGoneSeconds() uint64 {
+	if x != nil {
+		return x.HostGoneSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetReleaseSeconds() uint64 {
+	if x != nil {
+		return x.ReleaseSeconds
 	}
 	return 0
 }
@@ -1932,7 +1950,7 @@ var File_hippius_chain_compute_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xa9\x05\n" +
+	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xfe\x05\n" +
 	"\x06Params\x12:\n" +
 	"\x19provision_timeout_seconds\x18\x01 \x01(\x04R\x17provisionTimeoutSeconds\x12%\n" +
 	"\x0emax_candidates\x18\x02 \x01(\rR\rmaxCandidates\x129\n" +
@@ -1948,7 +1966,9 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x0fsilence_reports\x18\v \x01(\rR\x0esilenceReports\x12.\n" +
 	"\x13max_silence_actions\x18\f \x01(\rR\x11maxSilenceActions\x120\n" +
 	"\x14boot_timeout_seconds\x18\r \x01(\x04R\x12bootTimeoutSeconds\x12/\n" +
-	"\x14boot_seconds_per_gib\x18\x0e \x01(\x04R\x11bootSecondsPerGib\"\xa7\x01\n" +
+	"\x14boot_seconds_per_gib\x18\x0e \x01(\x04R\x11bootSecondsPerGib\x12*\n" +
+	"\x11host_gone_seconds\x18\x0f \x01(\x04R\x0fhostGoneSeconds\x12'\n" +
+	"\x0frelease_seconds\x18\x10 \x01(\x04R\x0ereleaseSeconds\"\xa7\x01\n" +
 	"\x06SSHKey\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +

@@ -440,8 +440,11 @@ type Meter struct {
 	// rate is what its VMs cost now, in ucredit per hour.
 	Rate uint64 `protobuf:"varint,12,opt,name=rate,proto3" json:"rate,omitempty"`
 	// owed is at least what was attested and unsettled at owed_at, carry not included, in units. From then on it rises by rate a second.
-	Owed          uint64 `protobuf:"varint,13,opt,name=owed,proto3" json:"owed,omitempty"`
-	OwedAt        int64  `protobuf:"varint,14,opt,name=owed_at,json=owedAt,proto3" json:"owed_at,omitempty"`
+	Owed   uint64 `protobuf:"varint,13,opt,name=owed,proto3" json:"owed,omitempty"`
+	OwedAt int64  `protobuf:"varint,14,opt,name=owed_at,json=owedAt,proto3" json:"owed_at,omitempty"`
+	// notices given since it ran out that its disks will be terminated, and when the last was.
+	Notices       uint32 `protobuf:"varint,15,opt,name=notices,proto3" json:"notices,omitempty"`
+	NoticedAt     int64  `protobuf:"varint,16,opt,name=noticed_at,json=noticedAt,proto3" json:"noticed_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +556,20 @@ func (x *Meter) GetOwedAt() int64 {
 	return 0
 }
 
+func (x *Meter) GetNotices() uint32 {
+	if x != nil {
+		return x.Notices
+	}
+	return 0
+}
+
+func (x *Meter) GetNoticedAt() int64 {
+	if x != nil {
+		return x.NoticedAt
+	}
+	return 0
+}
+
 var File_hippius_chain_marketplace_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_marketplace_v1_types_proto_rawDesc = "" +
@@ -594,7 +611,7 @@ const file_hippius_chain_marketplace_v1_types_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x16\n" +
 	"\x06recipe\x18\x03 \x01(\tR\x06recipe\x12\x16\n" +
-	"\x06images\x18\x04 \x03(\tR\x06images\"\xb8\x02\n" +
+	"\x06images\x18\x04 \x03(\tR\x06images\"\xf1\x02\n" +
 	"\x05Meter\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
 	"\tdisk_rate\x18\x03 \x01(\x04R\bdiskRate\x12\x14\n" +
@@ -609,7 +626,10 @@ const file_hippius_chain_marketplace_v1_types_proto_rawDesc = "" +
 	"\twarned_at\x18\v \x01(\x03R\bwarnedAt\x12\x12\n" +
 	"\x04rate\x18\f \x01(\x04R\x04rate\x12\x12\n" +
 	"\x04owed\x18\r \x01(\x04R\x04owed\x12\x17\n" +
-	"\aowed_at\x18\x0e \x01(\x03R\x06owedAtJ\x04\b\x02\x10\x03J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06B6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
+	"\aowed_at\x18\x0e \x01(\x03R\x06owedAt\x12\x18\n" +
+	"\anotices\x18\x0f \x01(\rR\anotices\x12\x1d\n" +
+	"\n" +
+	"noticed_at\x18\x10 \x01(\x03R\tnoticedAtJ\x04\b\x02\x10\x03J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06B6Z4github.com/hippius/compute/chain/x/marketplace/typesb\x06proto3"
 
 var (
 	file_hippius_chain_marketplace_v1_types_proto_rawDescOnce sync.Once

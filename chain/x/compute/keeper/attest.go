@@ -60,7 +60,8 @@ func (k *Keeper) attestRunning(ctx context.Context, p types.Params, v *types.VM,
 		return nil
 	}
 	v.Status.ReadyAt, v.Status.Attestation.InstanceSeq = at, v.Status.InstanceSeq
-	v.Status.HasData, v.Status.Attempts, v.Status.Excluded, v.Status.Deadline = true, 0, nil, 0
+	v.Status.HasData, v.Status.Attempts, v.Status.Excluded = true, 0, nil
+	v.Status.Deadline = now(ctx) + int64(p.HostGoneSeconds)
 	emit(ctx, types.EventVMReady,
 		sdk.NewAttribute(types.AttributeVM, v.Id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner),

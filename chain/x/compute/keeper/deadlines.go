@@ -47,10 +47,13 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 		return k.unassign(ctx, p, &old, v)
 	case vm.Provisioning:
 		return k.timedOut(ctx, p, &old, v, vm.ReasonBootTimeout)
-	case vm.Running, vm.Rebooting, vm.Stopping, vm.Stopped:
+	case vm.Running, vm.Rebooting, vm.Stopping, vm.Stopped, vm.Failed:
 		if !v.Status.HasData { // else its silence is counted, or its disk paid for
 			return k.timedOut(ctx, p, &old, v, vm.ReasonNoProof)
 		}
+		return k.hostGone(ctx, p, &old, v)
+	case vm.Terminating:
+		return k.letGo(ctx, &old, v)
 	case vm.Pending:
 		v.Status.Excluded = nil
 		if err := k.enqueue(ctx, id, ready); err != nil {
@@ -61,23 +64,56 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 }
 
 // setDeadline of a VM that comes to a phase. Until its guest proves itself, what its miner reports holds nothing off.
+// Afterwards its host is looked at now and then.
 func (k *Keeper) setDeadline(ctx context.Context, v *types.VM, to vm.Phase) error {
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
 	switch to { //nolint:exhaustive // the others have none
 	case vm.Provisioning:
-		p, err := k.params.Get(ctx)
-		if err != nil {
-			return err
-		}
 		v.Status.Deadline = now(ctx) + p.BootTimeout(v.Core().WantedSize().DiskGiB)
 	case vm.Running, vm.Rebooting:
-	case vm.Stopping, vm.Stopped:
-		if v.Status.HasData {
+	case vm.Stopping, vm.Stopped, vm.Failed:
+		if v.Status.HasData && v.Status.Miner != "" {
+			v.Status.Deadline = now(ctx) + int64(p.HostGoneSeconds)
+		} else if to == vm.Failed {
 			v.Status.Deadline = 0
 		}
+	case vm.Terminating:
+		v.Status.Deadline = now(ctx) + int64(p.ReleaseSeconds)
 	default:
 		v.Status.Deadline = 0
 	}
 	return nil
+}
+
+// hostGone takes a VM from a miner that was not seen for too long; its disk is lost. Until then the miner is looked at again.
+func (k *Keeper) hostGone(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
+	m, err := k.offers.Miner(ctx, v.Status.Miner)
+	if err != nil {
+		return err
+	}
+	if until := m.LastSeen + int64(p.HostGoneSeconds); until > now(ctx) {
+		v.Status.Deadline = until
+		return k.save(ctx, old, v)
+	}
+	if err := k.step(ctx, &v, vm.TimeOut, vm.Chain, why{reason: vm.ReasonHostGone}, 0); err != nil {
+		return err
+	}
+	v.Status.Miner, v.Status.Deadline = "", 0
+	return k.save(ctx, old, v)
+}
+
+// letGo ends a VM whose miner did not confirm in time that it let go of it. It is told so when it asks again.
+func (k *Keeper) letGo(ctx context.Context, old *types.VM, v types.VM) error {
+	if err := k.step(ctx, &v, vm.Release, vm.Chain, why{v.Status.Reason, v.Status.Message}, 0); err != nil {
+		return err
+	}
+	if err := k.finish(ctx, &v); err != nil {
+		return err
+	}
+	return k.save(ctx, old, v)
 }
 
 // timedOut fails a VM that did not prove itself in time. With data it stays where that is.

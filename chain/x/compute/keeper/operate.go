@@ -25,6 +25,9 @@ func (k *Keeper) Start(ctx context.Context, owner, id string) error {
 	if err != nil {
 		return err
 	}
+	if v.Status.Phase.Core() == vm.Failed && v.Status.Miner == "" && v.Status.HasData {
+		return types.ErrWrongPhase.Wrapf("the disk of VM %s is lost with its host: rebuild the VM, or terminate it", id)
+	}
 	old := v
 	if err := k.step(ctx, &v, vm.Start, vm.Tenant, byTenant(), now(ctx)); err != nil {
 		return err
@@ -120,13 +123,18 @@ func (k *Keeper) Terminate(ctx context.Context, owner, id string) error {
 	if err != nil {
 		return err
 	}
-	old := v
-	if err := k.step(ctx, &v, vm.Terminate, vm.Tenant, byTenant(), now(ctx)); err != nil {
+	return k.end(ctx, v, vm.Terminate, vm.Tenant, byTenant())
+}
+
+// end terminates a VM by an event.
+func (k *Keeper) end(ctx context.Context, v types.VM, ev vm.Event, by vm.Actor, w why) error {
+	old, owner := v, v.Owner
+	if err := k.step(ctx, &v, ev, by, w, now(ctx)); err != nil {
 		return err
 	}
 	v.Generation++
-	v.Status.Deadline, v.RemovedKeys = 0, nil
-	if err := k.dequeue(ctx, id); err != nil {
+	v.RemovedKeys = nil
+	if err := k.dequeue(ctx, v.Id); err != nil {
 		return err
 	}
 	if err := k.names.Remove(ctx, collections.Join(owner, v.Spec.Name)); err != nil {
@@ -229,6 +237,18 @@ func (k *Keeper) AfterRunOut(ctx context.Context, account string) error {
 	return nil
 }
 
+// AfterSpent is x/marketplace's hook: the credit held back for the account's disks is spent, so what miners still keep of it
+// is terminated.
+func (k *Keeper) AfterSpent(ctx context.Context, account string) error {
+	return k.walkLive(ctx, account, func(id string) error {
+		v, err := k.VM(ctx, id)
+		if err != nil || v.Ended() || v.Status.Miner == "" {
+			return err
+		}
+		return k.end(ctx, v, vm.EndUnpaid, vm.Chain, why{reason: vm.ReasonUnpaid})
+	})
+}
+
 func (k *Keeper) runOut(ctx context.Context, v types.VM) error {
 	if p := v.Status.Phase.Core(); p == vm.Failed && v.Spec.Power == types.Power_POWER_OFF {
 		return nil
@@ -242,7 +262,6 @@ func (k *Keeper) runOut(ctx context.Context, v types.VM) error {
 		return err
 	}
 	setPower(&v, false)
-	v.Status.Deadline = 0
 	if v.Status.Phase.Core() == vm.Failed {
 		v.Status.Miner = ""
 		if err := k.dequeue(ctx, v.Id); err != nil {

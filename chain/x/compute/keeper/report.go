@@ -208,9 +208,14 @@ func (k *Keeper) reportedStopped(ctx context.Context, p types.Params, old *types
 	return k.save(ctx, old, v)
 }
 
-// reportedFailed: with data the VM stays where its data is; without, the miner
+// reportedFailed: with data the VM stays where its data is, and its disk is charged; without, the miner
 // lets go of it and the next is tried, if any attempt is left.
 func (k *Keeper) reportedFailed(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
+	if v.Core().KeepsDisk() {
+		if err := k.attestDisk(ctx, p, &v); err != nil {
+			return err
+		}
+	}
 	if v.Status.HasData {
 		return k.save(ctx, old, v)
 	}

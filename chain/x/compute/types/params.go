@@ -29,6 +29,8 @@ func DefaultParams() Params {
 		MaxSilenceActions:       20,
 		BootTimeoutSeconds:      1800,
 		BootSecondsPerGib:       1,
+		HostGoneSeconds:         7 * 86_400,
+		ReleaseSeconds:          86_400,
 	}
 }
 
@@ -62,6 +64,8 @@ func (p Params) Validate() error {
 		{"max_silence_actions", uint64(p.MaxSilenceActions), 0, 1_000_000},
 		{"boot_timeout_seconds", p.BootTimeoutSeconds, 60, 86_400},
 		{"boot_seconds_per_gib", p.BootSecondsPerGib, 0, 600},
+		{"host_gone_seconds", p.HostGoneSeconds, 3600, 365 * 86_400},
+		{"release_seconds", p.ReleaseSeconds, 600, 30 * 86_400},
 	} {
 		if c.v < c.low || c.v > c.top {
 			return ErrInvalid.Wrapf("%s is %d; accepted are %d to %d", c.what, c.v, c.low, c.top)

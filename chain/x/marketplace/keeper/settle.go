@@ -91,6 +91,7 @@ func (k *Keeper) look(ctx sdk.Context, name string) (vms int, err error) {
 	}
 	stop := a.meter.Rate > 0 && a.out()
 	k.judge(ctx, a, stop)
+	spent := a.meter.Spent(a.now, a.balance)
 	a.schedule()
 	if err := k.save(ctx, a); err != nil {
 		return vms, err
@@ -99,16 +100,20 @@ func (k *Keeper) look(ctx sdk.Context, name string) (vms int, err error) {
 		return vms, nil
 	}
 	branch, write := ctx.CacheContext()
-	if err := k.runOut(branch, name); err != nil {
+	if err := k.runOut(branch, name, spent); err != nil {
 		return vms, k.postpone(ctx, name, fmt.Errorf("stop what runs: %w", err))
 	}
 	write()
 	return 2 * vms, nil
 }
 
-// runOut stops what runs, and drops what it was attested for beyond the balance.
-func (k *Keeper) runOut(ctx context.Context, name string) error {
-	if err := k.hooks.AfterRunOut(ctx, name); err != nil {
+// runOut stops what runs, or once nothing is left for its disks terminates it, and drops what it was attested for beyond the balance.
+func (k *Keeper) runOut(ctx context.Context, name string, spent bool) error {
+	act := k.hooks.AfterRunOut
+	if spent {
+		act = k.hooks.AfterSpent
+	}
+	if err := act(ctx, name); err != nil {
 		return err
 	}
 	a, err := k.load(ctx, name)
@@ -122,7 +127,7 @@ func (k *Keeper) runOut(ctx context.Context, name string) error {
 	return k.save(ctx, a)
 }
 
-// judge notes and tells when an account runs out, recovers, or will run out within a day.
+// judge notes and tells when an account runs out, recovers, or will run out within a day, and when its disks will be terminated.
 func (k *Keeper) judge(ctx context.Context, a *account, stop bool) {
 	balance, holdback := strconv.FormatUint(a.balance, 10), strconv.FormatUint(a.holdback(), 10)
 	switch {
@@ -130,8 +135,13 @@ func (k *Keeper) judge(ctx context.Context, a *account, stop bool) {
 		a.meter.RanOutAt = a.now
 		emit(ctx, types.EventRunOut, a.name, types.AttributeBalance, balance, types.AttributeHoldback, holdback)
 	case a.meter.RanOutAt != 0 && !a.out():
-		a.meter.RanOutAt, a.meter.WarnedAt = 0, 0
+		a.meter.RanOutAt, a.meter.WarnedAt, a.meter.Notices, a.meter.NoticedAt = 0, 0, 0, 0
 		emit(ctx, types.EventRecovered, a.name, types.AttributeBalance, balance, types.AttributeHoldback, holdback)
+	}
+	if a.meter.Notify(a.now, a.balance) {
+		left, _ := a.meter.Runway(a.balance, 0)
+		emit(ctx, types.EventEnding, a.name, types.AttributeBalance, balance, types.AttributeNotice, strconv.FormatUint(uint64(a.meter.Notices), 10),
+			types.AttributeRunway, strconv.FormatUint(left, 10))
 	}
 	if a.meter.ShouldWarn(a.balance, a.holdback()) {
 		a.meter.WarnedAt = a.now

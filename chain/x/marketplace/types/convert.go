@@ -55,6 +55,7 @@ func (m Meter) Core() *credit.Meter {
 	return &credit.Meter{
 		Rate: m.Rate, DiskRate: m.DiskRate, Owed: m.Owed, OwedAt: m.OwedAt, Carry: m.Carry, Consumed: m.Consumed,
 		SettledAt: m.SettledAt, NextDue: m.NextDue, RanOutAt: m.RanOutAt, WarnedAt: m.WarnedAt,
+		Notices: m.Notices, NoticedAt: m.NoticedAt,
 	}
 }
 
@@ -63,5 +64,6 @@ func MeterOf(account string, c *credit.Meter) Meter {
 	return Meter{
 		Account: account, Rate: c.Rate, DiskRate: c.DiskRate, Owed: c.Owed, OwedAt: c.OwedAt, Carry: c.Carry, Consumed: c.Consumed,
 		SettledAt: c.SettledAt, NextDue: c.NextDue, RanOutAt: c.RanOutAt, WarnedAt: c.WarnedAt,
+		Notices: c.Notices, NoticedAt: c.NoticedAt,
 	}
 }

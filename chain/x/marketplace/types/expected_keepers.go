@@ -22,6 +22,8 @@ type Hooks interface {
 	Collect(ctx context.Context, account string, before int64, payable uint64) (Collected, error)
 	// AfterRunOut stops all that the account has running. It may be called again while the account stays out of credit.
 	AfterRunOut(ctx context.Context, account string) error
+	// AfterSpent terminates all that miners keep for the account: nothing is left to pay for it.
+	AfterSpent(ctx context.Context, account string) error
 }
 
 // Collected is what an account's VMs were attested.

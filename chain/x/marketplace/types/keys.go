@@ -47,6 +47,8 @@ const (
 	EventLow = "hippius.marketplace.balance_low"
 	// EventRunOut tells that an account reached its hold-back and its VMs are stopped.
 	EventRunOut = "hippius.marketplace.balance_run_out"
+	// EventEnding is a notice that an account's disks will be terminated when its hold-back is spent.
+	EventEnding = "hippius.marketplace.balance_ending"
 	// EventRecovered tells that an account is above its hold-back again.
 	EventRecovered = "hippius.marketplace.balance_recovered"
 	// EventFailed tells that a meter could not be settled; it is tried again later.
@@ -63,6 +65,7 @@ const (
 	AttributeBalance  = "balance_ucredit"
 	AttributeHoldback = "holdback_ucredit"
 	AttributeRunway   = "runway_seconds"
+	AttributeNotice   = "notice"
 	AttributeError    = "error"
 	AttributeKind     = "kind"
 	AttributeName     = "name"

@@ -22,7 +22,7 @@ func DefaultParams() Params {
 		MemoryGibHourUcredit:   p.MemoryGiB,
 		DiskGibHourUcredit:     p.DiskGiB,
 		MinCreateUcredit:       10 * credit.PerCredit,
-		HoldbackSeconds:        7 * credit.DaySeconds,
+		HoldbackSeconds:        37 * credit.DaySeconds, // 7 days, and 30 as long as disks are not archived then
 		SettleIntervalSeconds:  3600,
 		SettleLagSeconds:       90,
 		MaxSettlementsPerBlock: 500,
