@@ -77,7 +77,7 @@ func (l *lookup) executed(ctx context.Context, height int64) (*executedBlock, er
 	}
 	block, err := l.Local.Block(ctx, &height)
 	if err != nil || block.Block == nil {
-		return nil, nil //nolint:nilerr,nilnil // a height that is pruned is an error there, and no block here
+		return nil, nil //nolint:nilnil // a height that is pruned is an error there, and no block here
 	}
 	results, err := l.BlockResults(ctx, &height)
 	if err != nil {

@@ -182,7 +182,7 @@ func (n *Node) openComet(ctx context.Context, keys keySet, genesis *genutiltypes
 	}
 	n.retention.Store(&retention{
 		base: comet.BlockStore().Base, meta: comet.BlockStore().LoadBlockMeta,
-		evidenceAge: func() (time.Duration, error) { return evidenceAge(n.app) },
+		evidenceAge: func() (time.Duration, error) { return evidenceAge(n.app) }, //nolint:contextcheck // asked long after the start, of the state as it is then
 	})
 	n.registerServices(&lookup{Local: client, index: n.index, done: n.Height})
 	return nil

@@ -11,7 +11,7 @@ import (
 const (
 	// MaxSeats bounds how many operators hold shares.
 	MaxSeats = 21
-	// SharesPerSeat: so fine is stake expressed. Of 21 seats one share is 1.6 % of the stake.
+	// SharesPerSeat is how finely stake is expressed: of 21 seats one share is 1.6 % of the stake.
 	SharesPerSeat = 3
 	// MaxShares of one secret.
 	MaxShares = MaxSeats * SharesPerSeat

@@ -51,7 +51,7 @@ func (g *gateway) renew(ctx context.Context, now time.Time) error {
 			return fmt.Errorf("pay %d days: %w", days, err)
 		}
 		g.paidUntil.Store(until)
-		g.log.Info("rent paid", "days", days, "paid_until", time.Unix(until, 0).UTC())
+		g.log.Info("rent paid", "paid_until", time.Unix(until, 0).UTC())
 		if at != g.published.Address {
 			return errAddressLost
 		}

@@ -346,6 +346,9 @@ func TestConnections(t *testing.T) {
 		a.send(t, 1000+port, publicAddr+":5000", fmt.Sprintf("a%d", port))
 	}
 	testkit.Until(t, "the counter", func() bool { return w.dropped(t, "", DroppedConnections) >= 15 })
+	for port := range 5 {
+		heard(fmt.Sprintf("a%d", port))
+	}
 	for port := range 20 {
 		if _, ok := public.heard(fmt.Sprintf("a%d", port)); ok != (port < 5) {
 			t.Errorf("connection %d of a VM with room for 5: heard is %v", port, ok)

@@ -191,7 +191,7 @@ func alertQueries(t *testing.T) []string {
 }
 
 // known are the functions used: what the parser takes beside them is not Prometheus' own.
-var known = []string{"rate", "changes", "time", "histogram_quantile"}
+var known = []string{"rate", "changes", "increase", "time", "histogram_quantile"}
 
 // namesIn parses a query and lists the metrics in it.
 func namesIn(t *testing.T, query string) []string {
