@@ -16,6 +16,8 @@ type lines struct {
 	// running accounts are stopped when they run out.
 	running map[string]bool
 	calls   int
+	// ended accounts had their disks terminated.
+	ended []string
 	fail    error
 }
 
@@ -76,4 +78,7 @@ func (l *lines) AfterRunOut(ctx context.Context, account string) error {
 	return l.k.SetRate(ctx, account, sparkStopped-sparkRunning)
 }
 
-func (l *lines) AfterSpent(context.Context, string) error { return l.fail }
+func (l *lines) AfterSpent(ctx context.Context, account string) error {
+	l.ended = append(l.ended, account)
+	return l.k.SetRate(ctx, account, -sparkStopped)
+}

@@ -17,7 +17,7 @@ import (
 const (
 	sparkRunning = 8900
 	sparkStopped = 900
-	sparkHold    = sparkStopped * 24 * 7
+	sparkHold    = sparkStopped * 24 * 37
 )
 
 // params lays JSON over the marketplace's parameters.
@@ -42,7 +42,7 @@ type meterWorld struct {
 func (w *meterWorld) block(seconds int64) {
 	w.t.Helper()
 	w.NextBlock(seconds)
-	for _, kind := range []string{markettypes.EventLow, markettypes.EventRunOut, markettypes.EventFailed} {
+	for _, kind := range []string{markettypes.EventLow, markettypes.EventRunOut, markettypes.EventEnding, markettypes.EventFailed} {
 		for range w.Events(kind) {
 			w.told[kind] = append(w.told[kind], w.Now()-apptest.Start)
 		}
@@ -156,7 +156,7 @@ func TestLagIsKept(t *testing.T) {
 }
 
 // From ten credits to nothing: warned once, stopped at the hold-back, disk
-// charged until the balance is 0, then nothing more; a purchase begins anew.
+// charged until the balance is 0 and then terminated after two notices, then nothing more; a purchase begins anew.
 func TestRunOut(t *testing.T) {
 	const start = sparkHold + 30*sparkRunning // thirty hours
 	w := newMeterWorld(t, start, `{"min_create_ucredit":"0"}`)
@@ -174,19 +174,32 @@ func TestRunOut(t *testing.T) {
 		t.Fatalf("not stopped: %+v", m)
 	}
 	wantErr(t, w.k.RequireStart(w.Ctx(), w.tenant.Address), markettypes.ErrInsufficient, "held back", "missing")
-	// What is held back pays the stopped disk for seven days.
-	for range 7 * 24 {
-		w.serve(3600, 3600)
+	// What is held back pays the stopped disk for 37 days.
+	for day := range 37 {
+		notices := 0
+		switch { // it ran out ten hours ago
+		case day >= 36:
+			notices = 2
+		case day >= 30:
+			notices = 1
+		}
+		if len(w.told[markettypes.EventEnding]) != notices || len(w.lines.ended) > 0 {
+			t.Fatalf("day %d: notices %v, ended %v", day, w.told[markettypes.EventEnding], w.lines.ended)
+		}
+		w.serve(24*3600, 3600)
 	}
 	w.NextBlock(90)
 	w.settle()
 	m = w.meter()
 	if m.BalanceUcredit != 0 || m.AccruedUcredit != 0 || m.Meter.Consumed != start {
-		t.Fatalf("after seven days: %+v", m)
+		t.Fatalf("after 37 days: %+v", m)
 	}
 	consumed := m.Meter.Consumed
 	w.serve(10*3600, 3600)
 	w.settle()
+	if len(w.lines.ended) != 1 {
+		t.Errorf("ended: %v", w.lines.ended)
+	}
 	if m = w.meter(); m.Meter.Consumed != consumed || m.AccruedUcredit != 0 {
 		t.Fatalf("charged without credit: %+v", m)
 	}
