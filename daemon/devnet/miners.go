@@ -97,5 +97,14 @@ func (n *Net) Lab(i int) *netlab.Lab {
 	return n.miners[i].lab
 }
 
+// MinerSettings are the paths of the miners' settings files.
+func (n *Net) MinerSettings() []string {
+	paths := make([]string, len(n.miners))
+	for i, m := range n.miners {
+		paths[i] = n.path(m.name + ".yaml")
+	}
+	return paths
+}
+
 // Dir is the network's folder.
 func (n *Net) Dir() string { return n.set.Dir }

@@ -478,7 +478,7 @@ func (c *crashes) books(t *testing.T) {
 	if bill.Consumed+bill.Accrued != owed || bill.Rate != 0 {
 		t.Errorf("bill %+v; owed are %d for %+v", bill, owed, vms[0])
 	}
-	if err := c.net.Audit(t.Context()); err != nil {
+	if _, err := c.net.Audit(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -52,7 +52,7 @@ func TestLifeOfAVM(t *testing.T) {
 	if bill.Consumed+bill.Accrued != owed || bill.Rate != 0 {
 		t.Errorf("bill %+v; owed are %d for %+v", bill, owed, vms[0])
 	}
-	if err := n.Audit(t.Context()); err != nil {
+	if _, err := n.Audit(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

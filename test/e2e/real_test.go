@@ -107,7 +107,7 @@ func TestRealVMs(t *testing.T) {
 	n, tenant := realNetwork(t, func(c *devnet.Config) { c.Plans = reshapePlans() })
 	err := demo.Run(t.Context(), demo.Options{
 		Tenant: tenant, Profile: n.Profile(), Image: "tiny", Plan: "spark", Second: "tiny",
-		Hello: "uname -a; id", HelloWord: "(hippius)", Audit: n.Audit, Out: tenant.Out,
+		Hello: "uname -a; id", HelloWord: "(hippius)", Audit: n.Audit, Operators: demo.Operators(filepath.Dir(tenant.Program), n.MinerSettings()), Out: tenant.Out,
 		While: func(ctx context.Context) error {
 			return errors.Join(strangersLogin(ctx, tenant), rootAttacks(ctx, tenant))
 		},

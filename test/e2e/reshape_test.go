@@ -133,5 +133,6 @@ func wantBill(ctx context.Context, u *demo.Tenant, n *devnet.Net) error {
 	if bill.Consumed+bill.Accrued != units/3600 || bill.Rate != 0 {
 		return fmt.Errorf("charged are %d ucredit at a rate of %d; the VMs cost %d units", bill.Consumed+bill.Accrued, bill.Rate, units)
 	}
-	return n.Audit(ctx)
+	_, err := n.Audit(ctx)
+	return err
 }

@@ -29,7 +29,7 @@ func demonstrate(f *flags) *cobra.Command {
 				return demo.Run(ctx, demo.Options{
 					Tenant: tenant, Profile: n.Profile(), Image: image, Plan: "spark", App: app, Check: check, Second: "tiny",
 					Hello: hello, HelloWord: word,
-					Audit: n.Audit, Out: out,
+					Audit: n.Audit, Operators: demo.Operators(set.Bin, n.MinerSettings()), Out: out,
 				})
 			})
 			if err != nil {

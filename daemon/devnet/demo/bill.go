@@ -30,6 +30,8 @@ type Billing struct {
 	Accrued  uint64 `json:"accrued_ucredit"`
 	Consumed uint64 `json:"consumed_ucredit"`
 	Rate     uint64 `json:"ucredit_per_hour"`
+	// AsOf is the time of the block that it is of, in unix seconds.
+	AsOf int64 `json:"as_of"`
 }
 
 // bill compares what was charged with rate × attested seconds over all VMs.
@@ -64,5 +66,5 @@ func (d *demo) bill(ctx context.Context) error {
 	case bill.Rate != 0:
 		return errors.New("terminated VMs still have a rate")
 	}
-	return d.Audit(ctx)
+	return d.split(ctx)
 }

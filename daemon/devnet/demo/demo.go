@@ -28,8 +28,10 @@ type Options struct {
 	// While both VMs run, a test does this besides. May be nil.
 	While func(ctx context.Context) error
 	// Audit checks the books of the whole network once all VMs are gone.
-	Audit func(ctx context.Context) error
-	Out   io.Writer
+	Audit Audit
+	// Operators of the network's miners.
+	Operators []Operator
+	Out       io.Writer
 }
 
 // step is one thing shown.
@@ -49,8 +51,10 @@ func Run(ctx context.Context, o Options) error {
 		{"a file is written, the VM reboots", d.reboot},
 		{"stop and start: the file, the address and the host key are still there", d.stopStart},
 		{"a second VM, reached from the first over the mesh", d.neighbour},
+		{"the charge accrues by the second; what is older than the lag is settled", d.settle},
 		{"both terminated", d.terminate},
 		{"the bill is rate × attested seconds, the split exact", d.bill},
+		{"the miners are paid", d.claims},
 	} {
 		if err := d.timed(ctx, s); err != nil {
 			return err
