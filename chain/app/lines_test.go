@@ -18,7 +18,7 @@ type lines struct {
 	calls   int
 	// ended accounts had their disks terminated.
 	ended []string
-	fail    error
+	fail  error
 }
 
 func newLines(k *marketkeeper.Keeper) *lines {
