@@ -49,8 +49,6 @@ const (
 	EventRunOut = "hippius.marketplace.balance_run_out"
 	// EventRecovered tells that an account is above its hold-back again.
 	EventRecovered = "hippius.marketplace.balance_recovered"
-	// EventFailed tells that a meter could not be settled; it is tried again later.
-	EventFailed = "hippius.marketplace.meter_failed"
 	// EventCatalogue tells of a changed plan, image or application.
 	EventCatalogue = "hippius.marketplace.catalogue_changed"
 )
@@ -63,7 +61,6 @@ const (
 	AttributeBalance  = "balance_ucredit"
 	AttributeHoldback = "holdback_ucredit"
 	AttributeRunway   = "runway_seconds"
-	AttributeError    = "error"
 	AttributeKind     = "kind"
 	AttributeName     = "name"
 	AttributeRemoved  = "removed"
