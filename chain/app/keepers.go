@@ -160,7 +160,7 @@ func newBaseKeepers(k *Keepers, a *App, home string) {
 	k.Staking = stakingkeeper.NewKeeper(cdc, a.store(stakingtypes.StoreKey), k.Auth, k.Bank, gov, validators, consensus)
 	k.Distribution = distrkeeper.NewKeeper(cdc, a.store(distrtypes.StoreKey), k.Auth, k.Bank, k.Staking, authtypes.FeeCollectorName, gov)
 	k.Slashing = slashingkeeper.NewKeeper(cdc, a.amino, a.store(slashingtypes.StoreKey), k.Staking, gov)
-	k.Gov = govkeeper.NewKeeper(cdc, a.store(govtypes.StoreKey), k.Auth, k.Bank, k.Distribution, a.MsgServiceRouter(), govtypes.DefaultConfig(), gov,
+	k.Gov = govkeeper.NewKeeper(cdc, a.store(govtypes.StoreKey), k.Auth, k.Bank, k.Distribution, governedRouter{a.MsgServiceRouter()}, govtypes.DefaultConfig(), gov,
 		govkeeper.NewDefaultCalculateVoteResultsAndVotingPower(k.Staking))
 	k.Upgrade = upgradekeeper.NewKeeper(nil, a.store(upgradetypes.StoreKey), cdc, home, a.BaseApp, gov)
 	k.Evidence = evidencekeeper.NewKeeper(cdc, a.store(evidencetypes.StoreKey), k.Staking, k.Slashing, accounts, runtime.ProvideCometInfoService())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
+	"github.com/hippius/compute/chain/x/entry"
 	marketkeeper "github.com/hippius/compute/chain/x/marketplace/keeper"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
 	"github.com/hippius/compute/core/plan"
@@ -42,7 +43,7 @@ type meterWorld struct {
 func (w *meterWorld) block(seconds int64) {
 	w.t.Helper()
 	w.NextBlock(seconds)
-	for _, kind := range []string{markettypes.EventLow, markettypes.EventRunOut, markettypes.EventEnding, markettypes.EventFailed} {
+	for _, kind := range []string{markettypes.EventLow, markettypes.EventRunOut, markettypes.EventEnding, entry.EventFailed} {
 		for range w.Events(kind) {
 			w.told[kind] = append(w.told[kind], w.Now()-apptest.Start)
 		}
@@ -237,7 +238,7 @@ func TestFailingHook(t *testing.T) {
 	w.lines.fail = errors.New("no")
 	w.serve(60, 60)
 	w.block(10)
-	if len(w.told[markettypes.EventFailed]) != 1 || w.meter().AccruedUcredit == 0 {
+	if len(w.told[entry.EventFailed]) != 1 || w.meter().AccruedUcredit == 0 {
 		t.Fatalf("events %v, meter %+v", w.told, w.meter())
 	}
 	w.lines.fail = nil

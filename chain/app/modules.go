@@ -48,7 +48,7 @@ func (a *App) wireModules() {
 		distr.NewAppModule(a.codec, k.Distribution, k.Auth, k.Bank, k.Staking),
 		gov.NewAppModule(a.codec, k.Gov, k.Auth, k.Bank),
 		consensus.NewAppModule(a.codec, k.Consensus),
-		upgrade.NewAppModule(k.Upgrade, k.Auth.AddressCodec()),
+		upgradeModule{AppModule: upgrade.NewAppModule(k.Upgrade, k.Auth.AddressCodec()), keeper: k.Upgrade, store: a.store(upgradetypes.StoreKey)},
 		evidence.NewAppModule(*k.Evidence),
 		genutil.NewAppModule(k.Auth, k.Staking, a, a.txConfig),
 		ranking.NewModule(k.Ranking),

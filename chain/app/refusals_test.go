@@ -40,6 +40,14 @@ func TestRefusalsAreTheModulesCodes(t *testing.T) {
 		client.HostFull:      compute.ErrHostFull,
 		client.NoRoomOnHost:  compute.ErrNoRoomOnHost,
 		client.ImageArch:     compute.ErrImageArch,
+		client.UnknownVM:     compute.ErrUnknownVM,
+		client.NotHolder:     compute.ErrNotHolder,
+		client.OldInstance:   compute.ErrOldInstance,
+		client.BadTransition: compute.ErrBadTransition,
+		client.BadProof:      compute.ErrBadProof,
+		client.StaleProof:    compute.ErrStaleProof,
+		client.BadReport:     compute.ErrBadReport,
+		client.BadCharge:     compute.ErrAttestation,
 	} {
 		if want := fmt.Sprintf("%s/%d", err.Codespace(), err.ABCICode()); string(name) != want {
 			t.Errorf("%v is %s on chain, the client has %s", err, want, name)

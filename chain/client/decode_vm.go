@@ -14,6 +14,8 @@ const (
 	maxInstances   = 4096
 	maxReceipts    = 63 // three shares for each of 21 seats
 	maxFingerprint = 64
+	// maxCodespace is the length of a module's name.
+	maxCodespace = 64
 )
 
 func decodeVM(d *decoder, v *computev1.VM) vm.VM {
@@ -99,6 +101,7 @@ func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 	}
 	d.rule(vm.ValidReason(out.Reason))
 	d.rule(vm.ValidMessage(out.Message))
+	out.Message = out.Explain()
 	d.seconds("running_seconds", a.GetRunningSeconds())
 	d.seconds("stopped_seconds", a.GetStoppedSeconds())
 	d.rule(out.Attestation.Usage.Check())
@@ -194,7 +197,32 @@ func decodeHead(d *decoder, h *computev1.Head) vm.Head {
 	}
 }
 
-// decodeResult keeps of the chain's words on a report what can be shown: they quote what the report said.
-func decodeResult(d *decoder, r *computev1.ReportResult) vm.ReportResult {
-	return vm.ReportResult{ID: d.id(r.GetVmId()), Code: r.GetCode(), Message: text.Clean(r.GetMessage(), maxSentence)}
+// decodeResults are the answers to reports, in their order.
+func decodeResults(d *decoder, reports []vm.Report, list []*computev1.ReportResult) []vm.ReportResult {
+	if len(list) != len(reports) {
+		d.fail("%d results for %d reports", len(list), len(reports))
+		return nil
+	}
+	out := make([]vm.ReportResult, len(list))
+	for i, r := range list {
+		if id := reports[i].ID; r.GetVmId() != string(id) {
+			d.fail("result %d is of VM %.40q; the report is of VM %.40q", i, r.GetVmId(), id)
+		}
+		out[i] = decodeResult(d, reports[i].ID, r)
+	}
+	return out
+}
+
+// decodeResult puts the code with which the chain answered a report of a VM into words.
+func decodeResult(d *decoder, id vm.ID, r *computev1.ReportResult) vm.ReportResult {
+	out := vm.ReportResult{ID: id, Code: r.GetCode()}
+	if out.Code != 0 {
+		out.Message = decodeRefusal(d, r.GetCodespace(), r.GetCode()).words()
+	}
+	return out
+}
+
+func decodeRefusal(d *decoder, codespace string, code uint32) Refusal {
+	d.rule(text.ValidASCII("codespace", codespace, maxCodespace))
+	return refusalOf(codespace, code)
 }

@@ -88,12 +88,11 @@ func (s *Sender) TerminateVM(ctx context.Context, id vm.ID) error {
 	return err
 }
 
-// ReportVM sends a miner's batch, at most 256 reports, and gives the chain's word on each.
+// ReportVM sends a miner's batch, at most 256 reports, and says of each whether the chain took it, and why not.
 func (s *Sender) ReportVM(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
 	r, err := send[*computev1.MsgReportVMResponse](ctx, s, &computev1.MsgReportVM{Miner: s.Address(), Reports: encodeReports(reports)})
 	return decoded(err, "answer to the reports", r.GetResults(), func(d *decoder, list []*computev1.ReportResult) []vm.ReportResult {
-		d.atMost("results", len(list), vm.MaxReports)
-		return all(d, list, decodeResult)
+		return decodeResults(d, reports, list)
 	})
 }
 

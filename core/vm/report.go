@@ -27,8 +27,9 @@ type Report struct {
 
 // ReportResult answers one Report; Code 0 when it was accepted.
 type ReportResult struct {
-	ID      ID
-	Code    uint32
+	ID   ID
+	Code uint32
+	// Message says in a sentence what the code means; empty when it was accepted.
 	Message string
 }
 

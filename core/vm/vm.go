@@ -45,7 +45,7 @@ type Status struct {
 	HasData bool `json:"has_data,omitempty"`
 	// ReadyAt is the first accepted proof of the present run.
 	ReadyAt int64 `json:"ready_at,omitempty"`
-	// Reason is one of the Reason constants or a miner's own code; Message a sentence.
+	// Reason is one of the Reason constants or a miner's own code; Message a sentence of the miner's, or Explain's.
 	Reason     string `json:"reason,omitempty"`
 	Message    string `json:"message,omitempty"`
 	PhaseSince int64  `json:"phase_since,omitempty"`

@@ -2,14 +2,11 @@ package miner
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/record"
-	"github.com/hippius/compute/miner/report"
 )
 
 // Chain is the chain as the agent asks it, for one miner.
@@ -37,9 +34,5 @@ func (c Chain) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 
 // Report implements agent.Chain.
 func (c Chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error) {
-	results, err := c.Sender.ReportVM(ctx, reports)
-	if refused, ok := errors.AsType[*client.Error](err); ok && refused.TxHash != "" {
-		err = fmt.Errorf("%w: %w", report.ErrRefused, err)
-	}
-	return results, err
+	return c.Sender.ReportVM(ctx, reports)
 }

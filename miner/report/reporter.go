@@ -2,7 +2,6 @@ package report
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -17,12 +16,9 @@ import (
 	"github.com/hippius/compute/miner/guestchannel"
 )
 
-// ErrRefused is what a Chain's error wraps if the batch is in a block and nothing of it was taken.
-var ErrRefused = errors.New("the chain refused every report")
-
 // Chain takes reports.
 type Chain interface {
-	// Report sends a batch, at most vm.MaxReports, and returns when it is in a block. It fails with ErrRefused if no report of it was taken.
+	// Report sends a batch, at most vm.MaxReports, and returns when it is in a block. Each report has a result, also if none was taken.
 	Report(ctx context.Context, reports []vm.Report) ([]vm.ReportResult, error)
 }
 
@@ -237,12 +233,7 @@ func (r *Reporter) Send(ctx context.Context, all bool) (bool, error) {
 		results, err := r.report(ctx, out[:n])
 		if err != nil {
 			r.failed.Add(1)
-			// Perhaps all were refused, for what the chain knows and we do not.
-			refused := errors.Is(err, ErrRefused)
 			for _, s := range out[:n] {
-				if refused {
-					r.skipProof(s)
-				}
 				r.c.Answered(s.ID, false)
 			}
 			return true, err
@@ -322,15 +313,6 @@ func (r *Reporter) settle(out []sentReport, results []vm.ReportResult) {
 		if r.noteAnswer(s) || !taken {
 			r.c.Answered(s.ID, taken)
 		}
-	}
-}
-
-// skipProof has a proof that was refused not sent again: it may be the cause, and a newer one would never have its turn.
-func (r *Reporter) skipProof(s sentReport) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if p := r.pending[s.ID]; p != nil && p.report.InstanceSeq == s.InstanceSeq {
-		p.provenTo = max(p.provenTo, s.provenTo)
 	}
 }
 

@@ -23,8 +23,7 @@ type ledger struct {
 	mu      sync.Mutex
 	batches [][]vm.Report
 	at      []time.Time
-	fail    int // how many next batches fail, with cause or because no node answers
-	cause   error
+	fail    int // how many next batches fail because no node answers
 	block   time.Duration
 	refuse  map[vm.ID]bool
 }
@@ -35,10 +34,6 @@ func (l *ledger) Report(_ context.Context, reports []vm.Report) ([]vm.ReportResu
 	defer l.mu.Unlock()
 	if l.fail > 0 {
 		l.fail--
-		if l.cause != nil {
-			l.batches, l.at = append(l.batches, reports), append(l.at, time.Now())
-			return nil, l.cause
-		}
 		return nil, errors.New("no node answers")
 	}
 	l.batches, l.at = append(l.batches, reports), append(l.at, time.Now())
@@ -260,13 +255,13 @@ func TestReporterKeepsToTheLimit(t *testing.T) {
 	})
 }
 
-// A proof that the chain refused together with all else of its batch is not sent again: the next newer one is.
+// A proof that the chain refused is not sent again: the next newer one is.
 func TestRefusedProofIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
 		r := start(t, l, silent)
 		l.mu.Lock()
-		l.fail, l.cause = 1, fmt.Errorf("in a block: %w", ErrRefused)
+		l.refuse = map[vm.ID]bool{"a": true}
 		l.mu.Unlock()
 		var newest atomic.Int64
 		newest.Store(5)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/client"
+	computekeeper "github.com/hippius/compute/chain/x/compute/keeper"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
 	meshkeeper "github.com/hippius/compute/chain/x/mesh/keeper"
@@ -44,6 +45,8 @@ func TestBoundsThatMeet(t *testing.T) {
 
 		// Answers: declared by the queries' pages and the records' bounds, respected by the client.
 		{"a page of tenants with the most revocations", meshkeeper.MaxPageBytes + sizeOf(tenant()), client.MaxAnswer},
+		{"a page of VMs with the largest VM", computekeeper.MaxPageBytes + sizeOf(largestVM(computetypes.MaxReceipts)), client.MaxAnswer},
+		{"a page of a miner's VMs with the largest VM and all that were released", computekeeper.MaxPageBytes + sizeOf(largestVM(0)) + computekeeper.MaxReleased*(2*vm.IDSize+2), client.MaxAnswer},
 		{"all lighthouses", meshtypes.MaxLighthouses * (sizeOf(lighthouse()) + 8), client.MaxAnswer},
 		{"a page of miners", 500 * (sizeOf(miner()) + 8), client.MaxAnswer},
 
@@ -89,6 +92,23 @@ func instances() []computetypes.Instance {
 		Seq: computetypes.MaxInstanceSeq, CommitmentHash: make([]byte, 32), BundleHash: make([]byte, 32), GuestKey: make([]byte, 32),
 		MeshCertFingerprint: make([]byte, 32), CommitteeEpoch: math.MaxUint64, Receipts: many(computetypes.MaxReceipts, receipt),
 	})
+}
+
+// largestVM has as many instances as a VM may have in its life, with receipts of a whole committee.
+func largestVM(receipts int) *computetypes.VM {
+	c := order()
+	instance := instances()[0]
+	instance.Receipts = instance.Receipts[:receipts]
+	line := strings.Repeat("k", sshkey.MaxLine)
+	return &computetypes.VM{
+		Id: id(), Owner: c.Owner, Nonce: c.Nonce, Spec: c.Spec, Generation: math.MaxUint64, Instances: many(computetypes.MaxInstanceSeq, instance),
+		Status: computetypes.VMStatus{
+			Miner: address(), Reason: strings.Repeat("r", vm.MaxReasonLen), Message: strings.Repeat("m", vm.MaxMessageLen), Excluded: many(8, address()),
+			Attestation: computetypes.Attestation{Pending: many(4, computetypes.Interval{From: math.MaxInt64, To: math.MaxInt64, Rate: math.MaxUint64})},
+		},
+		AuthorizedKeys: many(vm.MaxSSHKeys, line),
+		RemovedKeys:    many(vm.MaxSSHKeys, computetypes.RemovedKey{Name: name(), PublicKey: line, Fingerprint: strings.Repeat("f", 64), RemovedAt: math.MaxInt64}),
+	}
 }
 
 func order() *computetypes.MsgCreateVM {

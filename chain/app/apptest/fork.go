@@ -24,7 +24,9 @@ func (h *Harness) Fork() (fork *Harness, exported []byte) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	a, err := app.New(app.Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), ChainID: ChainID, BaseApp: app.Briefly()})
+	a, err := app.New(app.Options{
+		Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), ChainID: ChainID, BaseApp: app.Briefly(), Upgrades: []app.Upgrade{{Name: Upgrade}},
+	})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
 	"github.com/hippius/compute/chain/app"
+	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 )
 
 // ChainID of every harness.
@@ -160,12 +163,32 @@ func (h *Harness) block(seconds int64, txs ...[]byte) *abci.ResponseFinalizeBloc
 		h.t.Fatalf("commit block %d: %v", height, err)
 	}
 	h.last = res
+	h.checkEvents(height)
 	if !h.broken {
 		if err := h.App.CheckInvariants(h.Ctx()); err != nil {
 			h.t.Fatalf("after block %d: %v", height, err)
 		}
 	}
 	return res
+}
+
+// checkEvents wants codes, names and numbers in the events of our modules, and no words, which a newer version may phrase differently.
+func (h *Harness) checkEvents(height int64) {
+	h.t.Helper()
+	all := slices.Clone(h.last.Events)
+	for _, r := range h.last.TxResults {
+		all = append(all, r.Events...)
+	}
+	for _, e := range all {
+		if !strings.HasPrefix(e.Type, "hippius.") {
+			continue
+		}
+		for _, a := range e.Attributes {
+			if strings.Contains(a.Value, " ") && a.Key != creditstypes.AttributeReference {
+				h.t.Fatalf("block %d: event %s has the words %q as its %s", height, e.Type, a.Value, a.Key)
+			}
+		}
+	}
 }
 
 // BlockHash is the hash of the block at a height.

@@ -89,7 +89,11 @@ func batchOf(raw []byte, r *abci.ExecTxResult) (*Batch, error) {
 		return nil, err
 	}
 	for _, a := range answer.Results {
-		out.Results = append(out.Results, vm.ReportResult{ID: vm.ID(a.VmId), Code: a.Code, Message: a.Message})
+		result := vm.ReportResult{ID: vm.ID(a.VmId), Code: a.Code}
+		if a.Code != abci.CodeTypeOK {
+			result.Message = fmt.Sprintf("%s error %d", a.Codespace, a.Code)
+		}
+		out.Results = append(out.Results, result)
 	}
 	return out, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/miner/report"
 )
 
 // The chain's parameters, as x/compute has them by default: seconds that may be charged from proof to proof, and the age
@@ -23,7 +22,6 @@ const (
 type batch struct {
 	reports []vm.Report
 	results []vm.ReportResult
-	err     error
 	done    chan struct{}
 }
 
@@ -40,7 +38,7 @@ func (c *Chain) Report(ctx context.Context, reports []vm.Report) ([]vm.ReportRes
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-b.done:
-		return b.results, b.err
+		return b.results, nil
 	}
 }
 
@@ -66,19 +64,13 @@ func (c *Chain) handIn(b *batch) error {
 func (c *Chain) execute(b *batch) {
 	defer close(b.done)
 	c.batches = append(c.batches, len(b.reports))
-	good := 0
 	for _, r := range b.reports {
 		res := vm.ReportResult{ID: r.ID}
 		if err := c.apply(r); err != nil {
 			res.Code, res.Message = 1, err.Error()
 			c.refusals = append(c.refusals, err.Error())
-		} else {
-			good++
 		}
 		b.results = append(b.results, res)
-	}
-	if len(b.reports) > 0 && good == 0 {
-		b.err = fmt.Errorf("%w: %s", report.ErrRefused, b.results[0].Message)
 	}
 }
 

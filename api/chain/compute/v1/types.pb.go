@@ -1082,7 +1082,7 @@ type VMStatus struct {
 	HasData bool `protobuf:"varint,5,opt,name=has_data,json=hasData,proto3" json:"has_data,omitempty"`
 	// ready_at is the unix second of the first accepted proof of the present run.
 	ReadyAt int64 `protobuf:"varint,6,opt,name=ready_at,json=readyAt,proto3" json:"ready_at,omitempty"`
-	// reason is a code such as "no_capacity"; message a sentence.
+	// reason is a code such as "no_capacity"; message a sentence of the miner's, empty for a reason that the chain gave.
 	Reason     string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	Message    string `protobuf:"bytes,8,opt,name=message,proto3" json:"message,omitempty"`
 	PhaseSince int64  `protobuf:"varint,9,opt,name=phase_since,json=phaseSince,proto3" json:"phase_since,omitempty"`
@@ -1823,12 +1823,14 @@ func (x *VMReport) GetSizeGeneration() uint64 {
 	return 0
 }
 
-// ReportResult answers one VMReport, in order; code 0 when it was accepted.
+// ReportResult answers one VMReport, in order; code 0 when it was accepted. What a code means is for the reader to say: a newer version
+// may say it differently, and this is part of what validators agree on.
 type ReportResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	VmId          string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
-	Code          uint32                 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
-	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	VmId  string                 `protobuf:"bytes,1,opt,name=vm_id,json=vmId,proto3" json:"vm_id,omitempty"`
+	Code  uint32                 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// codespace is the module whose error the code is; empty when it was accepted.
+	Codespace     string `protobuf:"bytes,4,opt,name=codespace,proto3" json:"codespace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1877,9 +1879,9 @@ func (x *ReportResult) GetCode() uint32 {
 	return 0
 }
 
-func (x *ReportResult) GetMessage() string {
+func (x *ReportResult) GetCodespace() string {
 	if x != nil {
-		return x.Message
+		return x.Codespace
 	}
 	return ""
 }
@@ -2108,11 +2110,11 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\amessage\x18\x06 \x01(\tR\amessage\x12;\n" +
 	"\x05proof\x18\a \x01(\v2%.hippius.chain.compute.v1.ProofReportR\x05proof\x12.\n" +
 	"\x13observed_reboot_seq\x18\b \x01(\x04R\x11observedRebootSeq\x12'\n" +
-	"\x0fsize_generation\x18\t \x01(\x04R\x0esizeGeneration\"Q\n" +
+	"\x0fsize_generation\x18\t \x01(\x04R\x0esizeGeneration\"d\n" +
 	"\fReportResult\x12\x13\n" +
 	"\x05vm_id\x18\x01 \x01(\tR\x04vmId\x12\x12\n" +
-	"\x04code\x18\x02 \x01(\rR\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"F\n" +
+	"\x04code\x18\x02 \x01(\rR\x04code\x12\x1c\n" +
+	"\tcodespace\x18\x04 \x01(\tR\tcodespaceJ\x04\b\x03\x10\x04R\amessage\"F\n" +
 	"\x04Head\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x03R\x06height\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x12\n" +

@@ -151,3 +151,27 @@ func (w *world) status(m apptest.Account) registrytypes.MinerStatus {
 	}
 	return r.Miner.Status
 }
+
+// garble makes a record unreadable, and gives what it was.
+func (w *world) garble(module string, prefix collections.Prefix, key string) (restore func()) {
+	w.t.Helper()
+	at, err := collections.EncodeKeyWithPrefix(prefix, collections.StringKey, key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.garbleAt(module, at)
+}
+
+func (w *world) garbleAt(module string, at []byte) (restore func()) {
+	w.t.Helper()
+	w.Break()
+	was := w.Store(module).Get(at)
+	w.Store(module).Set(at, []byte("no record"))
+	return func() {
+		if was == nil {
+			w.Store(module).Delete(at)
+			return
+		}
+		w.Store(module).Set(at, was)
+	}
+}

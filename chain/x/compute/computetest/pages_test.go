@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"cosmossdk.io/collections"
+	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"github.com/hippius/compute/chain/app/apptest"
 	"github.com/hippius/compute/chain/client"
+	computekeeper "github.com/hippius/compute/chain/x/compute/keeper"
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	meshkeeper "github.com/hippius/compute/chain/x/mesh/keeper"
 	meshtypes "github.com/hippius/compute/chain/x/mesh/types"
 	"github.com/hippius/compute/core/mesh"
@@ -58,5 +61,114 @@ func TestPagesOfTenantsWithRevocations(t *testing.T) {
 	}
 	if len(seen) != tenants {
 		t.Errorf("%d of %d tenants are listed", len(seen), tenants)
+	}
+}
+
+// asked is the page that clients ask for.
+const asked = 64
+
+// largeVMs gives an owner VMs of half a MiB, as many instances make them, all held by one miner: the records are written, but not all
+// that belongs to them.
+func largeVMs(t *testing.T, vms int) (h *apptest.Harness, owner, miner string) {
+	t.Helper()
+	h = apptest.New(t, apptest.Options{})
+	h.Break()
+	owner, miner = apptest.Named("owner").Address, apptest.Named("miner").Address
+	set := func(key []byte, err error, value []byte) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Store("compute").Set(key, value)
+	}
+	str, i64 := collections.StringKey, collections.Int64Key
+	for i := range vms {
+		v := computetypes.VM{Id: fmt.Sprintf("%032x", i), Owner: owner, ChangedHeight: int64(1 + i), Status: computetypes.VMStatus{Miner: miner, InstanceSeq: 1}}
+		value, err := v.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := collections.EncodeKeyWithPrefix(computetypes.VMsPrefix(), str, v.Id)
+		set(key, err, value)
+		key, err = collections.EncodeKeyWithPrefix(computetypes.LivePrefix(), collections.PairKeyCodec(str, str), collections.Join(owner, v.Id))
+		set(key, err, []byte{})
+		key, err = collections.EncodeKeyWithPrefix(computetypes.MinersPrefix(), collections.TripleKeyCodec(str, i64, str), collections.Join3(miner, v.ChangedHeight, v.Id))
+		set(key, err, []byte{})
+		in := computetypes.Instance{Seq: 1, GuestKey: make([]byte, 1<<19)}
+		if value, err = in.Marshal(); err != nil {
+			t.Fatal(err)
+		}
+		key, err = collections.EncodeKeyWithPrefix(computetypes.InstancesPrefix(), collections.PairKeyCodec(str, collections.Uint32Key), collections.Join(v.Id, in.Seq))
+		set(key, err, value)
+	}
+	h.NextBlock(1)
+	return h, owner, miner
+}
+
+// An owner's VMs with many instances are listed in pages that a client accepts, by key and by offset.
+func TestPagesOfVMsWithInstances(t *testing.T) {
+	const vms = 46
+	h, owner, _ := largeVMs(t, vms)
+	q := computekeeper.NewQueryServer(h.App.Keepers.Compute)
+	for _, by := range []string{"key", "offset"} {
+		seen := map[string]bool{}
+		for page := (&query.PageRequest{Limit: asked, CountTotal: true}); ; {
+			r, err := q.VMs(h.Ctx(), &computetypes.QueryVMsRequest{Owner: owner, Pagination: page})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := r.Size(); n > client.MaxAnswer {
+				t.Fatalf("a page of %d VMs has %d bytes; a client accepts %d", len(r.Vms), n, client.MaxAnswer)
+			}
+			for _, v := range r.Vms {
+				seen[v.Id] = true
+			}
+			if total := r.Pagination.Total; page.CountTotal && total != vms {
+				t.Errorf("by %s: %d VMs in all", by, total)
+			}
+			if len(r.Pagination.NextKey) == 0 {
+				break
+			}
+			if by == "key" {
+				page = &query.PageRequest{Limit: asked, Key: r.Pagination.NextKey}
+			} else {
+				page = &query.PageRequest{Limit: asked, Offset: uint64(len(seen)), CountTotal: true}
+			}
+		}
+		if len(seen) != vms {
+			t.Errorf("by %s: %d of %d VMs are listed", by, len(seen), vms)
+		}
+	}
+}
+
+// A miner's VMs with many instances are listed in pages that a client accepts, all of them and those that changed.
+func TestPagesOfMinersVMsWithInstances(t *testing.T) {
+	const vms = 64
+	h, _, miner := largeVMs(t, vms)
+	q := computekeeper.NewQueryServer(h.App.Keepers.Compute)
+	for _, everything := range []bool{true, false} {
+		seen := map[string]bool{}
+		for req := (&computetypes.QueryMinerVMsRequest{Miner: miner, Limit: asked, All: everything}); ; {
+			r, err := q.MinerVMs(h.Ctx(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := r.Size(); n > client.MaxAnswer {
+				t.Fatalf("a page of %d VMs has %d bytes; a client accepts %d", len(r.Vms), n, client.MaxAnswer)
+			}
+			for _, v := range r.Vms {
+				seen[v.Id] = true
+				req.AfterId = v.Id
+				if !everything {
+					req.AfterHeight = v.ChangedHeight
+				}
+			}
+			if !r.More {
+				break
+			}
+		}
+		if len(seen) != vms {
+			t.Errorf("all %t: %d of %d VMs are listed", everything, len(seen), vms)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	errorsmod "cosmossdk.io/errors"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"golang.org/x/crypto/ssh"
 
@@ -264,6 +265,7 @@ func (w *world) holder(id string) apptest.Account {
 	return apptest.Account{}
 }
 
+// try delivers a miner's batch. The error of a report that is alone in it and refused matches the registered one.
 func (w *world) try(miner apptest.Account, reports ...computetypes.VMReport) ([]computetypes.ReportResult, error) {
 	w.t.Helper()
 	r, err := w.Deliver(miner, &computetypes.MsgReportVM{Miner: miner.Address, Reports: reports})
@@ -273,6 +275,9 @@ func (w *world) try(miner apptest.Account, reports ...computetypes.VMReport) ([]
 	var out computetypes.MsgReportVMResponse
 	if err := r.Response(0, &out); err != nil {
 		w.t.Fatal(err)
+	}
+	if r := out.Results; len(r) == 1 && r[0].Code != 0 {
+		return r, errorsmod.ABCIError(r[0].Codespace, r[0].Code, "report of VM "+r[0].VmId)
 	}
 	return out.Results, nil
 }
@@ -286,7 +291,7 @@ func (w *world) report(reports ...computetypes.VMReport) {
 	}
 	for _, r := range results {
 		if r.Code != 0 {
-			w.t.Fatalf("%s: %s: %s", w, r.VmId, r.Message)
+			w.t.Fatalf("%s: %s: %s error %d", w, r.VmId, r.Codespace, r.Code)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package keeper
 import (
 	"context"
 
+	"cosmossdk.io/collections"
+
 	"github.com/hippius/compute/chain/x/compute/types"
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/vm"
@@ -11,6 +13,8 @@ import (
 const (
 	// maxExpired bounds the deadlines looked at in one block; the rest follows in the next.
 	maxExpired = 200
+	// failedSeconds until a VM is looked at again for which this failed.
+	failedSeconds = 600
 	// pruneSeconds after which a tombstone, or a released entry, is forgotten.
 	pruneSeconds = 7 * 24 * 3600
 	// maxPruned of each kind in one block.
@@ -31,8 +35,25 @@ func (k *Keeper) expire(ctx context.Context, p types.Params) error {
 		if err := k.deadlines.Remove(ctx, key); err != nil {
 			return err
 		}
+		if err := k.putOff(ctx, id, key.K1()); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// putOff has a VM whose step failed looked at again later, if it can be read and due is its deadline: its old one, which has left the
+// queue, or 0 for none.
+func (k *Keeper) putOff(ctx context.Context, id string, due int64) error {
+	v, err := k.vms.Get(ctx, id)
+	if err != nil || v.Status.Deadline != due {
+		return nil //nolint:nilerr // the failure was noted
+	}
+	v.Status.Deadline = now(ctx) + failedSeconds
+	if err := k.deadlines.Set(ctx, collections.Join(v.Status.Deadline, id)); err != nil {
+		return err
+	}
+	return k.vms.Set(ctx, id, v)
 }
 
 func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
@@ -55,7 +76,9 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 	case vm.Terminating:
 		return k.letGo(ctx, &old, v)
 	case vm.Pending:
-		v.Status.Excluded = nil
+		if v.Status.Reason == vm.ReasonRetryWait {
+			v.Status.Excluded = nil
+		}
 		if err := k.enqueue(ctx, id, ready); err != nil {
 			return err
 		}
@@ -130,7 +153,7 @@ func (k *Keeper) timedOut(ctx context.Context, p types.Params, old *types.VM, v 
 // unassign takes a VM from a miner that did not begin in time.
 func (k *Keeper) unassign(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
 	exclude(&v)
-	w := why{vm.ReasonNotProvisioned, "miner " + v.Status.Miner + " did not begin in time"}
+	w := why{reason: vm.ReasonNotProvisioned}
 	if err := k.step(ctx, &v, vm.Unassign, vm.Chain, w, 0); err != nil {
 		return err
 	}

@@ -254,7 +254,7 @@ func (k *Keeper) runOut(ctx context.Context, v types.VM) error {
 		return nil
 	}
 	old := v
-	err := k.step(ctx, &v, vm.RunOut, vm.Chain, why{vm.ReasonCreditRunOut, "the account's credit came down to its hold-back; buy credits, then start the VM"}, now(ctx))
+	err := k.step(ctx, &v, vm.RunOut, vm.Chain, why{reason: vm.ReasonCreditRunOut}, now(ctx))
 	if errors.Is(err, types.ErrWrongPhase) {
 		return nil // it costs nothing to run as it is
 	}

@@ -45,13 +45,16 @@ func (k *Keeper) placeQueued(ctx context.Context, p types.Params) error {
 	return k.sweep(ctx, p, budget)
 }
 
-// tryPlace places one VM; if that goes wrong it leaves the queue, so that it cannot hold up others.
+// tryPlace places one VM; if that goes wrong it leaves the queue until it is tried again later, so that it cannot hold up others.
 func (k *Keeper) tryPlace(ctx context.Context, p types.Params, at queueKey) error {
 	ok := k.guarded(ctx, at.K3(), func(ctx context.Context) error { return k.place(ctx, p, at.K3(), at.K1()) })
 	if ok {
 		return nil
 	}
-	return k.dequeue(ctx, at.K3())
+	if err := k.dequeue(ctx, at.K3()); err != nil {
+		return err
+	}
+	return k.putOff(ctx, at.K3(), 0)
 }
 
 // sweep tries parked VMs again after available capacity grew.
@@ -115,7 +118,7 @@ func (k *Keeper) place(ctx context.Context, p types.Params, id, class string) er
 		if err := k.dequeue(ctx, id); err != nil {
 			return err
 		}
-		return k.wait(ctx, v, why{vm.ReasonSecretsNeeded, "every instance that was dealt is used up; deal further ones"}, 0)
+		return k.wait(ctx, v, vm.ReasonSecretsNeeded, 0)
 	}
 	choice, err := k.chooseMiner(ctx, p, &v, next)
 	if err != nil {
@@ -128,25 +131,25 @@ func (k *Keeper) place(ctx context.Context, p types.Params, id, class string) er
 		if err := k.dequeue(ctx, id); err != nil {
 			return err
 		}
-		return k.wait(ctx, v, why{vm.ReasonRetryWait, "only miners that failed it have room; they are tried again"}, now(ctx)+retrySeconds)
+		return k.wait(ctx, v, vm.ReasonRetryWait, now(ctx)+retrySeconds)
 	case class == ready || class != classOf(&v):
 		if err := k.enqueue(ctx, id, classOf(&v)); err != nil {
 			return err
 		}
-		return k.wait(ctx, v, why{vm.ReasonNoCapacity, "no miner has room for it now; it waits its turn"}, 0)
+		return k.wait(ctx, v, vm.ReasonNoCapacity, 0)
 	default:
 		return nil // it stays parked
 	}
 }
 
 // wait keeps a VM pending with a reason, and a time to try it again if there is one.
-func (k *Keeper) wait(ctx context.Context, v types.VM, w why, until int64) error {
+func (k *Keeper) wait(ctx context.Context, v types.VM, reason string, until int64) error {
 	old := v
-	v.Status.Reason, v.Status.Message, v.Status.Deadline = w.reason, w.message, until
+	v.Status.Reason, v.Status.Message, v.Status.Deadline = reason, "", until
 	emit(ctx, types.EventVMWaiting,
 		sdk.NewAttribute(types.AttributeVM, v.Id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner),
-		sdk.NewAttribute(types.AttributeReason, w.reason))
+		sdk.NewAttribute(types.AttributeReason, reason))
 	return k.save(ctx, &old, v)
 }
 

@@ -18,8 +18,8 @@ import (
 const (
 	// maxMinerPage bounds a page of a miner's VMs, and is its default.
 	maxMinerPage = 500
-	// maxReleased bounds the released ids of a page; a miner that missed more must take a full listing.
-	maxReleased = 5000
+	// MaxReleased bounds the released ids of a page; a miner that missed more must take a full listing.
+	MaxReleased = 5000
 )
 
 // MinerVMs follows a miner's VMs. Ordered by the height of the last change and
@@ -74,12 +74,9 @@ func (s queryServer) listAll(ctx context.Context, r *types.QueryMinerVMsRequest,
 	if len(ids) > limit {
 		ids, out.More = ids[:limit], true
 	}
-	for _, id := range ids {
-		if err := s.appendVM(ctx, out, id); err != nil {
-			return err
-		}
-	}
-	return nil
+	n, err := s.appendVMs(ctx, out, len(ids), func(i int) string { return ids[i] })
+	out.More = out.More || n < len(ids)
+	return err
 }
 
 func (s queryServer) listChanged(ctx context.Context, r *types.QueryMinerVMsRequest, limit int, out *types.QueryMinerVMsResponse) error {
@@ -95,16 +92,18 @@ func (s queryServer) listChanged(ctx context.Context, r *types.QueryMinerVMsRequ
 	if len(keys) > limit {
 		keys, out.More = keys[:limit], true
 	}
-	for _, key := range keys {
-		if err := s.appendVM(ctx, out, key.K3()); err != nil {
-			return err
-		}
+	n, err := s.appendVMs(ctx, out, len(keys), func(i int) string { return keys[i].K3() })
+	if err != nil {
+		return err
+	}
+	if n < len(keys) {
+		keys, out.More = keys[:n], true
 	}
 	return walkAfter(ctx, s.k.released, after, func(key minerKey) (bool, error) {
 		if out.More && compareKeys(key, keys[len(keys)-1]) > 0 {
 			return true, nil
 		}
-		if len(out.Released) >= maxReleased {
+		if len(out.Released) >= MaxReleased {
 			out.OldestHeight = out.Height
 			return true, nil
 		}
@@ -115,6 +114,18 @@ func (s queryServer) listChanged(ctx context.Context, r *types.QueryMinerVMsRequ
 		out.Released = append(out.Released, key.K3())
 		return false, nil
 	})
+}
+
+// appendVMs adds VMs until the page is large enough, and says how many of those that there are.
+func (s queryServer) appendVMs(ctx context.Context, out *types.QueryMinerVMsResponse, all int, id func(i int) string) (n int, err error) {
+	size := 0
+	for ; n < all && size < MaxPageBytes; n++ {
+		if err := s.appendVM(ctx, out, id(n)); err != nil {
+			return n, err
+		}
+		size += out.Vms[n].Size()
+	}
+	return n, nil
 }
 
 // appendVM adds a VM as miners need it: with the instances up to the present one, without receipts.

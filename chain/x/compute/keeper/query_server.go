@@ -19,6 +19,10 @@ import (
 // maxVMPage bounds a page of an owner's VMs.
 const maxVMPage = 100
 
+// MaxPageBytes is how large a listing of VMs grows before the next page begins: with the largest VM beyond it, it is
+// within what a client accepts as one answer.
+const MaxPageBytes = 4 << 20
+
 type queryServer struct{ k *Keeper }
 
 // NewQueryServer serves the module's queries.
@@ -99,18 +103,42 @@ func (s queryServer) VMs(ctx context.Context, r *types.QueryVMsRequest) (*types.
 	if r.Terminated {
 		index = s.k.owners
 	}
-	vms, page, err := query.CollectionPaginate(ctx, index, r.Pagination,
-		func(key ownerKey, _ collections.NoValue) (types.VM, error) {
-			v, err := s.k.VM(ctx, key.K2())
-			if err != nil {
-				return v, err
-			}
-			return s.shown(ctx, v)
-		}, query.WithCollectionPaginationPairPrefix[string, string](r.Owner))
+	ids, page, err := idsOf(ctx, index, r.Owner, r.Pagination)
 	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return nil, err
 	}
-	return &types.QueryVMsResponse{Vms: vms, Pagination: page}, nil
+	out := &types.QueryVMsResponse{Pagination: page}
+	for size := 0; len(out.Vms) < len(ids) && size < MaxPageBytes; {
+		v, err := s.k.VM(ctx, ids[len(out.Vms)])
+		if err != nil {
+			return nil, err
+		}
+		if v, err = s.shown(ctx, v); err != nil {
+			return nil, err
+		}
+		out.Vms = append(out.Vms, v)
+		size += v.Size()
+	}
+	if n := len(out.Vms); n < len(ids) { // the page ends before
+		var shorter query.PageRequest
+		if r.Pagination != nil {
+			shorter = *r.Pagination
+		}
+		shorter.Limit = uint64(n)
+		_, out.Pagination, err = idsOf(ctx, index, r.Owner, &shorter)
+	}
+	return out, err
+}
+
+// idsOf an owner's VMs on one page of an index.
+func idsOf(ctx context.Context, index collections.KeySet[ownerKey], owner string, page *query.PageRequest) ([]string, *query.PageResponse, error) {
+	ids, next, err := query.CollectionPaginate(ctx, index, page,
+		func(key ownerKey, _ collections.NoValue) (string, error) { return key.K2(), nil },
+		query.WithCollectionPaginationPairPrefix[string, string](owner))
+	if err != nil {
+		return nil, nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return ids, next, nil
 }
 
 func (s queryServer) Head(ctx context.Context, _ *types.QueryHeadRequest) (*types.QueryHeadResponse, error) {

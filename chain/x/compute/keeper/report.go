@@ -56,9 +56,10 @@ func tally(last uint64, window int64) (first, count uint64) {
 	return first, count
 }
 
-// Report takes a miner's batch. Each report is judged by itself: the good ones
-// take effect, the bad ones leave no trace but their answer. If all are bad the
-// first one's error is returned.
+// Report takes a miner's batch, which is a sign of life whatever it says. Each
+// report is judged by itself: the good ones take effect, the bad ones leave no
+// trace but the code of their answer, also if all are bad. What a code means is
+// for the reader to say: answers are consensus data.
 func (k *Keeper) Report(ctx context.Context, m *types.MsgReportVM) ([]types.ReportResult, error) {
 	if err := m.ValidateBasic(); err != nil {
 		return nil, err
@@ -72,23 +73,17 @@ func (k *Keeper) Report(ctx context.Context, m *types.MsgReportVM) ([]types.Repo
 	}
 	sctx := sdk.UnwrapSDKContext(ctx)
 	results := make([]types.ReportResult, len(m.Reports))
-	var first error
 	bad := 0
 	for i, r := range m.Reports {
 		results[i].VmId = r.VmId
 		branch, write := sctx.CacheContext()
 		if err := k.report(branch, p, m.Miner, r); err != nil { //nolint:contextcheck // the branch is made of ctx
-			_, results[i].Code, results[i].Message = errorsmod.ABCIInfo(err, false)
-			if bad == 0 {
-				first = err
-			}
+			results[i].Codespace, results[i].Code, _ = errorsmod.ABCIInfo(err, false)
+			sctx.Logger().Debug("report refused", "miner", m.Miner, "vm", r.VmId, "error", err)
 			bad++
 			continue
 		}
 		write()
-	}
-	if bad > 0 && bad == len(m.Reports) {
-		return nil, first
 	}
 	emit(ctx, types.EventReported,
 		sdk.NewAttribute(types.AttributeMiner, m.Miner),

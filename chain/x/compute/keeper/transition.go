@@ -11,7 +11,8 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// why a phase changed.
+// why a phase changed: the code of a reason, and what the miner says of it. The
+// chain's own reasons have no message: clients put them into words.
 type why struct{ reason, message string }
 
 // step moves a VM to the phase that follows an event, without saving it. What

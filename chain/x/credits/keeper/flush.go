@@ -3,20 +3,21 @@ package keeper
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/credits/types"
+	"github.com/hippius/compute/chain/x/entry"
+	"github.com/hippius/compute/core/credit"
 )
 
 // EndBlock sends on what the block released: one transfer to the earnings'
 // account, one to validators and stakers, one to the treasury, whatever the
 // number of accounts and miners. It must run after all that consumes.
 func (k *Keeper) EndBlock(ctx context.Context) error {
-	miners, err := k.flushEarnings(ctx)
+	miners, err := k.sendEarnings(ctx)
 	if err != nil {
 		return err
 	}
@@ -31,16 +32,11 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	if miners == 0 && stakers == 0 && treasury == 0 {
 		return nil
 	}
-	for _, t := range []struct {
-		to   string
-		uhip uint64
-	}{{k.earnings.Account(), miners}, {k.stakersAccount, stakers}, {types.TreasuryName, treasury}} {
-		if t.uhip == 0 {
-			continue
-		}
-		if err := k.bank.SendCoinsFromModuleToModule(ctx, types.ModuleName, t.to, coins(t.uhip)); err != nil {
-			return fmt.Errorf("send %d uhip to %s: %w", t.uhip, t.to, err)
-		}
+	if stakers, err = k.sendOrKeep(ctx, k.stakersAccount, stakers); err != nil {
+		return err
+	}
+	if treasury, err = k.sendOrKeep(ctx, types.TreasuryName, treasury); err != nil {
+		return err
 	}
 	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(sdk.NewEvent(types.EventReleased,
 		sdk.NewAttribute(types.AttributeMiners, strconv.FormatUint(miners, 10)),
@@ -50,27 +46,67 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	return nil
 }
 
-// flushEarnings books what each miner earned in this block and sums it up.
-func (k *Keeper) flushEarnings(ctx context.Context) (uint64, error) {
-	var miners uint64
+// sendEarnings sends on what miners earned in this block, and says how much. What cannot be booked for a miner, or cannot
+// be sent, stays in the buffer.
+func (k *Keeper) sendEarnings(ctx context.Context) (sent uint64, err error) {
 	served, err := entries(ctx, k.served) // every miner that earned also served
 	if err != nil {
 		return 0, err
 	}
-	for _, kv := range served {
-		uhip, err := k.earned.Get(ctx, kv.Key)
-		if err != nil {
-			return 0, fmt.Errorf("earnings of %s: %w", kv.Key, err)
-		}
-		if err := k.earnings.Accrue(ctx, kv.Key, uhip, kv.Value); err != nil {
-			return 0, fmt.Errorf("earnings of %s: %w", kv.Key, err)
-		}
-		miners += uhip
-		if err := errors.Join(k.earned.Remove(ctx, kv.Key), k.served.Remove(ctx, kv.Key)); err != nil {
-			return 0, err
-		}
+	earned, err := entries(ctx, k.earned)
+	if err != nil {
+		return 0, err
 	}
-	return miners, nil
+	if len(served) == 0 {
+		return 0, nil
+	}
+	all := uint64(0)
+	uhip := make(map[string]uint64, len(earned)) // read by key only
+	for _, kv := range earned {
+		all += kv.Value // no overflow: they are parts of the books
+		uhip[kv.Key] = kv.Value
+	}
+	if err := errors.Join(k.served.Clear(ctx, nil), k.earned.Clear(ctx, nil)); err != nil {
+		return 0, err
+	}
+	entry.Attempt(ctx, types.ModuleName, "send_released", k.earnings.Account(), func(ctx context.Context) error {
+		booked := uint64(0)
+		for _, kv := range served {
+			accrue := func(ctx context.Context) error { return k.earnings.Accrue(ctx, kv.Key, uhip[kv.Key], kv.Value) }
+			if entry.Attempt(ctx, types.ModuleName, "book_earnings", kv.Key, accrue) {
+				booked += uhip[kv.Key]
+			}
+		}
+		if err := k.send(ctx, k.earnings.Account(), booked); err != nil {
+			return err
+		}
+		sent = booked
+		return nil
+	})
+	return sent, k.keep(ctx, all-sent)
+}
+
+// sendOrKeep sends what was released to a module, and says how much. What cannot be sent stays in the buffer.
+func (k *Keeper) sendOrKeep(ctx context.Context, to string, uhip uint64) (sent uint64, err error) {
+	if entry.Attempt(ctx, types.ModuleName, "send_released", to, func(ctx context.Context) error { return k.send(ctx, to, uhip) }) {
+		return uhip, nil
+	}
+	return 0, k.keep(ctx, uhip)
+}
+
+func (k *Keeper) send(ctx context.Context, to string, uhip uint64) error {
+	if uhip == 0 {
+		return nil
+	}
+	return k.bank.SendCoinsFromModuleToModule(ctx, types.ModuleName, to, coins(uhip))
+}
+
+// keep books what was released and not sent to the buffer, from which governance can pay it.
+func (k *Keeper) keep(ctx context.Context, uhip uint64) error {
+	if uhip == 0 {
+		return nil
+	}
+	return k.books(ctx, func(b *credit.Books) error { return b.Add(uhip) })
 }
 
 // entries are a small map's, in the order of their keys.

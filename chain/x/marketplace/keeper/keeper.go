@@ -13,6 +13,8 @@ import (
 	"github.com/hippius/compute/chain/x/marketplace/types"
 )
 
+type dueKey = collections.Pair[int64, string]
+
 // Keeper of the catalogue and the meters.
 type Keeper struct {
 	params collections.Item[types.Params]
@@ -21,7 +23,7 @@ type Keeper struct {
 	apps   collections.Map[string, types.App]
 	meters collections.Map[string, types.Meter]
 	// due holds every meter with something to do, by the second it is looked at.
-	due collections.KeySet[collections.Pair[int64, string]]
+	due collections.KeySet[dueKey]
 
 	credits   types.CreditsKeeper
 	hooks     types.Hooks

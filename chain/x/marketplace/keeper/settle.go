@@ -7,6 +7,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/marketplace/types"
 	"github.com/hippius/compute/core/credit"
@@ -65,27 +66,36 @@ func (k *Keeper) EndBlock(ctx sdk.Context) error {
 		if budget <= 0 {
 			break
 		}
-		name := key.K2()
-		branch, write := ctx.CacheContext()
-		vms, err := k.look(branch, name)
+		if err := k.due.Remove(ctx, key); err != nil {
+			return err
+		}
+		vms := 0
+		looked := entry.Attempt(ctx, types.ModuleName, "settle_meter", key.K2(), func(ctx context.Context) (err error) {
+			vms, err = k.look(ctx, key)
+			return err
+		})
 		budget -= max(vms, 1)
-		if err != nil {
-			if err := k.postpone(ctx, name, err); err != nil {
-				return err
-			}
+		if looked {
 			continue
 		}
-		write()
+		if err := k.postpone(ctx, key); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// look settles a meter that is due and acts on what it finds. It returns how many VMs it looked at.
-func (k *Keeper) look(ctx sdk.Context, name string) (vms int, err error) {
+// look settles a meter that was due, and is out of the queue, and acts on what it finds. It returns how many VMs it looked at.
+func (k *Keeper) look(ctx context.Context, due dueKey) (vms int, err error) {
+	name := due.K2()
 	a, err := k.load(ctx, name)
 	if err != nil {
 		return 0, err
 	}
+	if a.queuedAt != due.K1() {
+		return 0, types.ErrMeter.Wrapf("the meter of %s is due at %d; the queue had it at %d", name, a.queuedAt, due.K1())
+	}
+	a.queuedAt = 0
 	if vms, err = k.settle(ctx, a); err != nil {
 		return vms, err
 	}
@@ -99,12 +109,10 @@ func (k *Keeper) look(ctx sdk.Context, name string) (vms int, err error) {
 	if !stop || k.hooks == nil {
 		return vms, nil
 	}
-	branch, write := ctx.CacheContext()
-	if err := k.runOut(branch, name, spent); err != nil {
-		return vms, k.postpone(ctx, name, fmt.Errorf("stop what runs: %w", err))
+	if entry.Attempt(ctx, types.ModuleName, "run_out", name, func(ctx context.Context) error { return k.runOut(ctx, name, spent) }) {
+		return 2 * vms, nil
 	}
-	write()
-	return 2 * vms, nil
+	return vms, k.putOff(ctx, a) // what is settled stays
 }
 
 // runOut stops what runs, or once nothing is left for its disks terminates it, and drops what it was attested for beyond the balance.
@@ -154,16 +162,19 @@ func (k *Keeper) judge(ctx context.Context, a *account, stop bool) {
 // retrySeconds is when a meter that failed is looked at again.
 const retrySeconds = 60
 
-// postpone puts a meter that failed back into the queue.
-func (k *Keeper) postpone(ctx sdk.Context, name string, cause error) error {
-	ctx.Logger().Error("meter failed", "account", name, "error", cause)
-	emit(ctx, types.EventFailed, name, types.AttributeError, cause.Error())
-	m, err := k.meters.Get(ctx, name)
-	if err != nil {
-		return fmt.Errorf("meter of %s: %w", name, err)
+// postpone puts a meter that failed, and is out of the queue, back into it for later. What was in the queue without a meter
+// that can be read, or beside the time that the meter is due, is not put back.
+func (k *Keeper) postpone(ctx context.Context, due dueKey) error {
+	m, err := k.meters.Get(ctx, due.K2())
+	if err != nil || m.NextDue != due.K1() {
+		return nil //nolint:nilerr // the failure was noted
 	}
-	a := &account{name: name, meter: m.Core(), queuedAt: m.NextDue}
-	a.meter.NextDue = ctx.BlockTime().Unix() + retrySeconds
+	return k.putOff(ctx, &account{name: due.K2(), meter: m.Core()})
+}
+
+// putOff has a meter looked at again later.
+func (k *Keeper) putOff(ctx context.Context, a *account) error {
+	a.meter.NextDue = sdk.UnwrapSDKContext(ctx).BlockTime().Unix() + retrySeconds
 	return k.save(ctx, a)
 }
 

@@ -51,8 +51,6 @@ const (
 	EventEnding = "hippius.marketplace.balance_ending"
 	// EventRecovered tells that an account is above its hold-back again.
 	EventRecovered = "hippius.marketplace.balance_recovered"
-	// EventFailed tells that a meter could not be settled; it is tried again later.
-	EventFailed = "hippius.marketplace.meter_failed"
 	// EventCatalogue tells of a changed plan, image or application.
 	EventCatalogue = "hippius.marketplace.catalogue_changed"
 )
@@ -66,7 +64,6 @@ const (
 	AttributeHoldback = "holdback_ucredit"
 	AttributeRunway   = "runway_seconds"
 	AttributeNotice   = "notice"
-	AttributeError    = "error"
 	AttributeKind     = "kind"
 	AttributeName     = "name"
 	AttributeRemoved  = "removed"

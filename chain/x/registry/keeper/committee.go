@@ -10,6 +10,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/internal/account"
 	"github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/committee"
@@ -64,8 +65,8 @@ func (k *Keeper) refreshCommittee(ctx context.Context) error {
 	}
 	if now(ctx) < old.Since+int64(p.EpochSeconds) {
 		// It stays stale until it is old enough; meanwhile at most its members are read.
-		if gone, err := k.thirdGone(ctx, old); err != nil || !gone {
-			return err
+		if !k.thirdGone(ctx, old) {
+			return nil
 		}
 	}
 	if err := k.committeeStale.Remove(ctx); err != nil {
@@ -81,27 +82,40 @@ func (k *Keeper) refreshCommittee(ctx context.Context) error {
 	return k.replace(ctx, old, members)
 }
 
-// thirdGone reports whether members with a third of the shares or more have no bonded validator any more; so does a committee
-// without members.
-func (k *Keeper) thirdGone(ctx context.Context, c types.Committee) (bool, error) {
+// thirdGone reports whether members with a third of the shares or more have no bonded validator any more, or none that can be read;
+// so does a committee without members.
+func (k *Keeper) thirdGone(ctx context.Context, c types.Committee) bool {
 	gone := 0
 	for _, m := range c.Keepers {
 		addr, err := account.Parse("operator", m.Operator)
 		if err != nil {
-			return false, err
+			gone += int(m.Shares)
+			continue
 		}
 		v, err := k.staking.GetValidator(ctx, sdk.ValAddress(addr))
-		if err != nil && !errors.Is(err, stakingtypes.ErrNoValidatorFound) {
-			return false, err
-		}
 		if err != nil || !v.IsBonded() || v.IsJailed() {
 			gone += int(m.Shares)
 		}
 	}
-	return 3*gone >= c.TotalShares(), nil
+	return 3*gone >= c.TotalShares()
 }
 
-// members of the next committee with their shares, in the order of their operators.
+// custodianOf a validator's operator, if it has registered one.
+func (k *Keeper) custodianOf(ctx context.Context, v stakingtypes.Validator) (custodian types.Keeper, found bool, err error) {
+	addr, err := sdk.ValAddressFromBech32(v.OperatorAddress)
+	if err != nil {
+		return custodian, false, err
+	}
+	operator := sdk.AccAddress(addr).String()
+	custodian, err = k.custodians.Get(ctx, operator)
+	if errors.Is(err, collections.ErrNotFound) {
+		return custodian, false, nil
+	}
+	custodian.Operator = operator
+	return custodian, err == nil, err
+}
+
+// members of the next committee with their shares, in the order of their operators. A keeper that cannot be read has no seat.
 func (k *Keeper) members(ctx context.Context, seats int) ([]types.Keeper, error) {
 	validators, err := k.staking.GetBondedValidatorsByPower(ctx)
 	if err != nil {
@@ -110,20 +124,15 @@ func (k *Keeper) members(ctx context.Context, seats int) ([]types.Keeper, error)
 	candidates := make(map[string]types.Keeper, len(validators)) // read by key only
 	var stakes []committee.Stake
 	for _, v := range validators {
-		addr, err := sdk.ValAddressFromBech32(v.OperatorAddress)
+		custodian, found, err := k.custodianOf(ctx, v)
 		if err != nil {
-			return nil, err
+			entry.Failed(ctx, types.ModuleName, "seat_keeper", v.OperatorAddress, err)
 		}
-		operator := sdk.AccAddress(addr).String()
-		custodian, err := k.custodians.Get(ctx, operator)
-		if errors.Is(err, collections.ErrNotFound) || err == nil && custodian.Leaving {
+		if err != nil || !found || custodian.Leaving {
 			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		candidates[operator] = custodian
-		stakes = append(stakes, committee.Stake{Operator: operator, Uhip: v.Tokens.BigInt()})
+		candidates[custodian.Operator] = custodian
+		stakes = append(stakes, committee.Stake{Operator: custodian.Operator, Uhip: v.Tokens.BigInt()})
 	}
 	var members []types.Keeper
 	for _, m := range committee.Apportion(stakes, seats) {
@@ -143,9 +152,7 @@ func (k *Keeper) replace(ctx context.Context, old types.Committee, members []typ
 		return err
 	}
 	for _, m := range members {
-		if err := k.lock(ctx, m.Operator); err != nil {
-			return err
-		}
+		entry.Attempt(ctx, types.ModuleName, "lock_keeper", m.Operator, func(ctx context.Context) error { return k.lock(ctx, m.Operator) })
 	}
 	if len(old.Keepers) > 0 {
 		old.ReplacedAt = now(ctx)

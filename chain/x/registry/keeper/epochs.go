@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"cosmossdk.io/collections"
 
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/registry/types"
 )
@@ -77,25 +79,23 @@ func (k *Keeper) retireCommittees(ctx context.Context) error {
 		if err := k.replaced.Remove(ctx, key); err != nil {
 			return err
 		}
-		n, err := k.LiveInstances(ctx, key.K2())
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			continue
-		}
-		c, err := k.former.Get(ctx, key.K2())
-		if errors.Is(err, collections.ErrNotFound) {
-			continue // the invariants exclude it; a block need not fail for it
-		}
-		if err != nil {
-			return err
-		}
-		if err := k.forget(ctx, c); err != nil {
-			return err
-		}
+		retire := func(ctx context.Context) error { return k.retire(ctx, key.K2()) }
+		entry.Attempt(ctx, types.ModuleName, "retire_committee", strconv.FormatUint(key.K2(), 10), retire) // what failed is noted and stays
 	}
 	return nil
+}
+
+// retire forgets a former committee that takes no deals any more, unless it has live instances.
+func (k *Keeper) retire(ctx context.Context, epoch uint64) error {
+	n, err := k.LiveInstances(ctx, epoch)
+	if err != nil || n > 0 {
+		return err
+	}
+	c, err := k.former.Get(ctx, epoch)
+	if err != nil {
+		return err
+	}
+	return k.forget(ctx, c)
 }
 
 // forget removes a former committee that nobody needs and what it locks.

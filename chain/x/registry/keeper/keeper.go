@@ -12,6 +12,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/registry/types"
 )
 
@@ -120,8 +121,11 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	if err := k.releaseBonds(ctx); err != nil {
 		return fmt.Errorf("release bonds: %w", err)
 	}
-	if err := k.refreshCommittee(ctx); err != nil {
-		return fmt.Errorf("keeper committee: %w", err)
+	if !entry.Attempt(ctx, types.ModuleName, "refresh_committee", "present", k.refreshCommittee) {
+		// Not in every block: when something changes that it depends on.
+		if err := k.committeeStale.Remove(ctx); err != nil {
+			return fmt.Errorf("keeper committee: %w", err)
+		}
 	}
 	if err := k.retireCommittees(ctx); err != nil {
 		return fmt.Errorf("former keeper committees: %w", err)

@@ -7,6 +7,7 @@ import (
 
 	"cosmossdk.io/collections"
 
+	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/place"
@@ -79,7 +80,7 @@ func (k *Keeper) Walk(ctx context.Context, region string, start uint64, limit in
 		}
 		operators = append(operators, more...)
 	}
-	return k.alive(ctx, operators, p)
+	return k.alive(ctx, region, operators, p)
 }
 
 // Named returns the registered miners among the operators, but for those
@@ -89,10 +90,12 @@ func (k *Keeper) Named(ctx context.Context, operators []string) ([]types.Miner, 
 	if err != nil {
 		return nil, err
 	}
-	return k.alive(ctx, operators, p)
+	return k.alive(ctx, "", operators, p)
 }
 
-func (k *Keeper) alive(ctx context.Context, operators []string, p types.Params) ([]types.Miner, error) {
+// alive are the miners among operators that were seen lately. Those of the ring of a region that are silent or cannot be read are taken
+// off it.
+func (k *Keeper) alive(ctx context.Context, region string, operators []string, p types.Params) ([]types.Miner, error) {
 	miners := make([]types.Miner, 0, len(operators))
 	for _, operator := range operators {
 		m, err := k.miners.Get(ctx, operator)
@@ -100,7 +103,8 @@ func (k *Keeper) alive(ctx context.Context, operators []string, p types.Params) 
 			continue
 		}
 		if err != nil {
-			return nil, err
+			entry.Failed(ctx, types.ModuleName, "offer_miner", operator, err)
+			m = types.Miner{Operator: operator, Region: region}
 		}
 		if now(ctx)-m.LastSeen > int64(p.SilenceSeconds) {
 			if err := k.offRing(ctx, &m); err != nil {

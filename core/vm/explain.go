@@ -1,0 +1,35 @@
+package vm
+
+// Explain gives a status its message in words if it has none and its reason is one that the chain gives as a code alone.
+// What a miner said stays as it is; of a reason without words the message stays empty.
+func (s Status) Explain() string {
+	if s.Message != "" {
+		return s.Message
+	}
+	switch s.Reason {
+	case ReasonNoCapacity:
+		return "no miner has room for it now; it waits its turn"
+	case ReasonSecretsNeeded:
+		return "every instance that was dealt is used up; deal further ones"
+	case ReasonRetryWait:
+		return "only miners that failed it have room; they are tried again"
+	case ReasonNotProvisioned, ReasonAttempts:
+		return s.lastFailed() + " did not begin in time"
+	case ReasonCreditRunOut:
+		return "the account's credit came down to its hold-back; buy credits, then start the VM"
+	case ReasonHostGone:
+		return "its host was not seen for too long, and its disk is lost: rebuild the VM, or terminate it"
+	case ReasonUnpaid:
+		return "the credit held back for its disk is spent"
+	default:
+		return ""
+	}
+}
+
+// lastFailed names the miner that failed it last.
+func (s Status) lastFailed() string {
+	if len(s.Excluded) == 0 {
+		return "the miner"
+	}
+	return "miner " + s.Excluded[len(s.Excluded)-1]
+}

@@ -1,0 +1,32 @@
+package vm
+
+import (
+	"strings"
+	"testing"
+)
+
+// Each reason for which the chain leaves a VM waiting or failed has words that are valid as a message; a miner's own stay.
+func TestExplain(t *testing.T) {
+	for _, reason := range []string{
+		ReasonNoCapacity, ReasonSecretsNeeded, ReasonRetryWait, ReasonNotProvisioned, ReasonAttempts, ReasonCreditRunOut,
+	} {
+		s := Status{Reason: reason}
+		words := s.Explain()
+		if !strings.Contains(words, " ") || ValidMessage(words) != nil {
+			t.Errorf("%s: %q", reason, words)
+		}
+		s.Message = "what the miner says"
+		if got := s.Explain(); got != s.Message {
+			t.Errorf("%s with a message: %q", reason, got)
+		}
+	}
+	s := Status{Reason: ReasonAttempts, Excluded: []string{"hip1first", "hip1last"}}
+	if got := s.Explain(); got != "miner hip1last did not begin in time" {
+		t.Error(got)
+	}
+	for _, reason := range []string{"", ReasonTenant, "a_miners_own"} {
+		if got := (Status{Reason: reason}).Explain(); got != "" {
+			t.Errorf("%q: %q", reason, got)
+		}
+	}
+}
