@@ -20,6 +20,7 @@ func (a *App) anteHandler() sdk.AnteHandler {
 	k := a.Keepers
 	return sdk.ChainAnteDecorators(
 		ante.NewSetUpContextDecorator(), // must be the outermost
+		tried{},
 		bounds{},
 		ante.NewExtensionOptionsDecorator(nil),
 		ante.NewValidateBasicDecorator(),
@@ -32,6 +33,7 @@ func (a *App) anteHandler() sdk.AnteHandler {
 		ante.NewSigGasConsumeDecorator(k.Auth, ante.DefaultSigVerificationGasConsumer),
 		ante.NewSigVerificationDecorator(k.Auth, a.txConfig.SignModeHandler()),
 		ante.NewIncrementSequenceDecorator(k.Auth),
+		room{a.pool},
 	)
 }
 
@@ -49,7 +51,7 @@ func (bounds) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ant
 	if !ok {
 		return ctx, sdkerrors.ErrTxDecode.Wrap("the transaction states no gas")
 	}
-	if gas := fee.GetGas(); !simulate && (gas == 0 || gas > maxTxGas) {
+	if gas := fee.GetGas(); gas == 0 || gas > maxTxGas {
 		return ctx, sdkerrors.ErrInvalidGasLimit.Wrapf("the gas limit is %d; accepted are 1 to %d", gas, maxTxGas)
 	}
 	if !fee.GetFee().IsZero() || len(fee.FeeGranter()) > 0 {

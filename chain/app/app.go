@@ -37,6 +37,7 @@ type App struct {
 	keys      map[string]*storetypes.KVStoreKey
 	transient map[string]*storetypes.TransientStoreKey
 	modules   *module.Manager
+	pool      *pool
 	basics    module.BasicManager
 	config    module.Configurator
 }
@@ -76,6 +77,7 @@ func New(o Options) (*App, error) {
 
 	a := &App{
 		BaseApp: base, codec: enc.codec, amino: enc.amino, registry: enc.registry, txConfig: enc.txConfig,
+		pool: newPool(),
 		keys: storetypes.NewKVStoreKeys(storeNames()...), transient: storetypes.NewTransientStoreKeys(transientStoreNames()...),
 	}
 	if a.Keepers, err = newKeepers(a, o.Home); err != nil {
@@ -100,6 +102,7 @@ func New(o Options) (*App, error) {
 		return end, err
 	})
 	base.SetAnteHandler(a.anteHandler())
+	a.wireProposals()
 	if err := a.wireUpgrades(o.Home, append(upgrades(), o.Upgrades...)); err != nil {
 		return nil, err
 	}

@@ -236,6 +236,8 @@ func (n *Node) cometConfig() *cfg.Config {
 	c.Consensus.TimeoutPrecommit = n.config.ProposeTimeout / 3
 	c.Mempool.Recheck = true
 	c.Mempool.MaxTxBytes = app.MaxTxBytes
+	// What waits is bounded by the application, by lane.
+	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = app.MempoolTxs, app.MempoolBytes, 2*app.MempoolTxs
 	c.TxIndex.Indexer = "null" // the node has its own
 	n.config.StateSync.comet(c.StateSync)
 	return c

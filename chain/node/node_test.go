@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
+	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
 	"github.com/hippius/compute/chain/node"
@@ -139,4 +142,36 @@ func TestSampleSettings(t *testing.T) {
 	if got.Peers, got.StateSync.Servers = nil, nil; !reflect.DeepEqual(got, want) {
 		t.Errorf("the sample says %+v, the defaults are %+v", got, want)
 	}
+}
+
+// A node tries transactions within the budget of the client's address, whatever key it comes with.
+func TestSimulationBudgetOfANode(t *testing.T) {
+	n := start(t, testNet(t, 1)[0])
+	waitHeight(t, n, 1)
+	var callers []*grpc.ClientConn
+	for range 3 {
+		_, key, _ := ed25519.GenerateKey(nil)
+		conn, err := peer.NewClient(n.GRPCAddr(), key, n.Info().Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // only asked
+		callers = append(callers, conn)
+	}
+	refused := map[int]bool{}
+	for i := range 3000 {
+		// Clients have no SimulateRequest; on the wire it is this.
+		err := callers[i%3].Invoke(t.Context(), app.SimulateMethod, &txv1beta1.TxRaw{AuthInfoBytes: []byte("junk")}, &txv1beta1.TxRaw{})
+		switch status.Code(err) { //nolint:exhaustive // nothing else is wanted
+		case codes.InvalidArgument:
+		case codes.ResourceExhausted:
+			refused[i%3] = true
+		default:
+			t.Fatal(err)
+		}
+		if len(refused) == 3 {
+			return
+		}
+	}
+	t.Errorf("3000 calls were answered; refused were %v", refused)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/server"
 	"github.com/cosmos/cosmos-sdk/server/config"
+	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
 	"google.golang.org/grpc"
 
@@ -32,7 +33,7 @@ func (n *Node) registerServices(comet client.CometRPC) {
 	a, registry := n.app, n.app.InterfaceRegistry()
 	c := client.Context{}.WithCodec(codec.NewProtoCodec(registry)).WithInterfaceRegistry(registry).WithTxConfig(a.TxConfig()).
 		WithChainID(a.ChainID()).WithClient(comet)
-	authtx.RegisterTxService(a.GRPCQueryRouter(), c, a.Simulate, registry)
+	txtypes.RegisterServiceServer(a.GRPCQueryRouter(), newSimulations(authtx.NewTxServer(c, a.Simulate, registry), a.TxDecode))
 	cmtservice.RegisterTendermintService(c, a.GRPCQueryRouter(), registry, server.NewCometABCIWrapper(a).Query)
 	nodeservice.RegisterNodeService(c, a.GRPCQueryRouter(), *config.DefaultConfig(), a.CommitMultiStore().EarliestVersion)
 }

@@ -1,5 +1,7 @@
 package credit
 
+import "math"
+
 // Fees say what a transaction costs, in ucredit: a base, its gas limit and its bytes.
 type Fees struct {
 	Base uint64
@@ -29,4 +31,12 @@ func (f Fees) Of(gas, bytes uint64) (uint64, error) {
 		return 0, err
 	}
 	return add(sum, forBytes)
+}
+
+// PerGas is what a fee pays for a unit of gas, in 10⁻⁶ ucredit, at most what an int64 holds less one; 0 gas pays nothing.
+func PerGas(fee, gas uint64) int64 {
+	if gas == 0 {
+		return 0
+	}
+	return int64(mulDivCap(fee, million, gas, math.MaxInt64-1))
 }

@@ -128,7 +128,7 @@ func New(c Config, p Parts) (*Agent, error) {
 		vms: map[vm.ID]*vmState{}, meshes: map[string]*wire.Mesh{}, working: map[vm.ID]work{}, unknownDomains: map[vm.ID]bool{},
 		admitted: map[vm.ID]node.Demand{},
 	}
-	a.reporter = report.New(report.Config{Chain: p.Chain, Every: c.ReportEvery, Gather: c.Gather, Answered: a.answered, Log: p.Log})
+	a.reporter = report.New(report.Config{Chain: p.Chain, Every: c.ReportEvery, Gather: c.Gather, Pace: min(c.ReportEvery/2, report.FreeEvery), Answered: a.answered, Log: p.Log})
 	a.provisioner = provision.New(provision.Config{
 		ChainID: c.ChainID, AgentISO: c.AgentISO, Catalogue: p.Catalogue, Secrets: p.Secrets, Images: p.Images,
 		Network: p.Network, Seeds: p.Seeds, Driver: p.Driver, Notes: p.State,

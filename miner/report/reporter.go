@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -39,11 +40,14 @@ type pendingReport struct {
 	provenTo int64
 }
 
-// Config of a Reporter; all are required.
+// Config of a Reporter; all but the pace are required.
 type Config struct {
 	Chain Chain
 	// Every is the time between full batches, Gather how long news is held for company.
 	Every, Gather time.Duration
+	// Pace is the time between messages, of which FreeBurst may go at once after fewer; 0 for FreeEvery. The miner pays a fee
+	// for what is sent faster.
+	Pace time.Duration
 	// Answered is called with a VM's id when the chain took its news or refused it: the state to act upon may have changed.
 	Answered func(id vm.ID, taken bool)
 	Log      *slog.Logger
@@ -70,10 +74,14 @@ type Stats struct {
 	Reported time.Time
 }
 
-// The chain takes a bounded number of messages a minute from one miner.
+// FreeEvery and FreeBurst are what the chain takes without a fee by its default parameters: a message each so often, and several
+// at once after fewer.
 const (
-	messagesPerMinute = 100
-	messageBurst      = 10
+	FreeEvery = 15 * time.Second
+	FreeBurst = 4
+)
+
+const (
 	// Pauses after an error.
 	minPause, maxPause = 100 * time.Millisecond, 5 * time.Second
 	// MaxProofAge of a proof that is sent: the chain refuses what is older than 80 s by its blocks, and the report with
@@ -87,7 +95,7 @@ const (
 func New(c Config) *Reporter {
 	return &Reporter{
 		c: c, poke: make(chan struct{}, 1), pending: map[vm.ID]*pendingReport{},
-		limit: rate.NewLimiter(rate.Every(time.Minute/messagesPerMinute), messageBurst),
+		limit: rate.NewLimiter(rate.Every(cmp.Or(c.Pace, FreeEvery)), FreeBurst),
 	}
 }
 
@@ -233,6 +241,7 @@ func (r *Reporter) Send(ctx context.Context, all bool) (bool, error) {
 		results, err := r.report(ctx, out[:n])
 		if err != nil {
 			r.failed.Add(1)
+			r.limit.AllowN(time.Now(), -1) // what did not reach a block used nothing of the pace
 			for _, s := range out[:n] {
 				r.c.Answered(s.ID, false)
 			}

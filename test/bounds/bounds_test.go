@@ -29,6 +29,7 @@ const envelope = 1 << 10
 // TestBoundsThatMeet has a row for each pair of bounds: what is declared, and where it has to fit in. Whoever adds a bound
 // that another part relies on adds a row.
 func TestBoundsThatMeet(t *testing.T) {
+	free := computetypes.DefaultParams().ReportRules()
 	for _, c := range []struct {
 		what        string
 		need, limit int
@@ -41,7 +42,10 @@ func TestBoundsThatMeet(t *testing.T) {
 		{"the most revocations at once in a transaction", sizeOf(&meshtypes.MsgRevoke{Owner: address(), Fingerprints: many(meshtypes.MaxRevocationsPerMessage, make([]byte, meshtypes.FingerprintSize))}) + envelope, app.MaxTxBytes},
 		{"the longest recipe in a transaction", sizeOf(&markettypes.MsgSetApp{Authority: address(), App: markettypes.App{Recipe: strings.Repeat("x", plan.MaxRecipe)}}) + envelope, app.MaxTxBytes},
 		{"a transaction's bytes in a block", app.MaxTxBytes, app.MaxBlockBytes},
-		{"a transaction's gas in a block", app.MaxTxGas, app.MaxBlockGas},
+		{"a transaction's gas in its lane of a block", app.MaxTxGas, app.MaxBlockGas * app.LanePercent / 100},
+		{"a transaction's bytes in its lane of a block", app.MaxTxBytes, app.MaxBlockBytes * app.LanePercent / 100},
+		{"the gas of an empty batch of reports without a fee", int(client.ReportGas(0)), int(free.Gas)},
+		{"the gas of the largest batch of reports without a fee", int(client.ReportGas(vm.MaxReports)), int(free.Gas + free.GasPerVM*vm.MaxReports)},
 
 		// Answers: declared by the queries' pages and the records' bounds, respected by the client.
 		{"a page of tenants with the most revocations", meshkeeper.MaxPageBytes + sizeOf(tenant()), client.MaxAnswer},

@@ -18,16 +18,19 @@ import (
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 )
 
-// Gas is the limit of every transaction here, which its fee is for; batches of reports, which are free, have freeGas.
+// Gas is the limit of every transaction here, which its fee is for. Batches of reports have that of a miner.
 const (
-	Gas     = 2_000_000
-	freeGas = 20_000_000
+	Gas          = 2_000_000
+	batchGas     = 300_000
+	gasPerReport = 150_000
 )
 
 // gasFor is the limit of a transaction of msgs.
 func gasFor(msgs []sdk.Msg) uint64 {
-	if len(msgs) == 1 && sdk.MsgTypeURL(msgs[0]) == sdk.MsgTypeURL(&computetypes.MsgReportVM{}) {
-		return freeGas
+	if len(msgs) == 1 {
+		if m, ok := msgs[0].(*computetypes.MsgReportVM); ok {
+			return batchGas + gasPerReport*uint64(len(m.Reports))
+		}
 	}
 	return Gas
 }

@@ -40,7 +40,7 @@ type GenesisState struct {
 	Released []*ReleasedVM `protobuf:"bytes,9,rep,name=released,proto3" json:"released,omitempty"`
 	// oldest_height from which on followers can catch up.
 	OldestHeight int64 `protobuf:"varint,10,opt,name=oldest_height,json=oldestHeight,proto3" json:"oldest_height,omitempty"`
-	// report_rates are how often miners reported lately.
+	// report_rates are what miners used lately of the reports they have without a fee.
 	ReportRates   []*ReportRate `protobuf:"bytes,11,rep,name=report_rates,json=reportRates,proto3" json:"report_rates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -153,11 +153,14 @@ func (x *GenesisState) GetReportRates() []*ReportRate {
 	return nil
 }
 
-// ReportRate is what is kept of how often a miner reported, as the keeper counts it.
+// ReportRate is what a miner used of the reports it has without a fee. Times are unix seconds.
 type ReportRate struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Miner         string                 `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
-	Value         uint64                 `protobuf:"varint,2,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Miner string                 `protobuf:"bytes,1,opt,name=miner,proto3" json:"miner,omitempty"`
+	// used_until is when all it used is restored.
+	UsedUntil int64 `protobuf:"varint,3,opt,name=used_until,json=usedUntil,proto3" json:"used_until,omitempty"`
+	// empty_until is when the empty ones it used are restored.
+	EmptyUntil    int64 `protobuf:"varint,4,opt,name=empty_until,json=emptyUntil,proto3" json:"empty_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,9 +202,16 @@ func (x *ReportRate) GetMiner() string {
 	return ""
 }
 
-func (x *ReportRate) GetValue() uint64 {
+func (x *ReportRate) GetUsedUntil() int64 {
 	if x != nil {
-		return x.Value
+		return x.UsedUntil
+	}
+	return 0
+}
+
+func (x *ReportRate) GetEmptyUntil() int64 {
+	if x != nil {
+		return x.EmptyUntil
 	}
 	return 0
 }
@@ -354,11 +364,14 @@ const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\breleased\x18\t \x03(\v2$.hippius.chain.compute.v1.ReleasedVMR\breleased\x12#\n" +
 	"\roldest_height\x18\n" +
 	" \x01(\x03R\foldestHeight\x12G\n" +
-	"\freport_rates\x18\v \x03(\v2$.hippius.chain.compute.v1.ReportRateR\vreportRates\"8\n" +
+	"\freport_rates\x18\v \x03(\v2$.hippius.chain.compute.v1.ReportRateR\vreportRates\"o\n" +
 	"\n" +
 	"ReportRate\x12\x14\n" +
-	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value\"G\n" +
+	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x1d\n" +
+	"\n" +
+	"used_until\x18\x03 \x01(\x03R\tusedUntil\x12\x1f\n" +
+	"\vempty_until\x18\x04 \x01(\x03R\n" +
+	"emptyUntilJ\x04\b\x02\x10\x03R\x05value\"G\n" +
 	"\bQueuedVM\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x13\n" +

@@ -273,8 +273,6 @@ type Params struct {
 	MaxProofGapSeconds uint64 `protobuf:"varint,6,opt,name=max_proof_gap_seconds,json=maxProofGapSeconds,proto3" json:"max_proof_gap_seconds,omitempty"`
 	// proof_max_age_seconds of the block a proof signs.
 	ProofMaxAgeSeconds uint64 `protobuf:"varint,7,opt,name=proof_max_age_seconds,json=proofMaxAgeSeconds,proto3" json:"proof_max_age_seconds,omitempty"`
-	// max_reports_per_minute accepted from one miner, counted in messages.
-	MaxReportsPerMinute uint32 `protobuf:"varint,8,opt,name=max_reports_per_minute,json=maxReportsPerMinute,proto3" json:"max_reports_per_minute,omitempty"`
 	// max_attempts at provisioning before a VM without data is Failed.
 	MaxAttempts uint32 `protobuf:"varint,9,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	// silence_seconds over which, and silence_reports in which, a host reports a VM running without a fresh proof before
@@ -292,8 +290,17 @@ type Params struct {
 	HostGoneSeconds uint64 `protobuf:"varint,15,opt,name=host_gone_seconds,json=hostGoneSeconds,proto3" json:"host_gone_seconds,omitempty"`
 	// release_seconds after which a VM that is to be terminated is, though its host did not confirm.
 	ReleaseSeconds uint64 `protobuf:"varint,16,opt,name=release_seconds,json=releaseSeconds,proto3" json:"release_seconds,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// report_seconds after which a miner may send another batch without a fee, up to report_burst of them at once if it
+	// sent fewer before; empty_report_seconds after which another empty one. The rest pays as any transaction.
+	ReportSeconds      uint64 `protobuf:"varint,17,opt,name=report_seconds,json=reportSeconds,proto3" json:"report_seconds,omitempty"`
+	ReportBurst        uint32 `protobuf:"varint,18,opt,name=report_burst,json=reportBurst,proto3" json:"report_burst,omitempty"`
+	EmptyReportSeconds uint64 `protobuf:"varint,19,opt,name=empty_report_seconds,json=emptyReportSeconds,proto3" json:"empty_report_seconds,omitempty"`
+	// free_report_gas, and free_report_gas_per_vm for each VM that the miner holds, bound the gas limit of a batch without a
+	// fee; an empty one has the former.
+	FreeReportGas      uint64 `protobuf:"varint,20,opt,name=free_report_gas,json=freeReportGas,proto3" json:"free_report_gas,omitempty"`
+	FreeReportGasPerVm uint64 `protobuf:"varint,21,opt,name=free_report_gas_per_vm,json=freeReportGasPerVm,proto3" json:"free_report_gas_per_vm,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -375,13 +382,6 @@ func (x *Params) GetProofMaxAgeSeconds() uint64 {
 	return 0
 }
 
-func (x *Params) GetMaxReportsPerMinute() uint32 {
-	if x != nil {
-		return x.MaxReportsPerMinute
-	}
-	return 0
-}
-
 func (x *Params) GetMaxAttempts() uint32 {
 	if x != nil {
 		return x.MaxAttempts
@@ -434,6 +434,41 @@ func (x *Params) GetHostGoneSeconds() uint64 {
 func (x *Params) GetReleaseSeconds() uint64 {
 	if x != nil {
 		return x.ReleaseSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetReportSeconds() uint64 {
+	if x != nil {
+		return x.ReportSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetReportBurst() uint32 {
+	if x != nil {
+		return x.ReportBurst
+	}
+	return 0
+}
+
+func (x *Params) GetEmptyReportSeconds() uint64 {
+	if x != nil {
+		return x.EmptyReportSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetFreeReportGas() uint64 {
+	if x != nil {
+		return x.FreeReportGas
+	}
+	return 0
+}
+
+func (x *Params) GetFreeReportGasPerVm() uint64 {
+	if x != nil {
+		return x.FreeReportGasPerVm
 	}
 	return 0
 }
@@ -1952,7 +1987,7 @@ var File_hippius_chain_compute_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xfe\x05\n" +
+	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xbf\a\n" +
 	"\x06Params\x12:\n" +
 	"\x19provision_timeout_seconds\x18\x01 \x01(\x04R\x17provisionTimeoutSeconds\x12%\n" +
 	"\x0emax_candidates\x18\x02 \x01(\rR\rmaxCandidates\x129\n" +
@@ -1960,8 +1995,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x13max_vms_per_account\x18\x04 \x01(\rR\x10maxVmsPerAccount\x12/\n" +
 	"\x14max_keys_per_account\x18\x05 \x01(\rR\x11maxKeysPerAccount\x121\n" +
 	"\x15max_proof_gap_seconds\x18\x06 \x01(\x04R\x12maxProofGapSeconds\x121\n" +
-	"\x15proof_max_age_seconds\x18\a \x01(\x04R\x12proofMaxAgeSeconds\x123\n" +
-	"\x16max_reports_per_minute\x18\b \x01(\rR\x13maxReportsPerMinute\x12!\n" +
+	"\x15proof_max_age_seconds\x18\a \x01(\x04R\x12proofMaxAgeSeconds\x12!\n" +
 	"\fmax_attempts\x18\t \x01(\rR\vmaxAttempts\x12'\n" +
 	"\x0fsilence_seconds\x18\n" +
 	" \x01(\x04R\x0esilenceSeconds\x12'\n" +
@@ -1970,7 +2004,12 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x14boot_timeout_seconds\x18\r \x01(\x04R\x12bootTimeoutSeconds\x12/\n" +
 	"\x14boot_seconds_per_gib\x18\x0e \x01(\x04R\x11bootSecondsPerGib\x12*\n" +
 	"\x11host_gone_seconds\x18\x0f \x01(\x04R\x0fhostGoneSeconds\x12'\n" +
-	"\x0frelease_seconds\x18\x10 \x01(\x04R\x0ereleaseSeconds\"\xa7\x01\n" +
+	"\x0frelease_seconds\x18\x10 \x01(\x04R\x0ereleaseSeconds\x12%\n" +
+	"\x0ereport_seconds\x18\x11 \x01(\x04R\rreportSeconds\x12!\n" +
+	"\freport_burst\x18\x12 \x01(\rR\vreportBurst\x120\n" +
+	"\x14empty_report_seconds\x18\x13 \x01(\x04R\x12emptyReportSeconds\x12&\n" +
+	"\x0ffree_report_gas\x18\x14 \x01(\x04R\rfreeReportGas\x122\n" +
+	"\x16free_report_gas_per_vm\x18\x15 \x01(\x04R\x12freeReportGasPerVmJ\x04\b\b\x10\tR\x16max_reports_per_minute\"\xa7\x01\n" +
 	"\x06SSHKey\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +

@@ -85,7 +85,7 @@ func (k *Keeper) loadQueue(ctx context.Context, g types.GenesisState) error {
 		}
 	}
 	for _, r := range g.ReportRates {
-		if err := k.reportRates.Set(ctx, r.Miner, r.Value); err != nil {
+		if err := k.reportRates.Set(ctx, r.Miner, r); err != nil {
 			return err
 		}
 	}
@@ -188,11 +188,7 @@ func (k *Keeper) exportQueue(ctx context.Context, g *types.GenesisState) error {
 	if err != nil {
 		return err
 	}
-	err = k.reportRates.Walk(ctx, nil, func(miner string, value uint64) (bool, error) {
-		g.ReportRates = append(g.ReportRates, types.ReportRate{Miner: miner, Value: value})
-		return false, nil
-	})
-	if err != nil {
+	if g.ReportRates, err = records.All(ctx, k.reportRates); err != nil {
 		return err
 	}
 	if g.Heads, err = records.All(ctx, k.heads); err != nil {

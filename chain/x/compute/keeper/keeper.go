@@ -61,7 +61,7 @@ type Keeper struct {
 	tombstones   collections.KeySet[timeKey]
 
 	heads       collections.Map[int64, types.Head]
-	reportRates collections.Map[string, uint64]
+	reportRates collections.Map[string, types.ReportRate]
 
 	// ready counts the VMs that run and are proven, silenceActions those acted on in an hour: hour and count.
 	ready          collections.Item[uint64]
@@ -129,7 +129,7 @@ func New(c Config) (*Keeper, error) {
 		spread:         collections.NewMap(sb, types.SpreadPrefix(), "spread", collections.TripleKeyCodec(str, str, str), collections.Uint64Value),
 		tombstones:     collections.NewKeySet(sb, types.TombstonesPrefix(), "tombstones", byTime),
 		heads:          collections.NewMap(sb, types.HeadsPrefix(), "heads", i64, codec.CollValue[types.Head](c.Codec)),
-		reportRates:    collections.NewMap(sb, types.ReportRatesPrefix(), "report_rates", str, collections.Uint64Value),
+		reportRates:    collections.NewMap(sb, types.ReportRatesPrefix(), "report_rates", str, codec.CollValue[types.ReportRate](c.Codec)),
 		attestations:   collections.NewMap(sb, types.AttestationsPrefix(), "attestations", str, codec.CollValue[types.Attestation](c.Codec)),
 		ready:          collections.NewItem(sb, types.ReadyPrefix(), "ready", collections.Uint64Value),
 		silenceActions: collections.NewItem(sb, types.SilenceActionsPrefix(), "silence_actions", collections.Uint64Value),

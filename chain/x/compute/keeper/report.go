@@ -16,34 +16,34 @@ import (
 const (
 	// maxExcluded bounds the miners a VM remembers to have failed it.
 	maxExcluded = 8
-	minute      = 60
 	// countBits of a tally's number are the count, the rest is the window.
 	countBits = 20
 )
 
-// AllowReport is the ante handler's gate: a registered miner may send so many
-// batches in a minute without a fee. It counts this one.
-func (k *Keeper) AllowReport(ctx context.Context, miner string) error {
-	m, err := k.offers.Miner(ctx, miner)
+// FreeReport is the ante handler's gate: it tells whether a batch of a registered miner with a gas limit is free of a fee, and if
+// so uses what the miner has of them. The answer depends on the state and the block's time alone.
+func (k *Keeper) FreeReport(ctx context.Context, m *types.MsgReportVM, gas uint64) (bool, error) {
+	miner, err := k.offers.Miner(ctx, m.Miner)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if m.Status == registrytypes.StatusGone {
-		return registrytypes.ErrStatus.Wrapf("miner %s is gone; register it again", miner)
+	if miner.Status == registrytypes.StatusGone {
+		return false, registrytypes.ErrStatus.Wrapf("miner %s is gone; register it again", m.Miner)
 	}
 	p, err := k.params.Get(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	last, err := orZero(k.reportRates.Get(ctx, miner))
+	rate, err := orZero(k.reportRates.Get(ctx, m.Miner))
 	if err != nil {
-		return err
+		return false, err
 	}
-	window, count := tally(last, now(ctx)/minute)
-	if count >= uint64(p.MaxReportsPerMinute) {
-		return types.ErrTooManyReports.Wrapf("miner %s sent %d batches this minute; at most %d: put more reports into one", miner, count, p.MaxReportsPerMinute)
+	used := vm.ReportAllowance{UsedUntil: rate.UsedUntil, EmptyUntil: rate.EmptyUntil}
+	left, free := used.Take(p.ReportRules(), now(ctx), len(m.Reports), gas, uint64(miner.Usage.Vms))
+	if !free {
+		return false, nil
 	}
-	return k.reportRates.Set(ctx, miner, window+count+1)
+	return true, k.reportRates.Set(ctx, m.Miner, types.ReportRate{Miner: m.Miner, UsedUntil: left.UsedUntil, EmptyUntil: left.EmptyUntil})
 }
 
 // tally reads a number that holds a window of time and how often something happened in it: the window's first number, and

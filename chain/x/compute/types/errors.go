@@ -74,8 +74,8 @@ var (
 	ErrStaleProof = errorsmod.Register(ModuleName, 32, "stale proof")
 	// ErrBadReport is a report out of bounds.
 	ErrBadReport = errorsmod.Register(ModuleName, 33, "report not acceptable")
-	// ErrTooManyReports is a miner that reports more often than it may.
-	ErrTooManyReports = errorsmod.Register(ModuleName, 34, "too many reports")
+
+	// 34 was that of too many reports in a minute.
 
 	// ErrSameSize is a resize that would change nothing.
 	ErrSameSize = errorsmod.Register(ModuleName, 35, "nothing to resize")

@@ -71,10 +71,15 @@ func (g GenesisState) validateQueue(ids map[string]bool) error {
 			return err
 		}
 	}
+	reported := map[string]bool{}
 	for _, r := range g.ReportRates {
 		if err := address("miner", r.Miner); err != nil {
 			return err
 		}
+		if reported[r.Miner] || r.UsedUntil < 0 || r.EmptyUntil < 0 {
+			return ErrInvalid.Wrapf("miner %s used free reports until %d and empty ones until %d; accepted is one record of a miner, with times of at least 0", r.Miner, r.UsedUntil, r.EmptyUntil)
+		}
+		reported[r.Miner] = true
 	}
 	if g.OldestHeight < 0 {
 		return ErrInvalid.Wrapf("the oldest height is %d; accepted are 0 and more", g.OldestHeight)

@@ -106,7 +106,7 @@ func TombstonesPrefix() collections.Prefix { return collections.NewPrefix(prefix
 // HeadsPrefix is the ring of recent blocks, by height.
 func HeadsPrefix() collections.Prefix { return collections.NewPrefix(prefixHeads) }
 
-// ReportRatesPrefix counts each miner's batches in the present minute.
+// ReportRatesPrefix is what each miner used of its reports without a fee.
 func ReportRatesPrefix() collections.Prefix { return collections.NewPrefix(prefixReportRates) }
 
 // AttestationsPrefix is where VMs' attestations are kept, by VM.

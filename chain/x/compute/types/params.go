@@ -12,6 +12,9 @@ const maxVMsPerAccount = mesh.LastVM - mesh.FirstVM + 1
 // block that was not the newest; then the next agent has to start and its first report to get into a block.
 const proofGap = 80
 
+// freeReportSpare is how many reports a free batch may have beside those of the VMs that its miner holds.
+const freeReportSpare = 4
+
 // DefaultParams are those of a new network.
 func DefaultParams() Params {
 	return Params{
@@ -22,7 +25,6 @@ func DefaultParams() Params {
 		MaxKeysPerAccount:       50,
 		MaxProofGapSeconds:      proofGap,
 		ProofMaxAgeSeconds:      proofGap,
-		MaxReportsPerMinute:     120,
 		MaxAttempts:             5,
 		SilenceSeconds:          600,
 		SilenceReports:          20,
@@ -31,12 +33,25 @@ func DefaultParams() Params {
 		BootSecondsPerGib:       1,
 		HostGoneSeconds:         7 * 86_400,
 		ReleaseSeconds:          86_400,
+		ReportSeconds:           15,
+		ReportBurst:             4,
+		EmptyReportSeconds:      30,
+		FreeReportGas:           600_000,
+		FreeReportGasPerVm:      150_000,
 	}
 }
 
 // Rules of what is attested.
 func (p Params) Rules() vm.AttestRules {
 	return vm.AttestRules{Gap: int64(p.MaxProofGapSeconds), SilenceSeconds: int64(p.SilenceSeconds), SilenceReports: p.SilenceReports}
+}
+
+// ReportRules are what a miner may report without a fee.
+func (p Params) ReportRules() vm.ReportRules {
+	return vm.ReportRules{
+		Every: int64(p.ReportSeconds), Burst: int64(p.ReportBurst), EmptyEvery: int64(p.EmptyReportSeconds),
+		Spare: freeReportSpare, Gas: p.FreeReportGas, GasPerVM: p.FreeReportGasPerVm,
+	}
 }
 
 // BootTimeout is how long a VM with a disk of so many GiB may take until its first proof, in seconds.
@@ -57,7 +72,6 @@ func (p Params) Validate() error {
 		{"max_keys_per_account", uint64(p.MaxKeysPerAccount), 1, 200},
 		{"max_proof_gap_seconds", p.MaxProofGapSeconds, 10, 600},
 		{"proof_max_age_seconds", p.ProofMaxAgeSeconds, 10, 600},
-		{"max_reports_per_minute", uint64(p.MaxReportsPerMinute), 2, 6000},
 		{"max_attempts", uint64(p.MaxAttempts), 1, 64},
 		{"silence_seconds", p.SilenceSeconds, 60, 86_400},
 		{"silence_reports", uint64(p.SilenceReports), 2, 10_000},
@@ -66,6 +80,11 @@ func (p Params) Validate() error {
 		{"boot_seconds_per_gib", p.BootSecondsPerGib, 0, 600},
 		{"host_gone_seconds", p.HostGoneSeconds, 3600, 365 * 86_400},
 		{"release_seconds", p.ReleaseSeconds, 600, 30 * 86_400},
+		{"report_seconds", p.ReportSeconds, 1, 600},
+		{"report_burst", uint64(p.ReportBurst), 1, 60},
+		{"empty_report_seconds", p.EmptyReportSeconds, 1, 3600},
+		{"free_report_gas", p.FreeReportGas, 100_000, 10_000_000},
+		{"free_report_gas_per_vm", p.FreeReportGasPerVm, 10_000, 1_000_000},
 	} {
 		if c.v < c.low || c.v > c.top {
 			return ErrInvalid.Wrapf("%s is %d; accepted are %d to %d", c.what, c.v, c.low, c.top)

@@ -31,6 +31,15 @@ func fee(p types.Params, s Size) (uint64, error) {
 	return v, nil
 }
 
+// Fee of a transaction in ucredit, whoever pays it.
+func (k *Keeper) Fee(ctx context.Context, s Size) (uint64, error) {
+	params, err := k.params.Get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return fee(params, s)
+}
+
 // ChargeFee takes the fee of a transaction from its signer: in credits, or all of it in uhip if the credits are not
 // enough, so that a holder of coins depends on no sale of credits.
 func (k *Keeper) ChargeFee(ctx context.Context, payer string, s Size) error {

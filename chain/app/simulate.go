@@ -1,0 +1,38 @@
+package app
+
+import (
+	"context"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cosmos/cosmos-sdk/baseapp"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+)
+
+// tried checks a simulated transaction as if it were sent: signed, paid for, and with no more gas than it states. So whoever has
+// a node try transactions spends the gas that its own limit names, and not that of others' accounts.
+type tried struct{}
+
+func (tried) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+	if !simulate {
+		return next(ctx, tx, simulate)
+	}
+	fee, ok := tx.(sdk.FeeTx)
+	if !ok {
+		return ctx, sdkerrors.ErrTxDecode.Wrap("the transaction states no gas")
+	}
+	return next(ctx.WithGasMeter(storetypes.NewGasMeter(fee.GetGas())), tx, false)
+}
+
+// SimulateMethod is the one query that tries a transaction.
+const SimulateMethod = "/cosmos.tx.v1beta1.Service/Simulate"
+
+// Query answers consensus' own interface. It tries no transactions: who asks is not known there, and so no budget.
+func (a *App) Query(ctx context.Context, req *abci.RequestQuery) (*abci.ResponseQuery, error) {
+	path := baseapp.SplitABCIQueryPath(req.Path)
+	if req.Path == SimulateMethod || len(path) > 1 && path[0] == baseapp.QueryPathApp && path[1] == "simulate" {
+		return sdkerrors.QueryResult(sdkerrors.ErrNotSupported.Wrap("a transaction is tried by the node's gRPC service cosmos.tx.v1beta1.Service only"), false), nil
+	}
+	return a.BaseApp.Query(ctx, req)
+}
