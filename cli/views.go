@@ -9,22 +9,25 @@ import (
 
 // vmView is a VM as it is printed; its field names are a promise to scripts.
 type vmView struct {
-	ID          string   `json:"id"`
-	Name        string   `json:"name"`
-	Plan        string   `json:"plan"`
-	Image       string   `json:"image"`
-	Apps        []string `json:"apps,omitempty"`
-	Phase       string   `json:"phase"`
-	Reason      string   `json:"reason,omitempty"`
-	Message     string   `json:"message,omitempty"`
-	QueuePlace  uint32   `json:"queue_place,omitempty"`
-	MeshAddress string   `json:"mesh_address"`
-	Miner       string   `json:"miner,omitempty"`
-	MinerName   string   `json:"miner_name,omitempty"`
-	Region      string   `json:"region,omitempty"`
-	Instance    uint32   `json:"instance"`
-	OnSilence   string   `json:"on_silence"`
-	SSHKeys     []string `json:"ssh_keys"`
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Plan       string   `json:"plan"`
+	Image      string   `json:"image"`
+	Apps       []string `json:"apps,omitempty"`
+	Phase      string   `json:"phase"`
+	Reason     string   `json:"reason,omitempty"`
+	Message    string   `json:"message,omitempty"`
+	QueuePlace uint32   `json:"queue_place,omitempty"`
+	// MinersSearched of MinersTotal that have available capacity, while it waits for it.
+	MinersSearched uint32   `json:"miners_searched,omitempty"`
+	MinersTotal    uint32   `json:"miners_total,omitempty"`
+	MeshAddress    string   `json:"mesh_address"`
+	Miner          string   `json:"miner,omitempty"`
+	MinerName      string   `json:"miner_name,omitempty"`
+	Region         string   `json:"region,omitempty"`
+	Instance       uint32   `json:"instance"`
+	OnSilence      string   `json:"on_silence"`
+	SSHKeys        []string `json:"ssh_keys"`
 	// RemovedKeys left the account and still open the VM.
 	RemovedKeys    []removedKeyView `json:"removed_ssh_keys,omitempty"`
 	CreatedAt      int64            `json:"created_at"`
@@ -64,7 +67,7 @@ func viewVM(v vm.VM) vmView {
 	out := vmView{
 		ID: string(v.ID), Name: spec.Name, Plan: spec.Plan, Image: spec.Image, Apps: spec.Apps,
 		Phase: status.Phase.String(), Reason: status.Reason, Message: status.Message,
-		QueuePlace: status.QueuePlace, MeshAddress: spec.MeshAddress, Miner: status.Miner,
+		QueuePlace: status.QueuePlace, MinersSearched: status.MinersSearched, MinersTotal: status.MinersTotal, MeshAddress: spec.MeshAddress, Miner: status.Miner,
 		Region: spec.Region, Instance: status.InstanceSeq, SSHKeys: spec.SSHKeys, OnSilence: cmp.Or(spec.OnSilence, vm.SilenceReboot).String(),
 		CreatedAt: v.CreatedAt, ReadyAt: status.ReadyAt,
 		RunningSeconds: status.Attestation.RunningSeconds,

@@ -55,6 +55,22 @@ func phaseText(v vmView) string {
 	return v.Phase + " (" + strings.ReplaceAll(v.Reason, "_", " ") + ")"
 }
 
+// searchText says in which miners room was looked for, for a VM that waits for it.
+func searchText(v vmView) string {
+	switch {
+	case v.Reason != vm.ReasonNoCapacity:
+		return ""
+	case v.MinersTotal == 0:
+		return "no miner has free capacity"
+	case v.MinersSearched < v.MinersTotal:
+		return fmt.Sprintf("%d of %d miners with free capacity so far", v.MinersSearched, v.MinersTotal)
+	case v.MinersTotal == 1:
+		return "the 1 miner with free capacity has too little"
+	default:
+		return fmt.Sprintf("all %d miners with free capacity have too little", v.MinersTotal)
+	}
+}
+
 func (c *command) vmShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show VM", Short: "Show a VM", Example: "  hippius vm show web-1\n  hippius vm show web-1 -o json",
@@ -86,6 +102,7 @@ func (c *command) printVM(v vmView) error {
 		if v.QueuePlace != 0 {
 			w.field("Queue position", fmt.Sprint(v.QueuePlace))
 		}
+		w.field("Searched", searchText(v))
 		w.field("Address", v.MeshAddress)
 		w.field("Plan", v.Plan)
 		w.field("Size", sizeText(v.VCPUs, v.MemoryMiB, v.DiskGiB))

@@ -165,6 +165,9 @@ func progressText(v vmView) string {
 	if v.QueuePlace > 0 {
 		text += fmt.Sprintf(", queue position %d", v.QueuePlace)
 	}
+	if v.Reason == vm.ReasonNoCapacity && v.MinersTotal > 0 {
+		text += fmt.Sprintf(", %d of %d miners searched", v.MinersSearched, v.MinersTotal)
+	}
 	if v.Message != "" {
 		text += ": " + v.Message
 	}

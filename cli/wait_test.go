@@ -40,6 +40,7 @@ func phaseStatus(phase vm.Phase, reason string) vm.Status {
 
 var (
 	pending      = vm.Status{Phase: vm.Pending, QueuePlace: 2}
+	parked       = vm.Status{Phase: vm.Pending, Reason: vm.ReasonNoCapacity, QueuePlace: 2, MinersSearched: 512, MinersTotal: 10000}
 	provisioning = phaseStatus(vm.Provisioning, "image_fetching")
 	running      = vm.Status{Phase: vm.Running, ReadyAt: 1}
 	failed       = vm.Status{Phase: vm.Failed, Reason: "no_space", Message: "disk \x1b[31mfull"}
@@ -60,12 +61,13 @@ func TestWaitShowsEachPhaseOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := life{
 			{0, pending, nil},
+			{time.Second, parked, nil},
 			{2 * time.Second, vm.Status{}, client.ErrUnavailable}, // a node that is away is waited for
 			{3 * time.Second, provisioning, nil},
 			{9500 * time.Millisecond, running, nil},
 		}
 		said, err := waiting(t, l, time.Minute, nil)
-		want := "    0.0s  pending, queue position 2\n    3.0s  provisioning (image fetching)\n    9.5s  running\n"
+		want := "    0.0s  pending, queue position 2\n    1.0s  pending (no capacity), queue position 2, 512 of 10000 miners searched\n    3.0s  provisioning (image fetching)\n    9.5s  running\n"
 		if err != nil || said != want {
 			t.Errorf("%v, said\n%s, want\n%s", err, said, want)
 		}

@@ -83,7 +83,9 @@ func TestOrderInABlock(t *testing.T) {
 		}
 	}
 	block := h.Propose()
-	at := func(tx []byte) int { return slices.IndexFunc(block, func(b []byte) bool { return string(b) == string(tx) }) }
+	at := func(tx []byte) int {
+		return slices.IndexFunc(block, func(b []byte) bool { return string(b) == string(tx) })
+	}
 	if len(block) != 5 || at(dear) > at(cheap) || at(cheap) > at(after) || at(paid) > at(free) || at(free) > at(dear) {
 		t.Errorf("order %d %d %d %d %d of %d", at(paid), at(free), at(dear), at(cheap), at(after), len(block))
 	}

@@ -87,7 +87,7 @@ func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 		ReadyAt: d.time("ready_at", s.GetReadyAt()), Reason: s.GetReason(), Message: s.GetMessage(),
 		PhaseSince: d.time("phase_since", s.GetPhaseSince()), Deadline: d.time("deadline", s.GetDeadline()), Attempts: s.GetAttempts(),
 		Excluded: s.GetExcluded(), ObservedRebootSeq: s.GetObservedRebootSeq(), QueuePlace: s.GetQueuePlace(),
-		RebuildInstance: s.GetRebuildInstance(),
+		MinersSearched: s.GetMinersSearched(), MinersTotal: s.GetMinersTotal(), RebuildInstance: s.GetRebuildInstance(),
 		Attestation: vm.Attestation{
 			LastAt: d.time("last_at", a.GetLastAt()), InstanceSeq: a.GetInstanceSeq(), Disk: a.GetDisk(),
 			RunningSeconds: a.GetRunningSeconds(), StoppedSeconds: a.GetStoppedSeconds(),
@@ -105,6 +105,9 @@ func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 	d.seconds("running_seconds", a.GetRunningSeconds())
 	d.seconds("stopped_seconds", a.GetStoppedSeconds())
 	d.rule(out.Attestation.Usage.Check())
+	if out.MinersSearched > out.MinersTotal {
+		d.fail("%d of %d miners searched", out.MinersSearched, out.MinersTotal)
+	}
 	d.atMost("excluded miners", len(out.Excluded), maxExcluded)
 	for _, m := range out.Excluded {
 		d.address("excluded miner", m)

@@ -95,7 +95,7 @@ var ErrOtherVersion = errors.New("this program and the chain are of different ve
 
 // known are the versions of the chain's modules that this program was made for. An upgrade of the chain raises them.
 func known() map[string]uint64 {
-	return map[string]uint64{"compute": 1, "credits": 2, "marketplace": 1, "mesh": 1, "ranking": 1, "registry": 1}
+	return map[string]uint64{"compute": 2, "credits": 2, "marketplace": 1, "mesh": 1, "ranking": 1, "registry": 2}
 }
 
 // CheckVersion fails with ErrOtherVersion if the chain's modules are not those that this program was made for, and

@@ -108,11 +108,11 @@ func (p Phase) On() bool { return p == Running || p == Rebooting }
 
 // Reasons a VM's status may carry beside its phase. Miners may add their own.
 const (
-	// ReasonNoCapacity: no miner has the capacity; the VM waits in the queue.
+	// ReasonNoCapacity: no miner that was searched has the capacity; the VM waits in the queue.
 	ReasonNoCapacity = "no_capacity"
 	// ReasonSecretsNeeded: the next instance's secret was not dealt yet.
 	ReasonSecretsNeeded = "instance_secrets_needed"
-	// ReasonRetryWait: only miners that failed it have the capacity; tried again soon.
+	// ReasonRetryWait: of all miners only such that failed it have the capacity; tried again soon.
 	ReasonRetryWait = "retry_wait"
 	// ReasonNotProvisioned: the assigned miner did not begin in time.
 	ReasonNotProvisioned = "not_provisioned_in_time"

@@ -58,6 +58,9 @@ type Status struct {
 	Attestation       Attestation `json:"attestation"`
 	// QueuePlace from 1 while it waits for capacity.
 	QueuePlace uint32 `json:"queue_place,omitempty"`
+	// MinersSearched of MinersTotal with available capacity, while it waits for it.
+	MinersSearched uint32 `json:"miners_searched,omitempty"`
+	MinersTotal    uint32 `json:"miners_total,omitempty"`
 	// RebuildInstance is the first instance after the last rebuild; 0 for never rebuilt.
 	RebuildInstance uint32 `json:"rebuild_instance,omitempty"`
 }

@@ -31,8 +31,14 @@ func NewModule(k *keeper.Keeper) Module {
 	return Module{module.New(types.ModuleName, types.RegisterInterfaces, types.DefaultGenesis, k), k}
 }
 
-// RegisterServices makes messages and queries served.
+// ConsensusVersion 2: the miners on each ring are counted.
+func (Module) ConsensusVersion() uint64 { return 2 }
+
+// RegisterServices makes messages and queries served, and the migration from version 1 known.
 func (m Module) RegisterServices(c sdkmodule.Configurator) {
+	if err := c.RegisterMigration(types.ModuleName, 1, m.k.Migrate1to2); err != nil {
+		panic(err) // as the SDK has it: the program registers it twice
+	}
 	types.RegisterMsgServer(c.MsgServer(), keeper.NewMsgServer(m.k))
 	types.RegisterQueryServer(c.QueryServer(), keeper.NewQueryServer(m.k))
 }

@@ -30,9 +30,9 @@ type GenesisState struct {
 	// queue of VMs that wait, in its order. With queue_seq 0 it is made anew, of every VM that is pending without a deadline.
 	Queue    []*QueuedVM `protobuf:"bytes,4,rep,name=queue,proto3" json:"queue,omitempty"`
 	QueueSeq uint64      `protobuf:"varint,5,opt,name=queue_seq,json=queueSeq,proto3" json:"queue_seq,omitempty"`
-	// sweep_cursor is the class at which parked VMs are tried next; empty if none are.
+	// sweep_cursor is the class at which the round over parked VMs goes on; empty between two rounds.
 	SweepCursor string `protobuf:"bytes,6,opt,name=sweep_cursor,json=sweepCursor,proto3" json:"sweep_cursor,omitempty"`
-	// sweep_version is the version of capacity for which parked VMs were tried last.
+	// sweep_version is the version of capacity when the last round began.
 	SweepVersion uint64 `protobuf:"varint,7,opt,name=sweep_version,json=sweepVersion,proto3" json:"sweep_version,omitempty"`
 	// heads are recent blocks that guests may sign.
 	Heads []*Head `protobuf:"bytes,8,rep,name=heads,proto3" json:"heads,omitempty"`
@@ -41,7 +41,11 @@ type GenesisState struct {
 	// oldest_height from which on followers can catch up.
 	OldestHeight int64 `protobuf:"varint,10,opt,name=oldest_height,json=oldestHeight,proto3" json:"oldest_height,omitempty"`
 	// report_rates are what miners used lately of the reports they have without a fee.
-	ReportRates   []*ReportRate `protobuf:"bytes,11,rep,name=report_rates,json=reportRates,proto3" json:"report_rates,omitempty"`
+	ReportRates []*ReportRate `protobuf:"bytes,11,rep,name=report_rates,json=reportRates,proto3" json:"report_rates,omitempty"`
+	// searches of classes in the queue.
+	Searches []*ClassSearch `protobuf:"bytes,12,rep,name=searches,proto3" json:"searches,omitempty"`
+	// sweep_again: some class is not searched to its end.
+	SweepAgain    bool `protobuf:"varint,13,opt,name=sweep_again,json=sweepAgain,proto3" json:"sweep_again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +155,20 @@ func (x *GenesisState) GetReportRates() []*ReportRate {
 		return x.ReportRates
 	}
 	return nil
+}
+
+func (x *GenesisState) GetSearches() []*ClassSearch {
+	if x != nil {
+		return x.Searches
+	}
+	return nil
+}
+
+func (x *GenesisState) GetSweepAgain() bool {
+	if x != nil {
+		return x.SweepAgain
+	}
+	return false
 }
 
 // ReportRate is what a miner used of the reports it has without a fee. Times are unix seconds.
@@ -351,7 +369,7 @@ var File_hippius_chain_compute_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\xb3\x04\n" +
+	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\x97\x05\n" +
 	"\fGenesisState\x128\n" +
 	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\x124\n" +
 	"\x04keys\x18\x02 \x03(\v2 .hippius.chain.compute.v1.SSHKeyR\x04keys\x12.\n" +
@@ -364,7 +382,10 @@ const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\breleased\x18\t \x03(\v2$.hippius.chain.compute.v1.ReleasedVMR\breleased\x12#\n" +
 	"\roldest_height\x18\n" +
 	" \x01(\x03R\foldestHeight\x12G\n" +
-	"\freport_rates\x18\v \x03(\v2$.hippius.chain.compute.v1.ReportRateR\vreportRates\"o\n" +
+	"\freport_rates\x18\v \x03(\v2$.hippius.chain.compute.v1.ReportRateR\vreportRates\x12A\n" +
+	"\bsearches\x18\f \x03(\v2%.hippius.chain.compute.v1.ClassSearchR\bsearches\x12\x1f\n" +
+	"\vsweep_again\x18\r \x01(\bR\n" +
+	"sweepAgain\"o\n" +
 	"\n" +
 	"ReportRate\x12\x14\n" +
 	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x1d\n" +
@@ -405,6 +426,7 @@ var file_hippius_chain_compute_v1_genesis_proto_goTypes = []any{
 	(*SSHKey)(nil),       // 5: hippius.chain.compute.v1.SSHKey
 	(*VM)(nil),           // 6: hippius.chain.compute.v1.VM
 	(*Head)(nil),         // 7: hippius.chain.compute.v1.Head
+	(*ClassSearch)(nil),  // 8: hippius.chain.compute.v1.ClassSearch
 }
 var file_hippius_chain_compute_v1_genesis_proto_depIdxs = []int32{
 	4, // 0: hippius.chain.compute.v1.GenesisState.params:type_name -> hippius.chain.compute.v1.Params
@@ -414,11 +436,12 @@ var file_hippius_chain_compute_v1_genesis_proto_depIdxs = []int32{
 	7, // 4: hippius.chain.compute.v1.GenesisState.heads:type_name -> hippius.chain.compute.v1.Head
 	3, // 5: hippius.chain.compute.v1.GenesisState.released:type_name -> hippius.chain.compute.v1.ReleasedVM
 	1, // 6: hippius.chain.compute.v1.GenesisState.report_rates:type_name -> hippius.chain.compute.v1.ReportRate
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	8, // 7: hippius.chain.compute.v1.GenesisState.searches:type_name -> hippius.chain.compute.v1.ClassSearch
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_genesis_proto_init() }

@@ -299,8 +299,10 @@ type Params struct {
 	// fee; an empty one has the former.
 	FreeReportGas      uint64 `protobuf:"varint,20,opt,name=free_report_gas,json=freeReportGas,proto3" json:"free_report_gas,omitempty"`
 	FreeReportGasPerVm uint64 `protobuf:"varint,21,opt,name=free_report_gas_per_vm,json=freeReportGasPerVm,proto3" json:"free_report_gas_per_vm,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// max_candidates_per_block are looked at for all VMs together at the end of a block; the search goes on in the next.
+	MaxCandidatesPerBlock uint32 `protobuf:"varint,30,opt,name=max_candidates_per_block,json=maxCandidatesPerBlock,proto3" json:"max_candidates_per_block,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -469,6 +471,13 @@ func (x *Params) GetFreeReportGas() uint64 {
 func (x *Params) GetFreeReportGasPerVm() uint64 {
 	if x != nil {
 		return x.FreeReportGasPerVm
+	}
+	return 0
+}
+
+func (x *Params) GetMaxCandidatesPerBlock() uint32 {
+	if x != nil {
+		return x.MaxCandidatesPerBlock
 	}
 	return 0
 }
@@ -1132,8 +1141,11 @@ type VMStatus struct {
 	QueuePlace uint32 `protobuf:"varint,15,opt,name=queue_place,json=queuePlace,proto3" json:"queue_place,omitempty"`
 	// rebuild_instance is the first instance after the last rebuild; what an earlier one left on a disk is to go. 0 for never rebuilt.
 	RebuildInstance uint32 `protobuf:"varint,16,opt,name=rebuild_instance,json=rebuildInstance,proto3" json:"rebuild_instance,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// miners_searched of miners_total that have available capacity, while Pending for want of it; filled in by queries.
+	MinersSearched uint32 `protobuf:"varint,17,opt,name=miners_searched,json=minersSearched,proto3" json:"miners_searched,omitempty"`
+	MinersTotal    uint32 `protobuf:"varint,18,opt,name=miners_total,json=minersTotal,proto3" json:"miners_total,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *VMStatus) Reset() {
@@ -1278,6 +1290,118 @@ func (x *VMStatus) GetRebuildInstance() uint32 {
 	return 0
 }
 
+func (x *VMStatus) GetMinersSearched() uint32 {
+	if x != nil {
+		return x.MinersSearched
+	}
+	return 0
+}
+
+func (x *VMStatus) GetMinersTotal() uint32 {
+	if x != nil {
+		return x.MinersTotal
+	}
+	return 0
+}
+
+// ClassSearch is how far miners were searched for the VMs of a class, which ask the same of a miner.
+type ClassSearch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Class string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
+	// from is the slot of the ring where the pass began, span how many slots from there on it has walked.
+	From uint64 `protobuf:"fixed64,2,opt,name=from,proto3" json:"from,omitempty"`
+	Span uint64 `protobuf:"fixed64,3,opt,name=span,proto3" json:"span,omitempty"`
+	// searched counts the miners that were looked at in the pass and are not silent.
+	Searched uint32 `protobuf:"varint,4,opt,name=searched,proto3" json:"searched,omitempty"`
+	// version of the miners' available capacity when the pass began.
+	Version uint64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// whole: no miner is left to be searched until the version changes.
+	Whole bool `protobuf:"varint,6,opt,name=whole,proto3" json:"whole,omitempty"`
+	// only_excluded: a miner that failed the VMs has the capacity.
+	OnlyExcluded  bool `protobuf:"varint,7,opt,name=only_excluded,json=onlyExcluded,proto3" json:"only_excluded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClassSearch) Reset() {
+	*x = ClassSearch{}
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClassSearch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClassSearch) ProtoMessage() {}
+
+func (x *ClassSearch) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClassSearch.ProtoReflect.Descriptor instead.
+func (*ClassSearch) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ClassSearch) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *ClassSearch) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *ClassSearch) GetSpan() uint64 {
+	if x != nil {
+		return x.Span
+	}
+	return 0
+}
+
+func (x *ClassSearch) GetSearched() uint32 {
+	if x != nil {
+		return x.Searched
+	}
+	return 0
+}
+
+func (x *ClassSearch) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ClassSearch) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+func (x *ClassSearch) GetOnlyExcluded() bool {
+	if x != nil {
+		return x.OnlyExcluded
+	}
+	return false
+}
+
 type VM struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id is 32 hex characters: the first 16 bytes of SHA-256 over owner and nonce.
@@ -1312,7 +1436,7 @@ type VM struct {
 
 func (x *VM) Reset() {
 	*x = VM{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1448,7 @@ func (x *VM) String() string {
 func (*VM) ProtoMessage() {}
 
 func (x *VM) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1461,7 @@ func (x *VM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VM.ProtoReflect.Descriptor instead.
 func (*VM) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *VM) GetId() string {
@@ -1472,7 +1596,7 @@ type RemovedKey struct {
 
 func (x *RemovedKey) Reset() {
 	*x = RemovedKey{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1608,7 @@ func (x *RemovedKey) String() string {
 func (*RemovedKey) ProtoMessage() {}
 
 func (x *RemovedKey) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1621,7 @@ func (x *RemovedKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovedKey.ProtoReflect.Descriptor instead.
 func (*RemovedKey) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RemovedKey) GetName() string {
@@ -1545,7 +1669,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1681,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1694,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Resize) GetGeneration() uint64 {
@@ -1623,7 +1747,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1759,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1772,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Size) GetVcpus() uint32 {
@@ -1706,7 +1830,7 @@ type ProofReport struct {
 
 func (x *ProofReport) Reset() {
 	*x = ProofReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1842,7 @@ func (x *ProofReport) String() string {
 func (*ProofReport) ProtoMessage() {}
 
 func (x *ProofReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1855,7 @@ func (x *ProofReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofReport.ProtoReflect.Descriptor instead.
 func (*ProofReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProofReport) GetHeight() int64 {
@@ -1767,7 +1891,7 @@ type VMReport struct {
 
 func (x *VMReport) Reset() {
 	*x = VMReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +1903,7 @@ func (x *VMReport) String() string {
 func (*VMReport) ProtoMessage() {}
 
 func (x *VMReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +1916,7 @@ func (x *VMReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMReport.ProtoReflect.Descriptor instead.
 func (*VMReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VMReport) GetVmId() string {
@@ -1872,7 +1996,7 @@ type ReportResult struct {
 
 func (x *ReportResult) Reset() {
 	*x = ReportResult{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2008,7 @@ func (x *ReportResult) String() string {
 func (*ReportResult) ProtoMessage() {}
 
 func (x *ReportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2021,7 @@ func (x *ReportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResult.ProtoReflect.Descriptor instead.
 func (*ReportResult) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{14}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReportResult) GetVmId() string {
@@ -1934,7 +2058,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2070,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2083,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{15}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Head) GetHeight() int64 {
@@ -1987,7 +2111,7 @@ var File_hippius_chain_compute_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xbf\a\n" +
+	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xf8\a\n" +
 	"\x06Params\x12:\n" +
 	"\x19provision_timeout_seconds\x18\x01 \x01(\x04R\x17provisionTimeoutSeconds\x12%\n" +
 	"\x0emax_candidates\x18\x02 \x01(\rR\rmaxCandidates\x129\n" +
@@ -2009,7 +2133,8 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\freport_burst\x18\x12 \x01(\rR\vreportBurst\x120\n" +
 	"\x14empty_report_seconds\x18\x13 \x01(\x04R\x12emptyReportSeconds\x12&\n" +
 	"\x0ffree_report_gas\x18\x14 \x01(\x04R\rfreeReportGas\x122\n" +
-	"\x16free_report_gas_per_vm\x18\x15 \x01(\x04R\x12freeReportGasPerVmJ\x04\b\b\x10\tR\x16max_reports_per_minute\"\xa7\x01\n" +
+	"\x16free_report_gas_per_vm\x18\x15 \x01(\x04R\x12freeReportGasPerVm\x127\n" +
+	"\x18max_candidates_per_block\x18\x1e \x01(\rR\x15maxCandidatesPerBlockJ\x04\b\b\x10\tR\x16max_reports_per_minute\"\xa7\x01\n" +
 	"\x06SSHKey\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -2070,7 +2195,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\bInterval\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x12\n" +
-	"\x04rate\x18\x03 \x01(\x04R\x04rate\"\xcd\x04\n" +
+	"\x04rate\x18\x03 \x01(\x04R\x04rate\"\x99\x05\n" +
 	"\bVMStatus\x125\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1f.hippius.chain.compute.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12/\n" +
@@ -2090,7 +2215,17 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\vattestation\x18\x0e \x01(\v2%.hippius.chain.compute.v1.AttestationR\vattestation\x12\x1f\n" +
 	"\vqueue_place\x18\x0f \x01(\rR\n" +
 	"queuePlace\x12)\n" +
-	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\"\xb9\x05\n" +
+	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\x12'\n" +
+	"\x0fminers_searched\x18\x11 \x01(\rR\x0eminersSearched\x12!\n" +
+	"\fminers_total\x18\x12 \x01(\rR\vminersTotal\"\xbc\x01\n" +
+	"\vClassSearch\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\tR\x05class\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x06R\x04from\x12\x12\n" +
+	"\x04span\x18\x03 \x01(\x06R\x04span\x12\x1a\n" +
+	"\bsearched\x18\x04 \x01(\rR\bsearched\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x14\n" +
+	"\x05whole\x18\x06 \x01(\bR\x05whole\x12#\n" +
+	"\ronly_excluded\x18\a \x01(\bR\fonlyExcluded\"\xb9\x05\n" +
 	"\x02VM\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x14\n" +
@@ -2201,7 +2336,7 @@ func file_hippius_chain_compute_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hippius_chain_compute_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(Power)(0),            // 0: hippius.chain.compute.v1.Power
 	(AgentMode)(0),        // 1: hippius.chain.compute.v1.AgentMode
@@ -2215,14 +2350,15 @@ var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(*Attestation)(nil),   // 9: hippius.chain.compute.v1.Attestation
 	(*Interval)(nil),      // 10: hippius.chain.compute.v1.Interval
 	(*VMStatus)(nil),      // 11: hippius.chain.compute.v1.VMStatus
-	(*VM)(nil),            // 12: hippius.chain.compute.v1.VM
-	(*RemovedKey)(nil),    // 13: hippius.chain.compute.v1.RemovedKey
-	(*Resize)(nil),        // 14: hippius.chain.compute.v1.Resize
-	(*Size)(nil),          // 15: hippius.chain.compute.v1.Size
-	(*ProofReport)(nil),   // 16: hippius.chain.compute.v1.ProofReport
-	(*VMReport)(nil),      // 17: hippius.chain.compute.v1.VMReport
-	(*ReportResult)(nil),  // 18: hippius.chain.compute.v1.ReportResult
-	(*Head)(nil),          // 19: hippius.chain.compute.v1.Head
+	(*ClassSearch)(nil),   // 12: hippius.chain.compute.v1.ClassSearch
+	(*VM)(nil),            // 13: hippius.chain.compute.v1.VM
+	(*RemovedKey)(nil),    // 14: hippius.chain.compute.v1.RemovedKey
+	(*Resize)(nil),        // 15: hippius.chain.compute.v1.Resize
+	(*Size)(nil),          // 16: hippius.chain.compute.v1.Size
+	(*ProofReport)(nil),   // 17: hippius.chain.compute.v1.ProofReport
+	(*VMReport)(nil),      // 18: hippius.chain.compute.v1.VMReport
+	(*ReportResult)(nil),  // 19: hippius.chain.compute.v1.ReportResult
+	(*Head)(nil),          // 20: hippius.chain.compute.v1.Head
 }
 var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	1,  // 0: hippius.chain.compute.v1.VMSpec.agent:type_name -> hippius.chain.compute.v1.AgentMode
@@ -2235,12 +2371,12 @@ var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	6,  // 7: hippius.chain.compute.v1.VM.spec:type_name -> hippius.chain.compute.v1.VMSpec
 	11, // 8: hippius.chain.compute.v1.VM.status:type_name -> hippius.chain.compute.v1.VMStatus
 	8,  // 9: hippius.chain.compute.v1.VM.instances:type_name -> hippius.chain.compute.v1.Instance
-	15, // 10: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
-	14, // 11: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
-	13, // 12: hippius.chain.compute.v1.VM.removed_keys:type_name -> hippius.chain.compute.v1.RemovedKey
-	15, // 13: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
+	16, // 10: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
+	15, // 11: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
+	14, // 12: hippius.chain.compute.v1.VM.removed_keys:type_name -> hippius.chain.compute.v1.RemovedKey
+	16, // 13: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
 	3,  // 14: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
-	16, // 15: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
+	17, // 15: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
 	16, // [16:16] is the sub-list for method output_type
 	16, // [16:16] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
@@ -2261,7 +2397,7 @@ func file_hippius_chain_compute_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_types_proto_rawDesc), len(file_hippius_chain_compute_v1_types_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -34,8 +34,10 @@ type GenesisState struct {
 	Locks      []*KeeperLock    `protobuf:"bytes,6,rep,name=locks,proto3" json:"locks,omitempty"`
 	// capacity_version rises whenever the available capacity of a miner grew.
 	CapacityVersion uint64 `protobuf:"varint,7,opt,name=capacity_version,json=capacityVersion,proto3" json:"capacity_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// off_ring are operators of miners that placement found silent, with available capacity, and that were not heard since.
+	OffRing       []string `protobuf:"bytes,8,rep,name=off_ring,json=offRing,proto3" json:"off_ring,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GenesisState) Reset() {
@@ -117,11 +119,18 @@ func (x *GenesisState) GetCapacityVersion() uint64 {
 	return 0
 }
 
+func (x *GenesisState) GetOffRing() []string {
+	if x != nil {
+		return x.OffRing
+	}
+	return nil
+}
+
 var File_hippius_chain_registry_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\x9b\x03\n" +
+	"'hippius/chain/registry/v1/genesis.proto\x12\x19hippius.chain.registry.v1\x1a%hippius/chain/registry/v1/types.proto\"\xb6\x03\n" +
 	"\fGenesisState\x129\n" +
 	"\x06params\x18\x01 \x01(\v2!.hippius.chain.registry.v1.ParamsR\x06params\x128\n" +
 	"\x06miners\x18\x02 \x03(\v2 .hippius.chain.registry.v1.MinerR\x06miners\x12;\n" +
@@ -131,7 +140,8 @@ const file_hippius_chain_registry_v1_genesis_proto_rawDesc = "" +
 	"committees\x18\x05 \x03(\v2(.hippius.chain.registry.v1.LiveCommitteeR\n" +
 	"committees\x12;\n" +
 	"\x05locks\x18\x06 \x03(\v2%.hippius.chain.registry.v1.KeeperLockR\x05locks\x12)\n" +
-	"\x10capacity_version\x18\a \x01(\x04R\x0fcapacityVersionB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
+	"\x10capacity_version\x18\a \x01(\x04R\x0fcapacityVersion\x12\x19\n" +
+	"\boff_ring\x18\b \x03(\tR\aoffRingB3Z1github.com/hippius/compute/chain/x/registry/typesb\x06proto3"
 
 var (
 	file_hippius_chain_registry_v1_genesis_proto_rawDescOnce sync.Once

@@ -97,7 +97,7 @@ func (w *world) again() (*app.App, sdk.Context) {
 }
 
 // normal is a module's exported state without what a new chain begins anew.
-func normal(t *testing.T, state []byte, module string) []byte {
+func normal(t testing.TB, state []byte, module string) []byte {
 	t.Helper()
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(state, &all); err != nil {

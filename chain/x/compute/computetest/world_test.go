@@ -38,7 +38,7 @@ const (
 // world is a chain with one keeper, some rich accounts, an image and tenants that need only create.
 type world struct {
 	*apptest.Harness
-	t *testing.T
+	t testing.TB
 
 	compute  computetypes.QueryServer
 	registry registrytypes.QueryServer
@@ -66,13 +66,13 @@ func hash(name string) []byte {
 }
 
 // newWorld starts the chain; credits of the tenant are 100.
-func newWorld(t *testing.T, overrides map[string]string, change ...func(*app.Genesis)) *world {
+func newWorld(t testing.TB, overrides map[string]string, change ...func(*app.Genesis)) *world {
 	t.Helper()
 	return newStaked(t, []uint64{bond}, overrides, change...)
 }
 
 // newStaked is newWorld with as many validators as stakes are given, in uhip. The first operates a keeper.
-func newStaked(t *testing.T, stakes []uint64, overrides map[string]string, change ...func(*app.Genesis)) *world {
+func newStaked(t testing.TB, stakes []uint64, overrides map[string]string, change ...func(*app.Genesis)) *world {
 	t.Helper()
 	over := map[string]json.RawMessage{}
 	for module, text := range overrides {
@@ -129,7 +129,7 @@ func (w *world) miner(name string, change ...func(*registrytypes.MsgRegisterMine
 	return apptest.Named(name)
 }
 
-func sshLine(t *testing.T, name string) string {
+func sshLine(t testing.TB, name string) string {
 	t.Helper()
 	p, err := ssh.NewPublicKey(ed25519.PublicKey(public(name)))
 	if err != nil {

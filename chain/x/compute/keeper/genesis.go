@@ -76,6 +76,16 @@ func (k *Keeper) loadQueue(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
+	if g.SweepAgain {
+		if err := k.sweepAgain.Set(ctx, true); err != nil {
+			return err
+		}
+	}
+	for _, s := range g.Searches {
+		if err := k.searches.Set(ctx, s.Class, s); err != nil {
+			return err
+		}
+	}
 	if !goesOn(ctx, g) {
 		return nil
 	}
@@ -103,7 +113,8 @@ func (k *Keeper) load(ctx context.Context, v types.VM, keepHeights, queue bool) 
 	if err := k.putInstances(ctx, v.Id, v.Instances); err != nil {
 		return err
 	}
-	v.Instances, v.AuthorizedKeys, v.Status.QueuePlace = nil, nil, 0
+	v.Instances, v.AuthorizedKeys = nil, nil
+	v.Status.QueuePlace, v.Status.MinersSearched, v.Status.MinersTotal = 0, 0, 0
 	if !keepHeights { // heights begin anew
 		v.ChangedHeight, v.Status.Attestation.ProofHeight = height(ctx), 0
 	}
@@ -201,6 +212,12 @@ func (k *Keeper) exportQueue(ctx context.Context, g *types.GenesisState) error {
 		return err
 	}
 	if g.SweepVersion, err = orZero(k.sweepVersion.Get(ctx)); err != nil {
+		return err
+	}
+	if g.SweepAgain, err = orZero(k.sweepAgain.Get(ctx)); err != nil {
+		return err
+	}
+	if g.Searches, err = records.All(ctx, k.searches); err != nil {
 		return err
 	}
 	g.OldestHeight, err = orZero(k.oldestHeight.Get(ctx))

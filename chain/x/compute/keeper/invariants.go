@@ -168,6 +168,9 @@ func (k *Keeper) checkCounts(ctx context.Context, want counts) error {
 		return err
 	}
 	got.ready = int(ready)
+	if err := k.checkSearches(ctx); err != nil {
+		return err
+	}
 	if got != want {
 		return fmt.Errorf("the indexes have %+v entries; they should have %+v", got, want)
 	}

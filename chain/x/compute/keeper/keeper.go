@@ -56,6 +56,8 @@ type Keeper struct {
 	queueSeq     collections.Item[uint64]
 	sweepCursor  collections.Item[string]
 	sweepVersion collections.Item[uint64]
+	sweepAgain   collections.Item[bool]
+	searches     collections.Map[string, types.ClassSearch]
 	together     collections.Map[ownerKey, uint64]
 	spread       collections.Map[spreadKey, uint64]
 	tombstones   collections.KeySet[timeKey]
@@ -125,6 +127,8 @@ func New(c Config) (*Keeper, error) {
 		queueSeq:       collections.NewItem(sb, types.QueueSeqPrefix(), "queue_seq", collections.Uint64Value),
 		sweepCursor:    collections.NewItem(sb, types.SweepPrefix(), "sweep", collections.StringValue),
 		sweepVersion:   collections.NewItem(sb, types.SweepVersionPrefix(), "sweep_version", collections.Uint64Value),
+		sweepAgain:     collections.NewItem(sb, types.SweepAgainPrefix(), "sweep_again", collections.BoolValue),
+		searches:       collections.NewMap(sb, types.SearchesPrefix(), "searches", str, codec.CollValue[types.ClassSearch](c.Codec)),
 		together:       collections.NewMap(sb, types.TogetherPrefix(), "together", pair, collections.Uint64Value),
 		spread:         collections.NewMap(sb, types.SpreadPrefix(), "spread", collections.TripleKeyCodec(str, str, str), collections.Uint64Value),
 		tombstones:     collections.NewKeySet(sb, types.TombstonesPrefix(), "tombstones", byTime),

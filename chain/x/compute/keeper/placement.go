@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"strconv"
 
 	"cosmossdk.io/collections"
@@ -16,7 +15,7 @@ import (
 )
 
 const (
-	// maxWalk is how many miners of the ring are looked at for one assignment, at most.
+	// maxWalk is how many miners of the ring are looked at for one assignment, at most: a window.
 	maxWalk = 256
 	// retrySeconds until miners that failed a VM are tried again when no other has the capacity.
 	retrySeconds = 30
@@ -25,121 +24,133 @@ const (
 	afterClass = "g"
 )
 
-// placeQueued places the VMs that arrived, then, if some miner's available capacity
-// grew since, those parked for lack of capacity: class by class, each until one of it
-// finds none. At most a parameter's worth a block; the rest waits its turn.
+// work that placement may still do in a block: VMs placed or parked, and candidates looked at for them.
+type work struct{ vms, candidates int }
+
+func (w *work) left() bool { return w.vms > 0 && w.candidates >= maxWalk }
+
+// half of the work, of an odd number of VMs the larger one in every other block.
+func (w *work) half(height int64) work {
+	part := work{(w.vms + int(height%2)) / 2, w.candidates / 2}
+	w.vms -= part.vms
+	w.candidates -= part.candidates
+	return part
+}
+
+// placeQueued places the VMs that arrived, and those parked for lack of capacity as long as a class of them is not searched
+// to its end. New ones have half of the work then, and what the others leave.
 func (k *Keeper) placeQueued(ctx context.Context, p types.Params) error {
-	budget := int(p.MaxAssignmentsPerBlock)
-	for ; budget > 0; budget-- {
-		at, found, err := k.first(ctx, ready)
-		if err != nil {
-			return err
-		}
-		if !found || at.K1() != ready {
-			break
-		}
-		if err := k.tryPlace(ctx, p, at); err != nil {
-			return err
-		}
-	}
-	return k.sweep(ctx, p, budget)
-}
-
-// tryPlace places one VM; if that goes wrong it leaves the queue until it is tried again later, so that it cannot hold up others.
-func (k *Keeper) tryPlace(ctx context.Context, p types.Params, at queueKey) error {
-	ok := k.guarded(ctx, at.K3(), func(ctx context.Context) error { return k.place(ctx, p, at.K3(), at.K1()) })
-	if ok {
-		return nil
-	}
-	if err := k.dequeue(ctx, at.K3()); err != nil {
-		return err
-	}
-	return k.putOff(ctx, at.K3(), 0)
-}
-
-// sweep tries parked VMs again after available capacity grew.
-func (k *Keeper) sweep(ctx context.Context, p types.Params, budget int) error {
-	cursor, err := k.sweepCursor.Get(ctx)
-	if errors.Is(err, collections.ErrNotFound) {
-		version, err := k.offers.CapacityVersion(ctx)
-		if err != nil {
-			return err
-		}
-		done, err := k.sweepVersion.Get(ctx)
-		if err != nil && !errors.Is(err, collections.ErrNotFound) {
-			return err
-		}
-		if version == done {
-			return nil
-		}
-		if err := k.sweepVersion.Set(ctx, version); err != nil {
-			return err
-		}
-		cursor = firstClass
-	} else if err != nil {
-		return err
-	}
-	for ; budget > 0; budget-- {
-		at, found, err := k.first(ctx, cursor)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return k.sweepCursor.Remove(ctx)
-		}
-		if err := k.tryPlace(ctx, p, at); err != nil {
-			return err
-		}
-		cursor = at.K1()
-		if again, _, err := k.position(ctx, at.K3()); err != nil {
-			return err
-		} else if again.K2() == cursor {
-			cursor += afterClass // no capacity for this class: on to the next
-		}
-	}
-	return k.sweepCursor.Set(ctx, cursor)
-}
-
-// place gives one waiting VM a miner, or the reason why it has none yet.
-func (k *Keeper) place(ctx context.Context, p types.Params, id, class string) error {
-	v, err := k.VM(ctx, id)
+	rest := work{int(p.MaxAssignmentsPerBlock), int(p.MaxCandidatesPerBlock)}
+	searching, err := k.unsearched(ctx)
 	if err != nil {
 		return err
+	}
+	if searching {
+		part := rest.half(height(ctx))
+		if err := k.placeNew(ctx, p, &part); err != nil {
+			return err
+		}
+		rest.vms += part.vms
+		rest.candidates += part.candidates
+		if err := k.sweep(ctx, p, &rest); err != nil {
+			return err
+		}
+	}
+	if err := k.placeNew(ctx, p, &rest); err != nil {
+		return err
+	}
+	return k.sweep(ctx, p, &rest)
+}
+
+// placeNew places VMs that were not tried since they arrived. One with which that goes wrong leaves the queue until it is
+// tried again later, so that it cannot hold up others.
+func (k *Keeper) placeNew(ctx context.Context, p types.Params, w *work) error {
+	for w.left() {
+		at, found, err := k.first(ctx, ready)
+		if err != nil || !found || at.K1() != ready {
+			return err
+		}
+		looked := 0
+		ok := k.guarded(ctx, at.K3(), func(ctx context.Context) (err error) {
+			looked, err = k.place(ctx, p, at.K3())
+			return err
+		})
+		w.vms--
+		w.candidates -= looked
+		if !ok {
+			if err := k.failedPlacement(ctx, at.K3()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// failedPlacement takes a VM with which placement went wrong out of the queue; it is tried again later.
+func (k *Keeper) failedPlacement(ctx context.Context, id string) error {
+	if err := k.dequeue(ctx, id); err != nil {
+		return err
+	}
+	return k.putOff(ctx, id, 0)
+}
+
+// place gives a VM that arrived a miner of its window, or the reason why it has none yet. It goes behind those of its class that wait.
+func (k *Keeper) place(ctx context.Context, p types.Params, id string) (looked int, err error) {
+	v, next, ok, err := k.placeable(ctx, id)
+	if err != nil || !ok {
+		return 0, err
+	}
+	class := classOf(&v)
+	if _, waits, err := k.headOf(ctx, class); err != nil {
+		return 0, err
+	} else if waits {
+		return 1, k.park(ctx, v, class)
+	}
+	s, err := k.searchOf(ctx, class)
+	if err != nil {
+		return 0, err
+	}
+	s.From = place.Start(id, next)
+	choice, looked, err := k.look(ctx, p, &v, next, &s)
+	switch {
+	case err != nil:
+		return looked, err
+	case choice.Miner != "":
+		return looked, k.assign(ctx, p, v, choice.Miner)
+	case s.Whole && s.OnlyExcluded:
+		return looked, k.retryLater(ctx, v)
+	}
+	if err := k.searches.Set(ctx, class, s); err != nil {
+		return looked, err
+	}
+	return looked, k.park(ctx, v, class)
+}
+
+// placeable is a VM that waits for a miner and the instance it gets; one that does not leaves the queue.
+func (k *Keeper) placeable(ctx context.Context, id string) (v types.VM, next uint32, ok bool, err error) {
+	if v, err = k.VM(ctx, id); err != nil {
+		return v, 0, false, err
 	}
 	if v.Status.Phase.Core() != vm.Pending {
-		return k.dequeue(ctx, id)
+		return v, 0, false, k.dequeue(ctx, id)
 	}
-	next := v.Status.InstanceSeq + 1
+	next = v.Status.InstanceSeq + 1
 	dealt, err := k.instances.Has(ctx, collections.Join(id, next))
-	if err != nil {
+	if err != nil || dealt {
+		return v, next, dealt, err
+	}
+	if err := k.dequeue(ctx, id); err != nil {
+		return v, 0, false, err
+	}
+	return v, 0, false, k.wait(ctx, v, vm.ReasonSecretsNeeded, 0)
+}
+
+// retryLater has a VM wait until the miners that failed it are tried again, as only they have the capacity.
+func (k *Keeper) retryLater(ctx context.Context, v types.VM) error {
+	if err := k.dequeue(ctx, v.Id); err != nil {
 		return err
 	}
-	if !dealt {
-		if err := k.dequeue(ctx, id); err != nil {
-			return err
-		}
-		return k.wait(ctx, v, vm.ReasonSecretsNeeded, 0)
-	}
-	choice, err := k.chooseMiner(ctx, p, &v, next)
-	if err != nil {
-		return err
-	}
-	switch {
-	case choice.Miner != "":
-		return k.assign(ctx, p, v, choice.Miner)
-	case choice.OnlyExcluded:
-		if err := k.dequeue(ctx, id); err != nil {
-			return err
-		}
-		return k.wait(ctx, v, vm.ReasonRetryWait, now(ctx)+retrySeconds)
-	case class == ready || class != classOf(&v):
-		if err := k.enqueue(ctx, id, classOf(&v)); err != nil {
-			return err
-		}
-		return k.wait(ctx, v, vm.ReasonNoCapacity, 0)
-	default:
-		return nil // it stays parked
-	}
+	return k.wait(ctx, v, vm.ReasonRetryWait, now(ctx)+retrySeconds)
 }
 
 // wait keeps a VM pending with a reason, and a time to try it again if there is one.
@@ -174,49 +185,61 @@ func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner s
 	return k.save(ctx, &old, v)
 }
 
-// chooseMiner looks at a bounded part of the ring, or at the miners the tenant named.
-func (k *Keeper) chooseMiner(ctx context.Context, p types.Params, v *types.VM, seq uint32) (place.Choice, error) {
+// look chooses among the next miners of a class's search, or among those that the tenant named. Where none will do,
+// the search has come past them.
+func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, seq uint32, s *types.ClassSearch) (place.Choice, int, error) {
 	rp, err := k.registry.Params(ctx)
 	if err != nil {
-		return place.Choice{}, err
+		return place.Choice{}, 0, err
 	}
-	var miners []registrytypes.Miner
-	if len(v.Spec.Miners) > 0 {
-		miners, err = k.offers.Named(ctx, v.Spec.Miners)
+	w := registrytypes.Window{Looked: len(v.Spec.Miners), Whole: true}
+	if w.Looked > 0 {
+		w.Miners, err = k.offers.Named(ctx, v.Spec.Miners)
 	} else {
-		miners, err = k.offers.Walk(ctx, v.Spec.Region, place.Start(v.Id, seq), maxWalk)
+		w, err = k.offers.Walk(ctx, v.Spec.Region, place.Pass{From: s.From, Span: s.Span}, maxWalk)
 	}
 	if err != nil {
-		return place.Choice{}, err
+		return place.Choice{}, w.Looked, err
 	}
-	cands := make([]place.Candidate, 0, len(miners))
-	for i := range miners {
-		c, err := k.candidate(ctx, v, &miners[i])
-		if err != nil {
-			return place.Choice{}, err
+	req := place.Request{
+		VM: v.Id, Seq: seq, Demand: v.Core().Demand(), Region: v.Spec.Region, Arch: v.Arch, Miners: v.Spec.Miners, Excluded: v.Status.Excluded,
+		Overcommit: rp.CpuOvercommit, MinBond: rp.MinBondUhip, Now: now(ctx), Silence: int64(rp.SilenceSeconds),
+	}
+	cands := make([]place.Candidate, 0, len(w.Miners))
+	for i := range w.Miners {
+		c := candidate(&w.Miners[i])
+		if !place.Passes(req, c) {
+			continue
+		}
+		if err := k.relate(ctx, v, &c); err != nil {
+			return place.Choice{}, w.Looked, err
 		}
 		cands = append(cands, c)
 	}
-	return place.Place(place.Request{
-		VM: v.Id, Seq: seq, Demand: v.Core().Demand(), Region: v.Spec.Region, Arch: v.Arch, Miners: v.Spec.Miners, Excluded: v.Status.Excluded,
-		Overcommit: rp.CpuOvercommit, MinBond: rp.MinBondUhip, Now: now(ctx), Silence: int64(rp.SilenceSeconds),
-	}, cands, int(p.MaxCandidates)), nil
+	choice := place.Place(req, cands, int(p.MaxCandidates))
+	if choice.Miner == "" {
+		s.Span, s.Whole = w.Pass.Span, w.Whole
+		if s.Searched += uint32(len(w.Miners)); len(v.Spec.Miners) > 0 { //nolint:gosec // a window
+			s.Searched = uint32(w.Looked) //nolint:gosec // those that are named
+		}
+		s.OnlyExcluded = s.OnlyExcluded || choice.OnlyExcluded
+	}
+	return choice, w.Looked, nil
 }
 
-func (k *Keeper) candidate(ctx context.Context, v *types.VM, m *registrytypes.Miner) (place.Candidate, error) {
-	together, err := k.together.Has(ctx, collections.Join(v.Owner, m.Operator))
-	if err != nil {
-		return place.Candidate{}, err
-	}
-	group := false
-	if v.Spec.SpreadGroup != "" {
-		if group, err = k.spread.Has(ctx, collections.Join3(v.Owner, v.Spec.SpreadGroup, m.Operator)); err != nil {
-			return place.Candidate{}, err
-		}
-	}
+func candidate(m *registrytypes.Miner) place.Candidate {
 	return place.Candidate{
 		Miner: m.Operator, Open: m.Open(), Bond: m.BondUhip, RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen,
 		Region: m.Region, Arch: m.Capacity.Arch, Capacity: m.Capacity.Node(), Usage: m.Usage.Node(),
-		Quality: node.Full, Price: node.Full, SameTenant: together, SameGroup: group,
-	}, nil
+		Quality: node.Full, Price: node.Full,
+	}
+}
+
+// relate tells what else of a VM's owner a candidate holds.
+func (k *Keeper) relate(ctx context.Context, v *types.VM, c *place.Candidate) (err error) {
+	if c.SameTenant, err = k.together.Has(ctx, collections.Join(v.Owner, c.Miner)); err != nil || v.Spec.SpreadGroup == "" {
+		return err
+	}
+	c.SameGroup, err = k.spread.Has(ctx, collections.Join3(v.Owner, v.Spec.SpreadGroup, c.Miner))
+	return err
 }

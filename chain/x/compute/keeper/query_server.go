@@ -88,7 +88,10 @@ func (s queryServer) shown(ctx context.Context, v types.VM) (types.VM, error) {
 	if err != nil || v.Status.Phase.Core() != vm.Pending {
 		return v, err
 	}
-	v.Status.QueuePlace, err = s.k.queuePlace(ctx, v.Id)
+	if v.Status.QueuePlace, err = s.k.queuePlace(ctx, v.Id); err != nil {
+		return v, err
+	}
+	v.Status.MinersSearched, v.Status.MinersTotal, err = s.k.searched(ctx, &v)
 	return v, err
 }
 

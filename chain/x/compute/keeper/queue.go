@@ -60,7 +60,16 @@ func (k *Keeper) dequeue(ctx context.Context, id string) error {
 	if err := k.queue.Remove(ctx, collections.Join3(at.K2(), at.K3(), id)); err != nil {
 		return err
 	}
-	return k.queued.Remove(ctx, at)
+	if err := k.queued.Remove(ctx, at); err != nil {
+		return err
+	}
+	if at.K2() == ready {
+		return nil
+	}
+	if _, waits, err := k.headOf(ctx, at.K2()); err != nil || waits {
+		return err
+	}
+	return k.searches.Remove(ctx, at.K2()) // nobody of the class waits any more
 }
 
 // queuePlace counts a waiting VM's place in its class, from 1; 0 if it does not wait.
@@ -86,6 +95,15 @@ func (k *Keeper) first(ctx context.Context, class string) (key queueKey, found b
 			return true, nil
 		})
 	return key, found, err
+}
+
+// headOf is the VM of a class that waits for longest, if one waits.
+func (k *Keeper) headOf(ctx context.Context, class string) (id string, waits bool, err error) {
+	at, found, err := k.first(ctx, class)
+	if err != nil || !found || at.K1() != class {
+		return "", false, err
+	}
+	return at.K3(), true, nil
 }
 
 // classOf names everything that placement asks of a miner for a VM, so that

@@ -7,6 +7,7 @@ import (
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/place"
 	"github.com/hippius/compute/core/plan"
 )
 
@@ -38,7 +39,9 @@ type Meters interface {
 type Miners interface {
 	Miner(ctx context.Context, operator string) (registrytypes.Miner, error)
 	// Walk and Named give miners that are alive; neither reads more than is asked for.
-	Walk(ctx context.Context, region string, start uint64, limit int) ([]registrytypes.Miner, error)
+	Walk(ctx context.Context, region string, pass place.Pass, limit int) (registrytypes.Window, error)
+	// RingSize is how many miners Walk may find in a region, "" for all.
+	RingSize(ctx context.Context, region string) (uint64, error)
 	Named(ctx context.Context, operators []string) ([]registrytypes.Miner, error)
 	Seen(ctx context.Context, operator string) error
 	CapacityKeeper

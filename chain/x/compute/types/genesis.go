@@ -54,12 +54,18 @@ func (g GenesisState) Validate() error {
 
 // validateQueue checks the order of VMs that wait, and what is kept for guests and followers.
 func (g GenesisState) validateQueue(ids map[string]bool) error {
-	queued := map[string]bool{}
+	queued, classes := map[string]bool{}, map[string]bool{}
 	for _, q := range g.Queue {
 		if !ids[q.VmId] || queued[q.VmId] || q.Seq >= g.QueueSeq {
 			return ErrInvalid.Wrapf("VM %.40q is in the queue at %d of %d; a VM of the genesis is there at most once, below queue_seq", q.VmId, q.Seq, g.QueueSeq)
 		}
-		queued[q.VmId] = true
+		queued[q.VmId], classes[q.Class] = true, q.Class != ""
+	}
+	for _, s := range g.Searches {
+		if !classes[s.Class] {
+			return ErrInvalid.Wrapf("class %.40q is searched; a class of the queue is at most once", s.Class)
+		}
+		classes[s.Class] = false
 	}
 	for _, h := range g.Heads {
 		if h.Height < 1 || len(h.Hash) != hashSize {

@@ -38,6 +38,8 @@ const (
 	prefixAttestations
 	prefixReady
 	prefixSilenceActions
+	prefixSearches
+	prefixSweepAgain
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -88,10 +90,10 @@ func QueuedPrefix() collections.Prefix { return collections.NewPrefix(prefixQueu
 // QueueSeqPrefix counts arrivals in the queue.
 func QueueSeqPrefix() collections.Prefix { return collections.NewPrefix(prefixQueueSeq) }
 
-// SweepPrefix is how far the parked classes were tried again.
+// SweepPrefix is how far the round over the parked classes has come.
 func SweepPrefix() collections.Prefix { return collections.NewPrefix(prefixSweep) }
 
-// SweepVersionPrefix is the version of the miners' available capacity at the last sweep.
+// SweepVersionPrefix is the version of the miners' available capacity when the last round began.
 func SweepVersionPrefix() collections.Prefix { return collections.NewPrefix(prefixSweepVersion) }
 
 // TogetherPrefix counts an owner's VMs on a miner.
@@ -117,3 +119,9 @@ func ReadyPrefix() collections.Prefix { return collections.NewPrefix(prefixReady
 
 // SilenceActionsPrefix counts the VMs that were rebooted or stopped for their silence in the present hour.
 func SilenceActionsPrefix() collections.Prefix { return collections.NewPrefix(prefixSilenceActions) }
+
+// SearchesPrefix is how far miners were searched for a class that waits, by class.
+func SearchesPrefix() collections.Prefix { return collections.NewPrefix(prefixSearches) }
+
+// SweepAgainPrefix is whether another round over the parked classes is needed.
+func SweepAgainPrefix() collections.Prefix { return collections.NewPrefix(prefixSweepAgain) }

@@ -35,6 +35,15 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
+	for _, operator := range g.OffRing {
+		m, err := k.miners.Get(ctx, operator)
+		if err != nil {
+			return types.ErrInvalid.Wrapf("miner %.64q is off the ring: %s", operator, err)
+		}
+		if err := k.offRing(ctx, &m); err != nil {
+			return err
+		}
+	}
 	for _, custodian := range g.Keepers {
 		if err := k.putCustodian(ctx, custodian); err != nil {
 			return err
@@ -64,6 +73,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Miners, err = records.All(ctx, k.miners); err != nil {
 		return nil, err
 	}
+	if g.OffRing, err = k.offRings(ctx, g.Miners, g.Params); err != nil {
+		return nil, err
+	}
 	if g.Keepers, err = records.All(ctx, k.custodians); err != nil {
 		return nil, err
 	}
@@ -75,12 +87,12 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 
 // CheckInvariants says which invariant of the module is violated, if any: the module
 // account holds at least the bonds, an identity leads to its miner, only open
-// miners are on the ring and the regions count exactly the open miners, the
+// miners are on the rings, which are counted, and the regions count exactly the open miners, the
 // committees kept are those that are needed and lock their members' stake. True
 // between blocks; it reads every miner.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	bonds := sdkmath.ZeroInt()
-	regions, rings := map[string]uint64{}, 0
+	regions, rings := map[string]uint64{}, map[string]uint64{}
 	err := k.miners.Walk(ctx, nil, func(operator string, m types.Miner) (bool, error) {
 		bonds = bonds.Add(sdkmath.NewIntFromUint64(m.BondUhip))
 		if m.Open() {
@@ -96,7 +108,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 				return true, fmt.Errorf("miner %s is on the ring and takes no VMs", operator)
 			}
 			if has {
-				rings++
+				rings[key.K1()]++
 			}
 		}
 		if m.Status == types.StatusGone {
@@ -130,14 +142,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	if len(regions) != 0 {
 		return fmt.Errorf("%d regions with open miners are not counted", len(regions))
 	}
-	err = k.rings.Walk(ctx, nil, func(key ringKey) (bool, error) {
-		rings--
-		if rings < 0 {
-			return true, fmt.Errorf("%s is on the ring and no miner", key.K3())
-		}
-		return false, nil
-	})
-	if err != nil {
+	if err := k.checkRings(ctx, rings); err != nil {
 		return err
 	}
 	return k.checkCommittees(ctx)

@@ -27,6 +27,7 @@ type Keeper struct {
 	// rings holds the open miners with available capacity, by region ("" for all), place on the ring and operator.
 	rings     collections.KeySet[collections.Triple[string, uint64, string]]
 	regions   collections.Map[string, uint64]
+	ringSizes collections.Map[string, uint64]
 	unbonding collections.KeySet[collections.Pair[int64, string]]
 	// capacityVersion rises whenever the available capacity of a miner grew.
 	capacityVersion collections.Item[uint64]
@@ -68,7 +69,8 @@ func New(c Config) (*Keeper, error) {
 		minerIdentities: collections.NewMap(sb, types.MinerIdentitiesPrefix(), "miner_identities", collections.BytesKey, collections.StringValue),
 		rings: collections.NewKeySet(sb, types.RingsPrefix(), "rings",
 			collections.TripleKeyCodec(collections.StringKey, collections.Uint64Key, collections.StringKey)),
-		regions: collections.NewMap(sb, types.RegionsPrefix(), "regions", collections.StringKey, collections.Uint64Value),
+		regions:   collections.NewMap(sb, types.RegionsPrefix(), "regions", collections.StringKey, collections.Uint64Value),
+		ringSizes: collections.NewMap(sb, types.RingSizesPrefix(), "ring_sizes", collections.StringKey, collections.Uint64Value),
 		unbonding: collections.NewKeySet(sb, types.UnbondingPrefix(), "unbonding",
 			collections.PairKeyCodec(collections.Int64Key, collections.StringKey)),
 		capacityVersion:     collections.NewItem(sb, types.CapacityVersionPrefix(), "room_version", collections.Uint64Value),

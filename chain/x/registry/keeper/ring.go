@@ -3,7 +3,8 @@ package keeper
 import (
 	"context"
 	"errors"
-	"math"
+	"fmt"
+	"maps"
 
 	"cosmossdk.io/collections"
 
@@ -14,8 +15,8 @@ import (
 )
 
 // The ring of miners with available capacity lets placement look at a bounded number of
-// miners however many there are: it walks the ring of a region from a point
-// that the VM's id fixes. Miners found silent are taken off and come back with
+// miners at a time however many there are: it walks the ring of a region from a
+// point that the VM's id fixes, and goes on from there while the VM waits. Miners found silent are taken off and come back with
 // their next sign of life, so the ring does not fill with the dead.
 
 type ringKey = collections.Triple[string, uint64, string]
@@ -48,39 +49,76 @@ func (k *Keeper) index(ctx context.Context, old, m *types.Miner, p types.Params)
 		if err := k.rings.Set(ctx, key); err != nil {
 			return err
 		}
+		if err := k.countRing(ctx, key.K1(), 1); err != nil {
+			return err
+		}
 	}
 	return k.capacityGrew(ctx)
 }
 
 func (k *Keeper) offRing(ctx context.Context, m *types.Miner) error {
 	for _, key := range ringKeys(m) {
+		has, err := k.rings.Has(ctx, key)
+		if err != nil {
+			return err
+		}
+		if !has {
+			continue
+		}
 		if err := k.rings.Remove(ctx, key); err != nil {
+			return err
+		}
+		if err := k.countRing(ctx, key.K1(), -1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Walk returns up to limit open miners with available capacity, of a region ("" for all),
-// from a point of the ring on. Miners silent for too long count towards the
-// limit and are taken off the ring.
-func (k *Keeper) Walk(ctx context.Context, region string, start uint64, limit int) ([]types.Miner, error) {
+func (k *Keeper) countRing(ctx context.Context, region string, by int64) error {
+	n, err := k.RingSize(ctx, region)
+	if err != nil {
+		return err
+	}
+	if to := int64(n) + by; to > 0 {
+		return k.ringSizes.Set(ctx, region, uint64(to))
+	}
+	return k.ringSizes.Remove(ctx, region)
+}
+
+// RingSize is how many miners are on the ring of a region, "" for all.
+func (k *Keeper) RingSize(ctx context.Context, region string) (uint64, error) {
+	n, err := k.ringSizes.Get(ctx, region)
+	if errors.Is(err, collections.ErrNotFound) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// Walk goes on with a pass over the ring of a region, "" for all, and returns the open miners with available capacity
+// among the next limit. Miners silent for too long count towards the limit and are taken off the ring. Miners that
+// share a slot are looked at together, whatever the limit.
+func (k *Keeper) Walk(ctx context.Context, region string, pass place.Pass, limit int) (types.Window, error) {
+	w := types.Window{Pass: pass, Whole: true}
 	p, err := k.params.Get(ctx)
 	if err != nil {
-		return nil, err
+		return w, err
 	}
-	operators, err := k.walk(ctx, region, start, math.MaxUint64, limit)
-	if err != nil {
-		return nil, err
-	}
-	if len(operators) < limit && start > 0 {
-		more, err := k.walk(ctx, region, 0, start-1, limit-len(operators))
+	var operators []string
+	for _, arc := range pass.Left() {
+		more, err := k.walk(ctx, region, arc, limit-len(operators))
 		if err != nil {
-			return nil, err
+			return w, err
 		}
 		operators = append(operators, more...)
+		if len(operators) >= limit {
+			w.Pass, w.Whole = pass.After(place.Slot(operators[len(operators)-1]))
+			break
+		}
 	}
-	return k.alive(ctx, region, operators, p)
+	w.Looked = len(operators)
+	w.Miners, err = k.alive(ctx, region, operators, p)
+	return w, err
 }
 
 // Named returns the registered miners among the operators, but for those
@@ -117,23 +155,39 @@ func (k *Keeper) alive(ctx context.Context, region string, operators []string, p
 	return miners, nil
 }
 
-// walk lists the operators with places from first to last, both included.
-func (k *Keeper) walk(ctx context.Context, region string, first, last uint64, limit int) ([]string, error) {
-	it, err := k.rings.Iterate(ctx, new(collections.Range[ringKey]).StartInclusive(collections.TripleSuperPrefix[string, uint64, string](region, first)))
+// walk lists up to limit operators with slots of an arc, and those that share the slot of the last.
+func (k *Keeper) walk(ctx context.Context, region string, arc place.Arc, limit int) ([]string, error) {
+	it, err := k.rings.Iterate(ctx, new(collections.Range[ringKey]).StartInclusive(collections.TripleSuperPrefix[string, uint64, string](region, arc.First)))
 	if err != nil {
 		return nil, err
 	}
 	defer it.Close() //nolint:errcheck // an iterator over a cached store
 	var operators []string
-	for ; it.Valid() && len(operators) < limit; it.Next() {
+	for slot := uint64(0); it.Valid(); it.Next() {
 		key, err := it.Key()
 		if err != nil {
 			return nil, err
 		}
-		if key.K1() != region || key.K2() > last {
+		if key.K1() != region || key.K2() > arc.Last || len(operators) >= limit && key.K2() != slot {
 			break
 		}
+		slot = key.K2()
 		operators = append(operators, key.K3())
+	}
+	return operators, nil
+}
+
+// offRings are the operators of miners that were taken off the ring for their silence.
+func (k *Keeper) offRings(ctx context.Context, miners []types.Miner, p types.Params) (operators []string, err error) {
+	for i := range miners {
+		if !onRing(&miners[i], p) {
+			continue
+		}
+		if has, err := k.rings.Has(ctx, ringKeys(&miners[i])[0]); err != nil {
+			return nil, err
+		} else if !has {
+			operators = append(operators, miners[i].Operator)
+		}
 	}
 	return operators, nil
 }
@@ -204,4 +258,28 @@ func (k *Keeper) Regions(ctx context.Context, limit int) ([]string, error) {
 		return len(regions) >= limit, nil
 	})
 	return regions, err
+}
+
+// checkRings says whether the rings hold just the miners that were found on them, and are counted so.
+func (k *Keeper) checkRings(ctx context.Context, found map[string]uint64) error {
+	on := map[string]uint64{}
+	err := k.rings.Walk(ctx, nil, func(key ringKey) (bool, error) {
+		on[key.K1()]++
+		if on[key.K1()] > found[key.K1()] {
+			return true, fmt.Errorf("%s is on the ring and no miner", key.K3())
+		}
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	counted := map[string]uint64{}
+	err = k.ringSizes.Walk(ctx, nil, func(region string, n uint64) (bool, error) {
+		counted[region] = n
+		return false, nil
+	})
+	if err == nil && !maps.Equal(on, counted) {
+		return fmt.Errorf("the rings count %v miners and hold %v", counted, on)
+	}
+	return err
 }

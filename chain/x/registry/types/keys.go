@@ -29,6 +29,7 @@ const (
 	prefixReplacedCommittees
 	prefixLiveInstances
 	prefixKeeperLocks
+	prefixRingSizes
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -81,6 +82,9 @@ func CommitteeStalePrefix() collections.Prefix { return collections.NewPrefix(pr
 
 // CapacityVersionPrefix counts how often the available capacity of a miner grew.
 func CapacityVersionPrefix() collections.Prefix { return collections.NewPrefix(prefixCapacityVersion) }
+
+// RingSizesPrefix counts the miners on the ring of each region, "" for all.
+func RingSizesPrefix() collections.Prefix { return collections.NewPrefix(prefixRingSizes) }
 
 // Events of the module.
 const (

@@ -1,0 +1,67 @@
+package app_test
+
+import (
+	"testing"
+
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+	"github.com/cosmos/gogoproto/proto"
+
+	"github.com/hippius/compute/chain/app/apptest"
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+)
+
+// A chain of the version before, which did not count the miners on its rings nor bound what placement looks at, goes on
+// with an upgrade.
+func TestUpgradeCountsTheMinersOnTheRings(t *testing.T) {
+	const bond = 1000 * credit
+	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 2 * bond, Ucredit: 10 * credit}, {Name: "b", Uhip: 2 * bond, Ucredit: 10 * credit}}})
+	for _, name := range []string{"a", "b"} {
+		key := make([]byte, 32)
+		key[0] = name[0]
+		h.MustDeliver(apptest.Named(name), &registrytypes.MsgRegisterMiner{
+			Operator: apptest.Named(name).Address, Name: name, Identity: key, Roles: []string{"compute"}, Endpoint: name + ".example:7070", Region: "region-" + name,
+			BondUhip: bond,
+			Capacity: registrytypes.Capacity{Cores: 4, MemoryMib: 16 << 10, DiskGib: 200, Arch: "amd64", Acceleration: "tcg", CpuModel: "test", DiskWriteBytesPerSecond: 1},
+		})
+	}
+	k := h.App.Keepers
+	store := h.Store(registrytypes.StoreKey)
+	for _, ring := range []string{"", "region-a", "region-b"} {
+		store.Delete(append(registrytypes.RingSizesPrefix().Bytes(), ring...))
+	}
+	p, err := k.Compute.Params(h.Ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.MaxCandidatesPerBlock = 0
+	bz, err := proto.Marshal(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Store(computetypes.StoreKey).Set(computetypes.ParamsPrefix().Bytes(), bz)
+	versions, err := k.Upgrade.GetModuleVersionMap(h.Ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions[registrytypes.ModuleName], versions[computetypes.ModuleName] = 1, 1
+	if err := k.Upgrade.SetModuleVersionMap(h.Ctx(), versions); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Registry.CheckInvariants(h.Ctx()); err == nil {
+		t.Fatal("rings that are not counted are not noticed")
+	}
+
+	if err := k.Upgrade.ApplyUpgrade(h.Ctx(), upgradetypes.Plan{Name: apptest.Upgrade, Height: h.Height()}); err != nil {
+		t.Fatal(err)
+	}
+	h.NextBlock(1) // the invariants hold after it
+	for ring, want := range map[string]uint64{"": 2, "region-a": 1, "region-b": 1, "region-c": 0} {
+		if n, err := k.Registry.RingSize(h.Ctx(), ring); err != nil || n != want {
+			t.Errorf("%d miners on the ring of %q, want %d: %v", n, ring, want, err)
+		}
+	}
+	if p, err = k.Compute.Params(h.Ctx()); err != nil || p.Validate() != nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
