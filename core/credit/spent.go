@@ -17,8 +17,13 @@ const (
 // balance is spent, in seconds; 0 if that was before. ok is false when nothing is
 // charged, or the account has not run out.
 func (m *Meter) untilNotice(balance uint64) (seconds uint64, ok bool) {
-	left, charged := m.Runway(balance, 0)
-	if !charged || m.RanOutAt == 0 {
+	if m.Rate == 0 || m.RanOutAt == 0 {
+		return 0, false
+	}
+	disks := *m
+	disks.Rate = m.DiskRate // also while what ran is still being stopped
+	left, charged := disks.Runway(balance, 0)
+	if !charged {
 		return 0, false
 	}
 	switch m.Notices {

@@ -10,7 +10,7 @@ import (
 // before, and at the latest a day after nothing is left.
 func TestNoticesBeforeTheEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := Meter{Rate: UnitsPerUcredit, RanOutAt: t0} // one ucredit a second
+		m := Meter{Rate: UnitsPerUcredit, DiskRate: UnitsPerUcredit, RanOutAt: t0} // one ucredit a second
 		balance := rapid.Uint64Range(0, 40*DaySeconds).Draw(t, "balance")
 		steps := rapid.SliceOfN(rapid.Int64Range(1, 3600), 24, 24).Draw(t, "steps")
 		var notices []int64
@@ -42,7 +42,7 @@ func TestNoticesBeforeTheEnd(t *testing.T) {
 // A meter is looked at when a notice is due and when its balance is spent. One that did not run out gives no notice.
 func TestDueAfterRunOut(t *testing.T) {
 	never := Schedule{Interval: 1e7}
-	m := Meter{Rate: UnitsPerUcredit, RanOutAt: t0}
+	m := Meter{Rate: UnitsPerUcredit, DiskRate: UnitsPerUcredit, RanOutAt: t0}
 	for notices, want := range []int64{3 * DaySeconds, 9 * DaySeconds, 10 * DaySeconds} {
 		m.Notices = uint32(notices)
 		if got := m.Due(t0, never, 10*DaySeconds, 20*DaySeconds); got != t0+want {
