@@ -9,6 +9,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
@@ -35,7 +36,7 @@ func (k *Keeper) AllowReport(ctx context.Context, miner string) error {
 	if err != nil {
 		return err
 	}
-	last, err := orZero(k.reportRates.Get(ctx, miner))
+	last, err := records.OrZero(k.reportRates.Get(ctx, miner))
 	if err != nil {
 		return err
 	}
