@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,7 +40,11 @@ func TestOnlyAListenerThatMayNotKnowTheKeyIsReloaded(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// A process that dies of SIGHUP stands for sshd.
+			// A process that dies of SIGHUP stands for sshd. What is started while the signal is caught here has its default
+			// action, also where it was ignored before, as under nohup.
+			caught := make(chan os.Signal, 1)
+			signal.Notify(caught, syscall.SIGHUP)
+			t.Cleanup(func() { signal.Stop(caught) })
 			sshd := exec.CommandContext(t.Context(), "sleep", "60")
 			if err := sshd.Start(); err != nil {
 				t.Fatal(err)

@@ -58,22 +58,30 @@ func (l *lookup) Tx(ctx context.Context, hash []byte, _ bool) (*coretypes.Result
 func (l *lookup) Block(ctx context.Context, height *int64) (*coretypes.ResultBlock, error) {
 	if height != nil {
 		l.mu.Lock()
-		i := slices.IndexFunc(l.cached, func(b *executedBlock) bool { return b.height == *height })
-		if i >= 0 {
-			defer l.mu.Unlock()
-			return l.cached[i].block, nil
-		}
+		b := l.known(*height)
 		l.mu.Unlock()
+		if b != nil {
+			return b.block, nil
+		}
 	}
 	return l.Local.Block(ctx, height)
+}
+
+// known is a block that was looked at lately, or nil. The caller holds the lock.
+func (l *lookup) known(height int64) *executedBlock {
+	i := slices.IndexFunc(l.cached, func(b *executedBlock) bool { return b.height == height })
+	if i < 0 {
+		return nil
+	}
+	return l.cached[i]
 }
 
 // executed is a block with its results; nil if it was pruned.
 func (l *lookup) executed(ctx context.Context, height int64) (*executedBlock, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock() // of many that ask for the same block, one reads it
-	if i := slices.IndexFunc(l.cached, func(b *executedBlock) bool { return b.height == height }); i >= 0 {
-		return l.cached[i], nil
+	if b := l.known(height); b != nil {
+		return b, nil
 	}
 	block, err := l.Local.Block(ctx, &height)
 	if err != nil || block.Block == nil {

@@ -9,6 +9,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -143,11 +144,11 @@ const (
 // mayActOnSilence counts a VM that is to be rebooted or stopped, unless too many were in this hour: what silences the
 // guests of a whole network is no fault of theirs, and must not power them off.
 func (k *Keeper) mayActOnSilence(ctx context.Context, p types.Params) (bool, error) {
-	last, err := orZero(k.silenceActions.Get(ctx))
+	last, err := records.OrZero(k.silenceActions.Get(ctx))
 	if err != nil {
 		return false, err
 	}
-	ready, err := orZero(k.ready.Get(ctx))
+	ready, err := records.OrZero(k.ready.Get(ctx))
 	if err != nil {
 		return false, err
 	}
@@ -164,7 +165,7 @@ func (k *Keeper) countReady(ctx context.Context, old, v *types.VM) error {
 	if was == is {
 		return nil
 	}
-	n, err := orZero(k.ready.Get(ctx))
+	n, err := records.OrZero(k.ready.Get(ctx))
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,12 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"math"
 
 	"cosmossdk.io/collections"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
 	"github.com/hippius/compute/core/credit"
 )
@@ -17,11 +17,7 @@ import (
 
 // attestation of a VM; zero before the first.
 func (k *Keeper) attestation(ctx context.Context, id string) (types.Attestation, error) {
-	a, err := k.attestations.Get(ctx, id)
-	if errors.Is(err, collections.ErrNotFound) {
-		return types.Attestation{}, nil
-	}
-	return a, err
+	return records.OrZero(k.attestations.Get(ctx, id))
 }
 
 // Owed implements x/marketplace's Hooks.

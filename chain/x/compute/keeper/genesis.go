@@ -205,29 +205,21 @@ func (k *Keeper) exportQueue(ctx context.Context, g *types.GenesisState) error {
 	if g.Heads, err = records.All(ctx, k.heads); err != nil {
 		return err
 	}
-	if g.QueueSeq, err = orZero(k.queueSeq.Get(ctx)); err != nil {
+	if g.QueueSeq, err = records.OrZero(k.queueSeq.Get(ctx)); err != nil {
 		return err
 	}
-	if g.SweepCursor, err = orZero(k.sweepCursor.Get(ctx)); err != nil {
+	if g.SweepCursor, err = records.OrZero(k.sweepCursor.Get(ctx)); err != nil {
 		return err
 	}
-	if g.SweepVersion, err = orZero(k.sweepVersion.Get(ctx)); err != nil {
+	if g.SweepVersion, err = records.OrZero(k.sweepVersion.Get(ctx)); err != nil {
 		return err
 	}
-	if g.SweepAgain, err = orZero(k.sweepAgain.Get(ctx)); err != nil {
+	if g.SweepAgain, err = records.OrZero(k.sweepAgain.Get(ctx)); err != nil {
 		return err
 	}
 	if g.Searches, err = records.All(ctx, k.searches); err != nil {
 		return err
 	}
-	g.OldestHeight, err = orZero(k.oldestHeight.Get(ctx))
+	g.OldestHeight, err = records.OrZero(k.oldestHeight.Get(ctx))
 	return err
-}
-
-// orZero is the zero value for what is not there.
-func orZero[T any](v T, err error) (T, error) {
-	if errors.Is(err, collections.ErrNotFound) {
-		err = nil
-	}
-	return v, err
 }

@@ -8,6 +8,7 @@ import (
 	"cosmossdk.io/collections"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
@@ -163,7 +164,7 @@ func (k *Keeper) checkCounts(ctx context.Context, want counts) error {
 			return err
 		}
 	}
-	ready, err := orZero(k.ready.Get(ctx))
+	ready, err := records.OrZero(k.ready.Get(ctx))
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
 
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -73,9 +72,5 @@ func (k *Keeper) pruneReleased(ctx context.Context, before int64) error {
 }
 
 func (k *Keeper) oldest(ctx context.Context) (int64, error) {
-	h, err := k.oldestHeight.Get(ctx)
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return h, err
+	return records.OrZero(k.oldestHeight.Get(ctx))
 }

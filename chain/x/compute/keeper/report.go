@@ -9,6 +9,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
@@ -34,7 +35,7 @@ func (k *Keeper) FreeReport(ctx context.Context, m *types.MsgReportVM, gas uint6
 	if err != nil {
 		return false, err
 	}
-	rate, err := orZero(k.reportRates.Get(ctx, m.Miner))
+	rate, err := records.OrZero(k.reportRates.Get(ctx, m.Miner))
 	if err != nil {
 		return false, err
 	}

@@ -8,6 +8,7 @@ import (
 	"cosmossdk.io/collections"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/place"
 	"github.com/hippius/compute/core/vm"
 )
@@ -25,7 +26,7 @@ type progress struct {
 
 // sweep goes round the classes of parked VMs, until all were searched to their end for the present capacity.
 func (k *Keeper) sweep(ctx context.Context, p types.Params, w *work) error {
-	cursor, err := orZero(k.sweepCursor.Get(ctx))
+	cursor, err := records.OrZero(k.sweepCursor.Get(ctx))
 	if err != nil {
 		return err
 	}
@@ -59,9 +60,9 @@ func (k *Keeper) sweep(ctx context.Context, p types.Params, w *work) error {
 
 // unsearched reports whether a class may be searched further.
 func (k *Keeper) unsearched(ctx context.Context) (bool, error) {
-	cursor, err1 := orZero(k.sweepCursor.Get(ctx))
-	again, err2 := orZero(k.sweepAgain.Get(ctx))
-	done, err3 := orZero(k.sweepVersion.Get(ctx))
+	cursor, err1 := records.OrZero(k.sweepCursor.Get(ctx))
+	again, err2 := records.OrZero(k.sweepAgain.Get(ctx))
+	done, err3 := records.OrZero(k.sweepVersion.Get(ctx))
 	version, err4 := k.offers.CapacityVersion(ctx)
 	return cursor != "" || again || version != done, errors.Join(err1, err2, err3, err4)
 }
@@ -72,11 +73,11 @@ func (k *Keeper) beginRound(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	done, err := orZero(k.sweepVersion.Get(ctx))
+	done, err := records.OrZero(k.sweepVersion.Get(ctx))
 	if err != nil {
 		return false, err
 	}
-	again, err := orZero(k.sweepAgain.Get(ctx))
+	again, err := records.OrZero(k.sweepAgain.Get(ctx))
 	if err != nil || !again && version == done {
 		return false, err
 	}
@@ -184,7 +185,7 @@ func (k *Keeper) searched(ctx context.Context, v *types.VM) (searched, total uin
 	if err != nil || !found || at.K2() == ready {
 		return 0, 0, err
 	}
-	s, err := orZero(k.searches.Get(ctx, at.K2()))
+	s, err := records.OrZero(k.searches.Get(ctx, at.K2()))
 	if err != nil {
 		return 0, 0, err
 	}

@@ -8,6 +8,7 @@ import (
 	"cosmossdk.io/collections"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 )
 
 // VM by id, without instances; types.ErrUnknownVM if there is none.
@@ -184,8 +185,8 @@ func (k *Keeper) moveRate(ctx context.Context, old, v *types.VM) error {
 
 // shift moves a count, which is forgotten at 0.
 func shift[K any](ctx context.Context, m collections.Map[K, uint64], key K, by int64) error {
-	n, err := m.Get(ctx, key)
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+	n, err := records.OrZero(m.Get(ctx, key))
+	if err != nil {
 		return err
 	}
 	to := int64(n) + by

@@ -10,6 +10,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/credits/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/credit"
 )
 
@@ -71,16 +72,16 @@ func (k *Keeper) release(ctx context.Context, account string, from *credit.Balan
 
 // addItem and addMap cannot overflow: the sums are parts of the books.
 func addItem(ctx context.Context, item collections.Item[uint64], v uint64) error {
-	old, err := item.Get(ctx)
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+	old, err := records.OrZero(item.Get(ctx))
+	if err != nil {
 		return err
 	}
 	return item.Set(ctx, old+v)
 }
 
 func addMap(ctx context.Context, m collections.Map[string, uint64], key string, v uint64) error {
-	old, err := m.Get(ctx, key)
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+	old, err := records.OrZero(m.Get(ctx, key))
+	if err != nil {
 		return err
 	}
 	return m.Set(ctx, key, old+v)

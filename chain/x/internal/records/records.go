@@ -3,6 +3,7 @@ package records
 
 import (
 	"context"
+	"errors"
 
 	"cosmossdk.io/collections"
 )
@@ -27,4 +28,12 @@ func Due[K interface{ K1() int64 }](ctx context.Context, queue collections.KeySe
 		return false, nil
 	})
 	return due, err
+}
+
+// OrZero gives the zero value for what is not there, and is asked with the answer of a Get.
+func OrZero[T any](v T, err error) (T, error) {
+	if errors.Is(err, collections.ErrNotFound) {
+		err = nil
+	}
+	return v, err
 }

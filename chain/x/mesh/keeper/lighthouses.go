@@ -134,11 +134,7 @@ func (k *Keeper) freeNumber(ctx context.Context) (uint32, error) {
 }
 
 func (k *Keeper) count(ctx context.Context) (uint32, error) {
-	n, err := k.lighthouseCount.Get(ctx)
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return n, err
+	return records.OrZero(k.lighthouseCount.Get(ctx))
 }
 
 // RemoveLighthouse takes an operator's lighthouse out of the set. What rent is left is not paid back.

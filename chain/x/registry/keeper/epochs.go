@@ -58,11 +58,7 @@ func (k *Keeper) ReleaseCommittee(ctx context.Context, epoch, instances uint64) 
 
 // LiveInstances dealt to the committee of an epoch.
 func (k *Keeper) LiveInstances(ctx context.Context, epoch uint64) (uint64, error) {
-	n, err := k.live.Get(ctx, epoch)
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return n, err
+	return records.OrZero(k.live.Get(ctx, epoch))
 }
 
 // retireCommittees ends the time in which former committees take deals, and forgets those without live instances.

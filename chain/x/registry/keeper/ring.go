@@ -9,6 +9,7 @@ import (
 	"cosmossdk.io/collections"
 
 	"github.com/hippius/compute/chain/x/entry"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/place"
@@ -194,11 +195,7 @@ func (k *Keeper) offRings(ctx context.Context, miners []types.Miner, p types.Par
 
 // CapacityVersion rises whenever the available capacity of a miner grew.
 func (k *Keeper) CapacityVersion(ctx context.Context) (uint64, error) {
-	v, err := k.capacityVersion.Get(ctx)
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return v, err
+	return records.OrZero(k.capacityVersion.Get(ctx))
 }
 
 func (k *Keeper) capacityGrew(ctx context.Context) error {
