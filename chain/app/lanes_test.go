@@ -152,6 +152,7 @@ func TestDroppedTransactionIsForgotten(t *testing.T) {
 	if code, _, log := h.CheckRaw(tx, false); code != 0 {
 		t.Fatal(log)
 	}
+	h.NextBlock(0) // consensus checks again after each block
 	if code, _, log := h.CheckRaw(tx, true); code != 0 {
 		t.Errorf("one that waits: %s", log)
 	}

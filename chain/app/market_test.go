@@ -305,11 +305,11 @@ func TestCreateNeedsTenCredits(t *testing.T) {
 	w.must(w.k.RequireCreate(w.Ctx(), w.tenant.Address))
 	// The hold-back of what it would have is more than it has.
 	for range 2 {
-		w.must(w.k.AddVM(w.Ctx(), w.tenant.Address, 26_100))
+		w.must(w.k.AddVM(w.Ctx(), w.tenant.Address, 5_000))
 	}
-	wantErr(t, w.k.AddVM(w.Ctx(), w.tenant.Address, 26_100), markettypes.ErrInsufficient, "13.1544 credits are held back", "missing")
-	w.must(w.k.RemoveVM(w.Ctx(), w.tenant.Address, 26_100))
-	wantErr(t, w.k.RemoveVM(w.Ctx(), w.tenant.Address, 26_101), markettypes.ErrMeter)
+	wantErr(t, w.k.AddVM(w.Ctx(), w.tenant.Address, 5_000), markettypes.ErrInsufficient, "13.32 credits are held back", "missing")
+	w.must(w.k.RemoveVM(w.Ctx(), w.tenant.Address, 5_000))
+	wantErr(t, w.k.RemoveVM(w.Ctx(), w.tenant.Address, 5_001), markettypes.ErrMeter)
 	wantErr(t, w.k.SetRate(w.Ctx(), w.tenant.Address, -1), markettypes.ErrMeter)
 }
 

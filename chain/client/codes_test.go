@@ -53,5 +53,5 @@ func TestDecodedStatusHasWords(t *testing.T) {
 	v.Status.Phase, v.Status.Reason, v.Status.Message = computev1.Phase_PHASE_PENDING, vm.ReasonNoCapacity, ""
 	got, err := one("VM", nil, v, decodeVM)
 	require.NoError(t, err)
-	require.Equal(t, "no miner has room for it now; it waits its turn", got.Status.Message)
+	require.Equal(t, "it waits its turn for a miner with room for it", got.Status.Message)
 }

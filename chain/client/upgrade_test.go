@@ -15,7 +15,7 @@ func TestCompareVersions(t *testing.T) {
 	}{
 		"the same":      {change: func(map[string]uint64) {}},
 		"more modules":  {change: func(m map[string]uint64) { m["storage"] = 1 }},
-		"a newer chain": {change: func(m map[string]uint64) { m["mesh"], m["compute"] = 2, 3 }, says: "the chain was upgraded (compute 3, known is 1; mesh 2, known is 1); install"},
+		"a newer chain": {change: func(m map[string]uint64) { m["mesh"], m["compute"] = 2, 3 }, says: "the chain was upgraded (compute 3, known is 2; mesh 2, known is 1); install"},
 		"an older one":  {change: func(m map[string]uint64) { delete(m, "ranking") }, says: "the chain is older (ranking 0, wanted is 1)"},
 	} {
 		chain := maps.Clone(known())

@@ -8,7 +8,7 @@ func (s Status) Explain() string {
 	}
 	switch s.Reason {
 	case ReasonNoCapacity:
-		return "no miner has room for it now; it waits its turn"
+		return "it waits its turn for a miner with room for it"
 	case ReasonSecretsNeeded:
 		return "every instance that was dealt is used up; deal further ones"
 	case ReasonRetryWait:
