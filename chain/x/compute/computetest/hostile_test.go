@@ -319,7 +319,8 @@ func (w *world) execute(m sdk.Msg) error {
 	if handler == nil {
 		w.t.Fatalf("nobody handles %T", m)
 	}
-	if _, err := handler(ctx, m); err != nil {
+	res, err := handler(ctx, m)
+	if err != nil {
 		return err
 	}
 	if err := w.App.Keepers.Credits.EndBlock(ctx); err != nil { // what it paid is sent on at the end of its block
@@ -327,6 +328,24 @@ func (w *world) execute(m sdk.Msg) error {
 	}
 	if err := w.App.CheckInvariants(ctx); err != nil {
 		w.t.Errorf("%v violates an invariant: %v", m, err)
+	}
+	if _, ok := m.(*computetypes.MsgReportVM); ok {
+		return w.refusedReport(res)
+	}
+	return nil
+}
+
+// refusedReport is the registered error of the first report of a batch that was refused; nil if none was.
+func (w *world) refusedReport(res *sdk.Result) error {
+	w.t.Helper()
+	var answer computetypes.MsgReportVMResponse
+	if err := proto.Unmarshal(res.MsgResponses[0].Value, &answer); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range answer.Results {
+		if r.Code != 0 {
+			return errorsmod.ABCIError(r.Codespace, r.Code, "the report is refused")
+		}
 	}
 	return nil
 }
