@@ -19,17 +19,20 @@ func (w *world) limited(m apptest.Account, gas uint64, reports ...computetypes.V
 	return w.SignWith(m, func(b client.TxBuilder) { b.SetGasLimit(gas) }, &computetypes.MsgReportVM{Miner: m.Address, Reports: reports})
 }
 
+// ucredit is an account's balance.
+func (w *world) ucredit(a apptest.Account) uint64 {
+	w.t.Helper()
+	u, err := w.App.Keepers.Credits.Ucredit(w.Ctx(), a.Address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u
+}
+
 // paid tells whether a batch that went through cost its miner credits.
 func (w *world) paid(m apptest.Account, tx []byte) bool {
 	w.t.Helper()
-	credits := func() uint64 {
-		u, err := w.App.Keepers.Credits.Ucredit(w.Ctx(), m.Address)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return u
-	}
-	before := credits()
+	before := w.ucredit(m)
 	results, err := w.DeliverAll(tx)
 	if err != nil {
 		w.t.Fatal(err)
@@ -37,7 +40,7 @@ func (w *world) paid(m apptest.Account, tx []byte) bool {
 	if err := apptest.Outcome(results[0]); err != nil {
 		w.t.Fatalf("%s: %v", w, err)
 	}
-	return credits() != before
+	return w.ucredit(m) != before
 }
 
 // What a miner reports without a fee follows from what it holds: one batch in 15 s, an empty one in 30 s.

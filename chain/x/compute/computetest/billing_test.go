@@ -7,22 +7,16 @@ import (
 	"github.com/cosmos/cosmos-sdk/client"
 
 	"github.com/hippius/compute/chain/app/apptest"
+	chainclient "github.com/hippius/compute/chain/client"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
 
-// Gas that chain/client gives a batch: so much, and for each report.
-const (
-	baseGas      = 2_000_000
-	gasPerReport = 150_000
-)
-
 // batch delivers a miner's reports as chain/client sends them, with its gas, and returns the gas taken.
 func (w *world) batch(miner apptest.Account, reports ...computetypes.VMReport) (gas int64, err error) {
 	w.t.Helper()
-	limit := uint64(baseGas + gasPerReport*len(reports))
-	tx := w.SignWith(miner, func(b client.TxBuilder) { b.SetGasLimit(limit) }, &computetypes.MsgReportVM{Miner: miner.Address, Reports: reports})
+	tx := w.SignWith(miner, func(b client.TxBuilder) { b.SetGasLimit(chainclient.ReportGas(len(reports))) }, &computetypes.MsgReportVM{Miner: miner.Address, Reports: reports})
 	res, err := w.DeliverAll(tx)
 	if err != nil {
 		w.t.Fatal(err)
@@ -52,7 +46,7 @@ func TestBillingWithShippedParameters(t *testing.T) {
 			for _, id := range ids {
 				w.boot(id)
 			}
-			start := w.Now()
+			start, fees := w.Now(), w.ucredit(m)
 			lost := 0
 			var first, last int64
 			const every, hours = 30, 2
@@ -72,6 +66,9 @@ func TestBillingWithShippedParameters(t *testing.T) {
 			}
 			proven := uint64(vms) * uint64(w.Now()-start) * spark
 			t.Logf("billed %.1f %%, %d batches lost, gas %d then %d", 100*float64(w.billed(a))/float64(proven), lost, first, last)
+			if left := w.ucredit(m); left != fees {
+				t.Errorf("the miner paid %d ucredit for its reports", fees-left)
+			}
 			if lost > 0 || w.billed(a) != proven {
 				t.Errorf("billed %d of %d units, %d batches lost", w.billed(a), proven, lost)
 			}

@@ -217,7 +217,7 @@ func TestFailureWithDataStaysOnItsHost(t *testing.T) {
 	w.report(r)
 	w.Run(120, 10)
 	v := w.is(id, vm.Failed, "libvirt_down")
-	if v.Status.Miner != m.Address || v.Status.InstanceSeq != 1 || w.rate(a) != 0 {
+	if v.Status.Miner != m.Address || v.Status.InstanceSeq != 1 || w.rate(a) != sparkHD { // its disk
 		t.Fatalf("%+v", v.Status)
 	}
 	w.report(w.says(id, vm.Provisioning))

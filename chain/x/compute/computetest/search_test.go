@@ -245,6 +245,7 @@ func TestExportedSearchGoesOn(t *testing.T) {
 	})
 	w.wanted(4, tenants)
 	w.wanted(2, tenants, func(c *computetypes.MsgCreateVM) { c.Spec.Plan = "titan" })
+	w.NextBlock(0) // two that arrived are tried in a block
 	if s := w.searches(); len(s) != 2 || s[0].Whole && s[1].Whole {
 		t.Fatalf("the searches are at their end: %+v", s)
 	}
