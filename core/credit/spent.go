@@ -1,10 +1,10 @@
 package credit
 
 const (
-	// FirstNotice and LastNotice are how long before the hold-back is spent an account is told that its disks will be
-	// terminated, in seconds.
+	// FirstNotice is how long before the hold-back is spent an account is first told that its disks will be terminated, in seconds.
 	FirstNotice = 7 * DaySeconds
-	LastNotice  = DaySeconds
+	// LastNotice is how long before that it is told again, in seconds.
+	LastNotice = DaySeconds
 	// MaxNotices are given before that.
 	MaxNotices = 2
 	// betweenNotices passes at least between two of them, and noticePeriod between the last and the termination. The period is

@@ -154,9 +154,9 @@ func (v VM) KeepsDisk() bool {
 func (v VM) Rate() uint64 {
 	switch {
 	case v.Status.Phase.On() && v.Status.ReadyAt > 0:
-		return v.Sizing.Rates.Running
+		return v.Rates.Running
 	case v.KeepsDisk():
-		return v.Sizing.Rates.Stopped
+		return v.Rates.Stopped
 	default:
 		return 0
 	}

@@ -108,7 +108,7 @@ func TestOneMinerOfTenThousandIsFound(t *testing.T) {
 		}
 	})
 	ids := w.wanted(128, tenants)
-	for blocks := 0; blocks < 6; blocks++ {
+	for blocks := range 6 {
 		if n := w.placed(ids); n == len(ids) {
 			t.Logf("all are placed after %d blocks", blocks)
 			return
