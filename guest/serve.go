@@ -103,7 +103,7 @@ type session struct {
 
 // read handles the miner's messages until the stream ends.
 func (s *session) read(conn io.Reader) error {
-	in := wire.NewReader(conn)
+	in := wire.NewGuestReader(conn)
 	for {
 		var m wire.ToGuest
 		if err := in.Next(&m); err != nil {

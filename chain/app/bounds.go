@@ -6,6 +6,8 @@ const (
 	MaxBlockGas   = maxBlockGas
 	MaxBlockBytes = maxBlockBytes
 	LanePercent   = lanePercent
+
+	MaxWaitingBytes = maxWaitingBytes
 )
 
 // A block's gas and bytes have two lanes: miners' reports, and everything else. Each lane owns a part of both. What a lane leaves

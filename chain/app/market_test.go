@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
@@ -349,4 +350,27 @@ func TestCatalogue(t *testing.T) {
 	}
 	_, err = server.SetPlan(h.Ctx(), &markettypes.MsgSetPlan{Authority: gov, Plan: p, Remove: true})
 	wantErr(t, err, markettypes.ErrUnknownPlan)
+}
+
+// The catalogue is listed in one answer, so it has a bound; what is there may still be replaced.
+func TestCatalogueIsBounded(t *testing.T) {
+	h := apptest.New(t, apptest.Options{})
+	server := marketkeeper.NewMsgServer(h.App.Keepers.Marketplace)
+	ctx, gov := h.Ctx(), authtypes.NewModuleAddress("gov").String()
+	add := func(i int) error {
+		p := plan.Defaults()[0]
+		p.Name = fmt.Sprintf("plan-%d", i)
+		_, err := server.SetPlan(ctx, &markettypes.MsgSetPlan{Authority: gov, Plan: markettypes.PlanOf(p)})
+		return err
+	}
+	there := len(plan.Defaults())
+	for i := there; i < markettypes.MaxEntries; i++ {
+		if err := add(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantErr(t, add(markettypes.MaxEntries), markettypes.ErrInvalid, "500 entries")
+	if err := add(there); err != nil {
+		t.Errorf("an entry that is there: %v", err)
+	}
 }

@@ -11,13 +11,6 @@ import (
 	"github.com/hippius/compute/core/text"
 )
 
-// Bounds of x/registry and x/mesh.
-const (
-	maxCertificate = 1024
-	maxEndpointsOf = 8
-	maxRevoked     = 1 << 16
-)
-
 func decodeMiner(d *decoder, m *registryv1.Miner) node.Miner {
 	c, u := m.GetCapacity(), m.GetUsage()
 	out := node.Miner{
@@ -62,9 +55,9 @@ func decodeKeeper(d *decoder, k *registryv1.Keeper) node.Keeper {
 func decodeTenant(d *decoder, t *meshv1.Tenant) mesh.Tenant {
 	block := mesh.Block(t.GetIndex())
 	d.atMost("devices", len(t.GetDevices()), mesh.MaxDevices)
-	d.atMost("revoked certificates", len(t.GetRevoked()), maxRevoked)
-	if n := len(t.GetCaCertificate()); n > maxCertificate {
-		d.fail("the CA certificate has %d bytes; at most %d", n, maxCertificate)
+	d.atMost("revoked certificates", len(t.GetRevoked()), mesh.MaxRevocations)
+	if n := len(t.GetCaCertificate()); n > mesh.MaxCertificate {
+		d.fail("the CA certificate has %d bytes; at most %d", n, mesh.MaxCertificate)
 	}
 	return mesh.Tenant{
 		Owner: d.address("owner", t.GetOwner()), Block: block, Networks: d.networks(block, t.GetNetworks()),
@@ -97,12 +90,12 @@ func decodeNewDevice(d *decoder, v *meshv1.Device) mesh.Device {
 
 func decodeLighthouse(d *decoder, l *meshv1.Lighthouse) mesh.Lighthouse {
 	d.rule(text.ValidName("lighthouse name", l.GetName()))
-	d.atMost("endpoints", len(l.GetEndpoints()), maxEndpointsOf)
+	d.atMost("endpoints", len(l.GetEndpoints()), mesh.MaxEndpoints)
 	for _, e := range l.GetEndpoints() {
 		d.rule(node.ValidEndpoint(e))
 	}
-	if n := len(l.GetCaCertificate()); n > maxCertificate {
-		d.fail("the CA certificate has %d bytes; at most %d", n, maxCertificate)
+	if n := len(l.GetCaCertificate()); n > mesh.MaxCertificate {
+		d.fail("the CA certificate has %d bytes; at most %d", n, mesh.MaxCertificate)
 	}
 	return mesh.Lighthouse{
 		Operator: d.address("operator", l.GetOperator()), Name: l.GetName(), Address: decodeLighthouseAddress(d, l.GetAddress()),

@@ -2,6 +2,7 @@ package client
 
 import (
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
+	"github.com/hippius/compute/core/committee"
 	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/text"
@@ -11,8 +12,8 @@ import (
 
 // Bounds of x/compute.
 const (
-	maxInstances   = 4096
-	maxReceipts    = 63 // three shares for each of 21 seats
+	maxInstances   = vm.MaxInstances
+	maxReceipts    = committee.MaxSeats // one of each member
 	maxFingerprint = 64
 	// maxCodespace is the length of a module's name.
 	maxCodespace = 64

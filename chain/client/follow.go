@@ -88,7 +88,7 @@ type TenantChanges struct {
 // Tenants gives the tenants changed after the cursor, the height of an earlier answer; 0 for all.
 func (c *Client) Tenants(ctx context.Context, after int64) (TenantChanges, error) {
 	var out TenantChanges
-	req := &meshv1.QueryTenantsRequest{AfterHeight: max(after, 0), Limit: 4 * pageSize}
+	req := &meshv1.QueryTenantsRequest{AfterHeight: max(after, 0), Limit: tenantsPage}
 	for i := range maxPages {
 		r, err := c.mesh.Tenants(ctx, req)
 		page, err := one("tenants", err, r, func(d *decoder, r *meshv1.QueryTenantsResponse) TenantChanges {

@@ -26,6 +26,8 @@ import (
 const (
 	// pageSize of listings; VMs carry up to 16 instances with their receipts.
 	pageSize = 64
+	// tenantsPage of listings of tenants, which are smaller.
+	tenantsPage = 4 * pageSize
 	// maxPages bounds a listing, so that a node gone wrong cannot keep us forever.
 	maxPages = 10_000
 	denom    = "uhip"

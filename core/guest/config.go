@@ -30,8 +30,8 @@ const (
 	MeshPort = 4242
 )
 
-// MaxConfig bounds the configuration file, in bytes.
-const MaxConfig = 256 << 10
+// MaxConfig bounds the configuration file, in bytes: secrets, and as much of the mesh as a message may have.
+const MaxConfig = MaxLineToGuest + 32<<10
 
 // Lighthouse introduces the guest to its tenant's other hosts.
 type Lighthouse struct {

@@ -12,8 +12,13 @@ import (
 // The channel carries one JSON object a line, so that a reader which joins in
 // the middle, or follows a killed one, is in step again at the next newline.
 
-// MaxLine bounds one message, newline included, in bytes.
-const MaxLine = 64 << 10
+// Bounds of one message, newline included, in bytes.
+const (
+	// MaxLine bounds what a guest says.
+	MaxLine = 64 << 10
+	// MaxLineToGuest bounds what a guest is told: its lighthouses, and all certificates that its tenant revoked.
+	MaxLineToGuest = 384 << 10
+)
 
 // ToGuest is a message from the miner; at most one of Challenge, Mesh and Shutdown is set.
 type ToGuest struct {
@@ -74,15 +79,19 @@ type Metrics struct {
 	TxBytes        uint64 `json:"tx_bytes"`
 }
 
-// WriteMessage writes m as one line. It blocks as w does.
+// WriteMessage writes m, a ToGuest or a ToHost, as one line within the bound of its direction. It blocks as w does.
 func WriteMessage(w io.Writer, m any) error {
 	line, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode channel message: %w", err)
 	}
 	line = append(line, '\n')
-	if len(line) > MaxLine {
-		return fmt.Errorf("channel message has %d bytes; at most %d fit", len(line), MaxLine)
+	limit := MaxLine
+	if _, ok := m.(ToGuest); ok {
+		limit = MaxLineToGuest
+	}
+	if len(line) > limit {
+		return fmt.Errorf("channel message has %d bytes; at most %d fit", len(line), limit)
 	}
 	if _, err := w.Write(line); err != nil {
 		return fmt.Errorf("write channel message: %w", err)
@@ -96,9 +105,14 @@ type Reader struct {
 	skipped uint64
 }
 
-// NewReader reads from r with a bounded buffer.
+// NewReader reads what a guest says from r, with a bounded buffer.
 func NewReader(r io.Reader) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, MaxLine)}
+}
+
+// NewGuestReader reads what a guest is told from r, with a bounded buffer.
+func NewGuestReader(r io.Reader) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, MaxLineToGuest)}
 }
 
 // Skipped counts the lines that were too long or no message.

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hippius/compute/core/mesh"
 )
 
 func TestMessagesPass(t *testing.T) {
@@ -103,6 +107,32 @@ func TestWriteMessageBounds(t *testing.T) {
 	var got ToHost
 	if err := NewReader(&b).Next(&got); err != nil || got.Hello.Error != m.Hello.Error {
 		t.Fatalf("the longest message was not read: %v", err)
+	}
+}
+
+// TestWholeMeshPasses tells a guest of as many revoked certificates as a tenant may have, and of as many lighthouses as there are for it.
+func TestWholeMeshPasses(t *testing.T) {
+	m := ToGuest{Mesh: &Mesh{}}
+	for i := range mesh.KeepTo {
+		m.Mesh.Lighthouses = append(m.Mesh.Lighthouses, Lighthouse{
+			Address: "100.127.255.254", Underlay: slices.Repeat([]string{"255.255.255.255:65535"}, 4), CA: strings.Repeat("c", 2048), Relay: i > 0,
+		})
+	}
+	for i := range mesh.MaxRevocations {
+		m.Mesh.Blocklist = append(m.Mesh.Blocklist, fmt.Sprintf("%064x", i))
+	}
+	var b bytes.Buffer
+	if err := WriteMessage(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	var got ToGuest
+	r := NewGuestReader(&b)
+	if err := r.Next(&got); err != nil || !reflect.DeepEqual(got, m) {
+		t.Fatalf("the mesh was not read: %v, %d skipped", err, r.Skipped())
+	}
+	c := Config{ProofKey: make([]byte, 32), VMID: "v", ChainID: "c", Seq: 1, Mesh: *m.Mesh}
+	if _, err := EncodeConfig(c); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -9,6 +9,16 @@ const AuthorityLabel = "hippius mesh ca v1"
 // FingerprintSize of a certificate: a SHA-256, in bytes.
 const FingerprintSize = 32
 
+// Bounds of what the chain lists and every member of a mesh takes.
+const (
+	// MaxRevocations of one tenant, whatever the parameter says.
+	MaxRevocations = 4096
+	// MaxCertificate is the longest CA certificate, in bytes.
+	MaxCertificate = 1024
+	// MaxEndpoints of one lighthouse.
+	MaxEndpoints = 8
+)
+
 // Tenant is an account's place in the mesh. Times are unix seconds, 0 for never.
 type Tenant struct {
 	// Owner is the account address.

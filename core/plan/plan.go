@@ -9,6 +9,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"github.com/hippius/compute/core/credit"
 )
 
 // MiBPerGiB turns GiB into MiB.
@@ -38,8 +40,13 @@ type Prices struct {
 	VCPU, MemoryGiB, DiskGiB uint64
 }
 
-// MaxPrice bounds each price, so that no plan's rate overflows.
-const MaxPrice = 1_000_000_000
+// Bounds of the prices, in ucredit per hour: each part of the largest size costs a third of what an account may be charged, so that
+// whatever plan governance offers has a rate.
+const (
+	MaxVCPUPrice   = credit.MaxRate / 3 / maxVCPUs
+	MaxMemoryPrice = credit.MaxRate / 3 / (maxMemoryMiB / MiBPerGiB)
+	MaxDiskPrice   = credit.MaxRate / 3 / maxDiskGiB
+)
 
 // DefaultPrices are 0.004 credit per vCPU, 0.002 per GiB of memory and 0.000 05 per GiB of disk, an hour.
 func DefaultPrices() Prices { return Prices{VCPU: 4000, MemoryGiB: 2000, DiskGiB: 50} }
@@ -47,11 +54,11 @@ func DefaultPrices() Prices { return Prices{VCPU: 4000, MemoryGiB: 2000, DiskGiB
 // Validate bounds the prices; 0 gives a part away.
 func (p Prices) Validate() error {
 	for _, c := range []struct {
-		what string
-		v    uint64
-	}{{"vCPU", p.VCPU}, {"GiB of memory", p.MemoryGiB}, {"GiB of disk", p.DiskGiB}} {
-		if c.v > MaxPrice {
-			return fmt.Errorf("the price of a %s is %d ucredit an hour; at most %d", c.what, c.v, MaxPrice)
+		what    string
+		v, most uint64
+	}{{"vCPU", p.VCPU, MaxVCPUPrice}, {"GiB of memory", p.MemoryGiB, MaxMemoryPrice}, {"GiB of disk", p.DiskGiB, MaxDiskPrice}} {
+		if c.v > c.most {
+			return fmt.Errorf("the price of a %s is %d ucredit an hour; at most %d", c.what, c.v, c.most)
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/hippius/compute/core/credit"
 )
 
 func TestDefaults(t *testing.T) {
@@ -46,8 +48,8 @@ func TestQuoteRounding(t *testing.T) {
 		p.VCPUs = rapid.Uint32Range(1, maxVCPUs).Draw(t, "vcpus")
 		p.MemoryMiB = rapid.Uint64Range(minMemoryMiB, maxMemoryMiB).Draw(t, "mem")
 		p.DiskGiB = rapid.Uint64Range(1, maxDiskGiB).Draw(t, "disk")
-		price := rapid.Uint64Range(0, MaxPrice)
-		pr := Prices{price.Draw(t, "vcpu"), price.Draw(t, "mem"), price.Draw(t, "disk")}
+		price := func(most uint64, what string) uint64 { return rapid.Uint64Range(0, most).Draw(t, what) }
+		pr := Prices{price(MaxVCPUPrice, "vcpu"), price(MaxMemoryPrice, "mem"), price(MaxDiskPrice, "disk")}
 		r, err := pr.Quote(p.Size)
 		if err != nil {
 			t.Fatal(err)
@@ -61,6 +63,15 @@ func TestQuoteRounding(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	})
+}
+
+// The largest size has a rate at the highest prices, which an account may be charged.
+func TestLargestSizeHasARate(t *testing.T) {
+	s := Size{VCPUs: maxVCPUs, MemoryMiB: maxMemoryMiB, DiskGiB: maxDiskGiB, IOPS: 1, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1}
+	r, err := (Prices{VCPU: MaxVCPUPrice, MemoryGiB: MaxMemoryPrice, DiskGiB: MaxDiskPrice}).Quote(s)
+	if err != nil || r.Running > credit.MaxRate {
+		t.Errorf("%+v costs %d ucredit an hour, %v; an account is charged at most %d", s, r.Running, err, uint64(credit.MaxRate))
+	}
 }
 
 func TestSort(t *testing.T) {
@@ -91,7 +102,7 @@ func TestValidatePlan(t *testing.T) {
 			t.Errorf("%s: %+v accepted", name, p)
 		}
 	}
-	if _, err := (Prices{VCPU: MaxPrice + 1}).Quote(good.Size); err == nil {
+	if _, err := (Prices{VCPU: MaxVCPUPrice + 1}).Quote(good.Size); err == nil {
 		t.Error("price beyond the bound accepted")
 	}
 }

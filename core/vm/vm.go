@@ -6,6 +6,9 @@ import (
 	"github.com/hippius/compute/core/node"
 )
 
+// MaxInstances over a VM's life.
+const MaxInstances = 4096
+
 // VM is a virtual machine as the chain has it: the desired state, what was
 // decided, and what was last observed. Times are unix seconds, 0 for never.
 type VM struct {

@@ -160,9 +160,11 @@ func Default() Config {
 }
 
 const (
-	minPoll = 50 * time.Millisecond
+	// maxPoll leaves time to report an assigned VM before the chain gives it to another miner, 30 s by default.
+	minPoll, maxPoll = 50 * time.Millisecond, 10 * time.Second
 	// maxReportEvery keeps two proofs within the minute that counts as one interval.
 	maxReportEvery = 50 * time.Second
+	maxProofEvery  = 30 * time.Second
 	// A VM with fewer connections could hardly update itself.
 	minConnections, maxConnections = 64, 1 << 20
 )
@@ -192,12 +194,12 @@ func (c *Config) Validate() error {
 		return errors.New("taps: accepted are up to 8 name servers and an MTU of 576 to 9000")
 	case c.Taps.Connections < minConnections || c.Taps.Connections > maxConnections:
 		return fmt.Errorf("taps.connections %d: accepted are %d to %d", c.Taps.Connections, minConnections, maxConnections)
-	case c.Timing.Poll < minPoll || c.Timing.Poll > time.Minute:
-		return fmt.Errorf("timing.poll %s: accepted are %s to 1m", c.Timing.Poll, minPoll)
+	case c.Timing.Poll < minPoll || c.Timing.Poll > maxPoll:
+		return fmt.Errorf("timing.poll %s: accepted are %s to %s", c.Timing.Poll, minPoll, maxPoll)
 	case c.Timing.ReportEvery < time.Second || c.Timing.ReportEvery > maxReportEvery:
 		return fmt.Errorf("timing.report_every %s: accepted are 1s to %s", c.Timing.ReportEvery, maxReportEvery)
-	case c.Timing.ProofEvery < 100*time.Millisecond || c.Timing.ProofEvery > 30*time.Second:
-		return fmt.Errorf("timing.proof_every %s: accepted are 100ms to 30s", c.Timing.ProofEvery)
+	case c.Timing.ProofEvery < 100*time.Millisecond || c.Timing.ProofEvery > maxProofEvery:
+		return fmt.Errorf("timing.proof_every %s: accepted are 100ms to %s", c.Timing.ProofEvery, maxProofEvery)
 	}
 	host, port, err := net.SplitHostPort(c.Public)
 	if err != nil || host == "" {

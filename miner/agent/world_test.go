@@ -136,7 +136,7 @@ func (w *world) guest(ctx context.Context, m hypervisor.Definition, conn net.Con
 	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{VMID: string(cfg.VMID), Seq: cfg.Seq}}) != nil {
 		return
 	}
-	in := wire.NewReader(conn)
+	in := wire.NewGuestReader(conn)
 	for {
 		var msg wire.ToGuest
 		if in.Next(&msg) != nil {

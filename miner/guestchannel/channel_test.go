@@ -61,7 +61,7 @@ func challenges(conn net.Conn) <-chan wire.Challenge {
 	out := make(chan wire.Challenge, 1024)
 	go func() {
 		defer close(out)
-		in := wire.NewReader(conn)
+		in := wire.NewGuestReader(conn)
 		for {
 			var m wire.ToGuest
 			if in.Next(&m) != nil {

@@ -165,7 +165,7 @@ func (k *Keeper) mayDeal(ctx context.Context, id vm.ID, r *keeperv1.DealRequest)
 // open opens the shares of each instance and checks that they are all of this keeper's and fit their commitment.
 func (k *Keeper) open(id vm.ID, r *keeperv1.DealRequest, c node.Committee, known vm.VM, ordered bool) (deal, error) {
 	d := deal{
-		vmID: id, owner: r.GetOwner(), onChain: ordered, userData: r.GetSealedUserData(),
+		vmID: id, owner: r.GetOwner(), onChain: ordered, present: known.Status.InstanceSeq, userData: r.GetSealedUserData(),
 		parts: map[uint32]part{}, bundles: map[uint32][]byte{},
 	}
 	me, first, ok := c.Holder(k.me)

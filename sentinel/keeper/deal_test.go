@@ -187,6 +187,28 @@ func TestDealStorageBound(t *testing.T) {
 	require.NoError(t, w.deal(w.instance(1), w.instance(2)), "replacing does not add up")
 }
 
+// A VM that is moved and rebuilt often is dealt on: what no instance needs any more makes room.
+func TestUsedInstancesMakeRoom(t *testing.T) {
+	w := newWorld(t, func(l *Limits) { l.VMBytes = 3000 })
+	var list []dealt
+	for seq := uint32(1); seq <= 8; seq++ {
+		list = append(list, w.instance(seq))
+	}
+	require.NoError(t, w.deal(list[:2]...))
+	for present := range 6 {
+		v := w.order(list[:present+2]...)
+		w.chain.mu.Lock()
+		v.Status.InstanceSeq = uint32(present + 2)
+		w.chain.mu.Unlock()
+		require.NoError(t, w.deal(list[present+2]), "instance %d", present+3)
+		h, _, err := w.keeper.vault.holding(w.vmID)
+		require.NoError(t, err)
+		require.Len(t, h.Parts, 2, "the present instance and the next")
+		_, err = w.release(w.miner, uint32(present+2))
+		require.NoError(t, err)
+	}
+}
+
 func TestDealOnlyFromThoseWhoCouldCreate(t *testing.T) {
 	w := newWorld(t)
 	w.chain.poor[w.owner.Address()] = true

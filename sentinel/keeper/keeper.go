@@ -45,7 +45,7 @@ type Limits struct {
 	PendingPerOwner, Pending int
 	// VMs held in all.
 	VMs int
-	// VMBytes held for one VM.
+	// VMBytes held for one VM: user data, its present instance, and those that the chain lets be dealt ahead.
 	VMBytes int
 	// DealsPerMinute of one owner, and as many at once.
 	DealsPerMinute int
@@ -57,10 +57,10 @@ type Limits struct {
 	MissingFor time.Duration
 }
 
-// DefaultLimits hold about 16 GiB at most.
+// DefaultLimits hold about 50 GiB at most, and a tenth of that of usual VMs.
 func DefaultLimits() Limits {
 	return Limits{
-		PendingPerOwner: 32, Pending: 2048, VMs: 100_000, VMBytes: 160 << 10, DealsPerMinute: 30,
+		PendingPerOwner: 32, Pending: 2048, VMs: 100_000, VMBytes: 512 << 10, DealsPerMinute: 30,
 		PendingFor: 10 * time.Minute, Recheck: time.Hour, MissingFor: 24 * time.Hour,
 	}
 }

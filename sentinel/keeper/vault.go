@@ -93,9 +93,11 @@ func bundleKey(id vm.ID, seq uint32) string { return fmt.Sprintf("%s/%010d", id,
 
 // deal is what is taken in keeping at once.
 type deal struct {
-	vmID     vm.ID
-	owner    string
-	onChain  bool
+	vmID    vm.ID
+	owner   string
+	onChain bool
+	// present instance of the VM on chain; no earlier one runs again.
+	present  uint32
 	at       time.Time
 	parts    map[uint32]part
 	bundles  map[uint32][]byte
@@ -115,6 +117,9 @@ func (v vault) take(d deal) error {
 		wasPending, was := had && h.Pending, h.CheckAt
 		h.Pending = !d.onChain
 		h.DealtAt, h.CheckAt, h.MissingSince = d.at.Unix(), d.at.Unix(), 0
+		if err := v.dropBefore(tx, d.vmID, h, d.present); err != nil {
+			return err
+		}
 		for seq, p := range d.parts {
 			p.DealtAt = d.at.Unix()
 			h.Parts[seq] = p
@@ -136,6 +141,20 @@ func (v vault) take(d deal) error {
 		}
 		return v.put(tx, d.vmID, h, was)
 	})
+}
+
+// dropBefore drops the parts of instances before the present one, so that a VM may be moved and rebuilt as often as the chain allows.
+func (v vault) dropBefore(tx *store.Tx, id vm.ID, h holding, present uint32) error {
+	for seq := range h.Parts {
+		if seq >= present {
+			continue
+		}
+		delete(h.Parts, seq)
+		if err := v.bundles.Delete(tx, bundleKey(id, seq)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h holding) bytes() int {

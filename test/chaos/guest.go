@@ -39,7 +39,7 @@ func (g *guests) run(_ context.Context, m hypervisor.Definition, conn net.Conn) 
 	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{VMID: string(cfg.VMID), Seq: cfg.Seq}}) != nil {
 		return
 	}
-	in := wire.NewReader(conn)
+	in := wire.NewGuestReader(conn)
 	for {
 		var msg wire.ToGuest
 		if in.Next(&msg) != nil {

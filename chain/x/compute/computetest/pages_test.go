@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"cosmossdk.io/collections"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"github.com/hippius/compute/chain/app/apptest"
@@ -67,9 +68,13 @@ func TestPagesOfTenantsWithRevocations(t *testing.T) {
 // asked is the page that clients ask for.
 const asked = 64
 
-// largeVMs gives an owner VMs of half a MiB, as many instances make them, all held by one miner: the records are written, but not all
-// that belongs to them.
-func largeVMs(t *testing.T, vms int) (h *apptest.Harness, owner, miner string) {
+// halfMiB is an instance as large as many are.
+func halfMiB() computetypes.Instance {
+	return computetypes.Instance{Seq: 1, GuestKey: make([]byte, 1<<19)}
+}
+
+// largeVMs gives an owner VMs with an instance each, all held by one miner: the records are written, but not all that belongs to them.
+func largeVMs(t *testing.T, vms int, in computetypes.Instance) (h *apptest.Harness, owner, miner string) {
 	t.Helper()
 	h = apptest.New(t, apptest.Options{})
 	h.Break()
@@ -94,7 +99,6 @@ func largeVMs(t *testing.T, vms int) (h *apptest.Harness, owner, miner string) {
 		set(key, err, []byte{})
 		key, err = collections.EncodeKeyWithPrefix(computetypes.MinersPrefix(), collections.TripleKeyCodec(str, i64, str), collections.Join3(miner, v.ChangedHeight, v.Id))
 		set(key, err, []byte{})
-		in := computetypes.Instance{Seq: 1, GuestKey: make([]byte, 1<<19)}
 		if value, err = in.Marshal(); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +112,7 @@ func largeVMs(t *testing.T, vms int) (h *apptest.Harness, owner, miner string) {
 // An owner's VMs with many instances are listed in pages that a client accepts, by key and by offset.
 func TestPagesOfVMsWithInstances(t *testing.T) {
 	const vms = 46
-	h, owner, _ := largeVMs(t, vms)
+	h, owner, _ := largeVMs(t, vms, halfMiB())
 	q := computekeeper.NewQueryServer(h.App.Keepers.Compute)
 	for _, by := range []string{"key", "offset"} {
 		seen := map[string]bool{}
@@ -144,7 +148,7 @@ func TestPagesOfVMsWithInstances(t *testing.T) {
 // A miner's VMs with many instances are listed in pages that a client accepts, all of them and those that changed.
 func TestPagesOfMinersVMsWithInstances(t *testing.T) {
 	const vms = 64
-	h, _, miner := largeVMs(t, vms)
+	h, _, miner := largeVMs(t, vms, halfMiB())
 	q := computekeeper.NewQueryServer(h.App.Keepers.Compute)
 	for _, everything := range []bool{true, false} {
 		seen := map[string]bool{}
@@ -169,6 +173,25 @@ func TestPagesOfMinersVMsWithInstances(t *testing.T) {
 		}
 		if len(seen) != vms {
 			t.Errorf("all %t: %d of %d VMs are listed", everything, len(seen), vms)
+		}
+	}
+}
+
+// What miners are not told of an instance, the receipts, is read all the same: a page is bounded by what is read for it.
+func TestPageOfAMinersVMsIsReadWithinBounds(t *testing.T) {
+	const vms, large = 64, 1 << 19
+	h, _, miner := largeVMs(t, vms, computetypes.Instance{Seq: 1, Receipts: []computetypes.KeeperReceipt{{Signature: make([]byte, large)}}})
+	q := computekeeper.NewQueryServer(h.App.Keepers.Compute)
+	for _, everything := range []bool{true, false} {
+		ctx := h.Ctx().WithGasMeter(storetypes.NewInfiniteGasMeter())
+		r, err := q.MinerVMs(ctx, &computetypes.QueryMinerVMsRequest{Miner: miner, Limit: asked, All: everything})
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := 2 * storetypes.KVGasConfig().ReadCostPerByte * // a walk charges a record twice
+			(computekeeper.MaxPageBytes + 2*large)
+		if gas := ctx.GasMeter().GasConsumed(); gas > most || !r.More || len(r.Vms) == 0 {
+			t.Errorf("all %t: a page of %d VMs, more %t, takes %d gas; at most %d", everything, len(r.Vms), r.More, gas, most)
 		}
 	}
 }

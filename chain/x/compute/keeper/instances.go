@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"cosmossdk.io/collections"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
@@ -96,6 +97,7 @@ func (k *Keeper) holdCommittees(ctx context.Context, list []types.Instance) erro
 
 // releaseCommittees is for a VM that needs its secrets no more; its keepers erase them.
 func (k *Keeper) releaseCommittees(ctx context.Context, id string) error {
+	ctx = prepaid(ctx)
 	list, err := k.instancesOf(ctx, id, types.MaxInstanceSeq)
 	if err != nil {
 		return err
@@ -106,6 +108,12 @@ func (k *Keeper) releaseCommittees(ctx context.Context, id string) error {
 		}
 	}
 	return nil
+}
+
+// prepaid is ctx for reading a VM's instances when it ends, and releasing their committees: dealing them cost many times that. So its end, which its miner reports in
+// a batch with others, costs the same however often it was moved or rebuilt.
+func prepaid(ctx context.Context) context.Context {
+	return sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
 }
 
 // dealtTo counts the instances dealt to one committee.

@@ -159,7 +159,7 @@ func (k *Keeper) end(ctx context.Context, v types.VM, ev vm.Event, by vm.Actor, 
 
 // revoke blocks the mesh certificates of every instance that some miner may have held.
 func (k *Keeper) revoke(ctx context.Context, v types.VM) error {
-	used, err := k.instancesOf(ctx, v.Id, v.Status.InstanceSeq)
+	used, err := k.instancesOf(prepaid(ctx), v.Id, v.Status.InstanceSeq)
 	if err != nil {
 		return err
 	}

@@ -116,35 +116,37 @@ func (s queryServer) listChanged(ctx context.Context, r *types.QueryMinerVMsRequ
 	})
 }
 
-// appendVMs adds VMs until the page is large enough, and says how many of those that there are.
+// appendVMs adds VMs until enough was read for the page, and says how many of those that there are.
 func (s queryServer) appendVMs(ctx context.Context, out *types.QueryMinerVMsResponse, all int, id func(i int) string) (n int, err error) {
-	size := 0
-	for ; n < all && size < MaxPageBytes; n++ {
-		if err := s.appendVM(ctx, out, id(n)); err != nil {
+	read := 0
+	for ; n < all && read < MaxPageBytes; n++ {
+		size, err := s.appendVM(ctx, out, id(n))
+		if err != nil {
 			return n, err
 		}
-		size += out.Vms[n].Size()
+		read += size
 	}
 	return n, nil
 }
 
-// appendVM adds a VM as miners need it: with the instances up to the present one, without receipts.
-func (s queryServer) appendVM(ctx context.Context, out *types.QueryMinerVMsResponse, id string) error {
+// appendVM adds a VM as miners need it: with the instances up to the present one, without receipts. It says how many bytes were read.
+func (s queryServer) appendVM(ctx context.Context, out *types.QueryMinerVMsResponse, id string) (read int, err error) {
 	v, err := s.k.VM(ctx, id)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if v.Instances, err = s.k.instancesOf(ctx, id, v.Status.InstanceSeq); err != nil {
-		return err
+		return 0, err
 	}
+	if v, err = s.k.withKeys(ctx, v); err != nil {
+		return 0, err
+	}
+	read = v.Size()
 	for i := range v.Instances {
 		v.Instances[i].Receipts = nil
 	}
-	if v, err = s.k.withKeys(ctx, v); err != nil {
-		return err
-	}
 	out.Vms = append(out.Vms, v)
-	return nil
+	return read, nil
 }
 
 // walkAfter walks one miner's entries after a height and id; without an id, those of later heights.

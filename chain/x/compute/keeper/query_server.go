@@ -20,7 +20,7 @@ import (
 const maxVMPage = 100
 
 // MaxPageBytes is how large a listing of VMs grows before the next page begins: with the largest VM beyond it, it is
-// within what a client accepts as one answer.
+// within what a client accepts as one answer, and with what is read for it and not shown within what a query may cost.
 const MaxPageBytes = 4 << 20
 
 type queryServer struct{ k *Keeper }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	errorsmod "cosmossdk.io/errors"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/compute/types"
@@ -17,6 +18,9 @@ import (
 const (
 	// maxExcluded bounds the miners a VM remembers to have failed it.
 	maxExcluded = 8
+	// maxReportGas is what one report takes of its batch at most, less than what clients give for it: so a batch never fails for what
+	// is in it, and what tenants made large takes nothing from others.
+	maxReportGas = 100_000
 	// countBits of a tally's number are the count, the rest is the window.
 	countBits = 20
 )
@@ -77,8 +81,11 @@ func (k *Keeper) Report(ctx context.Context, m *types.MsgReportVM) ([]types.Repo
 	bad := 0
 	for i, r := range m.Reports {
 		results[i].VmId = r.VmId
-		branch, write := sctx.CacheContext()
-		if err := k.report(branch, p, m.Miner, r); err != nil { //nolint:contextcheck // the branch is made of ctx
+		used := storetypes.NewInfiniteGasMeter()
+		branch, write := sctx.WithGasMeter(used).CacheContext()
+		err := k.report(branch, p, m.Miner, r) //nolint:contextcheck // the branch is made of ctx
+		sctx.GasMeter().ConsumeGas(min(used.GasConsumed(), maxReportGas), "report")
+		if err != nil {
 			results[i].Codespace, results[i].Code, _ = errorsmod.ABCIInfo(err, false)
 			sctx.Logger().Debug("report refused", "miner", m.Miner, "vm", r.VmId, "error", err)
 			bad++

@@ -2,6 +2,7 @@ package types
 
 import (
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/core/committee"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/text"
 	"github.com/hippius/compute/core/vm"
@@ -12,9 +13,9 @@ const (
 	// MaxInstances dealt in one message.
 	MaxInstances = 16
 	// MaxInstanceSeq over a VM's life.
-	MaxInstanceSeq = 4096
-	// MaxReceipts of one instance: a whole committee.
-	MaxReceipts = 21
+	MaxInstanceSeq = vm.MaxInstances
+	// MaxReceipts of one instance: one of each member of a committee.
+	MaxReceipts = committee.MaxSeats
 	// MaxReports in one batch.
 	MaxReports = vm.MaxReports
 	hashSize   = 32

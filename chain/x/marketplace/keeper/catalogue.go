@@ -92,6 +92,24 @@ func (k *Keeper) allPlans(ctx context.Context) ([]plan.Plan, error) {
 	return slices.Clip(out), nil
 }
 
+// put adds or replaces an entry, of which there are at most MaxEntries.
+func put[V any](ctx context.Context, m collections.Map[string, V], kind, name string, v V) error {
+	known, err := m.Has(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !known {
+		there, err := records.All(ctx, m)
+		if err != nil {
+			return err
+		}
+		if len(there) >= types.MaxEntries {
+			return types.ErrInvalid.Wrapf("the catalogue has %d entries of kind %s, and no more are accepted: remove one first", len(there), kind)
+		}
+	}
+	return m.Set(ctx, name, v)
+}
+
 // change puts or removes an entry of the catalogue.
 func change[V any](ctx context.Context, m collections.Map[string, V], kind, name string, v V, remove bool, unknown *errorsmod.Error) error {
 	if remove {
@@ -101,7 +119,7 @@ func change[V any](ctx context.Context, m collections.Map[string, V], kind, name
 		if err := m.Remove(ctx, name); err != nil {
 			return err
 		}
-	} else if err := m.Set(ctx, name, v); err != nil {
+	} else if err := put(ctx, m, kind, name, v); err != nil {
 		return err
 	}
 	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(sdk.NewEvent(types.EventCatalogue,

@@ -22,6 +22,9 @@ func (g GenesisState) Validate() error {
 	if err := g.Params.Validate(); err != nil {
 		return err
 	}
+	if n := max(len(g.Plans), len(g.Images), len(g.Apps)); n > MaxEntries {
+		return ErrInvalid.Wrapf("the catalogue has %d entries of a kind; at most %d", n, MaxEntries)
+	}
 	seen := map[string]bool{}
 	once := func(kind, name string, err error) error {
 		if err != nil {

@@ -14,6 +14,9 @@ const (
 	maxSettlements = 100_000
 )
 
+// MaxEntries of the catalogue of each kind: they are listed in one answer.
+const MaxEntries = 500
+
 // DefaultParams are those of a new network.
 func DefaultParams() Params {
 	p := plan.DefaultPrices()

@@ -92,7 +92,7 @@ func (k *Keeper) Params(ctx context.Context) (types.Params, error) { return k.pa
 
 // Tenant with an allocated block; types.ErrNoTenant if the account has none.
 func (k *Keeper) Tenant(ctx context.Context, owner string) (types.Tenant, error) {
-	t, err := k.tenants.Get(ctx, owner)
+	t, err := k.load(ctx, owner)
 	if errors.Is(err, collections.ErrNotFound) || err == nil && !t.Allocated() {
 		return types.Tenant{}, types.ErrNoTenant.Wrapf("account %s has no address block; register a tenant first", owner)
 	}
@@ -125,7 +125,7 @@ func (k *Keeper) put(ctx context.Context, t types.Tenant) error {
 	if err := k.changed.Set(ctx, collections.Join(t.ChangedHeight, t.Owner)); err != nil {
 		return err
 	}
-	return k.tenants.Set(ctx, t.Owner, t)
+	return k.store(ctx, t)
 }
 
 // setRelease moves the tenant's place in the queue of releases; 0 takes it off. The caller keeps the tenant.

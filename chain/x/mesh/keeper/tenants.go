@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +27,7 @@ func (k *Keeper) RegisterTenant(ctx context.Context, m *types.MsgRegisterTenant)
 	if err := m.ValidateBasic(); err != nil {
 		return nil, err
 	}
-	t, err := k.tenants.Get(ctx, m.Owner)
+	t, err := k.load(ctx, m.Owner)
 	if err != nil && !errors.Is(err, collections.ErrNotFound) {
 		return nil, err
 	}
@@ -124,7 +123,7 @@ func (k *Keeper) VMAdded(ctx context.Context, owner string) error {
 	if err := k.setRelease(ctx, &t, 0); err != nil {
 		return err
 	}
-	return k.tenants.Set(ctx, owner, t)
+	return k.store(ctx, t)
 }
 
 // VMRemoved is the inverse of VMAdded; with the last VM the time to the block's release begins.
@@ -146,7 +145,7 @@ func (k *Keeper) VMRemoved(ctx context.Context, owner string) error {
 			return err
 		}
 	}
-	return k.tenants.Set(ctx, owner, t)
+	return k.store(ctx, t)
 }
 
 func (k *Keeper) releaseBlocks(ctx context.Context) error {
@@ -204,6 +203,7 @@ func (k *Keeper) Revoke(ctx context.Context, m *types.MsgRevoke) error {
 	if err != nil {
 		return err
 	}
+	sdk.UnwrapSDKContext(ctx).GasMeter().ConsumeGas(revocationGas*uint64(len(m.Fingerprints)), "revocations")
 	t.Revoked = appendNew(t.Revoked, m.Fingerprints)
 	if n := len(t.Revoked); n > int(p.MaxRevocations) {
 		return types.ErrRevocationsFull.Wrapf("%d certificates would be revoked; at most %d are kept: register a new CA key instead, which ends all certificates of the old", n, p.MaxRevocations)
@@ -245,8 +245,13 @@ func (k *Keeper) revoked(ctx context.Context, t types.Tenant, n int) error {
 }
 
 func appendNew(list, more [][]byte) [][]byte {
+	known := make(map[string]bool, len(list)+len(more))
+	for _, f := range list {
+		known[string(f)] = true
+	}
 	for _, f := range more {
-		if !slices.ContainsFunc(list, func(g []byte) bool { return bytes.Equal(f, g) }) {
+		if !known[string(f)] {
+			known[string(f)] = true
 			list = append(list, f)
 		}
 	}

@@ -2,6 +2,7 @@ package types
 
 import (
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/core/mesh"
 	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/text"
 )
@@ -12,12 +13,12 @@ const (
 	// FingerprintSize of a certificate, in bytes.
 	FingerprintSize = 32
 	// MaxCertificate is the longest CA certificate, in bytes.
-	MaxCertificate = 1024
+	MaxCertificate = mesh.MaxCertificate
 	// MaxRevocationsPerMessage bounds one MsgRevoke.
 	MaxRevocationsPerMessage = 64
 	// MaxLighthouses bounds how many lighthouses every client has to list.
 	MaxLighthouses = 1024
-	maxEndpoints   = 8
+	maxEndpoints   = mesh.MaxEndpoints
 	// MaxRentDays is how far a lighthouse's rent may be paid in advance.
 	MaxRentDays = 366
 	// UnpaidDays are given to a lighthouse of a genesis from before there was a rent.

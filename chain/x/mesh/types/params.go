@@ -8,7 +8,7 @@ import (
 // Bounds of the parameters.
 const (
 	// MaxRevocations of one tenant.
-	MaxRevocations = 4096
+	MaxRevocations = mesh.MaxRevocations
 	maxRelease     = 90 * 24 * 3600
 	maxRent        = 1000 * credit.PerCredit
 	maxGrace       = 366 * 24 * 3600

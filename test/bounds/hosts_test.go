@@ -1,0 +1,52 @@
+package bounds
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	meshtypes "github.com/hippius/compute/chain/x/mesh/types"
+	"github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/core/instance"
+	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/daemon/miner"
+	"github.com/hippius/compute/internal/sshkey"
+	"github.com/hippius/compute/mesh/cert"
+	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/miner/network"
+	"github.com/hippius/compute/miner/seed"
+)
+
+// What the chain and tenants may say is respected by what a VM's host and its guest are made for.
+func TestHosts(t *testing.T) {
+	told := guest.Mesh{
+		Lighthouses: many(mesh.KeepTo, guest.Lighthouse{
+			Address: "100.127.255.254", Underlay: many(miner.MaxEndpoints, "255.255.255.255:65535"), CA: strings.Repeat("c", 2*cert.MaxBytes), Relay: true,
+		}),
+		Blocklist: many(meshtypes.MaxRevocations, hex.EncodeToString(make([]byte, meshtypes.FingerprintSize))),
+	}
+	line, err := json.Marshal(guest.ToGuest{Mesh: &told})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, []pair{
+		{"a mesh with the most revocations in a message to a guest", len(line) + 1, guest.MaxLineToGuest},
+		{"a mesh with the most revocations, and a bundle, in a guest's configuration", len(line) + instance.MaxBundle + 1024, guest.MaxConfig},
+		{"the SSH keys of a VM in its seed", vm.MaxSSHKeys, seed.MaxKeys},
+		{"an SSH key in a seed", sshkey.MaxLine, seed.MaxKeyLine},
+		{"the applications of a VM in its seed", vm.MaxApps, seed.MaxApps},
+		{"user data in a seed", instance.MaxUserData, seed.MaxUserData},
+
+		{"the endpoints of all lighthouses among those that a host lets VMs reach", meshtypes.MaxLighthouses * miner.MaxEndpoints, miner.MaxAllowed},
+		{"the endpoints that a host lets VMs reach in the host's rules", miner.MaxAllowed, network.MaxLighthouses},
+		{"all lighthouses among their addresses", meshtypes.MaxLighthouses, mesh.MaxLighthouses},
+		{"the lighthouses of a tenant at a member", mesh.KeepTo, nebula.MaxLighthouses},
+		{"the endpoints of a lighthouse at a member", mesh.MaxEndpoints, nebula.MaxUnderlay},
+		{"the revocations of a tenant at a member", meshtypes.MaxRevocations, nebula.MaxBlocklist},
+		{"the tenants with an IPv4 network at a lighthouse", mesh.Blocks, nebula.MaxCAs},
+		{"a certificate on chain", cert.MaxBytes, mesh.MaxCertificate},
+		{"a certificate of the chain's at a member", mesh.MaxCertificate, cert.MaxBytes},
+	})
+}

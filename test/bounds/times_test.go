@@ -1,0 +1,54 @@
+package bounds
+
+import (
+	"testing"
+	"time"
+
+	computekeeper "github.com/hippius/compute/chain/x/compute/keeper"
+	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	markettypes "github.com/hippius/compute/chain/x/marketplace/types"
+	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/credit"
+	"github.com/hippius/compute/core/grant"
+	"github.com/hippius/compute/daemon/miner"
+	"github.com/hippius/compute/miner/report"
+	"github.com/hippius/compute/sentinel/keeper"
+	"github.com/hippius/compute/tenant"
+)
+
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// The intervals of miners, tenants and keepers fit to the shipped parameters, in seconds where nothing else is said.
+func TestTimes(t *testing.T) {
+	compute, market, registry := computetypes.DefaultParams(), markettypes.DefaultParams(), registrytypes.DefaultParams()
+	settings, limits := miner.Default().Timing, keeper.DefaultLimits()
+	gap, lag := int(compute.MaxProofGapSeconds), int(market.SettleLagSeconds)
+	pace := seconds(report.FreeEvery)
+	check(t, []pair{
+		{"the age of a proof that is sent", seconds(report.MaxProofAge), int(compute.ProofMaxAgeSeconds)},
+		{"two proofs as far apart as a miner's settings allow", seconds(miner.MaxReportEvery + miner.MaxProofEvery), gap},
+		{"two reports as far apart as a miner's settings and its pace allow", seconds(miner.MaxReportEvery) + pace, gap},
+		{"the time between reports that are free", int(compute.ReportSeconds), pace},
+		{"reports at once that are free", report.FreeBurst, int(compute.ReportBurst)},
+		{"the time between empty reports that are free", int(compute.EmptyReportSeconds), seconds(settings.ReportEvery)},
+		{"signs of life as far apart as a miner's settings and its pace allow", seconds(miner.MaxReportEvery) + pace, int(registry.SilenceSeconds)},
+		{"seeing an assigned VM and reporting it", seconds(miner.MaxPoll) + pace, int(compute.ProvisionTimeoutSeconds)},
+		{"a boot, at a miner", seconds(settings.BootTimeout), int(compute.BootTimeout(1))},
+		{"the reports of a silent guest", int(compute.SilenceReports) * seconds(settings.ReportEvery), int(compute.SilenceSeconds)},
+		{"reports while a guest is not silent yet", gap, int(compute.SilenceSeconds)},
+		{"a host that is silent before one that is gone", int(registry.SilenceSeconds), int(compute.HostGoneSeconds)},
+
+		{"the gap that a proof covers, before what is settled", gap, lag},
+		{"the time it takes to suspect a host, before what is settled", int(registry.SilenceSeconds), lag},
+		{"the lag of settlements", lag, int(market.SettleIntervalSeconds)},
+		{"the first notice before the hold-back is spent", credit.FirstNotice, int(market.HoldbackSeconds)},
+		{"the last notice", credit.LastNotice, credit.FirstNotice},
+
+		{"the time that a former committee takes deals, at keepers", int(registry.EpochGraceSeconds), seconds(limits.PendingFor)},
+		{"the time that a committee lasts and its keepers keep a deal", int(registry.EpochSeconds), seconds(limits.PendingFor)},
+		{"a keeper's look at a VM before its tombstone is gone", seconds(limits.Recheck), computekeeper.PruneSeconds},
+		{"a tenant's grant", seconds(tenant.GrantLife), seconds(grant.MaxLife)},
+		{"miners that a class looks at in a visit, in a block's work", computekeeper.MaxWalk * computekeeper.MaxWindows, int(compute.MaxCandidatesPerBlock / 2)},
+		{"candidates of one assignment in a window", int(compute.MaxCandidates), computekeeper.MaxWalk},
+	})
+}
