@@ -35,8 +35,8 @@ func TestAnswers(t *testing.T) {
 		{"a committee", committee.MaxSeats * (sizeOf(keeperOf()) + 8), client.MaxAnswer},
 		{"an account's SSH keys", maxKeys * (sshkey.MaxLine + 256), client.MaxAnswer},
 		{"all plans", markettypes.MaxEntries * (sizeOf(priced()) + 8), client.MaxAnswer},
-		{"all images", markettypes.MaxEntries * (sizeOf(ptr(image())) + 8), client.MaxAnswer},
-		{"all applications", markettypes.MaxEntries * (sizeOf(ptr(recipe())) + 8), client.MaxAnswer},
+		{"all images", markettypes.MaxEntries * (sizeOf(new(image())) + 8), client.MaxAnswer},
+		{"all applications", markettypes.MaxEntries * (sizeOf(new(recipe())) + 8), client.MaxAnswer},
 
 		{"VMs that a client asks for on a page", client.PageSize, computekeeper.MaxVMPage},
 		{"tenants that a client asks for on a page", client.TenantsPage, meshkeeper.MaxPage},
@@ -48,6 +48,6 @@ func TestAnswers(t *testing.T) {
 		{"reading a page of tenants", node.ReadGas(meshkeeper.MaxPageBytes+sizeOf(tenantOf()), meshkeeper.MaxPage), node.QueryGas},
 		{"reading a page of VMs, an owner's or a miner's", node.ReadGas(computekeeper.MaxPageBytes+withReceipts, (computekeeper.MaxPageBytes+withReceipts)/sizeOf(&instances()[0])), node.QueryGas},
 		{"reading all lighthouses", node.ReadGas(lighthouses, meshtypes.MaxLighthouses), node.QueryGas},
-		{"reading all applications", node.ReadGas(markettypes.MaxEntries*sizeOf(ptr(recipe())), markettypes.MaxEntries), node.QueryGas},
+		{"reading all applications", node.ReadGas(markettypes.MaxEntries*sizeOf(new(recipe())), markettypes.MaxEntries), node.QueryGas},
 	})
 }

@@ -22,8 +22,6 @@ import (
 
 func sizeOf(m interface{ Size() int }) int { return m.Size() }
 
-func ptr[T any](v T) *T { return &v }
-
 func address() string { return "hip1" + strings.Repeat("q", 38) }
 
 func id() string { return strings.Repeat("f", 32) }
