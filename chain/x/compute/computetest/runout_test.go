@@ -60,6 +60,11 @@ func (p *populated) after(seconds int64, to vm.Phase, most, fewest int) (s stage
 		if n > most {
 			p.t.Fatalf("%s: %d VMs came to %s in one block; at most %d", p, n, to, most)
 		}
+		if len(p.ids) <= 1000 {
+			if err := p.App.CheckInvariants(p.Ctx()); err != nil {
+				p.t.Fatalf("%s: %v", p, err)
+			}
+		}
 		s.blocks++
 		s.ends = append(s.ends, len(s.order))
 		s.worst = max(s.worst, p.Took())
