@@ -198,6 +198,7 @@ func (p *populated) billed() (due, idle time.Duration, meters int) {
 
 // figuresOfBilling are what billing adds to a block, with so many VMs of owners with four each.
 func figuresOfBilling(t *testing.T, vms int) {
+	t.Helper()
 	p := populate(t, vms/perOwner, perOwner)
 	due, idle, _ := p.billed()
 	figure("billing_block_ms_"+thousands(vms), ms(due-idle), "ms")
@@ -206,6 +207,7 @@ func figuresOfBilling(t *testing.T, vms int) {
 
 // figuresOfMeters are what one settlement takes among so many meters, each of one VM.
 func figuresOfMeters(t *testing.T, owners int) {
+	t.Helper()
 	p := populate(t, owners, 1)
 	due, idle, meters := p.billed()
 	figure("billing_us_per_meter_"+thousands(owners), float64(((due-idle)*billedSeconds).Microseconds())/float64(max(meters, 1)), "us")
@@ -213,6 +215,7 @@ func figuresOfMeters(t *testing.T, owners int) {
 
 // figuresOfPlacement are how many VMs a second are placed among so many miners with capacity.
 func figuresOfPlacement(t *testing.T, miners int) {
+	t.Helper()
 	const vms, rounds = 100, 5
 	w, tenants := crowdedWith(t, `{"params":{"max_candidates_per_block":1048576,"max_assignments_per_block":1}}`)
 	w.Break()

@@ -216,7 +216,7 @@ func (s *scaleWorld) act(b int) {
 	case perHour / 2:
 		for i := hour; i < len(s.owners); i += 100 {
 			a := s.owners[i]
-			s.orders = append(s.orders, s.Sign(a, buy(a, a, 50)))
+			s.orders = append(s.orders, s.Sign(a, buy(a, a, 60)))
 		}
 	case perHour/2 + 1:
 		for _, g := range s.guests {
