@@ -20,10 +20,10 @@ WASM      := ./internal/wallet ./internal/peer ./chain/client ./tenant ./mesh/ce
 # Packages whose tests link the chain's framework take minutes to build with the race detector.
 SDK_FREE  = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep -E '^[^ ]+\.test ' | grep -v -E 'cosmos/cosmos-sdk|cometbft/cometbft' | sed 's/\.test .*//')
 
-.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz chaos limits bench deb size clean
+.PHONY: help setup build image demo devnet test race lint gen gen-check e2e fuzz chaos scale limits bench bench-chain deb size clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: ## install what a fresh Debian 12 host needs (root)
 	@tools/setup/setup.sh
@@ -76,8 +76,14 @@ fuzz: ## every fuzz target for 60 s (FUZZTIME=10s for less)
 chaos: ## simulated networks in which everything goes wrong: 200, or SEEDS=n, or one again in full with SEED=n
 	go test -count=1 -v -timeout 60m -run '^TestChaos$$' ./test/e2e $(if $(SEED),-chaos.seed=$(SEED),-chaos.seeds=$(or $(SEEDS),200))
 
-bench: setup build image-tiny ## print "name value unit" lines (root)
+scale: ## 10 000 VMs for six simulated hours, and 100 000 that run out at once, on one chain in memory (minutes)
+	go test -count=1 -v -timeout 30m -run '^(TestScale|TestRunOutOfMany)$$' ./chain/x/compute/computetest -scale.full -runout.vms=100000
+
+bench: setup build image-tiny bench-chain ## print "name value unit" lines (root)
 	@$(BIN)/hippius-devnet bench
+
+bench-chain: ## print those of the chain in memory; all other output goes to standard error
+	@go test -count=1 -v -timeout 60m -run '^TestFigures$$' ./chain/x/compute/computetest -figures | tee /dev/stderr | sed -n 's/^figure //p'
 
 deb: build ## build the Debian packages into build/deb
 	tools/deb.sh build/deb $(VERSION)

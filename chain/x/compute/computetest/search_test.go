@@ -261,26 +261,3 @@ func TestExportedSearchGoesOn(t *testing.T) {
 	}
 	equal(t, numbered(left), numbered(right))
 }
-
-// BenchmarkPlacement is a block's end in which 100 VMs are placed, with as many miners as named, that have room.
-func BenchmarkPlacement(b *testing.B) {
-	for _, miners := range []int{1000, 10_000} {
-		b.Run(fmt.Sprint(miners), func(b *testing.B) {
-			w, tenants := crowdedWith(b, `{"params":{"max_candidates_per_block":1048576}}`)
-			w.Break()
-			ids := w.wanted(100, tenants)
-			w.crowd(miners, func(_ int, m *registrytypes.MsgRegisterMiner) { small(8)(m) })
-			w.Break()
-			for b.Loop() {
-				ctx, _ := w.Ctx().CacheContext()
-				if err := w.App.Keepers.Compute.EndBlock(ctx); err != nil {
-					b.Fatal(err)
-				}
-				if v, err := w.App.Keepers.Compute.VM(ctx, ids[99]); err != nil || v.Status.Miner == "" {
-					b.Fatalf("%+v, %v", v.Status, err)
-				}
-			}
-			b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), fmt.Sprintf("placement_per_second_%dk_miners", miners/1000))
-		})
-	}
-}

@@ -22,8 +22,8 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 	if err := k.params.Set(ctx, g.Params); err != nil {
 		return err
 	}
-	oldest := height(ctx)
-	if goesOn(ctx, g) {
+	oldest, goesOn := height(ctx), goesOn(ctx, g) // reads all VMs
+	if goesOn {
 		oldest = g.OldestHeight
 	}
 	if err := k.oldestHeight.Set(ctx, oldest); err != nil {
@@ -35,11 +35,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 		}
 	}
 	for _, v := range g.Vms {
-		if err := k.load(ctx, v, goesOn(ctx, g), g.QueueSeq == 0); err != nil {
+		if err := k.load(ctx, v, goesOn, g.QueueSeq == 0); err != nil {
 			return types.ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
 		}
 	}
-	return k.loadQueue(ctx, g)
+	return k.loadQueue(ctx, g, goesOn)
 }
 
 // goesOn tells whether the genesis is an export that the chain goes on from at the next height.
@@ -55,7 +55,7 @@ func goesOn(ctx context.Context, g types.GenesisState) bool {
 }
 
 // loadQueue puts the order of the VMs that wait and, if the chain goes on, what guests may sign and followers ask for.
-func (k *Keeper) loadQueue(ctx context.Context, g types.GenesisState) error {
+func (k *Keeper) loadQueue(ctx context.Context, g types.GenesisState, goesOn bool) error {
 	if g.QueueSeq > 0 {
 		if err := k.queueSeq.Set(ctx, g.QueueSeq); err != nil {
 			return err
@@ -86,7 +86,7 @@ func (k *Keeper) loadQueue(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
-	if !goesOn(ctx, g) {
+	if !goesOn {
 		return nil
 	}
 	for _, h := range g.Heads {

@@ -112,7 +112,7 @@ func (k *Keeper) look(ctx context.Context, due dueKey) (vms int, err error) {
 	if entry.Attempt(ctx, types.ModuleName, "run_out", name, func(ctx context.Context) error { return k.runOut(ctx, name, spent) }) {
 		return 2 * vms, nil
 	}
-	return vms, k.putOff(ctx, a) // what is settled stays
+	return 2 * vms, k.putOff(ctx, a) // what is settled stays
 }
 
 // runOut stops what runs, or once nothing is left for its disks terminates it, and drops what it was attested for beyond the balance.
