@@ -207,7 +207,7 @@ func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, seq uint
 	}
 	cands := make([]place.Candidate, 0, len(w.Miners))
 	for i := range w.Miners {
-		c := candidate(&w.Miners[i])
+		c := candidate(&w.Miners[i], rp)
 		if !place.Passes(req, c) {
 			continue
 		}
@@ -227,10 +227,10 @@ func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, seq uint
 	return choice, w.Looked, nil
 }
 
-func candidate(m *registrytypes.Miner) place.Candidate {
+func candidate(m *registrytypes.Miner, p registrytypes.Params) place.Candidate {
 	return place.Candidate{
 		Miner: m.Operator, Open: m.Open(), Bond: m.BondUhip, RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen,
-		Region: m.Region, Arch: m.Capacity.Arch, Capacity: m.Capacity.Node(), Usage: m.Usage.Node(),
+		Region: m.Region, Arch: m.Capacity.Arch, Capacity: m.Covered(p), Usage: m.Usage.Node(),
 		Quality: node.Full, Price: node.Full,
 	}
 }

@@ -36,6 +36,16 @@ func (c Capacity) Node() node.Capacity {
 	return node.Capacity{Cores: c.Cores, MemoryMiB: c.MemoryMib, DiskGiB: c.DiskGib}
 }
 
+// Covered is the part of what the miner offers that its bond covers: the part that counts.
+func (m Miner) Covered(p Params) node.Capacity {
+	return m.Capacity.Node().Covered(m.BondUhip, p.BondRates())
+}
+
+// Available is what of it is not taken.
+func (m Miner) Available(p Params) node.Available {
+	return node.AvailableCapacity(m.Covered(p), m.Usage.Node(), p.CpuOvercommit)
+}
+
 // Core is the miner in the words of core.
 func (m Miner) Core() node.Miner {
 	return node.Miner{

@@ -29,7 +29,16 @@ func DefaultParams() Params {
 		SilenceSeconds:    90,
 		EpochSeconds:      600,
 		EpochGraceSeconds: 600,
+
+		BondPerCoreUhip:      5_000_000,
+		BondPerMemoryGibUhip: 250_000,
+		BondPerDiskGibUhip:   10_000,
 	}
+}
+
+// BondRates are what is bonded for what a miner offers.
+func (p Params) BondRates() node.BondRates {
+	return node.BondRates{Core: p.BondPerCoreUhip, MemoryGiB: p.BondPerMemoryGibUhip, DiskGiB: p.BondPerDiskGibUhip}
 }
 
 // Validate says in one sentence what is wrong with the parameters.
@@ -49,6 +58,9 @@ func (p Params) Validate() error {
 		return ErrInvalid.Wrapf("a committee lasts at least %d seconds; accepted are %d to %d", p.EpochSeconds, minEpoch, maxEpoch)
 	case p.EpochGraceSeconds < minEpoch || p.EpochGraceSeconds > maxEpoch:
 		return ErrInvalid.Wrapf("a former committee takes deals for %d seconds; accepted are %d to %d", p.EpochGraceSeconds, minEpoch, maxEpoch)
+	case max(p.BondPerCoreUhip, p.BondPerMemoryGibUhip, p.BondPerDiskGibUhip) > node.MaxBondRate:
+		return ErrInvalid.Wrapf("%d uhip are bonded for a core, %d for a GiB of memory and %d for a GiB of disk; accepted are 0 to %d",
+			p.BondPerCoreUhip, p.BondPerMemoryGibUhip, p.BondPerDiskGibUhip, uint64(node.MaxBondRate))
 	}
 	return nil
 }
