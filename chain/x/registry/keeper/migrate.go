@@ -9,7 +9,8 @@ import (
 )
 
 // Migrate1to2 counts the miners on each ring, and gives the parameters that version 1 did not have their defaults. What miners
-// offer beyond their bonds counts no more from then on.
+// offer beyond their bonds counts no more from then on, and they are newcomers until VMs were counted: those that run for long are
+// with their next proofs.
 func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	p, err := k.params.Get(ctx)
 	if err != nil {
@@ -18,6 +19,7 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	d := types.DefaultParams()
 	p.EpochSeconds, p.EpochGraceSeconds = cmp.Or(p.EpochSeconds, d.EpochSeconds), cmp.Or(p.EpochGraceSeconds, d.EpochGraceSeconds)
 	p.BondPerCoreUhip, p.BondPerMemoryGibUhip, p.BondPerDiskGibUhip = d.BondPerCoreUhip, d.BondPerMemoryGibUhip, d.BondPerDiskGibUhip
+	p.NewcomerVms, p.NewcomerProvenVms = d.NewcomerVms, d.NewcomerProvenVms
 	if err := k.params.Set(ctx, p); err != nil {
 		return err
 	}

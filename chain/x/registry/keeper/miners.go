@@ -47,7 +47,7 @@ func (k *Keeper) Register(ctx context.Context, m *types.MsgRegisterMiner) error 
 	miner := types.Miner{
 		Operator: m.Operator, Name: m.Name, Identity: m.Identity, Roles: m.Roles, Endpoint: m.Endpoint, Region: m.Region,
 		Capacity: m.Capacity, BondUhip: old.BondUhip + m.BondUhip, Usage: old.Usage,
-		Status: types.StatusActive, RegisteredAt: now(ctx), LastSeen: now(ctx), Version: m.Version,
+		Status: types.StatusActive, RegisteredAt: now(ctx), LastSeen: now(ctx), Version: m.Version, Record: old.Record,
 	}
 	if known && old.Status != types.StatusGone {
 		miner.Status, miner.RegisteredAt = old.Status, old.RegisteredAt

@@ -27,7 +27,7 @@ func ringKeys(m *types.Miner) [2]ringKey {
 }
 
 func onRing(m *types.Miner, p types.Params) bool {
-	return m.Open() && m.BondUhip >= p.MinBondUhip && m.Available(p).Any()
+	return m.Open() && m.BondUhip >= p.MinBondUhip && m.Slots(p) > 0 && m.Available(p).Any()
 }
 
 // index puts a miner on the rings it belongs to and off those it does not.
