@@ -105,7 +105,7 @@ func decodeParams(d *decoder, c *creditsv1.Params, m *marketplacev1.Params, r *r
 		Bonds: node.BondRates{
 			Core: r.GetBondPerCoreUhip(), MemoryGiB: r.GetBondPerMemoryGibUhip(), DiskGiB: r.GetBondPerDiskGibUhip(),
 		},
-		Newcomers: node.NewcomerRules{VMs: r.GetNewcomerVms(), Proven: uint64(r.GetNewcomerProvenVms())},
+		Newcomers:          node.NewcomerRules{VMs: r.GetNewcomerVms(), Proven: uint64(r.GetNewcomerProvenVms())},
 		SilenceSeconds:     d.seconds("silence_seconds", r.GetSilenceSeconds()),
 		MaxProofGapSeconds: d.seconds("max_proof_gap_seconds", vms.GetMaxProofGapSeconds()),
 	}

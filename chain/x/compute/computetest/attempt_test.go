@@ -7,7 +7,6 @@ import (
 
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
-	meshtypes "github.com/hippius/compute/chain/x/mesh/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
 )
@@ -106,7 +105,7 @@ func TestOneTenantIsOneFailureADay(t *testing.T) {
 	w := newWorld(t, nil)
 	m := w.miner("miner0")
 	a, b := w.tenant("tenant"), w.tenant("other")
-	w.MustDeliver(a, &meshtypes.MsgAddDevice{Owner: a.Address, Name: "laptop"}) // with which it keeps its addresses
+	w.running(a, "good") // with which it keeps its addresses
 	bad := func(owner apptest.Account, name string) {
 		id := w.create(owner, name)
 		if w.vm(id).Status.Reason == vm.ReasonRetryWait {
