@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/params"
 	"github.com/hippius/compute/core/place"
 	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
@@ -47,17 +48,17 @@ func (r *Reader) Hosts(ctx context.Context, request vm.Spec) (int, error) {
 	}
 	n := 0
 	for _, m := range miners {
-		if place.Passes(req, candidateOf(m)) {
+		if place.Passes(req, candidateOf(m, params)) {
 			n++
 		}
 	}
 	return n, nil
 }
 
-func candidateOf(m node.Miner) place.Candidate {
+func candidateOf(m node.Miner, p params.Params) place.Candidate {
 	return place.Candidate{
 		Miner: m.Operator, Bond: m.BondUhip, LastSeen: m.LastSeen, Region: m.Region, Arch: m.Hardware.Arch,
 		Open:     m.Status == node.Active && slices.Contains(m.Roles, node.RoleCompute),
-		Capacity: m.Capacity, Usage: m.Usage,
+		Capacity: m.Capacity.Covered(m.BondUhip, p.Bonds), Usage: m.Usage, Slots: m.Record.Slots(p.Newcomers, m.Usage.VMs),
 	}
 }

@@ -19,6 +19,7 @@ type Resize struct {
 	// Restart: the VM runs, and is restarted for it.
 	Restart    bool
 	overcommit uint32
+	bonds      node.BondRates
 }
 
 // Resize works out by the chain's own rules what would become of a VM under another plan. Errors are Check's.
@@ -34,7 +35,7 @@ func (r *Reader) Resize(ctx context.Context, v vm.VM, name string) (Resize, erro
 	if err != nil {
 		return Resize{}, err
 	}
-	out := Resize{VM: v, Plan: name, To: p.Keeping(v.WantedSize().DiskGiB), overcommit: params.CPUOvercommit}
+	out := Resize{VM: v, Plan: name, To: p.Keeping(v.WantedSize().DiskGiB), overcommit: params.CPUOvercommit, bonds: params.Bonds}
 	if out.Rates, err = params.Prices.Quote(out.To); err != nil {
 		return Resize{}, fmt.Errorf("price of plan %q: %w", name, err)
 	}
@@ -66,5 +67,5 @@ func (r *Reader) Fits(ctx context.Context, s Resize) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("available capacity of host %s: %w", m.Name, err)
 	}
-	return node.AvailableCapacity(m.Capacity, without, s.overcommit).Fits(wanted), nil
+	return node.AvailableCapacity(m.Capacity.Covered(m.BondUhip, s.bonds), without, s.overcommit).Fits(wanted), nil
 }

@@ -34,12 +34,22 @@ func TestUpgradeCountsTheMinersOnTheRings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.MaxCandidatesPerBlock = 0
-	bz, err := proto.Marshal(&p)
+	p.MaxCandidatesPerBlock, p.ExcludeSeconds, p.ProvenSeconds, p.UnprovenMiners = 0, 0, 0, 0
+	put := func(module string, key []byte, m proto.Message) {
+		t.Helper()
+		bz, err := proto.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Store(module).Set(key, bz)
+	}
+	put(computetypes.StoreKey, computetypes.ParamsPrefix().Bytes(), &p)
+	rp, err := k.Registry.Params(h.Ctx())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Store(computetypes.StoreKey).Set(computetypes.ParamsPrefix().Bytes(), bz)
+	rp.BondPerCoreUhip, rp.BondPerMemoryGibUhip, rp.BondPerDiskGibUhip, rp.NewcomerVms, rp.NewcomerProvenVms = 0, 0, 0, 0, 0
+	put(registrytypes.StoreKey, registrytypes.ParamsPrefix().Bytes(), &rp)
 	versions, err := k.Upgrade.GetModuleVersionMap(h.Ctx())
 	if err != nil {
 		t.Fatal(err)
@@ -63,5 +73,8 @@ func TestUpgradeCountsTheMinersOnTheRings(t *testing.T) {
 	}
 	if p, err = k.Compute.Params(h.Ctx()); err != nil || p.Validate() != nil {
 		t.Errorf("%+v, %v", p, err)
+	}
+	if rp, err = k.Registry.Params(h.Ctx()); err != nil || rp != registrytypes.DefaultParams() {
+		t.Errorf("%+v, %v", rp, err)
 	}
 }

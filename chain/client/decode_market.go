@@ -102,6 +102,10 @@ func decodeParams(d *decoder, c *creditsv1.Params, m *marketplacev1.Params, r *r
 		Fees:             credit.Fees{Base: c.GetFeeUcredit(), PerMillionGas: c.GetFeePerMillionGasUcredit(), PerKiB: c.GetFeePerKibUcredit()},
 		Prices:           plan.Prices{VCPU: m.GetVcpuHourUcredit(), MemoryGiB: m.GetMemoryGibHourUcredit(), DiskGiB: m.GetDiskGibHourUcredit()},
 		MinCreateUcredit: m.GetMinCreateUcredit(), MinBondUhip: r.GetMinBondUhip(), CPUOvercommit: r.GetCpuOvercommit(),
+		Bonds: node.BondRates{
+			Core: r.GetBondPerCoreUhip(), MemoryGiB: r.GetBondPerMemoryGibUhip(), DiskGiB: r.GetBondPerDiskGibUhip(),
+		},
+		Newcomers:          node.NewcomerRules{VMs: r.GetNewcomerVms(), Proven: uint64(r.GetNewcomerProvenVms())},
 		SilenceSeconds:     d.seconds("silence_seconds", r.GetSilenceSeconds()),
 		MaxProofGapSeconds: d.seconds("max_proof_gap_seconds", vms.GetMaxProofGapSeconds()),
 	}
@@ -111,6 +115,9 @@ func decodeParams(d *decoder, c *creditsv1.Params, m *marketplacev1.Params, r *r
 	}
 	if max(out.Fees.Base, out.Fees.PerMillionGas, out.Fees.PerKiB) > credit.PerCredit {
 		d.fail("fees of more than a credit: %+v", out.Fees)
+	}
+	if b := out.Bonds; max(b.Core, b.MemoryGiB, b.DiskGiB) > node.MaxBondRate {
+		d.fail("bonds of %+v uhip; at most %d", b, uint64(node.MaxBondRate))
 	}
 	if out.CPUOvercommit > node.MaxOvercommit {
 		d.fail("an overcommit of %d %%; at most %d", out.CPUOvercommit, node.MaxOvercommit)

@@ -28,6 +28,10 @@ func decodeMiner(d *decoder, m *registryv1.Miner) node.Miner {
 		RegisteredAt: d.time("registered_at", m.GetRegisteredAt()), LastSeen: d.time("last_seen", m.GetLastSeen()),
 		Usage:          node.Usage{VMs: u.GetVms(), VCPUs: u.GetVcpus(), MemoryMiB: u.GetMemoryMib(), DiskGiB: u.GetDiskGib()},
 		UnbondingUntil: d.time("unbonding_until", m.GetUnbondingUntil()),
+		Record: node.Record{
+			Proven: m.GetRecord().GetProven(), Booted: m.GetRecord().GetBooted(), Failed: m.GetRecord().GetFailed(),
+			HalvedAt: d.time("halved_at", m.GetRecord().GetHalvedAt()),
+		},
 	}
 	d.rule(out.Validate())
 	return out

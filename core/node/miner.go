@@ -137,6 +137,7 @@ type Miner struct {
 	Usage Usage
 	// UnbondingUntil is 0 unless it is unbonding.
 	UnbondingUntil int64
+	Record         Record
 }
 
 // Keeper holds shares of VM secrets.

@@ -3,6 +3,7 @@ package params
 
 import (
 	"github.com/hippius/compute/core/credit"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/plan"
 )
 
@@ -16,6 +17,10 @@ type Params struct {
 	// MinCreateUcredit is what balance plus fees since the last purchase must reach to create a VM.
 	MinCreateUcredit uint64
 	MinBondUhip      uint64
+	// Bonds are what a miner bonds for what it offers; of an offer with less, the part that the bond covers counts.
+	Bonds node.BondRates
+	// Newcomers are how many VMs a miner holds that has not shown that it runs them.
+	Newcomers node.NewcomerRules
 	// CPUOvercommit is how many vCPUs are sold per core, in parts of 100.
 	CPUOvercommit uint32
 	// SilenceSeconds after its last batch a miner gets no new VM.

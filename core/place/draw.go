@@ -31,7 +31,7 @@ func draw(req Request, c Candidate) drawn {
 	h := hash("draw", req.VM, req.Seq, c.Miner)
 	a := node.AvailableCapacity(c.Capacity, c.Usage, req.Overcommit)
 	w := a.VCPUs / max(uint64(req.Demand.VCPUs), 1)
-	w = min(w, a.MemoryMiB/max(req.Demand.MemoryMiB, 1), a.DiskGiB/max(req.Demand.DiskGiB, 1))
+	w = min(w, uint64(c.Slots), a.MemoryMiB/max(req.Demand.MemoryMiB, 1), a.DiskGiB/max(req.Demand.DiskGiB, 1))
 	return drawn{Candidate: c, hash: h, weight: w, cost: negLog2(h)}
 }
 

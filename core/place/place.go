@@ -39,6 +39,8 @@ type Request struct {
 	Miners []string
 	// Excluded miners failed it lately.
 	Excluded []string
+	// Again: an attempt failed before, so quality decides, and the score only among equals.
+	Again bool
 	// Overcommit of vCPUs, parts of 100.
 	Overcommit uint32
 	// MinBond in uhip.
@@ -58,6 +60,8 @@ type Candidate struct {
 	Region, Arch string
 	Capacity     node.Capacity
 	Usage        node.Usage
+	// Slots is how many more VMs it may be given, whatever its capacity.
+	Slots uint32
 	// Quality and Price, 0 to node.Full; the better the more.
 	Quality, Price uint64
 	// SameTenant: it holds another VM of the tenant. SameGroup: one of the same spread group.
@@ -109,7 +113,11 @@ func Place(req Request, cands []Candidate, limit int) Choice {
 	best, bestScore := fit[0], score(req, fit[0].Candidate, maxBond)
 	for _, d := range fit[1:] {
 		s := score(req, d.Candidate, maxBond)
-		if s > bestScore || s == bestScore && byRendezvous(d, best) < 0 {
+		better := cmp.Or(cmp.Compare(s, bestScore), byRendezvous(best, d))
+		if req.Again {
+			better = cmp.Or(cmp.Compare(d.Quality, best.Quality), better)
+		}
+		if better > 0 {
 			best, bestScore = d, s
 		}
 	}
@@ -119,7 +127,7 @@ func Place(req Request, cands []Candidate, limit int) Choice {
 // Passes applies the gates that no score can outweigh: whether a miner would do at all.
 func Passes(req Request, c Candidate) bool {
 	switch {
-	case !c.Open, c.Bond < req.MinBond, req.Now-c.LastSeen > req.Silence:
+	case !c.Open, c.Bond < req.MinBond, c.Slots == 0, req.Now-c.LastSeen > req.Silence:
 		return false
 	case req.Region != "" && req.Region != c.Region:
 		return false

@@ -15,7 +15,7 @@ const now = 1_000_000_000
 func miner(i int) Candidate {
 	return Candidate{
 		Miner: fmt.Sprintf("hip1miner%04d", i), Open: true, Bond: 1000, LastSeen: now, RegisteredAt: now - 2*NewcomerSeconds,
-		Region: "eu", Arch: "amd64", Quality: node.Full, Price: node.Full,
+		Region: "eu", Arch: "amd64", Quality: node.Full, Price: node.Full, Slots: math.MaxUint32,
 		Capacity: node.Capacity{Cores: 16, MemoryMiB: 65536, DiskGiB: 1000},
 	}
 }
@@ -45,6 +45,7 @@ func TestGates(t *testing.T) {
 	for name, spoil := range map[string]func(*Candidate){
 		"closed":     func(c *Candidate) { c.Open = false },
 		"bond":       func(c *Candidate) { c.Bond = 999 },
+		"slots":      func(c *Candidate) { c.Slots = 0 },
 		"silent":     func(c *Candidate) { c.LastSeen = now - 91 },
 		"region":     func(c *Candidate) { c.Region = "us" },
 		"arch":       func(c *Candidate) { c.Arch = "arm64" },
@@ -86,6 +87,28 @@ func TestScorePrefers(t *testing.T) {
 			if got := Place(request(fmt.Sprint(name, i)), all, 64); got.Miner != all[1].Miner {
 				t.Errorf("%s: got %+v", name, got)
 			}
+		}
+	}
+}
+
+// After a failed attempt quality decides, whatever else is better.
+func TestQualityDecidesAfterAFailure(t *testing.T) {
+	for i := range 20 {
+		all := miners(3)
+		all[0].Quality, all[0].SameTenant, all[0].Usage.VCPUs = node.Full/2+1, true, 12
+		all[1].Quality, all[1].RegisteredAt, all[1].Bond = node.Full/2, now, 5000
+		all[2].Quality = node.Full / 3
+		req := request(fmt.Sprint(i))
+		if got := Place(req, all, 64); got.Miner != all[1].Miner {
+			t.Fatalf("at first %+v", got)
+		}
+		req.Again = true
+		if got := Place(req, all, 64); got.Miner != all[0].Miner {
+			t.Fatalf("then %+v", got)
+		}
+		all[0].Quality-- // the score decides among equals
+		if got := Place(req, all, 64); got.Miner != all[1].Miner {
+			t.Fatalf("equals: %+v", got)
 		}
 	}
 }

@@ -23,6 +23,8 @@ type Attestation struct {
 	ChargedUnits uint64 `json:"charged_units,omitempty"`
 	// Proven from the first proof of the first instance on. Before it nothing is charged.
 	Proven bool `json:"proven,omitempty"`
+	// Unproven: it ran before and gave no proof. Until it gives one it is charged on its host's word.
+	Unproven bool `json:"unproven,omitempty"`
 	// Usage is attested and not settled.
 	Usage credit.Usage `json:"usage,omitzero"`
 	Silence
@@ -68,8 +70,8 @@ func (a *Attestation) Begin(at int64) {
 // signed. It attests the time before, as far as the rules' gap, and what the
 // host reported since the last proof, but nothing twice, and nothing before the run.
 func (a *Attestation) Prove(r AttestRules, at int64, rate uint64) error {
-	if a.LastAt == 0 {
-		a.LastAt = at
+	if a.LastAt == 0 { // nothing is charged before the first proof, whoever else gave it no chance to run
+		a.LastAt, a.Silence = at, Silence{}
 	}
 	var err error
 	if a.SilentSince < at { // else what was reported before the proof is what the proof attests
@@ -78,14 +80,14 @@ func (a *Attestation) Prove(r AttestRules, at int64, rate uint64) error {
 	if err == nil {
 		err = a.attest(at-r.Gap, at, rate)
 	}
-	a.Proven, a.Silence = true, Silence{}
+	a.Proven, a.Unproven, a.Silence = true, false, Silence{}
 	return err
 }
 
 // Saw notes a report, at a time, that the VM runs, without a fresh proof. A
 // host that was away begins anew.
 func (a *Attestation) Saw(r AttestRules, at int64) {
-	if a.LastAt == 0 {
+	if a.LastAt == 0 && !a.Unproven {
 		return // never proven: a deadline ends it
 	}
 	if a.SilentSince == 0 || at-a.SeenAt > r.Gap {
@@ -107,6 +109,13 @@ func (a *Attestation) ChargeSilence(r AttestRules, rate uint64) error {
 	err := a.attestSeen(r, a.SeenAt, rate)
 	a.SilentSince, a.SilentReports = a.SeenAt, 0
 	return err
+}
+
+// Disown forgets what the host said of a run that did not come to be.
+func (a *Attestation) Disown() {
+	if !a.Proven {
+		a.Silence = Silence{}
+	}
 }
 
 // Keep notes, on its host's word, that a stopped VM's disk is kept. Nothing is
@@ -131,6 +140,9 @@ func (a *Attestation) End(r AttestRules, until int64, rate uint64) error {
 		if seen := max(a.LastAt, a.SeenAt); err == nil && until-seen <= r.Gap {
 			err = a.attest(seen, until, rate)
 		}
+	} else if a.SilentSince != 0 { // it gave no proof before either
+		a.LastAt = a.SilentSince
+		err = a.attest(a.SilentSince, a.SeenAt, rate)
 	}
 	a.LastAt, a.Disk, a.Silence = 0, false, Silence{SilenceReboots: a.SilenceReboots}
 	return err

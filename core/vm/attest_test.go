@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"errors"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -116,6 +117,40 @@ func TestSilence(t *testing.T) {
 	never.Begin(1000)
 	if at := report(never, 1030, 9000, 30); at != 0 || never.Silence != (Silence{}) {
 		t.Errorf("never proven, silent at %d: %+v", at, never)
+	}
+}
+
+// A guest that ran before and gave no proof is charged on its host's word when the run ends, and not before its proof if it gives one.
+func TestUnproven(t *testing.T) {
+	seen := func(a *Attestation, from, to int64) {
+		for at := from; at <= to; at += 30 {
+			a.Saw(rules, at)
+		}
+	}
+	for name, c := range map[string]struct {
+		unproven bool
+		then     func(a *Attestation) error
+		want     uint64
+	}{
+		"the first time":      {false, func(a *Attestation) error { return a.End(rules, 1600, 1) }, 0},
+		"the second":          {true, func(a *Attestation) error { return a.End(rules, 1600, 1) }, 600},
+		"proven":              {true, func(a *Attestation) error { return a.Prove(rules, 1600, 1) }, 0},
+		"failed by the host":  {true, func(a *Attestation) error { a.Disown(); return a.End(rules, 1600, 1) }, 0},
+		"after a gap":         {true, func(a *Attestation) error { seen(a, 1700, 1790); return a.End(rules, 1790, 1) }, 90},
+		"proven, and goes on": {true, func(a *Attestation) error { return errors.Join(a.Prove(rules, 1600, 1), a.Prove(rules, 1660, 1)) }, 60},
+	} {
+		a := Attestation{Unproven: c.unproven}
+		a.Begin(1000)
+		seen(&a, 1000, 1600)
+		if a.RunningSeconds != 0 {
+			t.Errorf("%s: %d s are charged while it runs", name, a.RunningSeconds)
+		}
+		if err := c.then(&a); err != nil || a.RunningSeconds != c.want {
+			t.Errorf("%s: %d s, want %d; %v", name, a.RunningSeconds, c.want, err)
+		}
+		if a.Unproven && a.Proven {
+			t.Errorf("%s: %+v", name, a)
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ func (s Status) Explain() string {
 		return "only miners that failed it have room; they are tried again"
 	case ReasonNotProvisioned, ReasonAttempts:
 		return s.lastFailed() + " did not begin in time"
+	case ReasonNoAgent:
+		return "its guest ran on several miners and its agent was heard on none; check its image and its user data"
 	case ReasonCreditRunOut:
 		return "the account's credit came down to its hold-back; buy credits, then start the VM"
 	case ReasonHostGone:

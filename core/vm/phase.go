@@ -120,6 +120,8 @@ const (
 	ReasonBootTimeout = "boot_timeout"
 	// ReasonNoProof: it was started, and its guest did not prove itself in time.
 	ReasonNoProof = "no_proof"
+	// ReasonNoAgent: it ran on several miners, and its guest gave no proof on any.
+	ReasonNoAgent = "no_agent"
 	// ReasonAttempts: provisioning failed too often.
 	ReasonAttempts = "too_many_attempts"
 	// ReasonCreditRunOut: the account's credit reached its hold-back.

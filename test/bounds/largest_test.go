@@ -63,7 +63,8 @@ func largestVM(receipts int) *computetypes.VM {
 		Id: id(), Owner: c.Owner, Nonce: c.Nonce, Spec: c.Spec, Generation: math.MaxUint64, Instances: many(computetypes.MaxInstanceSeq, instance),
 		Status: computetypes.VMStatus{
 			Miner: address(), Reason: strings.Repeat("r", vm.MaxReasonLen), Message: strings.Repeat("m", vm.MaxMessageLen),
-			Excluded:    many(computekeeper.MaxExcluded, address()),
+			Excluded: many(computekeeper.MaxExcluded, address()),
+			RanOn:    many(computetypes.MaxUnproven, address()), BegunAt: math.MaxInt64, ProvenInstance: computetypes.MaxInstanceSeq, Retrying: true,
 			Attestation: computetypes.Attestation{Pending: many(credit.MaxPending, computetypes.Interval{From: math.MaxInt64, To: math.MaxInt64, Rate: math.MaxUint64})},
 		},
 		AuthorizedKeys: many(vm.MaxSSHKeys, line),
@@ -102,6 +103,7 @@ func minerOf() *registrytypes.Miner {
 	return &registrytypes.Miner{
 		Operator: address(), Name: name(), Identity: make([]byte, 32), Roles: []string{"compute", "storage"}, Endpoint: endpoint(),
 		Region: name(), BondUhip: math.MaxUint64, RegisteredAt: math.MaxInt64, LastSeen: math.MaxInt64, UnbondingUntil: math.MaxInt64,
+		Record:  registrytypes.Record{Proven: math.MaxUint64, Booted: math.MaxUint32, Failed: math.MaxUint32, HalvedAt: math.MaxInt64},
 		Version: strings.Repeat("v", node.MaxVersionLen), Capacity: registrytypes.Capacity{CpuModel: strings.Repeat("c", 128), Arch: "amd64", Acceleration: "kvm"},
 	}
 }

@@ -128,6 +128,15 @@ func registration(ctx context.Context, e *exam) Finding {
 	case m.BondUhip < e.set.BondUhip:
 		return lacking(ctx, e, e.set.BondUhip-m.BondUhip)
 	}
+	params, err := e.chain.Params(ctx)
+	if err != nil {
+		return warn("try again", "%v", err)
+	}
+	if covered := m.Capacity.Covered(m.BondUhip, params.Bonds); covered != m.Capacity {
+		return warn(fmt.Sprintf("set bond_uhip to %d for all of it, or offer less", m.Capacity.Bond(params.Bonds)),
+			"the bond of %d uhip covers %d of %d cores, %d of %d MiB of memory and %d of %d GiB of disk; the rest gets no VMs",
+			m.BondUhip, covered.Cores, m.Capacity.Cores, covered.MemoryMiB, m.Capacity.MemoryMiB, covered.DiskGiB, m.Capacity.DiskGiB)
+	}
 	return ok("registered as %q with a bond of %d uhip", m.Name, m.BondUhip)
 }
 

@@ -36,6 +36,7 @@ type onChain struct {
 	miner   *node.Miner
 	uhip    uint64
 	ucredit uint64
+	bonds   node.BondRates
 }
 
 func (c *onChain) ChainID() string                              { return "net-1" }
@@ -48,7 +49,7 @@ func (c *onChain) Head(context.Context) (vm.Head, error) {
 }
 
 func (c *onChain) Params(context.Context) (params.Params, error) {
-	return params.Params{Fees: credit.Fees{Base: 1000}}, nil
+	return params.Params{Fees: credit.Fees{Base: 1000}, Bonds: c.bonds}, nil
 }
 
 func (c *onChain) Balance(context.Context, string) (credit.Balance, error) {
@@ -229,6 +230,9 @@ func TestWhatIsWrong(t *testing.T) {
 		"no fees":         {check: "registration", level: Bad, found: "99999 ucredit", mend: "buy credits", spoil: func(_ *Host, c *onChain, s *miner.Config) { c.miner, c.uhip, c.ucredit = nil, s.BondUhip, 99_999 }},
 		"bond too small":  {check: "registration", level: Bad, found: "lacks 1 uhip", mend: "send 1 uhip", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip-- }},
 		"bond to be made": {check: "registration", level: Warn, found: "lacks 1 uhip, which the account has", mend: "start the miner", spoil: func(_ *Host, c *onChain, _ *miner.Config) { c.miner.BondUhip--; c.uhip = 1 }},
+		"bond for less": {check: "registration", level: Warn, found: "covers 200 of 400 cores", mend: "bond_uhip to 2000000000", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
+			c.bonds, c.miner.Capacity = node.BondRates{Core: 5_000_000}, node.Capacity{Cores: 400, MemoryMiB: 1, DiskGiB: 1}
+		}},
 		"draining": {check: "registration", level: Warn, found: "draining: it takes no new VMs and keeps the 3", mend: "undrain", spoil: func(_ *Host, c *onChain, _ *miner.Config) {
 			c.miner.Status, c.miner.Usage = node.Draining, node.Usage{VMs: 3}
 		}},

@@ -45,7 +45,9 @@ type GenesisState struct {
 	// searches of classes in the queue.
 	Searches []*ClassSearch `protobuf:"bytes,12,rep,name=searches,proto3" json:"searches,omitempty"`
 	// sweep_again: some class is not searched to its end.
-	SweepAgain    bool `protobuf:"varint,13,opt,name=sweep_again,json=sweepAgain,proto3" json:"sweep_again,omitempty"`
+	SweepAgain bool `protobuf:"varint,13,opt,name=sweep_again,json=sweepAgain,proto3" json:"sweep_again,omitempty"`
+	// exclusions of miners that failed a tenant.
+	Exclusions    []*Exclusion `protobuf:"bytes,14,rep,name=exclusions,proto3" json:"exclusions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,6 +173,75 @@ func (x *GenesisState) GetSweepAgain() bool {
 	return false
 }
 
+func (x *GenesisState) GetExclusions() []*Exclusion {
+	if x != nil {
+		return x.Exclusions
+	}
+	return nil
+}
+
+// Exclusion is a miner that failed a tenant, which gets it again last.
+type Exclusion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Owner string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Miner string                 `protobuf:"bytes,2,opt,name=miner,proto3" json:"miner,omitempty"`
+	// until is the unix second at which it ends.
+	Until         int64 `protobuf:"varint,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Exclusion) Reset() {
+	*x = Exclusion{}
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Exclusion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Exclusion) ProtoMessage() {}
+
+func (x *Exclusion) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Exclusion.ProtoReflect.Descriptor instead.
+func (*Exclusion) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Exclusion) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Exclusion) GetMiner() string {
+	if x != nil {
+		return x.Miner
+	}
+	return ""
+}
+
+func (x *Exclusion) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 // ReportRate is what a miner used of the reports it has without a fee. Times are unix seconds.
 type ReportRate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -185,7 +256,7 @@ type ReportRate struct {
 
 func (x *ReportRate) Reset() {
 	*x = ReportRate{}
-	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[1]
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -197,7 +268,7 @@ func (x *ReportRate) String() string {
 func (*ReportRate) ProtoMessage() {}
 
 func (x *ReportRate) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[1]
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -210,7 +281,7 @@ func (x *ReportRate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRate.ProtoReflect.Descriptor instead.
 func (*ReportRate) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{1}
+	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ReportRate) GetMiner() string {
@@ -246,7 +317,7 @@ type QueuedVM struct {
 
 func (x *QueuedVM) Reset() {
 	*x = QueuedVM{}
-	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[2]
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -258,7 +329,7 @@ func (x *QueuedVM) String() string {
 func (*QueuedVM) ProtoMessage() {}
 
 func (x *QueuedVM) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[2]
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -271,7 +342,7 @@ func (x *QueuedVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueuedVM.ProtoReflect.Descriptor instead.
 func (*QueuedVM) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{2}
+	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *QueuedVM) GetClass() string {
@@ -309,7 +380,7 @@ type ReleasedVM struct {
 
 func (x *ReleasedVM) Reset() {
 	*x = ReleasedVM{}
-	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[3]
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -321,7 +392,7 @@ func (x *ReleasedVM) String() string {
 func (*ReleasedVM) ProtoMessage() {}
 
 func (x *ReleasedVM) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[3]
+	mi := &file_hippius_chain_compute_v1_genesis_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -334,7 +405,7 @@ func (x *ReleasedVM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasedVM.ProtoReflect.Descriptor instead.
 func (*ReleasedVM) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{3}
+	return file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReleasedVM) GetMiner() string {
@@ -369,7 +440,7 @@ var File_hippius_chain_compute_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\x97\x05\n" +
+	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\xdc\x05\n" +
 	"\fGenesisState\x128\n" +
 	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\x124\n" +
 	"\x04keys\x18\x02 \x03(\v2 .hippius.chain.compute.v1.SSHKeyR\x04keys\x12.\n" +
@@ -385,7 +456,14 @@ const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\freport_rates\x18\v \x03(\v2$.hippius.chain.compute.v1.ReportRateR\vreportRates\x12A\n" +
 	"\bsearches\x18\f \x03(\v2%.hippius.chain.compute.v1.ClassSearchR\bsearches\x12\x1f\n" +
 	"\vsweep_again\x18\r \x01(\bR\n" +
-	"sweepAgain\"o\n" +
+	"sweepAgain\x12C\n" +
+	"\n" +
+	"exclusions\x18\x0e \x03(\v2#.hippius.chain.compute.v1.ExclusionR\n" +
+	"exclusions\"M\n" +
+	"\tExclusion\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x14\n" +
+	"\x05miner\x18\x02 \x01(\tR\x05miner\x12\x14\n" +
+	"\x05until\x18\x03 \x01(\x03R\x05until\"o\n" +
 	"\n" +
 	"ReportRate\x12\x14\n" +
 	"\x05miner\x18\x01 \x01(\tR\x05miner\x12\x1d\n" +
@@ -416,32 +494,34 @@ func file_hippius_chain_compute_v1_genesis_proto_rawDescGZIP() []byte {
 	return file_hippius_chain_compute_v1_genesis_proto_rawDescData
 }
 
-var file_hippius_chain_compute_v1_genesis_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_hippius_chain_compute_v1_genesis_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_hippius_chain_compute_v1_genesis_proto_goTypes = []any{
 	(*GenesisState)(nil), // 0: hippius.chain.compute.v1.GenesisState
-	(*ReportRate)(nil),   // 1: hippius.chain.compute.v1.ReportRate
-	(*QueuedVM)(nil),     // 2: hippius.chain.compute.v1.QueuedVM
-	(*ReleasedVM)(nil),   // 3: hippius.chain.compute.v1.ReleasedVM
-	(*Params)(nil),       // 4: hippius.chain.compute.v1.Params
-	(*SSHKey)(nil),       // 5: hippius.chain.compute.v1.SSHKey
-	(*VM)(nil),           // 6: hippius.chain.compute.v1.VM
-	(*Head)(nil),         // 7: hippius.chain.compute.v1.Head
-	(*ClassSearch)(nil),  // 8: hippius.chain.compute.v1.ClassSearch
+	(*Exclusion)(nil),    // 1: hippius.chain.compute.v1.Exclusion
+	(*ReportRate)(nil),   // 2: hippius.chain.compute.v1.ReportRate
+	(*QueuedVM)(nil),     // 3: hippius.chain.compute.v1.QueuedVM
+	(*ReleasedVM)(nil),   // 4: hippius.chain.compute.v1.ReleasedVM
+	(*Params)(nil),       // 5: hippius.chain.compute.v1.Params
+	(*SSHKey)(nil),       // 6: hippius.chain.compute.v1.SSHKey
+	(*VM)(nil),           // 7: hippius.chain.compute.v1.VM
+	(*Head)(nil),         // 8: hippius.chain.compute.v1.Head
+	(*ClassSearch)(nil),  // 9: hippius.chain.compute.v1.ClassSearch
 }
 var file_hippius_chain_compute_v1_genesis_proto_depIdxs = []int32{
-	4, // 0: hippius.chain.compute.v1.GenesisState.params:type_name -> hippius.chain.compute.v1.Params
-	5, // 1: hippius.chain.compute.v1.GenesisState.keys:type_name -> hippius.chain.compute.v1.SSHKey
-	6, // 2: hippius.chain.compute.v1.GenesisState.vms:type_name -> hippius.chain.compute.v1.VM
-	2, // 3: hippius.chain.compute.v1.GenesisState.queue:type_name -> hippius.chain.compute.v1.QueuedVM
-	7, // 4: hippius.chain.compute.v1.GenesisState.heads:type_name -> hippius.chain.compute.v1.Head
-	3, // 5: hippius.chain.compute.v1.GenesisState.released:type_name -> hippius.chain.compute.v1.ReleasedVM
-	1, // 6: hippius.chain.compute.v1.GenesisState.report_rates:type_name -> hippius.chain.compute.v1.ReportRate
-	8, // 7: hippius.chain.compute.v1.GenesisState.searches:type_name -> hippius.chain.compute.v1.ClassSearch
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	5, // 0: hippius.chain.compute.v1.GenesisState.params:type_name -> hippius.chain.compute.v1.Params
+	6, // 1: hippius.chain.compute.v1.GenesisState.keys:type_name -> hippius.chain.compute.v1.SSHKey
+	7, // 2: hippius.chain.compute.v1.GenesisState.vms:type_name -> hippius.chain.compute.v1.VM
+	3, // 3: hippius.chain.compute.v1.GenesisState.queue:type_name -> hippius.chain.compute.v1.QueuedVM
+	8, // 4: hippius.chain.compute.v1.GenesisState.heads:type_name -> hippius.chain.compute.v1.Head
+	4, // 5: hippius.chain.compute.v1.GenesisState.released:type_name -> hippius.chain.compute.v1.ReleasedVM
+	2, // 6: hippius.chain.compute.v1.GenesisState.report_rates:type_name -> hippius.chain.compute.v1.ReportRate
+	9, // 7: hippius.chain.compute.v1.GenesisState.searches:type_name -> hippius.chain.compute.v1.ClassSearch
+	1, // 8: hippius.chain.compute.v1.GenesisState.exclusions:type_name -> hippius.chain.compute.v1.Exclusion
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_genesis_proto_init() }
@@ -458,7 +538,7 @@ func file_hippius_chain_compute_v1_genesis_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_genesis_proto_rawDesc), len(file_hippius_chain_compute_v1_genesis_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -273,7 +273,7 @@ type Params struct {
 	MaxProofGapSeconds uint64 `protobuf:"varint,6,opt,name=max_proof_gap_seconds,json=maxProofGapSeconds,proto3" json:"max_proof_gap_seconds,omitempty"`
 	// proof_max_age_seconds of the block a proof signs.
 	ProofMaxAgeSeconds uint64 `protobuf:"varint,7,opt,name=proof_max_age_seconds,json=proofMaxAgeSeconds,proto3" json:"proof_max_age_seconds,omitempty"`
-	// max_attempts at provisioning before a VM without data is Failed.
+	// max_attempts at provisioning before a VM without data is Failed, unless a miner that was not tried has room.
 	MaxAttempts uint32 `protobuf:"varint,9,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
 	// silence_seconds over which, and silence_reports in which, a host reports a VM running without a fresh proof before
 	// its guest is silent.
@@ -301,8 +301,14 @@ type Params struct {
 	FreeReportGasPerVm uint64 `protobuf:"varint,21,opt,name=free_report_gas_per_vm,json=freeReportGasPerVm,proto3" json:"free_report_gas_per_vm,omitempty"`
 	// max_candidates_per_block are looked at for all VMs together at the end of a block; the search goes on in the next.
 	MaxCandidatesPerBlock uint32 `protobuf:"varint,30,opt,name=max_candidates_per_block,json=maxCandidatesPerBlock,proto3" json:"max_candidates_per_block,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	// exclude_seconds for which a miner that failed a VM without data is tried last for its tenant's VMs.
+	ExcludeSeconds uint64 `protobuf:"varint,31,opt,name=exclude_seconds,json=excludeSeconds,proto3" json:"exclude_seconds,omitempty"`
+	// proven_seconds after the first proof of an instance, a proof counts for its miner.
+	ProvenSeconds uint64 `protobuf:"varint,32,opt,name=proven_seconds,json=provenSeconds,proto3" json:"proven_seconds,omitempty"`
+	// unproven_miners on which a VM ran and its guest gave no proof, after which it is Failed.
+	UnprovenMiners uint32 `protobuf:"varint,33,opt,name=unproven_miners,json=unprovenMiners,proto3" json:"unproven_miners,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Params) Reset() {
@@ -478,6 +484,27 @@ func (x *Params) GetFreeReportGasPerVm() uint64 {
 func (x *Params) GetMaxCandidatesPerBlock() uint32 {
 	if x != nil {
 		return x.MaxCandidatesPerBlock
+	}
+	return 0
+}
+
+func (x *Params) GetExcludeSeconds() uint64 {
+	if x != nil {
+		return x.ExcludeSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetProvenSeconds() uint64 {
+	if x != nil {
+		return x.ProvenSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetUnprovenMiners() uint32 {
+	if x != nil {
+		return x.UnprovenMiners
 	}
 	return 0
 }
@@ -921,8 +948,10 @@ type Attestation struct {
 	SilentReports uint32 `protobuf:"varint,13,opt,name=silent_reports,json=silentReports,proto3" json:"silent_reports,omitempty"`
 	// silence_reboots since the last proof: how often it was rebooted because its guest was silent.
 	SilenceReboots uint32 `protobuf:"varint,14,opt,name=silence_reboots,json=silenceReboots,proto3" json:"silence_reboots,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// unproven: it ran before and gave no proof, so until it does it is charged on its host's word.
+	Unproven      bool `protobuf:"varint,15,opt,name=unproven,proto3" json:"unproven,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attestation) Reset() {
@@ -1053,6 +1082,13 @@ func (x *Attestation) GetSilenceReboots() uint32 {
 	return 0
 }
 
+func (x *Attestation) GetUnproven() bool {
+	if x != nil {
+		return x.Unproven
+	}
+	return false
+}
+
 // Interval is an attested time: from included, to excluded, unix seconds, at a rate in ucredit per hour.
 type Interval struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1144,8 +1180,16 @@ type VMStatus struct {
 	// miners_searched of miners_total that have available capacity, while Pending for want of it; filled in by queries.
 	MinersSearched uint32 `protobuf:"varint,17,opt,name=miners_searched,json=minersSearched,proto3" json:"miners_searched,omitempty"`
 	MinersTotal    uint32 `protobuf:"varint,18,opt,name=miners_total,json=minersTotal,proto3" json:"miners_total,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// retrying: only miners that failed its tenant have room, so they are tried again.
+	Retrying bool `protobuf:"varint,19,opt,name=retrying,proto3" json:"retrying,omitempty"`
+	// begun_at is when the miner first said that it provisions the present instance, unix seconds; 0 before.
+	BegunAt int64 `protobuf:"varint,20,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	// proven_instance is the last instance that proved itself for proven_seconds; 0 for none.
+	ProvenInstance uint32 `protobuf:"varint,21,opt,name=proven_instance,json=provenInstance,proto3" json:"proven_instance,omitempty"`
+	// ran_on are the miners on which it ran and its guest gave no proof, since its tenant had it placed.
+	RanOn         []string `protobuf:"bytes,22,rep,name=ran_on,json=ranOn,proto3" json:"ran_on,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VMStatus) Reset() {
@@ -1302,6 +1346,34 @@ func (x *VMStatus) GetMinersTotal() uint32 {
 		return x.MinersTotal
 	}
 	return 0
+}
+
+func (x *VMStatus) GetRetrying() bool {
+	if x != nil {
+		return x.Retrying
+	}
+	return false
+}
+
+func (x *VMStatus) GetBegunAt() int64 {
+	if x != nil {
+		return x.BegunAt
+	}
+	return 0
+}
+
+func (x *VMStatus) GetProvenInstance() uint32 {
+	if x != nil {
+		return x.ProvenInstance
+	}
+	return 0
+}
+
+func (x *VMStatus) GetRanOn() []string {
+	if x != nil {
+		return x.RanOn
+	}
+	return nil
 }
 
 // ClassSearch is how far miners were searched for the VMs of a class, which ask the same of a miner.
@@ -2111,7 +2183,7 @@ var File_hippius_chain_compute_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xf8\a\n" +
+	"$hippius/chain/compute/v1/types.proto\x12\x18hippius.chain.compute.v1\"\xf1\b\n" +
 	"\x06Params\x12:\n" +
 	"\x19provision_timeout_seconds\x18\x01 \x01(\x04R\x17provisionTimeoutSeconds\x12%\n" +
 	"\x0emax_candidates\x18\x02 \x01(\rR\rmaxCandidates\x129\n" +
@@ -2134,7 +2206,10 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\x14empty_report_seconds\x18\x13 \x01(\x04R\x12emptyReportSeconds\x12&\n" +
 	"\x0ffree_report_gas\x18\x14 \x01(\x04R\rfreeReportGas\x122\n" +
 	"\x16free_report_gas_per_vm\x18\x15 \x01(\x04R\x12freeReportGasPerVm\x127\n" +
-	"\x18max_candidates_per_block\x18\x1e \x01(\rR\x15maxCandidatesPerBlockJ\x04\b\b\x10\tR\x16max_reports_per_minute\"\xa7\x01\n" +
+	"\x18max_candidates_per_block\x18\x1e \x01(\rR\x15maxCandidatesPerBlock\x12'\n" +
+	"\x0fexclude_seconds\x18\x1f \x01(\x04R\x0eexcludeSeconds\x12%\n" +
+	"\x0eproven_seconds\x18  \x01(\x04R\rprovenSeconds\x12'\n" +
+	"\x0funproven_miners\x18! \x01(\rR\x0eunprovenMinersJ\x04\b\b\x10\tR\x16max_reports_per_minute\"\xa7\x01\n" +
 	"\x06SSHKey\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -2174,7 +2249,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\breceipts\x18\x04 \x03(\v2'.hippius.chain.compute.v1.KeeperReceiptR\breceipts\x12\x1b\n" +
 	"\tguest_key\x18\x05 \x01(\fR\bguestKey\x122\n" +
 	"\x15mesh_cert_fingerprint\x18\x06 \x01(\fR\x13meshCertFingerprint\x12'\n" +
-	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xf8\x03\n" +
+	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\x94\x04\n" +
 	"\vAttestation\x12\x17\n" +
 	"\alast_at\x18\x01 \x01(\x03R\x06lastAt\x12!\n" +
 	"\finstance_seq\x18\x02 \x01(\rR\vinstanceSeq\x12\x12\n" +
@@ -2191,11 +2266,12 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\fsilent_since\x18\v \x01(\x03R\vsilentSince\x12\x17\n" +
 	"\aseen_at\x18\f \x01(\x03R\x06seenAt\x12%\n" +
 	"\x0esilent_reports\x18\r \x01(\rR\rsilentReports\x12'\n" +
-	"\x0fsilence_reboots\x18\x0e \x01(\rR\x0esilenceReboots\"B\n" +
+	"\x0fsilence_reboots\x18\x0e \x01(\rR\x0esilenceReboots\x12\x1a\n" +
+	"\bunproven\x18\x0f \x01(\bR\bunproven\"B\n" +
 	"\bInterval\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x12\n" +
-	"\x04rate\x18\x03 \x01(\x04R\x04rate\"\x99\x05\n" +
+	"\x04rate\x18\x03 \x01(\x04R\x04rate\"\x90\x06\n" +
 	"\bVMStatus\x125\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1f.hippius.chain.compute.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12/\n" +
@@ -2217,7 +2293,11 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"queuePlace\x12)\n" +
 	"\x10rebuild_instance\x18\x10 \x01(\rR\x0frebuildInstance\x12'\n" +
 	"\x0fminers_searched\x18\x11 \x01(\rR\x0eminersSearched\x12!\n" +
-	"\fminers_total\x18\x12 \x01(\rR\vminersTotal\"\xbc\x01\n" +
+	"\fminers_total\x18\x12 \x01(\rR\vminersTotal\x12\x1a\n" +
+	"\bretrying\x18\x13 \x01(\bR\bretrying\x12\x19\n" +
+	"\bbegun_at\x18\x14 \x01(\x03R\abegunAt\x12'\n" +
+	"\x0fproven_instance\x18\x15 \x01(\rR\x0eprovenInstance\x12\x15\n" +
+	"\x06ran_on\x18\x16 \x03(\tR\x05ranOn\"\xbc\x01\n" +
 	"\vClassSearch\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x06R\x04from\x12\x12\n" +

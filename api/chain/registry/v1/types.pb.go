@@ -93,6 +93,14 @@ type Params struct {
 	EpochSeconds uint64 `protobuf:"varint,6,opt,name=epoch_seconds,json=epochSeconds,proto3" json:"epoch_seconds,omitempty"`
 	// epoch_grace_seconds for which deals to a committee are accepted after the next one.
 	EpochGraceSeconds uint64 `protobuf:"varint,7,opt,name=epoch_grace_seconds,json=epochGraceSeconds,proto3" json:"epoch_grace_seconds,omitempty"`
+	// bond_per_core_uhip, bond_per_memory_gib_uhip and bond_per_disk_gib_uhip are bonded for what is offered; of an offer with less,
+	// the part that the bond covers counts.
+	BondPerCoreUhip      uint64 `protobuf:"varint,8,opt,name=bond_per_core_uhip,json=bondPerCoreUhip,proto3" json:"bond_per_core_uhip,omitempty"`
+	BondPerMemoryGibUhip uint64 `protobuf:"varint,9,opt,name=bond_per_memory_gib_uhip,json=bondPerMemoryGibUhip,proto3" json:"bond_per_memory_gib_uhip,omitempty"`
+	BondPerDiskGibUhip   uint64 `protobuf:"varint,10,opt,name=bond_per_disk_gib_uhip,json=bondPerDiskGibUhip,proto3" json:"bond_per_disk_gib_uhip,omitempty"`
+	// newcomer_vms at most are held by a miner on which fewer than newcomer_proven_vms have proven themselves.
+	NewcomerVms       uint32 `protobuf:"varint,11,opt,name=newcomer_vms,json=newcomerVms,proto3" json:"newcomer_vms,omitempty"`
+	NewcomerProvenVms uint32 `protobuf:"varint,12,opt,name=newcomer_proven_vms,json=newcomerProvenVms,proto3" json:"newcomer_proven_vms,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -172,6 +180,41 @@ func (x *Params) GetEpochSeconds() uint64 {
 func (x *Params) GetEpochGraceSeconds() uint64 {
 	if x != nil {
 		return x.EpochGraceSeconds
+	}
+	return 0
+}
+
+func (x *Params) GetBondPerCoreUhip() uint64 {
+	if x != nil {
+		return x.BondPerCoreUhip
+	}
+	return 0
+}
+
+func (x *Params) GetBondPerMemoryGibUhip() uint64 {
+	if x != nil {
+		return x.BondPerMemoryGibUhip
+	}
+	return 0
+}
+
+func (x *Params) GetBondPerDiskGibUhip() uint64 {
+	if x != nil {
+		return x.BondPerDiskGibUhip
+	}
+	return 0
+}
+
+func (x *Params) GetNewcomerVms() uint32 {
+	if x != nil {
+		return x.NewcomerVms
+	}
+	return 0
+}
+
+func (x *Params) GetNewcomerProvenVms() uint32 {
+	if x != nil {
+		return x.NewcomerProvenVms
 	}
 	return 0
 }
@@ -291,7 +334,8 @@ type Miner struct {
 	Usage          *Usage `protobuf:"bytes,12,opt,name=usage,proto3" json:"usage,omitempty"`
 	UnbondingUntil int64  `protobuf:"varint,13,opt,name=unbonding_until,json=unbondingUntil,proto3" json:"unbonding_until,omitempty"`
 	// version of its program, as it says.
-	Version       string `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
+	Version       string  `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
+	Record        *Record `protobuf:"bytes,15,opt,name=record,proto3" json:"record,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +468,86 @@ func (x *Miner) GetVersion() string {
 	return ""
 }
 
+func (x *Miner) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+// Record is how a miner did with the VMs that it was given.
+type Record struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// proven counts the VMs that proved themselves on it for as long as x/compute asks, all in all.
+	Proven uint64 `protobuf:"varint,1,opt,name=proven,proto3" json:"proven,omitempty"`
+	// booted are those whose guests came to prove themselves on it, and failed those that did not come to run: lately, as both are
+	// halved every day.
+	Booted uint32 `protobuf:"varint,2,opt,name=booted,proto3" json:"booted,omitempty"`
+	Failed uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// halved_at is when they were halved last, or began, unix seconds.
+	HalvedAt      int64 `protobuf:"varint,4,opt,name=halved_at,json=halvedAt,proto3" json:"halved_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Record) GetProven() uint64 {
+	if x != nil {
+		return x.Proven
+	}
+	return 0
+}
+
+func (x *Record) GetBooted() uint32 {
+	if x != nil {
+		return x.Booted
+	}
+	return 0
+}
+
+func (x *Record) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *Record) GetHalvedAt() int64 {
+	if x != nil {
+		return x.HalvedAt
+	}
+	return 0
+}
+
 // Usage is what placed VMs take of a miner.
 type Usage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -437,7 +561,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[3]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -449,7 +573,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[3]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -462,7 +586,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{3}
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Usage) GetVms() uint32 {
@@ -512,7 +636,7 @@ type Keeper struct {
 
 func (x *Keeper) Reset() {
 	*x = Keeper{}
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[4]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +648,7 @@ func (x *Keeper) String() string {
 func (*Keeper) ProtoMessage() {}
 
 func (x *Keeper) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[4]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +661,7 @@ func (x *Keeper) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keeper.ProtoReflect.Descriptor instead.
 func (*Keeper) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{4}
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Keeper) GetOperator() string {
@@ -608,7 +732,7 @@ type Committee struct {
 
 func (x *Committee) Reset() {
 	*x = Committee{}
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[5]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +744,7 @@ func (x *Committee) String() string {
 func (*Committee) ProtoMessage() {}
 
 func (x *Committee) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[5]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +757,7 @@ func (x *Committee) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Committee.ProtoReflect.Descriptor instead.
 func (*Committee) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{5}
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Committee) GetEpoch() uint64 {
@@ -689,7 +813,7 @@ type LiveCommittee struct {
 
 func (x *LiveCommittee) Reset() {
 	*x = LiveCommittee{}
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[6]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +825,7 @@ func (x *LiveCommittee) String() string {
 func (*LiveCommittee) ProtoMessage() {}
 
 func (x *LiveCommittee) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[6]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +838,7 @@ func (x *LiveCommittee) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveCommittee.ProtoReflect.Descriptor instead.
 func (*LiveCommittee) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{6}
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LiveCommittee) GetCommittee() *Committee {
@@ -745,7 +869,7 @@ type KeeperLock struct {
 
 func (x *KeeperLock) Reset() {
 	*x = KeeperLock{}
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[7]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +881,7 @@ func (x *KeeperLock) String() string {
 func (*KeeperLock) ProtoMessage() {}
 
 func (x *KeeperLock) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[7]
+	mi := &file_hippius_chain_registry_v1_types_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +894,7 @@ func (x *KeeperLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeeperLock.ProtoReflect.Descriptor instead.
 func (*KeeperLock) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{7}
+	return file_hippius_chain_registry_v1_types_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *KeeperLock) GetOperator() string {
@@ -798,7 +922,7 @@ var File_hippius_chain_registry_v1_types_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\n" +
-	"%hippius/chain/registry/v1/types.proto\x12\x19hippius.chain.registry.v1\"\xa3\x02\n" +
+	"%hippius/chain/registry/v1/types.proto\x12\x19hippius.chain.registry.v1\"\x8f\x04\n" +
 	"\x06Params\x12\"\n" +
 	"\rmin_bond_uhip\x18\x01 \x01(\x04R\vminBondUhip\x12+\n" +
 	"\x11unbonding_seconds\x18\x02 \x01(\x04R\x10unbondingSeconds\x12%\n" +
@@ -806,7 +930,13 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\rmax_committee\x18\x04 \x01(\rR\fmaxCommittee\x12'\n" +
 	"\x0fsilence_seconds\x18\x05 \x01(\x04R\x0esilenceSeconds\x12#\n" +
 	"\repoch_seconds\x18\x06 \x01(\x04R\fepochSeconds\x12.\n" +
-	"\x13epoch_grace_seconds\x18\a \x01(\x04R\x11epochGraceSeconds\"\xed\x01\n" +
+	"\x13epoch_grace_seconds\x18\a \x01(\x04R\x11epochGraceSeconds\x12+\n" +
+	"\x12bond_per_core_uhip\x18\b \x01(\x04R\x0fbondPerCoreUhip\x126\n" +
+	"\x18bond_per_memory_gib_uhip\x18\t \x01(\x04R\x14bondPerMemoryGibUhip\x122\n" +
+	"\x16bond_per_disk_gib_uhip\x18\n" +
+	" \x01(\x04R\x12bondPerDiskGibUhip\x12!\n" +
+	"\fnewcomer_vms\x18\v \x01(\rR\vnewcomerVms\x12.\n" +
+	"\x13newcomer_proven_vms\x18\f \x01(\rR\x11newcomerProvenVms\"\xed\x01\n" +
 	"\bCapacity\x12\x14\n" +
 	"\x05cores\x18\x01 \x01(\rR\x05cores\x12\x1d\n" +
 	"\n" +
@@ -815,7 +945,7 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\x04arch\x18\x04 \x01(\tR\x04arch\x12\"\n" +
 	"\facceleration\x18\x05 \x01(\tR\facceleration\x12\x1b\n" +
 	"\tcpu_model\x18\x06 \x01(\tR\bcpuModel\x12<\n" +
-	"\x1bdisk_write_bytes_per_second\x18\a \x01(\x04R\x17diskWriteBytesPerSecond\"\xf8\x03\n" +
+	"\x1bdisk_write_bytes_per_second\x18\a \x01(\x04R\x17diskWriteBytesPerSecond\"\xb3\x04\n" +
 	"\x05Miner\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
@@ -831,7 +961,13 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\tlast_seen\x18\v \x01(\x03R\blastSeen\x126\n" +
 	"\x05usage\x18\f \x01(\v2 .hippius.chain.registry.v1.UsageR\x05usage\x12'\n" +
 	"\x0funbonding_until\x18\r \x01(\x03R\x0eunbondingUntil\x12\x18\n" +
-	"\aversion\x18\x0e \x01(\tR\aversion\"i\n" +
+	"\aversion\x18\x0e \x01(\tR\aversion\x129\n" +
+	"\x06record\x18\x0f \x01(\v2!.hippius.chain.registry.v1.RecordR\x06record\"m\n" +
+	"\x06Record\x12\x16\n" +
+	"\x06proven\x18\x01 \x01(\x04R\x06proven\x12\x16\n" +
+	"\x06booted\x18\x02 \x01(\rR\x06booted\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\rR\x06failed\x12\x1b\n" +
+	"\thalved_at\x18\x04 \x01(\x03R\bhalvedAt\"i\n" +
 	"\x05Usage\x12\x10\n" +
 	"\x03vms\x18\x01 \x01(\rR\x03vms\x12\x14\n" +
 	"\x05vcpus\x18\x02 \x01(\rR\x05vcpus\x12\x1d\n" +
@@ -885,29 +1021,31 @@ func file_hippius_chain_registry_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hippius_chain_registry_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hippius_chain_registry_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_hippius_chain_registry_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_hippius_chain_registry_v1_types_proto_goTypes = []any{
 	(MinerStatus)(0),      // 0: hippius.chain.registry.v1.MinerStatus
 	(*Params)(nil),        // 1: hippius.chain.registry.v1.Params
 	(*Capacity)(nil),      // 2: hippius.chain.registry.v1.Capacity
 	(*Miner)(nil),         // 3: hippius.chain.registry.v1.Miner
-	(*Usage)(nil),         // 4: hippius.chain.registry.v1.Usage
-	(*Keeper)(nil),        // 5: hippius.chain.registry.v1.Keeper
-	(*Committee)(nil),     // 6: hippius.chain.registry.v1.Committee
-	(*LiveCommittee)(nil), // 7: hippius.chain.registry.v1.LiveCommittee
-	(*KeeperLock)(nil),    // 8: hippius.chain.registry.v1.KeeperLock
+	(*Record)(nil),        // 4: hippius.chain.registry.v1.Record
+	(*Usage)(nil),         // 5: hippius.chain.registry.v1.Usage
+	(*Keeper)(nil),        // 6: hippius.chain.registry.v1.Keeper
+	(*Committee)(nil),     // 7: hippius.chain.registry.v1.Committee
+	(*LiveCommittee)(nil), // 8: hippius.chain.registry.v1.LiveCommittee
+	(*KeeperLock)(nil),    // 9: hippius.chain.registry.v1.KeeperLock
 }
 var file_hippius_chain_registry_v1_types_proto_depIdxs = []int32{
 	2, // 0: hippius.chain.registry.v1.Miner.capacity:type_name -> hippius.chain.registry.v1.Capacity
 	0, // 1: hippius.chain.registry.v1.Miner.status:type_name -> hippius.chain.registry.v1.MinerStatus
-	4, // 2: hippius.chain.registry.v1.Miner.usage:type_name -> hippius.chain.registry.v1.Usage
-	5, // 3: hippius.chain.registry.v1.Committee.keepers:type_name -> hippius.chain.registry.v1.Keeper
-	6, // 4: hippius.chain.registry.v1.LiveCommittee.committee:type_name -> hippius.chain.registry.v1.Committee
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5, // 2: hippius.chain.registry.v1.Miner.usage:type_name -> hippius.chain.registry.v1.Usage
+	4, // 3: hippius.chain.registry.v1.Miner.record:type_name -> hippius.chain.registry.v1.Record
+	6, // 4: hippius.chain.registry.v1.Committee.keepers:type_name -> hippius.chain.registry.v1.Keeper
+	7, // 5: hippius.chain.registry.v1.LiveCommittee.committee:type_name -> hippius.chain.registry.v1.Committee
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_registry_v1_types_proto_init() }
@@ -923,7 +1061,7 @@ func file_hippius_chain_registry_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_registry_v1_types_proto_rawDesc), len(file_hippius_chain_registry_v1_types_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -78,8 +78,10 @@ func TestNextMinerWhenOneDoesNotBegin(t *testing.T) {
 		t.Fatalf("%+v", v.Status)
 	}
 	w.fenced(a, v, 5)
-	// The tenant may have it tried again.
+	// The tenant may have it tried again, also by the miners that failed it if there are no others.
 	w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id})
+	w.is(id, vm.Pending, vm.ReasonRetryWait)
+	w.alive(30, 10, m0, m1)
 	if v = w.is(id, vm.Assigned, ""); v.Status.Attempts != 1 || v.Status.InstanceSeq != 6 {
 		t.Fatalf("%+v", v.Status)
 	}
@@ -177,7 +179,7 @@ func TestParkedUntilCapacityGrows(t *testing.T) {
 }
 
 func TestFewAssignmentsABlock(t *testing.T) {
-	w := newWorld(t, map[string]string{"compute": `{"params":{"max_assignments_per_block":2}}`})
+	w := newWorld(t, map[string]string{"compute": `{"params":{"max_assignments_per_block":2}}`, "registry": noNewcomers})
 	a := w.tenant("tenant")
 	var ids []string
 	for i := range 5 {
@@ -201,16 +203,18 @@ func TestFewAssignmentsABlock(t *testing.T) {
 }
 
 func TestGatesOfPlacement(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, map[string]string{"registry": noNewcomers}) // one miner gets six VMs
 	a := w.tenant("tenant")
 	us := w.miner("miner0", func(m *registrytypes.MsgRegisterMiner) { m.Region = "us" })
 	eu := w.miner("miner1")
 	arm := w.miner("miner2", func(m *registrytypes.MsgRegisterMiner) { m.Capacity.Arch = "arm64" })
 	disks := w.miner("miner3", func(m *registrytypes.MsgRegisterMiner) { m.Roles = []string{"storage"} })
 	for i := range 3 {
-		if v := w.vm(w.create(a, fmt.Sprint("us-", i), func(c *computetypes.MsgCreateVM) { c.Spec.Region = "us" })); v.Status.Miner != us.Address {
+		id := w.create(a, fmt.Sprint("us-", i), func(c *computetypes.MsgCreateVM) { c.Spec.Region = "us" })
+		if v := w.vm(id); v.Status.Miner != us.Address {
 			t.Fatalf("%s went to %s", v.Spec.Name, v.Status.Miner)
 		}
+		w.boot(id)
 	}
 	for _, m := range []apptest.Account{arm, disks} {
 		if v := w.vm(w.create(a, m.Name, func(c *computetypes.MsgCreateVM) { c.Spec.Miners = []string{m.Address} })); v.Status.Reason != vm.ReasonNoCapacity {
@@ -220,7 +224,9 @@ func TestGatesOfPlacement(t *testing.T) {
 	// A spread group goes to different miners while there are such, then shares.
 	var at []string
 	for i := range 3 {
-		at = append(at, w.vm(w.create(a, fmt.Sprint("db-", i), func(c *computetypes.MsgCreateVM) { c.Spec.SpreadGroup = "db" })).Status.Miner)
+		id := w.create(a, fmt.Sprint("db-", i), func(c *computetypes.MsgCreateVM) { c.Spec.SpreadGroup = "db" })
+		at = append(at, w.vm(id).Status.Miner)
+		w.boot(id)
 	}
 	if at[0] == at[1] || at[2] == "" {
 		t.Fatalf("the group went to %v", at)

@@ -14,7 +14,7 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// crowded is a world of three tenants in which a miner's bond is one uhip.
+// crowded is a world of three tenants in which a miner's bond is one uhip, whatever it offers, and no miner a newcomer.
 func crowded(t testing.TB) (w *world, tenants []apptest.Account) {
 	t.Helper()
 	return crowdedWith(t, `{}`)
@@ -23,7 +23,8 @@ func crowded(t testing.TB) (w *world, tenants []apptest.Account) {
 // crowdedWith is crowded with overrides of x/compute.
 func crowdedWith(t testing.TB, compute string) (w *world, tenants []apptest.Account) {
 	t.Helper()
-	over := map[string]string{"registry": `{"params":{"min_bond_uhip":"1","silence_seconds":"3600"}}`, "compute": compute}
+	over := map[string]string{"registry": `{"params":{"min_bond_uhip":"1","silence_seconds":"3600","newcomer_proven_vms":0,
+		"bond_per_core_uhip":"0","bond_per_memory_gib_uhip":"0","bond_per_disk_gib_uhip":"0"}}`, "compute": compute}
 	w = newWorld(t, over, func(g *app.Genesis) {
 		g.Accounts = append(g.Accounts, app.GenesisAccount{Address: apptest.Named("third").Address, Ucredit: 100 * credit.PerCredit})
 	})

@@ -155,7 +155,7 @@ func TestAwayHostIsNoSilence(t *testing.T) {
 
 // What silences the guests of a whole network must not power it off: beyond the bound VMs run on, and are charged.
 func TestSilenceOfManyPowersNobodyOff(t *testing.T) {
-	w := newWorld(t, map[string]string{"compute": `{"params":{"max_silence_actions":3}}`})
+	w := newWorld(t, map[string]string{"compute": `{"params":{"max_silence_actions":3}}`, "registry": noNewcomers})
 	m := w.miner("miner0", large("miner0"))
 	a := w.tenant("tenant")
 	var ids []string
@@ -236,7 +236,7 @@ func TestNothingIsChargedBeforeTheFirstProof(t *testing.T) {
 // What a tenant has elsewhere, and how long ago it was settled, does not show in a report's gas.
 func TestReportGasDoesNotDependOnOtherVMs(t *testing.T) {
 	gas := func(others int) int64 {
-		w := newWorld(t, nil)
+		w := newWorld(t, map[string]string{"registry": noNewcomers})
 		m := w.miner("miner0", large("miner0"))
 		far := w.miner("miner1", large("miner1"))
 		a := w.tenant("tenant")

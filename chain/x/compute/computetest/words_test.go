@@ -85,7 +85,9 @@ func TestStatusHasNoWordsOfTheChain(t *testing.T) {
 	w.alive(300, 10, m)
 	silent(late, vm.Failed, vm.ReasonAttempts)
 
-	up := w.running(a, "up")
+	up := w.create(a, "up")
+	w.alive(30, 10, m) // the only miner has failed the tenant
+	w.boot(up)
 	meter, err := w.market.Meter(w.Ctx(), &markettypes.QueryMeterRequest{Account: a.Address})
 	if err != nil {
 		t.Fatal(err)

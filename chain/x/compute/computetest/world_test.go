@@ -35,6 +35,9 @@ const (
 	sparkHD = 900
 )
 
+// noNewcomers are parameters of x/registry with which no miner is a newcomer, for tests that give one more VMs than those get.
+const noNewcomers = `{"params":{"newcomer_proven_vms":0}}`
+
 // world is a chain with one keeper, some rich accounts, an image and tenants that need only create.
 type world struct {
 	*apptest.Harness

@@ -58,10 +58,16 @@ func (k *Keeper) attestRunning(ctx context.Context, p types.Params, v *types.VM,
 		return err
 	}
 	if v.Status.ReadyAt != 0 {
-		return nil
+		return k.countProven(ctx, p, v, at)
 	}
 	v.Status.ReadyAt, v.Status.Attestation.InstanceSeq = at, v.Status.InstanceSeq
-	v.Status.HasData, v.Status.Attempts, v.Status.Excluded = true, 0, nil
+	if !v.Status.HasData {
+		if err := k.cameUp(ctx, v); err != nil {
+			return err
+		}
+	}
+	again(v)
+	v.Status.HasData = true
 	v.Status.Deadline = now(ctx) + int64(p.HostGoneSeconds)
 	emit(ctx, types.EventVMReady,
 		sdk.NewAttribute(types.AttributeVM, v.Id),
@@ -93,7 +99,7 @@ func (k *Keeper) silence(ctx context.Context, p types.Params, v *types.VM) error
 	silent := false
 	err := attest(v, func(a *vm.Attestation, rate uint64) error {
 		a.Saw(p.Rules(), now(ctx))
-		if silent = a.Silent(p.Rules()); silent {
+		if silent = a.Proven && a.Silent(p.Rules()); silent { // one that was never proven has a deadline
 			return a.ChargeSilence(p.Rules(), rate)
 		}
 		return nil

@@ -77,7 +77,7 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 		return k.letGo(ctx, &old, v)
 	case vm.Pending:
 		if v.Status.Reason == vm.ReasonRetryWait {
-			v.Status.Excluded = nil
+			v.Status.Excluded, v.Status.Retrying = nil, true
 		}
 		if err := k.enqueue(ctx, id, ready); err != nil {
 			return err
@@ -95,7 +95,11 @@ func (k *Keeper) setDeadline(ctx context.Context, v *types.VM, to vm.Phase) erro
 	}
 	switch to { //nolint:exhaustive // the others have none
 	case vm.Provisioning:
-		v.Status.Deadline = now(ctx) + p.BootTimeout(v.Core().WantedSize().DiskGiB)
+		from := now(ctx)
+		if !v.Status.HasData {
+			from = v.Status.BegunAt
+		}
+		v.Status.Deadline = from + p.BootTimeout(v.Core().WantedSize().DiskGiB)
 	case vm.Running, vm.Rebooting:
 	case vm.Stopping, vm.Stopped, vm.Failed:
 		if v.Status.HasData && v.Status.Miner != "" {
@@ -141,7 +145,14 @@ func (k *Keeper) letGo(ctx context.Context, old *types.VM, v types.VM) error {
 
 // timedOut fails a VM that did not prove itself in time. With data it stays where that is.
 func (k *Keeper) timedOut(ctx context.Context, p types.Params, old *types.VM, v types.VM, reason string) error {
-	if err := k.step(ctx, &v, vm.TimeOut, vm.Chain, why{reason: reason}, 0); err != nil {
+	w := why{reason: reason}
+	if !v.Status.HasData {
+		var err error
+		if w, err = k.failAttempt(ctx, p, &v, w); err != nil {
+			return err
+		}
+	}
+	if err := k.step(ctx, &v, vm.TimeOut, vm.Chain, w, 0); err != nil {
 		return err
 	}
 	if v.Status.HasData {
@@ -152,13 +163,15 @@ func (k *Keeper) timedOut(ctx context.Context, p types.Params, old *types.VM, v 
 
 // unassign takes a VM from a miner that did not begin in time.
 func (k *Keeper) unassign(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
-	exclude(&v)
-	w := why{reason: vm.ReasonNotProvisioned}
+	w, err := k.failAttempt(ctx, p, &v, why{reason: vm.ReasonNotProvisioned})
+	if err != nil {
+		return err
+	}
 	if err := k.step(ctx, &v, vm.Unassign, vm.Chain, w, 0); err != nil {
 		return err
 	}
 	v.Status.Miner = ""
-	if v.Status.Attempts >= p.MaxAttempts {
+	if spent(p, &v) {
 		w.reason = vm.ReasonAttempts
 		if err := k.step(ctx, &v, vm.GiveUp, vm.Chain, w, 0); err != nil {
 			return err

@@ -39,6 +39,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 			return types.ErrInvalid.Wrapf("VM %s: %s", v.Id, err)
 		}
 	}
+	for _, e := range g.Exclusions {
+		if err := k.putExclusion(ctx, e); err != nil {
+			return err
+		}
+	}
 	return k.loadQueue(ctx, g, goesOn)
 }
 
@@ -180,6 +185,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		if g.Vms[i].Instances, err = k.instancesOf(ctx, g.Vms[i].Id, types.MaxInstanceSeq); err != nil {
 			return nil, err
 		}
+	}
+	if g.Exclusions, err = k.allExclusions(ctx); err != nil {
+		return nil, err
 	}
 	return g, k.exportQueue(ctx, g)
 }

@@ -169,6 +169,9 @@ func (k *Keeper) checkCounts(ctx context.Context, want counts) error {
 		return err
 	}
 	got.ready = int(ready)
+	if err := k.checkExclusions(ctx); err != nil {
+		return err
+	}
 	if err := k.checkSearches(ctx); err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ type (
 	releaseKey  = collections.Quad[int64, string, int64, string]
 	instanceKey = collections.Pair[string, uint32]
 	hostKey     = collections.Pair[string, uint32]
+	// exclusionKey is a time, an owner and a miner.
+	exclusionKey = collections.Triple[int64, string, string]
 )
 
 // Keeper of VMs.
@@ -61,6 +63,10 @@ type Keeper struct {
 	together     collections.Map[ownerKey, uint64]
 	spread       collections.Map[spreadKey, uint64]
 	tombstones   collections.KeySet[timeKey]
+
+	// exclusions hold until when a miner is tried last for an owner; exclusionsDue is their queue.
+	exclusions    collections.Map[ownerKey, int64]
+	exclusionsDue collections.KeySet[exclusionKey]
 
 	heads       collections.Map[int64, types.Head]
 	reportRates collections.Map[string, types.ReportRate]
@@ -132,6 +138,8 @@ func New(c Config) (*Keeper, error) {
 		together:       collections.NewMap(sb, types.TogetherPrefix(), "together", pair, collections.Uint64Value),
 		spread:         collections.NewMap(sb, types.SpreadPrefix(), "spread", collections.TripleKeyCodec(str, str, str), collections.Uint64Value),
 		tombstones:     collections.NewKeySet(sb, types.TombstonesPrefix(), "tombstones", byTime),
+		exclusions:     collections.NewMap(sb, types.ExclusionsPrefix(), "exclusions", pair, collections.Int64Value),
+		exclusionsDue:  collections.NewKeySet(sb, types.ExclusionsDuePrefix(), "exclusions_due", collections.TripleKeyCodec(i64, str, str)),
 		heads:          collections.NewMap(sb, types.HeadsPrefix(), "heads", i64, codec.CollValue[types.Head](c.Codec)),
 		reportRates:    collections.NewMap(sb, types.ReportRatesPrefix(), "report_rates", str, codec.CollValue[types.ReportRate](c.Codec)),
 		attestations:   collections.NewMap(sb, types.AttestationsPrefix(), "attestations", str, codec.CollValue[types.Attestation](c.Codec)),

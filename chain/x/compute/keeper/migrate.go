@@ -26,6 +26,7 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	p.HostGoneSeconds, p.ReleaseSeconds = d.HostGoneSeconds, d.ReleaseSeconds
 	p.ReportSeconds, p.ReportBurst, p.EmptyReportSeconds = d.ReportSeconds, d.ReportBurst, d.EmptyReportSeconds
 	p.FreeReportGas, p.FreeReportGasPerVm = d.FreeReportGas, d.FreeReportGasPerVm
+	p.ExcludeSeconds, p.ProvenSeconds, p.UnprovenMiners = d.ExcludeSeconds, d.ProvenSeconds, d.UnprovenMiners
 	if err := k.params.Set(ctx, p); err != nil {
 		return err
 	}
@@ -35,18 +36,26 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	return k.sweepAgain.Set(ctx, true)
 }
 
-// setDeadlines gives held VMs the deadlines at which their hosts are looked at, or not waited for any more.
+// setDeadlines gives held VMs the times since when their miners have them, and the deadlines at which their hosts are looked at, or not waited for any more.
 func (k *Keeper) setDeadlines(ctx sdk.Context) error {
 	vms, err := records.All(ctx, k.vms)
 	if err != nil {
 		return err
 	}
 	for _, v := range vms {
-		if v.Status.Miner == "" || v.Status.Deadline != 0 {
+		if v.Status.Miner == "" {
 			continue
 		}
-		old := v
-		p := v.Status.Phase.Core()
+		old, p := v, v.Status.Phase.Core()
+		if p != vm.Assigned {
+			v.Status.BegunAt = v.Status.PhaseSince
+		}
+		if v.Status.Deadline != 0 {
+			if err := k.vms.Set(ctx, v.Id, v); err != nil {
+				return err
+			}
+			continue
+		}
 		if p.On() && v.Status.HasData {
 			p = vm.Stopped // whose deadline it has in common
 		}

@@ -37,7 +37,7 @@ func (k *Keeper) Start(ctx context.Context, owner, id string) error {
 	}
 	v.Spec.Power = types.Power_POWER_ON
 	v.Generation++
-	v.Status.Attempts, v.Status.Excluded = 0, nil
+	again(&v)
 	if v.Status.Phase.Core() == vm.Pending {
 		if err := k.enqueue(ctx, id, ready); err != nil {
 			return err

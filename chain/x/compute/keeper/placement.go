@@ -100,7 +100,11 @@ func (k *Keeper) place(ctx context.Context, p types.Params, id string) (looked i
 	if err != nil || !ok {
 		return 0, err
 	}
-	class := classOf(&v)
+	excluded, err := k.excludedFor(ctx, &v)
+	if err != nil {
+		return 0, err
+	}
+	class := classOf(&v, excluded)
 	if _, waits, err := k.headOf(ctx, class); err != nil {
 		return 0, err
 	} else if waits {
@@ -111,14 +115,14 @@ func (k *Keeper) place(ctx context.Context, p types.Params, id string) (looked i
 		return 0, err
 	}
 	s.From = place.Start(id, next)
-	choice, looked, err := k.look(ctx, p, &v, next, &s)
+	choice, looked, err := k.look(ctx, p, &v, excluded, next, &s)
 	switch {
 	case err != nil:
 		return looked, err
 	case choice.Miner != "":
 		return looked, k.assign(ctx, p, v, choice.Miner)
 	case s.Whole && s.OnlyExcluded:
-		return looked, k.retryLater(ctx, v)
+		return looked, k.retryLater(ctx, p, v)
 	}
 	if err := k.searches.Set(ctx, class, s); err != nil {
 		return looked, err
@@ -145,10 +149,18 @@ func (k *Keeper) placeable(ctx context.Context, id string) (v types.VM, next uin
 	return v, 0, false, k.wait(ctx, v, vm.ReasonSecretsNeeded, 0)
 }
 
-// retryLater has a VM wait until the miners that failed it are tried again, as only they have the capacity.
-func (k *Keeper) retryLater(ctx context.Context, v types.VM) error {
+// retryLater has a VM wait until the miners that failed its tenant are tried again, as only they have the capacity, if any attempt is
+// left.
+func (k *Keeper) retryLater(ctx context.Context, p types.Params, v types.VM) error {
 	if err := k.dequeue(ctx, v.Id); err != nil {
 		return err
+	}
+	if v.Status.Attempts >= p.MaxAttempts {
+		old := v
+		if err := k.step(ctx, &v, vm.GiveUp, vm.Chain, why{reason: vm.ReasonAttempts}, 0); err != nil {
+			return err
+		}
+		return k.save(ctx, &old, v)
 	}
 	return k.wait(ctx, v, vm.ReasonRetryWait, now(ctx)+retrySeconds)
 }
@@ -173,6 +185,7 @@ func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner s
 	v.Status.Miner = miner
 	v.Status.InstanceSeq++
 	v.Status.Attempts++
+	v.Status.BegunAt = 0
 	if err := k.step(ctx, &v, vm.Assign, vm.Chain, why{}, 0); err != nil {
 		return err
 	}
@@ -187,7 +200,7 @@ func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner s
 
 // look chooses among the next miners of a class's search, or among those that the tenant named. Where none will do,
 // the search has come past them.
-func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, seq uint32, s *types.ClassSearch) (place.Choice, int, error) {
+func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, excluded []string, seq uint32, s *types.ClassSearch) (place.Choice, int, error) {
 	rp, err := k.registry.Params(ctx)
 	if err != nil {
 		return place.Choice{}, 0, err
@@ -202,12 +215,12 @@ func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, seq uint
 		return place.Choice{}, w.Looked, err
 	}
 	req := place.Request{
-		VM: v.Id, Seq: seq, Demand: v.Core().Demand(), Region: v.Spec.Region, Arch: v.Arch, Miners: v.Spec.Miners, Excluded: v.Status.Excluded,
+		VM: v.Id, Seq: seq, Demand: v.Core().Demand(), Region: v.Spec.Region, Arch: v.Arch, Miners: v.Spec.Miners, Excluded: excluded, Again: v.Status.Attempts > 0,
 		Overcommit: rp.CpuOvercommit, MinBond: rp.MinBondUhip, Now: now(ctx), Silence: int64(rp.SilenceSeconds),
 	}
 	cands := make([]place.Candidate, 0, len(w.Miners))
 	for i := range w.Miners {
-		c := candidate(&w.Miners[i])
+		c := candidate(&w.Miners[i], rp, req.Now)
 		if !place.Passes(req, c) {
 			continue
 		}
@@ -227,11 +240,11 @@ func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, seq uint
 	return choice, w.Looked, nil
 }
 
-func candidate(m *registrytypes.Miner) place.Candidate {
+func candidate(m *registrytypes.Miner, p registrytypes.Params, now int64) place.Candidate {
 	return place.Candidate{
 		Miner: m.Operator, Open: m.Open(), Bond: m.BondUhip, RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen,
-		Region: m.Region, Arch: m.Capacity.Arch, Capacity: m.Capacity.Node(), Usage: m.Usage.Node(),
-		Quality: node.Full, Price: node.Full,
+		Region: m.Region, Arch: m.Capacity.Arch, Capacity: m.Covered(p), Usage: m.Usage.Node(),
+		Slots: m.Slots(p), Quality: m.Record.Core().Quality(now), Price: node.Full,
 	}
 }
 

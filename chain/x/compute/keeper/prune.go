@@ -11,7 +11,7 @@ import (
 	"github.com/hippius/compute/chain/x/internal/records"
 )
 
-// prune forgets tombstones and released entries that are old enough.
+// prune forgets tombstones and released entries that are old enough, and exclusions that ended.
 func (k *Keeper) prune(ctx context.Context) error {
 	before := now(ctx) - pruneSeconds
 	dead, err := records.Due(ctx, k.tombstones, before, maxPruned)
@@ -24,6 +24,9 @@ func (k *Keeper) prune(ctx context.Context) error {
 		}
 		forget := func(ctx context.Context) error { return k.forget(ctx, key.K2()) }
 		entry.Attempt(ctx, types.ModuleName, "forget_vm", key.K2(), forget) // what failed is noted and stays
+	}
+	if err := k.pruneExclusions(ctx); err != nil {
+		return err
 	}
 	return k.pruneReleased(ctx, before)
 }

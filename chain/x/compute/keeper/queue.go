@@ -108,10 +108,10 @@ func (k *Keeper) headOf(ctx context.Context, class string) (id string, waits boo
 
 // classOf names everything that placement asks of a miner for a VM, so that
 // where one of a class finds no miner, none does.
-func classOf(v *types.VM) string {
+func classOf(v *types.VM, excluded []string) string {
 	d := v.Core().Demand()
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d %q %q %q %q",
-		d.VCPUs, d.MemoryMiB, d.DiskGiB, v.Spec.Region, v.Arch, sorted(v.Spec.Miners), sorted(v.Status.Excluded)))
+		d.VCPUs, d.MemoryMiB, d.DiskGiB, v.Spec.Region, v.Arch, sorted(v.Spec.Miners), sorted(excluded)))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -49,8 +49,10 @@ func (k *Keeper) Rebuild(ctx context.Context, m *types.MsgRebuildVM) (uint32, er
 	}
 	v.Spec.Image, v.Spec.Power, v.Arch = m.Image, types.Power_POWER_ON, arch
 	v.Generation++
-	v.Status.HasData, v.Status.Attempts, v.Status.Excluded = false, 0, nil
-	v.Status.RebuildInstance = next
+	again(&v)
+	v.Status.HasData, v.Status.RebuildInstance, v.Status.BegunAt = false, next, now(ctx)
+	// The charge begins with the new instance's first proof, or on its host's word if it gives none.
+	v.Status.Attestation.Proven, v.Status.Attestation.Unproven = false, true
 	if err := k.setDeadline(ctx, &v, v.Status.Phase.Core()); err != nil {
 		return 0, err
 	}

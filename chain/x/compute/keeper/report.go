@@ -119,12 +119,24 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	v.Status.ObservedGeneration = max(v.Status.ObservedGeneration, r.ObservedGeneration)
 	v.Status.ObservedRebootSeq = max(v.Status.ObservedRebootSeq, r.ObservedRebootSeq)
 
-	if err := k.step(ctx, &v, eventOf(&v, r), vm.Miner, why{r.Reason, r.Message}, 0); err != nil {
+	ev, w := eventOf(&v, r), why{r.Reason, r.Message}
+	if ev == vm.ReportFailed && !v.Status.HasData && !v.Ended() {
+		if w, err = k.failAttempt(ctx, p, &v, w); err != nil {
+			return err
+		}
+	}
+	if err := k.step(ctx, &v, ev, vm.Miner, w, 0); err != nil {
 		return err
 	}
 	switch v.Status.Phase.Core() { //nolint:exhaustive // the rest needs nothing more
 	case vm.Running, vm.Rebooting:
 		return k.reportedOn(ctx, p, &old, v, r)
+	case vm.Provisioning:
+		if v.Status.Attestation.Unproven {
+			if err := k.silence(ctx, p, &v); err != nil {
+				return err
+			}
+		}
 	case vm.Stopped:
 		return k.reportedStopped(ctx, p, &old, v)
 	case vm.Failed:
@@ -227,9 +239,8 @@ func (k *Keeper) reportedFailed(ctx context.Context, p types.Params, old *types.
 
 // nextMiner takes a VM that failed before it had data from its miner, and has the next one tried if any attempt is left.
 func (k *Keeper) nextMiner(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
-	exclude(&v)
 	v.Status.Miner = ""
-	if v.Spec.Power != types.Power_POWER_ON || v.Status.Attempts >= p.MaxAttempts {
+	if v.Spec.Power != types.Power_POWER_ON || spent(p, &v) {
 		return k.save(ctx, old, v)
 	}
 	if err := k.step(ctx, &v, vm.Retry, vm.Chain, why{v.Status.Reason, v.Status.Message}, 0); err != nil {
@@ -241,8 +252,8 @@ func (k *Keeper) nextMiner(ctx context.Context, p types.Params, old *types.VM, v
 	return k.save(ctx, old, v)
 }
 
-// exclude remembers that the VM's miner failed it.
-func exclude(v *types.VM) {
+// remember that the VM's miner failed it.
+func remember(v *types.VM) {
 	miner := v.Status.Miner
 	if slices.Contains(v.Status.Excluded, miner) {
 		return

@@ -121,7 +121,11 @@ func (k *Keeper) placeParked(ctx context.Context, p types.Params, id, class stri
 	if err != nil || !ok {
 		return d, err
 	}
-	if is := classOf(&v); is != class { // it asks for something else since
+	excluded, err := k.excludedFor(ctx, &v)
+	if err != nil {
+		return d, err
+	}
+	if is := classOf(&v, excluded); is != class { // it asks for something else since
 		return d, k.park(ctx, v, is)
 	}
 	s, err := k.searchOf(ctx, class)
@@ -129,12 +133,12 @@ func (k *Keeper) placeParked(ctx context.Context, p types.Params, id, class stri
 		return d, err
 	}
 	if s.Whole && s.OnlyExcluded {
-		return d, k.retryLater(ctx, v)
+		return d, k.retryLater(ctx, p, v)
 	}
 	if s.Whole {
 		return progress{rests: true}, nil
 	}
-	choice, looked, err := k.look(ctx, p, &v, next, &s)
+	choice, looked, err := k.look(ctx, p, &v, excluded, next, &s)
 	if err != nil {
 		return d, err
 	}

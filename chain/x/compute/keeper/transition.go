@@ -24,9 +24,15 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 	if err != nil {
 		return phaseError(v, ev, err)
 	}
-	if keeps := to == from || from == vm.Running && to == vm.Rebooting || from == vm.Rebooting && to == vm.Running; !keeps {
-		if err := k.endAttestation(ctx, v, until); err != nil {
-			return err
+	keeps := to == from || from == vm.Running && to == vm.Rebooting || from == vm.Rebooting && to == vm.Running
+	if !keeps {
+		if !comesUp(v, from) || !comesUp(v, to) {
+			if err := k.endAttestation(ctx, v, until); err != nil {
+				return err
+			}
+			if comesUp(v, from) && (to == vm.Stopping || to == vm.Stopped) {
+				v.Status.Attestation.Unproven = true // stopped by turns it would run for nothing
+			}
 		}
 		if from.On() || to == vm.Provisioning {
 			// What the guest signed before this block was known belongs to the run before.
@@ -46,6 +52,9 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 		return nil
 	}
 	v.Status.PhaseSince = now(ctx)
+	if to == vm.Provisioning && !from.On() {
+		v.Status.BegunAt = now(ctx)
+	}
 	if err := k.setDeadline(ctx, v, to); err != nil {
 		return err
 	}
@@ -59,6 +68,11 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 		sdk.NewAttribute(types.AttributeInstance, strconv.FormatUint(uint64(v.Status.InstanceSeq), 10)),
 		sdk.NewAttribute(types.AttributeGeneration, strconv.FormatUint(v.Generation, 10)))
 	return nil
+}
+
+// comesUp reports whether a phase is one of the run of a VM that was never proven: what its host says of it is of one run until then.
+func comesUp(v *types.VM, p vm.Phase) bool {
+	return !v.Status.Attestation.Proven && (p == vm.Provisioning || p.On())
 }
 
 func phaseError(v *types.VM, ev vm.Event, err error) error {

@@ -45,6 +45,16 @@ type Miners interface {
 	Named(ctx context.Context, operators []string) ([]registrytypes.Miner, error)
 	Seen(ctx context.Context, operator string) error
 	CapacityKeeper
+	RecordKeeper
+}
+
+// RecordKeeper keeps how miners did with the VMs they were given; x/registry offers it.
+type RecordKeeper interface {
+	// Booted notes that a VM's guest came to prove itself on a miner, Proved that it did for long enough, Failed that a VM did not come to
+	// run.
+	Booted(ctx context.Context, operator string) error
+	Proved(ctx context.Context, operator string) error
+	Failed(ctx context.Context, operator string) error
 }
 
 // CapacityKeeper accounts for what VMs take of miners; x/registry offers it.

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/hippius/compute/core/text"
@@ -87,6 +88,17 @@ func (g GenesisState) validateQueue(ids map[string]bool) error {
 		}
 		reported[r.Miner] = true
 	}
+	type pair struct{ owner, miner string }
+	excluded := map[pair]bool{}
+	for _, e := range g.Exclusions {
+		if err := errors.Join(address("owner", e.Owner), address("miner", e.Miner)); err != nil {
+			return err
+		}
+		if id := (pair{e.Owner, e.Miner}); excluded[id] || e.Until < 1 {
+			return ErrInvalid.Wrapf("miner %s is excluded for %s until %d; accepted is one time of at least 1", e.Miner, e.Owner, e.Until)
+		}
+		excluded[pair{e.Owner, e.Miner}] = true
+	}
 	if g.OldestHeight < 0 {
 		return ErrInvalid.Wrapf("the oldest height is %d; accepted are 0 and more", g.OldestHeight)
 	}
@@ -132,6 +144,10 @@ func (v VM) Validate() error {
 	}
 	if v.Status.RebuildInstance > v.Status.InstanceSeq+1 {
 		return ErrInvalid.Wrapf("VM %s is at instance %d and was rebuilt as %d", v.Id, v.Status.InstanceSeq, v.Status.RebuildInstance)
+	}
+	if s := v.Status; s.ProvenInstance > s.InstanceSeq || s.BegunAt < 0 || len(s.RanOn) > MaxUnproven {
+		return ErrInvalid.Wrapf("VM %s is at instance %d, was counted at %d, was begun at %d and ran on %d miners without a proof; accepted are instances up to the present, times of at least 0 and %d miners",
+			v.Id, s.InstanceSeq, s.ProvenInstance, s.BegunAt, len(s.RanOn), MaxUnproven)
 	}
 	if r := v.Resize; r != nil && (r.Generation == 0 || r.Generation > v.Generation || r.Size_.DiskGib < v.Size_.DiskGib) {
 		return ErrInvalid.Wrapf("VM %s of generation %d and %d GiB is to be resized to %d GiB by generation %d", v.Id, v.Generation, v.Size_.DiskGib, r.Size_.DiskGib, r.Generation)

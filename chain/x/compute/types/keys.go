@@ -40,6 +40,8 @@ const (
 	prefixSilenceActions
 	prefixSearches
 	prefixSweepAgain
+	prefixExclusions
+	prefixExclusionsDue
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -125,3 +127,9 @@ func SearchesPrefix() collections.Prefix { return collections.NewPrefix(prefixSe
 
 // SweepAgainPrefix is whether another round over the parked classes is needed.
 func SweepAgainPrefix() collections.Prefix { return collections.NewPrefix(prefixSweepAgain) }
+
+// ExclusionsPrefix is until when a miner that failed a tenant is tried last for it, by owner and miner.
+func ExclusionsPrefix() collections.Prefix { return collections.NewPrefix(prefixExclusions) }
+
+// ExclusionsDuePrefix is the queue of exclusions, by the time at which they end.
+func ExclusionsDuePrefix() collections.Prefix { return collections.NewPrefix(prefixExclusionsDue) }

@@ -12,6 +12,9 @@ const maxVMsPerAccount = mesh.LastVM - mesh.FirstVM + 1
 // block that was not the newest; then the next agent has to start and its first report to get into a block.
 const proofGap = 80
 
+// MaxUnproven bounds the miners that a VM without a proof is run on.
+const MaxUnproven = 8
+
 // freeReportSpare is how many reports a free batch may have beside those of the VMs that its miner holds.
 const freeReportSpare = 4
 
@@ -39,6 +42,9 @@ func DefaultParams() Params {
 		EmptyReportSeconds:      30,
 		FreeReportGas:           600_000,
 		FreeReportGasPerVm:      150_000,
+		ExcludeSeconds:          86_400,
+		ProvenSeconds:           3600,
+		UnprovenMiners:          3,
 	}
 }
 
@@ -87,6 +93,9 @@ func (p Params) Validate() error {
 		{"empty_report_seconds", p.EmptyReportSeconds, 1, 3600},
 		{"free_report_gas", p.FreeReportGas, 100_000, 10_000_000},
 		{"free_report_gas_per_vm", p.FreeReportGasPerVm, 10_000, 1_000_000},
+		{"exclude_seconds", p.ExcludeSeconds, 60, 30 * 86_400},
+		{"proven_seconds", p.ProvenSeconds, 1, 30 * 86_400},
+		{"unproven_miners", uint64(p.UnprovenMiners), 1, MaxUnproven},
 	} {
 		if c.v < c.low || c.v > c.top {
 			return ErrInvalid.Wrapf("%s is %d; accepted are %d to %d", c.what, c.v, c.low, c.top)

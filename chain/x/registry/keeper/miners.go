@@ -47,7 +47,7 @@ func (k *Keeper) Register(ctx context.Context, m *types.MsgRegisterMiner) error 
 	miner := types.Miner{
 		Operator: m.Operator, Name: m.Name, Identity: m.Identity, Roles: m.Roles, Endpoint: m.Endpoint, Region: m.Region,
 		Capacity: m.Capacity, BondUhip: old.BondUhip + m.BondUhip, Usage: old.Usage,
-		Status: types.StatusActive, RegisteredAt: now(ctx), LastSeen: now(ctx), Version: m.Version,
+		Status: types.StatusActive, RegisteredAt: now(ctx), LastSeen: now(ctx), Version: m.Version, Record: old.Record,
 	}
 	if known && old.Status != types.StatusGone {
 		miner.Status, miner.RegisteredAt = old.Status, old.RegisteredAt
@@ -138,7 +138,7 @@ func (k *Keeper) Seen(ctx context.Context, operator string) error {
 // Hold takes a VM's demand from a miner's available capacity; types.ErrNoCapacity if it does not fit.
 func (k *Keeper) Hold(ctx context.Context, operator string, d node.Demand) error {
 	return k.use(ctx, operator, func(m types.Miner, p types.Params) (node.Usage, error) {
-		if !node.AvailableCapacity(m.Capacity.Node(), m.Usage.Node(), p.CpuOvercommit).Fits(d) {
+		if !m.Available(p).Fits(d) {
 			return node.Usage{}, types.ErrNoCapacity.Wrapf("miner %s lacks the capacity for %d vCPUs, %d MiB of memory and %d GiB of disk", operator, d.VCPUs, d.MemoryMiB, d.DiskGiB)
 		}
 		return m.Usage.Node().Add(d)
@@ -167,7 +167,7 @@ func (k *Keeper) Swap(ctx context.Context, operator string, from, to node.Demand
 		if err != nil {
 			return u, err
 		}
-		if available := node.AvailableCapacity(m.Capacity.Node(), without, p.CpuOvercommit); !available.Fits(to) {
+		if available := node.AvailableCapacity(m.Covered(p), without, p.CpuOvercommit); !available.Fits(to) {
 			return u, types.ErrNoCapacity.Wrapf("miner %s lacks the capacity for %d vCPUs, %d MiB of memory and %d GiB of disk; available are %d, %d and %d",
 				operator, to.VCPUs, to.MemoryMiB, to.DiskGiB, available.VCPUs, available.MemoryMiB, available.DiskGiB)
 		}

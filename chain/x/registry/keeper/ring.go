@@ -11,7 +11,6 @@ import (
 	"github.com/hippius/compute/chain/x/entry"
 	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/registry/types"
-	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/place"
 )
 
@@ -28,7 +27,7 @@ func ringKeys(m *types.Miner) [2]ringKey {
 }
 
 func onRing(m *types.Miner, p types.Params) bool {
-	return m.Open() && m.BondUhip >= p.MinBondUhip && node.AvailableCapacity(m.Capacity.Node(), m.Usage.Node(), p.CpuOvercommit).Any()
+	return m.Open() && m.BondUhip >= p.MinBondUhip && m.Slots(p) > 0 && m.Available(p).Any()
 }
 
 // index puts a miner on the rings it belongs to and off those it does not.

@@ -120,6 +120,9 @@ func (m Miner) Validate() error {
 	if err := validateOffer(m.Core().Offer); err != nil {
 		return err
 	}
+	if at := m.Record.HalvedAt; at < 0 {
+		return ErrInvalid.Wrapf("the record of miner %s was halved at %d; accepted are times of at least 0", m.Operator, at)
+	}
 	switch m.Status {
 	case StatusActive, StatusDraining:
 	case StatusUnbonding, StatusGone:

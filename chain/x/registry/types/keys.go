@@ -93,6 +93,7 @@ const (
 	EventMinerResumed     = "hippius.registry.miner_resumed"
 	EventMinerUnbonding   = "hippius.registry.miner_unbonding"
 	EventMinerGone        = "hippius.registry.miner_gone"
+	EventMinerFailed      = "hippius.registry.miner_failed"
 	EventKeeperRegistered = "hippius.registry.keeper_registered"
 	EventCommittee        = "hippius.registry.committee_changed"
 )
@@ -107,4 +108,5 @@ const (
 	AttributeKeepers   = "keepers"
 	AttributeThreshold = "threshold"
 	AttributeShares    = "shares"
+	AttributeQuality   = "quality"
 )

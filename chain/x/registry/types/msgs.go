@@ -36,6 +36,19 @@ func (c Capacity) Node() node.Capacity {
 	return node.Capacity{Cores: c.Cores, MemoryMiB: c.MemoryMib, DiskGiB: c.DiskGib}
 }
 
+// Covered is the part of what the miner offers that its bond covers: the part that counts.
+func (m Miner) Covered(p Params) node.Capacity {
+	return m.Capacity.Node().Covered(m.BondUhip, p.BondRates())
+}
+
+// Available is what of it is not taken.
+func (m Miner) Available(p Params) node.Available {
+	return node.AvailableCapacity(m.Covered(p), m.Usage.Node(), p.CpuOvercommit)
+}
+
+// Slots is how many more VMs the miner may be given.
+func (m Miner) Slots(p Params) uint32 { return m.Record.Core().Slots(p.Newcomers(), m.Usage.Vms) }
+
 // Core is the miner in the words of core.
 func (m Miner) Core() node.Miner {
 	return node.Miner{
@@ -45,7 +58,7 @@ func (m Miner) Core() node.Miner {
 			Capacity: m.Capacity.Node(), Hardware: m.Capacity.Hardware(), Version: m.Version,
 		},
 		BondUhip: m.BondUhip, Status: node.MinerStatus(max(0, m.Status)), RegisteredAt: m.RegisteredAt, LastSeen: m.LastSeen,
-		Usage: m.Usage.Node(), UnbondingUntil: m.UnbondingUntil,
+		Usage: m.Usage.Node(), UnbondingUntil: m.UnbondingUntil, Record: m.Record.Core(),
 	}
 }
 
@@ -57,6 +70,16 @@ func (u Usage) Node() node.Usage {
 // UsageOf is the inverse of Usage.Node.
 func UsageOf(u node.Usage) Usage {
 	return Usage{Vms: u.VMs, Vcpus: u.VCPUs, MemoryMib: u.MemoryMiB, DiskGib: u.DiskGiB}
+}
+
+// Core is the record in the words of core.
+func (r Record) Core() node.Record {
+	return node.Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt}
+}
+
+// RecordOf is the inverse of Record.Core.
+func RecordOf(r node.Record) Record {
+	return Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt}
 }
 
 // ValidateBasic checks the form of a drain.

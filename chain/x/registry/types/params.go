@@ -15,6 +15,7 @@ const (
 	maxSilence   = 3600
 	minEpoch     = 60
 	maxEpoch     = 24 * 3600
+	maxNewcomer  = 1_000_000
 	// maxCommittee is what core and the clients are made for.
 	maxCommittee = committee.MaxSeats
 )
@@ -29,7 +30,24 @@ func DefaultParams() Params {
 		SilenceSeconds:    90,
 		EpochSeconds:      600,
 		EpochGraceSeconds: 600,
+
+		BondPerCoreUhip:      5_000_000,
+		BondPerMemoryGibUhip: 250_000,
+		BondPerDiskGibUhip:   10_000,
+
+		NewcomerVms:       4,
+		NewcomerProvenVms: 10,
 	}
+}
+
+// BondRates are what is bonded for what a miner offers.
+func (p Params) BondRates() node.BondRates {
+	return node.BondRates{Core: p.BondPerCoreUhip, MemoryGiB: p.BondPerMemoryGibUhip, DiskGiB: p.BondPerDiskGibUhip}
+}
+
+// Newcomers are how many VMs a miner holds that has not shown that it runs them.
+func (p Params) Newcomers() node.NewcomerRules {
+	return node.NewcomerRules{VMs: p.NewcomerVms, Proven: uint64(p.NewcomerProvenVms)}
 }
 
 // Validate says in one sentence what is wrong with the parameters.
@@ -49,6 +67,11 @@ func (p Params) Validate() error {
 		return ErrInvalid.Wrapf("a committee lasts at least %d seconds; accepted are %d to %d", p.EpochSeconds, minEpoch, maxEpoch)
 	case p.EpochGraceSeconds < minEpoch || p.EpochGraceSeconds > maxEpoch:
 		return ErrInvalid.Wrapf("a former committee takes deals for %d seconds; accepted are %d to %d", p.EpochGraceSeconds, minEpoch, maxEpoch)
+	case max(p.BondPerCoreUhip, p.BondPerMemoryGibUhip, p.BondPerDiskGibUhip) > node.MaxBondRate:
+		return ErrInvalid.Wrapf("%d uhip are bonded for a core, %d for a GiB of memory and %d for a GiB of disk; accepted are 0 to %d",
+			p.BondPerCoreUhip, p.BondPerMemoryGibUhip, p.BondPerDiskGibUhip, uint64(node.MaxBondRate))
+	case p.NewcomerVms < 1 || p.NewcomerVms > maxNewcomer || p.NewcomerProvenVms > maxNewcomer:
+		return ErrInvalid.Wrapf("a newcomer holds %d VMs until %d have proven themselves; accepted are 1 to %d, and 0 to %d", p.NewcomerVms, p.NewcomerProvenVms, maxNewcomer, maxNewcomer)
 	}
 	return nil
 }

@@ -1,0 +1,86 @@
+package keeper
+
+import (
+	"context"
+	"slices"
+
+	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/entry"
+	"github.com/hippius/compute/core/vm"
+)
+
+// failAttempt judges an attempt to run a VM without data that fails, before the VM changes, and returns why it does. Its miner is
+// tried last for the tenant from now on. One that did not come to run it has that in its record at once. If by its word the guest ran
+// for a while, and gave no proof, the fault may be the guest's: the next attempt is charged, and the miner's record has it only once
+// the VM proves itself elsewhere.
+func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w why) (why, error) {
+	if v.Spec.Power != types.Power_POWER_ON {
+		return w, nil // nobody waits for it
+	}
+	fresh, err := k.exclude(ctx, p, v)
+	if err != nil {
+		return w, err
+	}
+	if !ran(ctx, p, v) {
+		a := v.Status.Attestation.Core()
+		a.Disown()
+		v.Status.Attestation = types.AttestationOf(a)
+		if fresh {
+			k.blame(ctx, v.Status.Miner)
+		}
+		return w, nil
+	}
+	v.Status.Attestation.Unproven = !v.Status.Attestation.Proven
+	if !slices.Contains(v.Status.RanOn, v.Status.Miner) && len(v.Status.RanOn) < types.MaxUnproven {
+		v.Status.RanOn = append(slices.Clone(v.Status.RanOn), v.Status.Miner)
+	}
+	if len(v.Status.RanOn) >= int(p.UnprovenMiners) {
+		w = why{reason: vm.ReasonNoAgent}
+	}
+	return w, nil
+}
+
+// ran reports whether the guest of a VM ran, by its miner's word, for as long as one may be silent.
+func ran(ctx context.Context, p types.Params, v *types.VM) bool {
+	return v.Status.BegunAt != 0 && now(ctx)-v.Status.BegunAt >= int64(p.SilenceSeconds) && v.Spec.Agent != types.AgentMode_AGENT_MODE_NONE
+}
+
+// blame notes in a miner's record that a VM did not come to run. What goes wrong with it stops nothing else.
+func (k *Keeper) blame(ctx context.Context, miner string) {
+	entry.Attempt(ctx, types.ModuleName, "blame_miner", miner, func(ctx context.Context) error { return k.offers.Failed(ctx, miner) })
+}
+
+// cameUp has a VM that proves itself for the first time in its miner's record, and its failure in those of the miners on which it ran
+// without a proof: the guest was not at fault.
+func (k *Keeper) cameUp(ctx context.Context, v *types.VM) error {
+	if v.Spec.Agent == types.AgentMode_AGENT_MODE_NONE {
+		return nil
+	}
+	for _, miner := range v.Status.RanOn {
+		if miner != v.Status.Miner {
+			k.blame(ctx, miner)
+		}
+	}
+	return k.offers.Booted(ctx, v.Status.Miner)
+}
+
+// spent reports whether no further attempt is made: all are used up, and only miners that were tried are left, or as many were tried
+// as a VM remembers.
+func spent(p types.Params, v *types.VM) bool {
+	return v.Status.Reason == vm.ReasonNoAgent ||
+		v.Status.Attempts >= p.MaxAttempts && (v.Status.Retrying || len(v.Status.Excluded) >= maxExcluded)
+}
+
+// again has a VM tried by its tenant's order as if it never was. What its guest is charged stays.
+func again(v *types.VM) {
+	v.Status.Attempts, v.Status.Excluded, v.Status.Retrying, v.Status.RanOn = 0, nil, false, nil
+}
+
+// countProven has a VM that proved itself for long enough in its miner's record, once for each instance.
+func (k *Keeper) countProven(ctx context.Context, p types.Params, v *types.VM, at int64) error {
+	if v.Spec.Agent == types.AgentMode_AGENT_MODE_NONE || v.Status.ProvenInstance == v.Status.InstanceSeq || at-v.Status.ReadyAt < int64(p.ProvenSeconds) {
+		return nil
+	}
+	v.Status.ProvenInstance = v.Status.InstanceSeq
+	return k.offers.Proved(ctx, v.Status.Miner)
+}

@@ -1,0 +1,83 @@
+package node
+
+import (
+	"math"
+	"testing"
+)
+
+const recordNow = 1_800_000_000
+
+func record(booted, failed int) (r Record) {
+	for range booted {
+		r = r.Boot(recordNow)
+	}
+	for range failed {
+		r = r.Fail(recordNow)
+	}
+	return r
+}
+
+func TestQuality(t *testing.T) {
+	for _, c := range []struct {
+		booted, failed int
+		want           uint64
+	}{
+		{0, 0, 8000},
+		{0, 1, 2666},
+		{0, 4, 888},
+		{10, 0, 9333},
+		{100, 0, 9904},
+		{100, 1, 9043}, // a busy miner is hardly harmed by one
+		{100, 20, 3409},
+		{3, 3, 1842},
+	} {
+		if got := record(c.booted, c.failed).Quality(recordNow); got != c.want {
+			t.Errorf("%d booted, %d failed: %d, want %d", c.booted, c.failed, got, c.want)
+		}
+	}
+	most := Record{Proven: math.MaxUint64, Booted: math.MaxUint32, Failed: math.MaxUint32, HalvedAt: recordNow}
+	if got := most.Fail(recordNow).Boot(recordNow).Prove(recordNow); got != most || got.Quality(recordNow) != 909 {
+		t.Errorf("%+v with quality %d", got, got.Quality(recordNow))
+	}
+}
+
+// What was long ago counts less, and at last nothing.
+func TestRecordFades(t *testing.T) {
+	r := record(8, 5)
+	for _, c := range []struct {
+		after          int64
+		booted, failed uint32
+	}{
+		{0, 8, 5}, {RecordHalf - 1, 8, 5}, {RecordHalf, 4, 2}, {2 * RecordHalf, 2, 1}, {3*RecordHalf + 7, 1, 0}, {100 * RecordHalf, 0, 0}, {-9, 8, 5},
+	} {
+		if got := r.Boot(recordNow + c.after); got.Booted != c.booted+1 || got.Failed != c.failed || got.Proven != 0 {
+			t.Errorf("after %d s: %+v", c.after, got)
+		}
+		// In between nothing is lost.
+		const later = recordNow + 4*RecordHalf
+		if a, b := r.at(recordNow+c.after).Quality(later), r.Quality(later); a != b && c.after <= later-recordNow {
+			t.Errorf("looked at after %d s: %d, else %d", c.after, a, b)
+		}
+	}
+	if got := r.Quality(recordNow + 50*RecordHalf); got != (Record{}).Quality(0) {
+		t.Errorf("at last %d", got)
+	}
+}
+
+func TestSlotsOfANewcomer(t *testing.T) {
+	rules := NewcomerRules{VMs: 4, Proven: 10}
+	for _, c := range []struct {
+		proven uint64
+		held   uint32
+		want   uint32
+	}{
+		{0, 0, 4}, {0, 3, 1}, {0, 4, 0}, {0, 9, 0}, {9, 1, 3}, {10, 0, math.MaxUint32}, {10, 500, math.MaxUint32},
+	} {
+		if got := (Record{Proven: c.proven, Failed: 5}).Slots(rules, c.held); got != c.want {
+			t.Errorf("%d proven, %d held: %d, want %d", c.proven, c.held, got, c.want)
+		}
+	}
+	if got := (Record{}).Slots(NewcomerRules{}, 7); got != math.MaxUint32 {
+		t.Errorf("without rules %d", got)
+	}
+}
