@@ -22,7 +22,7 @@ import (
 const hostedPerMiner = 256
 
 // populated is a world in which many VMs run, all sparks. They are written to the modules' state as an import does, since an
-// order for each would take minutes. The parameters are the shipped ones.
+// order for each would take minutes. The parameters are the shipped ones, but for those of newcomers, which all miners would be.
 type populated struct {
 	*world
 	owners, miners []apptest.Account
@@ -49,18 +49,19 @@ func populateAs(t testing.TB, counts []int, miners int) *populated {
 	for i := range miners {
 		p.miners = append(p.miners, apptest.Named(fmt.Sprint("host", i)))
 	}
-	p.world = newWorld(t, nil, func(g *app.Genesis) {
+	p.world = newWorld(t, map[string]string{"registry": noNewcomers}, func(g *app.Genesis) {
 		for _, a := range p.owners {
 			g.Accounts = append(g.Accounts, app.GenesisAccount{Address: a.Address, Uhip: bond, Ucredit: 1000 * credit.PerCredit})
 		}
 		for _, a := range p.miners {
-			g.Accounts = append(g.Accounts, app.GenesisAccount{Address: a.Address, Uhip: 2 * bond})
+			g.Accounts = append(g.Accounts, app.GenesisAccount{Address: a.Address, Uhip: 4 * bond})
 		}
 	})
 	p.Break() // what is loaded part by part adds up at the end; then the tests check the invariants when they have the time
 	k := p.App.Keepers
 	for _, a := range p.miners {
 		m := offer(a.Name)
+		m.BondUhip = 3 * bond // covers what is offered
 		m.Capacity.Cores, m.Capacity.MemoryMib, m.Capacity.DiskGib = 2*hostedPerMiner, 2*hostedPerMiner*2048, 2*hostedPerMiner*18
 		if err := k.Registry.Register(p.Ctx(), m); err != nil {
 			t.Fatal(err)
