@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
@@ -138,6 +139,37 @@ func TestUnpaidTransactionsAreNoProposal(t *testing.T) {
 	}
 	if !h.Accepts(good) {
 		t.Error("a good one is refused")
+	}
+}
+
+// What failed its checks in a block, since one before it took what it was to be paid with, waits no more.
+func TestFailedTransactionsWaitNoMore(t *testing.T) {
+	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 1_000_000}, {Name: "b", Uhip: 1}}})
+	a, b := apptest.Named("a"), apptest.Named("b")
+	send := &banktypes.MsgSend{FromAddress: a.Address, ToAddress: b.Address, Amount: sdk.NewCoins(sdk.NewInt64Coin("uhip", 940_000))}
+	txs := [][]byte{h.Sign(a, send)}
+	for range 3 {
+		txs = append(txs, h.Sign(a, &rankingtypes.MsgClaimEarnings{Operator: a.Address}))
+	}
+	for _, tx := range txs {
+		if err := h.Check(tx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := h.App.Mempool().CountTx(); n != len(txs) {
+		t.Fatalf("%d wait", n)
+	}
+	results, err := h.DeliverAll(txs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if failed := apptest.Outcome(r) != nil; failed != (i > 0) {
+			t.Errorf("transaction %d: %v", i, apptest.Outcome(r))
+		}
+	}
+	if n := h.App.Mempool().CountTx(); n != 0 {
+		t.Errorf("%d still wait", n)
 	}
 }
 

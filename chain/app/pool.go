@@ -192,6 +192,21 @@ func (p *pool) keeps(tx sdk.Tx, raw []byte) bool {
 	return false
 }
 
+// done takes out what was in a block, if it is still there.
+func (p *pool) done(tx sdk.Tx, raw []byte) {
+	at, _, err := placeOf(tx)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(at)
+	queue := p.senders[at.sender]
+	if i, found := slices.BinarySearchFunc(queue, at.sequence, bySequence); found && bytes.Equal(queue[i].raw, raw) {
+		p.take(at)
+	}
+}
+
 // forget that consensus has one that was evicted.
 func (p *pool) forget(at place) {
 	if l, ok := p.evicted[at]; ok {

@@ -176,6 +176,21 @@ func (a *App) processProposal(ctx sdk.Context, req *abci.RequestProcessProposal)
 	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
 }
 
+// FinalizeBlock executes a block. What was in it waits no more, whatever came of it: the framework takes out of the pool only what
+// passed the checks, and consensus forgets all of it.
+func (a *App) FinalizeBlock(req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	res, err := a.BaseApp.FinalizeBlock(req)
+	if err != nil {
+		return nil, err
+	}
+	for _, raw := range req.Txs {
+		if tx, err := a.TxDecode(raw); err == nil { // what cannot be read never waited
+			a.pool.done(tx, raw)
+		}
+	}
+	return res, nil
+}
+
 // refuse votes against a block, and tells the operator why.
 func refuse(ctx sdk.Context, transaction int, err error) *abci.ResponseProcessProposal {
 	ctx.Logger().Error("proposal refused", "height", ctx.BlockHeight(), "transaction", transaction, "error", err)
