@@ -13,6 +13,27 @@ const (
 	noticePeriod   = LastNotice - 3600
 )
 
+// disksRunway is how long a balance lasts for the account's disks, also while what ran is still being stopped, in seconds; ok is
+// false when nothing is charged.
+func (m *Meter) disksRunway(balance uint64) (seconds uint64, ok bool) {
+	disks := *m
+	disks.Rate = m.DiskRate
+	return disks.Runway(balance, 0)
+}
+
+// WithdrawNotices takes back notices that are out of date, as the balance lasts for longer since a purchase, or for fewer disks.
+// They are given again when their time comes.
+func (m *Meter) WithdrawNotices(balance uint64) {
+	left, ok := m.disksRunway(balance)
+	switch {
+	case !ok:
+	case left > FirstNotice:
+		m.Notices = 0
+	case left > LastNotice:
+		m.Notices = min(m.Notices, 1)
+	}
+}
+
 // untilNotice is how long until the next notice, or after the last until the
 // balance is spent, in seconds; 0 if that was before. ok is false when nothing is
 // charged, or the account has not run out.
@@ -20,9 +41,7 @@ func (m *Meter) untilNotice(balance uint64) (seconds uint64, ok bool) {
 	if m.Rate == 0 || m.RanOutAt == 0 {
 		return 0, false
 	}
-	disks := *m
-	disks.Rate = m.DiskRate // also while what ran is still being stopped
-	left, charged := disks.Runway(balance, 0)
+	left, charged := m.disksRunway(balance)
 	if !charged {
 		return 0, false
 	}

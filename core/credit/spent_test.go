@@ -54,3 +54,29 @@ func TestDueAfterRunOut(t *testing.T) {
 		t.Error("an account that did not run out was told of its end")
 	}
 }
+
+// A purchase that does not lift an account above its hold-back has the notices given again, each in its time.
+func TestNoticesAreGivenAgain(t *testing.T) {
+	for left, want := range map[uint64]uint32{30 * DaySeconds: 0, FirstNotice + 1: 0, FirstNotice: 1, LastNotice + 1: 1, LastNotice: 2, 0: 2} {
+		m := Meter{Rate: UnitsPerUcredit, DiskRate: UnitsPerUcredit, RanOutAt: t0, Notices: MaxNotices, NoticedAt: t0}
+		m.WithdrawNotices(left)
+		if m.Notices != want {
+			t.Errorf("%d notices stand with %d s left, want %d", m.Notices, left, want)
+		}
+		if m.Spent(t0+100*DaySeconds, left) != (left == 0) {
+			t.Errorf("spent with %d s left", left)
+		}
+	}
+	m := Meter{Rate: UnitsPerUcredit, DiskRate: UnitsPerUcredit, RanOutAt: t0, Notices: MaxNotices, NoticedAt: t0}
+	m.WithdrawNotices(30 * DaySeconds)
+	now := int64(t0 + 30*DaySeconds)
+	for want := range uint32(MaxNotices) {
+		if m.Spent(now, 0) {
+			t.Fatalf("it ends after %d notices", want)
+		}
+		if !m.Notify(now, 0) || m.Notices != want+1 {
+			t.Fatalf("notice %d is not given", want+1)
+		}
+		now += betweenNotices
+	}
+}

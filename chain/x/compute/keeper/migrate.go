@@ -29,6 +29,9 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	if err := k.params.Set(ctx, p); err != nil {
 		return err
 	}
+	if err := k.reportRates.Clear(ctx, nil); err != nil { // version 1 counted messages by the minute
+		return err
+	}
 	if err := k.setDeadlines(ctx); err != nil {
 		return err
 	}

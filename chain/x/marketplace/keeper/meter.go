@@ -90,8 +90,9 @@ func (a *account) out() bool { return a.meter.RanOut(a.balance, a.holdback()) }
 
 func (a *account) lag() int64 { return int64(a.params.SettleLagSeconds) }
 
-// schedule says when the meter is looked at next.
+// schedule says when the meter is looked at next, by the notices that still stand.
 func (a *account) schedule() {
+	a.meter.WithdrawNotices(a.balance)
 	a.meter.NextDue = a.meter.Due(a.now, a.params.Schedule(a.name), a.balance, a.holdback())
 }
 
