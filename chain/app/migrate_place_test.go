@@ -62,6 +62,9 @@ func TestUpgradeCountsTheMinersOnTheRings(t *testing.T) {
 		t.Fatal("rings that are not counted are not noticed")
 	}
 
+	rate := append(computetypes.ReportRatesPrefix().Bytes(), apptest.Named("a").Address...)
+	h.Store(computetypes.StoreKey).Set(rate, []byte{0, 0, 1, 0xac, 0, 0, 0, 7}) // version 1 counted messages by the minute
+
 	if err := k.Upgrade.ApplyUpgrade(h.Ctx(), upgradetypes.Plan{Name: apptest.Upgrade, Height: h.Height()}); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +74,7 @@ func TestUpgradeCountsTheMinersOnTheRings(t *testing.T) {
 			t.Errorf("%d miners on the ring of %q, want %d: %v", n, ring, want, err)
 		}
 	}
+	h.MustDeliver(apptest.Named("a"), &computetypes.MsgReportVM{Miner: apptest.Named("a").Address})
 	if p, err = k.Compute.Params(h.Ctx()); err != nil || p.Validate() != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
