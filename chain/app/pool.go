@@ -184,8 +184,7 @@ func (p *pool) keeps(tx sdk.Tx, raw []byte) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	queue := p.senders[at.sender]
-	if i, found := slices.BinarySearchFunc(queue, at.sequence, bySequence); found && bytes.Equal(queue[i].raw, raw) {
+	if p.waits(at, raw) {
 		return true
 	}
 	p.forget(at)
@@ -201,10 +200,16 @@ func (p *pool) done(tx sdk.Tx, raw []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(at)
-	queue := p.senders[at.sender]
-	if i, found := slices.BinarySearchFunc(queue, at.sequence, bySequence); found && bytes.Equal(queue[i].raw, raw) {
+	if p.waits(at, raw) {
 		p.take(at)
 	}
+}
+
+// waits tells whether a transaction is the one that waits at its place.
+func (p *pool) waits(at place, raw []byte) bool {
+	queue := p.senders[at.sender]
+	i, found := slices.BinarySearchFunc(queue, at.sequence, bySequence)
+	return found && bytes.Equal(queue[i].raw, raw)
 }
 
 // forget that consensus has one that was evicted.

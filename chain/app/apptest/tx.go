@@ -14,22 +14,19 @@ import (
 	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
 	"github.com/cosmos/gogoproto/proto"
 
+	chainclient "github.com/hippius/compute/chain/client"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 )
 
 // Gas is the limit of every transaction here, which its fee is for. Batches of reports have that of a miner.
-const (
-	Gas          = 2_000_000
-	batchGas     = 300_000
-	gasPerReport = 150_000
-)
+const Gas = 2_000_000
 
 // gasFor is the limit of a transaction of msgs.
 func gasFor(msgs []sdk.Msg) uint64 {
 	if len(msgs) == 1 {
 		if m, ok := msgs[0].(*computetypes.MsgReportVM); ok {
-			return batchGas + gasPerReport*uint64(len(m.Reports))
+			return chainclient.ReportGas(len(m.Reports))
 		}
 	}
 	return Gas

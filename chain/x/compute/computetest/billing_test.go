@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/cosmos/cosmos-sdk/client"
-
 	"github.com/hippius/compute/chain/app/apptest"
-	chainclient "github.com/hippius/compute/chain/client"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
 	"github.com/hippius/compute/core/vm"
@@ -16,8 +13,7 @@ import (
 // batch delivers a miner's reports as chain/client sends them, with its gas, and returns the gas taken.
 func (w *world) batch(miner apptest.Account, reports ...computetypes.VMReport) (gas int64, err error) {
 	w.t.Helper()
-	tx := w.SignWith(miner, func(b client.TxBuilder) { b.SetGasLimit(chainclient.ReportGas(len(reports))) }, &computetypes.MsgReportVM{Miner: miner.Address, Reports: reports})
-	res, err := w.DeliverAll(tx)
+	res, err := w.DeliverAll(w.Sign(miner, &computetypes.MsgReportVM{Miner: miner.Address, Reports: reports}))
 	if err != nil {
 		w.t.Fatal(err)
 	}

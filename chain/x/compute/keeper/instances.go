@@ -110,8 +110,8 @@ func (k *Keeper) releaseCommittees(ctx context.Context, id string) error {
 	return nil
 }
 
-// prepaid is ctx for reading a VM's instances when it ends, and releasing their committees: dealing them cost many times that. So its end, which its miner reports in
-// a batch with others, costs the same however often it was moved or rebuilt.
+// prepaid is ctx for reading a VM's instances when it ends, and releasing their committees: dealing them cost many times that.
+// So its end, which its miner reports in a batch with others, costs the same however often it was moved or rebuilt.
 func prepaid(ctx context.Context) context.Context {
 	return sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"cosmossdk.io/collections"
 
 	"github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/chain/x/internal/records"
 )
 
 type headRange = collections.Range[int64]
@@ -28,8 +28,8 @@ func (k *Keeper) enqueue(ctx context.Context, id, class string) error {
 	if err := k.dequeue(ctx, id); err != nil {
 		return err
 	}
-	seq, err := k.queueSeq.Get(ctx)
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+	seq, err := records.OrZero(k.queueSeq.Get(ctx))
+	if err != nil {
 		return err
 	}
 	if err := k.queueSeq.Set(ctx, seq+1); err != nil {

@@ -88,11 +88,7 @@ func (k *Keeper) countRing(ctx context.Context, region string, by int64) error {
 
 // RingSize is how many miners are on the ring of a region, "" for all.
 func (k *Keeper) RingSize(ctx context.Context, region string) (uint64, error) {
-	n, err := k.ringSizes.Get(ctx, region)
-	if errors.Is(err, collections.ErrNotFound) {
-		return 0, nil
-	}
-	return n, err
+	return records.OrZero(k.ringSizes.Get(ctx, region))
 }
 
 // Walk goes on with a pass over the ring of a region, "" for all, and returns the open miners with available capacity
@@ -234,8 +230,8 @@ func (k *Keeper) countRegion(ctx context.Context, old, m *types.Miner) error {
 	if is == "" {
 		return nil
 	}
-	n, err := k.regions.Get(ctx, is)
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
+	n, err := records.OrZero(k.regions.Get(ctx, is))
+	if err != nil {
 		return err
 	}
 	return k.regions.Set(ctx, is, n+1)
