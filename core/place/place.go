@@ -3,7 +3,7 @@
 // chance but a hash that the tenant's own VM id fixes.
 //
 // The work is bounded: the caller hands over a bounded slice of the ring of
-// miners with available capacity (see Slot and Start), and Place looks at each once, plus one
+// miners with available capacity (see Slot and Start), and Draw looks at each once, plus one
 // sort of those that pass the gates.
 package place
 
@@ -68,22 +68,11 @@ type Candidate struct {
 	SameTenant, SameGroup bool
 }
 
-// Choice is the outcome.
-type Choice struct {
-	// Miner chosen; empty if there is none.
-	Miner string
-	// OnlyExcluded: only excluded miners have the capacity.
-	OnlyExcluded bool
-	// Score of the chosen, at most 100·node.Full.
-	Score int64
-}
-
-// Place chooses the best of at most limit candidates, drawn by rendezvous
-// among those that pass every gate. The order of cands does not matter; no
-// miner may be in it twice.
-func Place(req Request, cands []Candidate, limit int) Choice {
+// Draw draws at most limit candidates by rendezvous among those that pass every gate, in the order of their lots. The order of
+// cands does not matter; no miner may be in it twice. Where none is drawn, onlyExcluded says that only excluded miners have the
+// capacity. SameTenant is not looked at.
+func Draw(req Request, cands []Candidate, limit int) (lots []Candidate, onlyExcluded bool) {
 	fit := make([]drawn, 0, len(cands))
-	onlyExcluded := false
 	for _, c := range cands {
 		if !Passes(req, c) {
 			continue
@@ -95,33 +84,43 @@ func Place(req Request, cands []Candidate, limit int) Choice {
 		fit = append(fit, draw(req, c))
 	}
 	if len(fit) == 0 {
-		return Choice{OnlyExcluded: onlyExcluded}
+		return nil, onlyExcluded
 	}
 	// Spread while capacity allows: those without the group, if any.
 	if apart := slices.DeleteFunc(slices.Clone(fit), func(d drawn) bool { return d.SameGroup }); len(apart) > 0 {
 		fit = apart
 	}
 	slices.SortFunc(fit, byRendezvous)
-	if len(fit) > limit {
-		fit = fit[:max(limit, 1)]
-	}
-
-	var maxBond uint64
+	fit = fit[:min(len(fit), max(limit, 1))]
+	lots = make([]Candidate, 0, len(fit))
 	for _, d := range fit {
-		maxBond = max(maxBond, d.Bond)
+		lots = append(lots, d.Candidate)
 	}
-	best, bestScore := fit[0], score(req, fit[0].Candidate, maxBond)
-	for _, d := range fit[1:] {
-		s := score(req, d.Candidate, maxBond)
-		better := cmp.Or(cmp.Compare(s, bestScore), byRendezvous(best, d))
+	return lots, false
+}
+
+// Best is the miner of the drawn candidate with the best score, or for a further attempt with the best quality; of equals the one
+// drawn first. It is "" if there are none.
+func Best(req Request, lots []Candidate) string {
+	if len(lots) == 0 {
+		return ""
+	}
+	var maxBond uint64
+	for _, c := range lots {
+		maxBond = max(maxBond, c.Bond)
+	}
+	best, bestScore := lots[0], score(req, lots[0], maxBond)
+	for _, c := range lots[1:] {
+		s := score(req, c, maxBond)
+		better := cmp.Compare(s, bestScore)
 		if req.Again {
-			better = cmp.Or(cmp.Compare(d.Quality, best.Quality), better)
+			better = cmp.Or(cmp.Compare(c.Quality, best.Quality), better)
 		}
 		if better > 0 {
-			best, bestScore = d, s
+			best, bestScore = c, s
 		}
 	}
-	return Choice{Miner: best.Miner, Score: bestScore}
+	return best.Miner
 }
 
 // Passes applies the gates that no score can outweigh: whether a miner would do at all.

@@ -252,6 +252,6 @@ func figuresOfPlacement(t *testing.T, miners int) {
 func figuresOfRunOut(t *testing.T) {
 	const vms = 100_000
 	p := populate(t, vms/eachOwner, eachOwner)
-	figure("runout_worst_block_ms_100k", ms(p.runOut().worst), "ms")
-	figure("spent_worst_block_ms_100k", ms(p.spend().worst), "ms")
+	figure("runout_worst_block_ms_100k", ms(p.runOut().worst()), "ms")
+	figure("spent_worst_block_ms_100k", ms(p.spend().worst()), "ms")
 }

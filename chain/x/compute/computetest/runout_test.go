@@ -30,8 +30,12 @@ type stage struct {
 	order  []string // of their ids
 	ends   []int    // of each block in it
 	blocks int
-	worst  time.Duration
+	took   []time.Duration // by each block
 }
+
+// worst block, and the median.
+func (s stage) worst() time.Duration  { return slices.Max(s.took) }
+func (s stage) median() time.Duration { return slices.Sorted(slices.Values(s.took))[len(s.took)/2] }
 
 // after seconds the VMs come to a phase: at most so many in a block, none twice, and all in as few blocks as that takes. The blocks
 // that follow are a second apart.
@@ -67,7 +71,7 @@ func (p *populated) after(seconds int64, to vm.Phase, most, fewest int) (s stage
 		}
 		s.blocks++
 		s.ends = append(s.ends, len(s.order))
-		s.worst = max(s.worst, p.Took())
+		s.took = append(s.took, p.Took())
 	}
 	return s
 }
@@ -143,7 +147,7 @@ func (p *populated) spend() stage {
 func TestRunOutOfMany(t *testing.T) {
 	p := populate(t, *runoutVMs/eachOwner, eachOwner)
 	stopped := p.runOut()
-	t.Logf("%d VMs are stopped in %d blocks, the worst of %s", len(p.ids), stopped.blocks, stopped.worst)
+	t.Logf("%d VMs are stopped in %d blocks, the worst of %s, the median %s", len(p.ids), stopped.blocks, stopped.worst(), stopped.median())
 	for _, id := range p.ids {
 		v, err := p.App.Keepers.Compute.VM(p.Ctx(), id)
 		if err != nil || v.Status.Phase.Core() != vm.Stopping || v.Status.Reason != vm.ReasonCreditRunOut || v.Spec.Power != computetypes.Power_POWER_OFF {
@@ -151,10 +155,10 @@ func TestRunOutOfMany(t *testing.T) {
 		}
 	}
 	ended := p.spend()
-	t.Logf("they are terminated in %d blocks, the worst of %s", ended.blocks, ended.worst)
+	t.Logf("they are terminated in %d blocks, the worst of %s, the median %s", ended.blocks, ended.worst(), ended.median())
 
 	released := p.after(24*3600, vm.Terminated, mostReleased, mostReleased)
-	t.Logf("they are released in %d blocks, the worst of %s", released.blocks, released.worst)
+	t.Logf("they are released in %d blocks, the worst of %s, the median %s", released.blocks, released.worst(), released.median())
 	for i, first := 0, 0; i < len(ended.ends); i++ { // those of a block by their ids
 		slices.Sort(ended.order[first:ended.ends[i]])
 		first = ended.ends[i]

@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxWalk is how many miners of the ring are looked at for one assignment, at most: a window.
-	maxWalk = 256
+	maxWalk = 128
 	// retrySeconds until miners that failed a VM are tried again when no other has the capacity.
 	retrySeconds = 30
 	// firstClass and afterClass order the classes of parked VMs, which are hex.
@@ -115,12 +115,12 @@ func (k *Keeper) place(ctx context.Context, p types.Params, id string) (looked i
 		return 0, err
 	}
 	s.From = place.Start(id, next)
-	choice, looked, err := k.look(ctx, p, &v, excluded, next, &s)
+	miner, looked, err := k.look(ctx, p, &v, excluded, next, &s)
 	switch {
 	case err != nil:
 		return looked, err
-	case choice.Miner != "":
-		return looked, k.assign(ctx, p, v, choice.Miner)
+	case miner != "":
+		return looked, k.assign(ctx, p, v, miner)
 	case s.Whole && s.OnlyExcluded:
 		return looked, k.retryLater(ctx, p, v)
 	}
@@ -200,10 +200,10 @@ func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner s
 
 // look chooses among the next miners of a class's search, or among those that the tenant named. Where none will do,
 // the search has come past them.
-func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, excluded []string, seq uint32, s *types.ClassSearch) (place.Choice, int, error) {
+func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, excluded []string, seq uint32, s *types.ClassSearch) (miner string, looked int, err error) {
 	rp, err := k.registry.Params(ctx)
 	if err != nil {
-		return place.Choice{}, 0, err
+		return "", 0, err
 	}
 	w := registrytypes.Window{Looked: len(v.Spec.Miners), Whole: true}
 	if w.Looked > 0 {
@@ -212,7 +212,7 @@ func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, excluded
 		w, err = k.offers.Walk(ctx, v.Spec.Region, place.Pass{From: s.From, Span: s.Span}, maxWalk)
 	}
 	if err != nil {
-		return place.Choice{}, w.Looked, err
+		return "", w.Looked, err
 	}
 	req := place.Request{
 		VM: v.Id, Seq: seq, Demand: v.Core().Demand(), Region: v.Spec.Region, Arch: v.Arch, Miners: v.Spec.Miners, Excluded: excluded, Again: v.Status.Attempts > 0,
@@ -221,23 +221,26 @@ func (k *Keeper) look(ctx context.Context, p types.Params, v *types.VM, excluded
 	cands := make([]place.Candidate, 0, len(w.Miners))
 	for i := range w.Miners {
 		c := candidate(&w.Miners[i], rp, req.Now)
-		if !place.Passes(req, c) {
-			continue
-		}
-		if err := k.relate(ctx, v, &c); err != nil {
-			return place.Choice{}, w.Looked, err
+		if c.SameGroup, err = k.holdsGroup(ctx, v, c.Miner); err != nil {
+			return "", w.Looked, err
 		}
 		cands = append(cands, c)
 	}
-	choice := place.Place(req, cands, int(p.MaxCandidates))
-	if choice.Miner == "" {
+	lots, onlyExcluded := place.Draw(req, cands, int(p.MaxCandidates))
+	if len(lots) == 0 {
 		s.Span, s.Whole = w.Pass.Span, w.Whole
 		if s.Searched += uint32(len(w.Miners)); len(v.Spec.Miners) > 0 { //nolint:gosec // a window
 			s.Searched = uint32(w.Looked) //nolint:gosec // those that are named
 		}
-		s.OnlyExcluded = s.OnlyExcluded || choice.OnlyExcluded
+		s.OnlyExcluded = s.OnlyExcluded || onlyExcluded
+		return "", w.Looked, nil
 	}
-	return choice, w.Looked, nil
+	for i := range lots {
+		if lots[i].SameTenant, err = k.together.Has(ctx, collections.Join(v.Owner, lots[i].Miner)); err != nil {
+			return "", w.Looked, err
+		}
+	}
+	return place.Best(req, lots), w.Looked, nil
 }
 
 func candidate(m *registrytypes.Miner, p registrytypes.Params, now int64) place.Candidate {
@@ -248,11 +251,10 @@ func candidate(m *registrytypes.Miner, p registrytypes.Params, now int64) place.
 	}
 }
 
-// relate tells what else of a VM's owner a candidate holds.
-func (k *Keeper) relate(ctx context.Context, v *types.VM, c *place.Candidate) (err error) {
-	if c.SameTenant, err = k.together.Has(ctx, collections.Join(v.Owner, c.Miner)); err != nil || v.Spec.SpreadGroup == "" {
-		return err
+// holdsGroup reports whether a miner holds another VM of the same spread group, if it is in one.
+func (k *Keeper) holdsGroup(ctx context.Context, v *types.VM, miner string) (bool, error) {
+	if v.Spec.SpreadGroup == "" {
+		return false, nil
 	}
-	c.SameGroup, err = k.spread.Has(ctx, collections.Join3(v.Owner, v.Spec.SpreadGroup, c.Miner))
-	return err
+	return k.spread.Has(ctx, collections.Join3(v.Owner, v.Spec.SpreadGroup, miner))
 }

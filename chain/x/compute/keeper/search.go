@@ -138,13 +138,13 @@ func (k *Keeper) placeParked(ctx context.Context, p types.Params, id, class stri
 	if s.Whole {
 		return progress{rests: true}, nil
 	}
-	choice, looked, err := k.look(ctx, p, &v, excluded, next, &s)
+	miner, looked, err := k.look(ctx, p, &v, excluded, next, &s)
 	if err != nil {
 		return d, err
 	}
 	d.looked = looked
-	if choice.Miner != "" {
-		return d, k.assign(ctx, p, v, choice.Miner)
+	if miner != "" {
+		return d, k.assign(ctx, p, v, miner)
 	}
 	d.vms = 0
 	return d, k.searches.Set(ctx, class, s)
@@ -167,7 +167,8 @@ func (k *Keeper) park(ctx context.Context, v types.VM, class string) error {
 	return k.wait(ctx, v, vm.ReasonNoCapacity, 0)
 }
 
-// searchOf is how far a class was searched for the present capacity. What grew behind a pass is found by the next one.
+// searchOf is how far a class was searched for the present capacity. What grew behind a pass is found by the next one, but for the
+// VMs of a class for which only excluded miners had room: they need not wait for it.
 func (k *Keeper) searchOf(ctx context.Context, class string) (types.ClassSearch, error) {
 	version, err := k.offers.CapacityVersion(ctx)
 	if err != nil {
@@ -177,7 +178,7 @@ func (k *Keeper) searchOf(ctx context.Context, class string) (types.ClassSearch,
 	if errors.Is(err, collections.ErrNotFound) {
 		return types.ClassSearch{Class: class, From: place.Start(class, 0), Version: version}, nil
 	}
-	if err == nil && s.Whole && s.Version != version {
+	if err == nil && s.Whole && !s.OnlyExcluded && s.Version != version {
 		s = types.ClassSearch{Class: class, From: s.From, Version: version}
 	}
 	return s, err

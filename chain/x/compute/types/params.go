@@ -73,7 +73,7 @@ func (p Params) Validate() error {
 		v, low, top uint64
 	}{
 		{"provision_timeout_seconds", p.ProvisionTimeoutSeconds, 5, 3600},
-		{"max_candidates", uint64(p.MaxCandidates), 1, 256},
+		{"max_candidates", uint64(p.MaxCandidates), 1, 128},
 		{"max_assignments_per_block", uint64(p.MaxAssignmentsPerBlock), 1, 1000},
 		{"max_candidates_per_block", uint64(p.MaxCandidatesPerBlock), 1024, 1 << 20},
 		{"max_vms_per_account", uint64(p.MaxVmsPerAccount), 1, maxVMsPerAccount},
