@@ -47,7 +47,9 @@ type GenesisState struct {
 	// sweep_again: some class is not searched to its end.
 	SweepAgain bool `protobuf:"varint,13,opt,name=sweep_again,json=sweepAgain,proto3" json:"sweep_again,omitempty"`
 	// exclusions of miners that failed a tenant.
-	Exclusions    []*Exclusion `protobuf:"bytes,14,rep,name=exclusions,proto3" json:"exclusions,omitempty"`
+	Exclusions []*Exclusion `protobuf:"bytes,14,rep,name=exclusions,proto3" json:"exclusions,omitempty"`
+	// halts of the chain, the shortest and latest first: each is longer and earlier than the one before it.
+	Halts         []*Halt `protobuf:"bytes,15,rep,name=halts,proto3" json:"halts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,6 +178,13 @@ func (x *GenesisState) GetSweepAgain() bool {
 func (x *GenesisState) GetExclusions() []*Exclusion {
 	if x != nil {
 		return x.Exclusions
+	}
+	return nil
+}
+
+func (x *GenesisState) GetHalts() []*Halt {
+	if x != nil {
+		return x.Halts
 	}
 	return nil
 }
@@ -440,7 +449,7 @@ var File_hippius_chain_compute_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\xdc\x05\n" +
+	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\x92\x06\n" +
 	"\fGenesisState\x128\n" +
 	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\x124\n" +
 	"\x04keys\x18\x02 \x03(\v2 .hippius.chain.compute.v1.SSHKeyR\x04keys\x12.\n" +
@@ -459,7 +468,8 @@ const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"sweepAgain\x12C\n" +
 	"\n" +
 	"exclusions\x18\x0e \x03(\v2#.hippius.chain.compute.v1.ExclusionR\n" +
-	"exclusions\"M\n" +
+	"exclusions\x124\n" +
+	"\x05halts\x18\x0f \x03(\v2\x1e.hippius.chain.compute.v1.HaltR\x05halts\"M\n" +
 	"\tExclusion\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12\x14\n" +
@@ -506,22 +516,24 @@ var file_hippius_chain_compute_v1_genesis_proto_goTypes = []any{
 	(*VM)(nil),           // 7: hippius.chain.compute.v1.VM
 	(*Head)(nil),         // 8: hippius.chain.compute.v1.Head
 	(*ClassSearch)(nil),  // 9: hippius.chain.compute.v1.ClassSearch
+	(*Halt)(nil),         // 10: hippius.chain.compute.v1.Halt
 }
 var file_hippius_chain_compute_v1_genesis_proto_depIdxs = []int32{
-	5, // 0: hippius.chain.compute.v1.GenesisState.params:type_name -> hippius.chain.compute.v1.Params
-	6, // 1: hippius.chain.compute.v1.GenesisState.keys:type_name -> hippius.chain.compute.v1.SSHKey
-	7, // 2: hippius.chain.compute.v1.GenesisState.vms:type_name -> hippius.chain.compute.v1.VM
-	3, // 3: hippius.chain.compute.v1.GenesisState.queue:type_name -> hippius.chain.compute.v1.QueuedVM
-	8, // 4: hippius.chain.compute.v1.GenesisState.heads:type_name -> hippius.chain.compute.v1.Head
-	4, // 5: hippius.chain.compute.v1.GenesisState.released:type_name -> hippius.chain.compute.v1.ReleasedVM
-	2, // 6: hippius.chain.compute.v1.GenesisState.report_rates:type_name -> hippius.chain.compute.v1.ReportRate
-	9, // 7: hippius.chain.compute.v1.GenesisState.searches:type_name -> hippius.chain.compute.v1.ClassSearch
-	1, // 8: hippius.chain.compute.v1.GenesisState.exclusions:type_name -> hippius.chain.compute.v1.Exclusion
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	5,  // 0: hippius.chain.compute.v1.GenesisState.params:type_name -> hippius.chain.compute.v1.Params
+	6,  // 1: hippius.chain.compute.v1.GenesisState.keys:type_name -> hippius.chain.compute.v1.SSHKey
+	7,  // 2: hippius.chain.compute.v1.GenesisState.vms:type_name -> hippius.chain.compute.v1.VM
+	3,  // 3: hippius.chain.compute.v1.GenesisState.queue:type_name -> hippius.chain.compute.v1.QueuedVM
+	8,  // 4: hippius.chain.compute.v1.GenesisState.heads:type_name -> hippius.chain.compute.v1.Head
+	4,  // 5: hippius.chain.compute.v1.GenesisState.released:type_name -> hippius.chain.compute.v1.ReleasedVM
+	2,  // 6: hippius.chain.compute.v1.GenesisState.report_rates:type_name -> hippius.chain.compute.v1.ReportRate
+	9,  // 7: hippius.chain.compute.v1.GenesisState.searches:type_name -> hippius.chain.compute.v1.ClassSearch
+	1,  // 8: hippius.chain.compute.v1.GenesisState.exclusions:type_name -> hippius.chain.compute.v1.Exclusion
+	10, // 9: hippius.chain.compute.v1.GenesisState.halts:type_name -> hippius.chain.compute.v1.Halt
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_hippius_chain_compute_v1_genesis_proto_init() }

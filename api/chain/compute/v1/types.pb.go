@@ -1376,6 +1376,61 @@ func (x *VMStatus) GetRanOn() []string {
 	return nil
 }
 
+// Halt of the chain: a time without a block.
+type Halt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// seconds it took, at least 5.
+	Seconds int64 `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	// ended_at in unix seconds.
+	EndedAt       int64 `protobuf:"varint,2,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Halt) Reset() {
+	*x = Halt{}
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Halt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Halt) ProtoMessage() {}
+
+func (x *Halt) ProtoReflect() protoreflect.Message {
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Halt.ProtoReflect.Descriptor instead.
+func (*Halt) Descriptor() ([]byte, []int) {
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Halt) GetSeconds() int64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *Halt) GetEndedAt() int64 {
+	if x != nil {
+		return x.EndedAt
+	}
+	return 0
+}
+
 // ClassSearch is how far miners were searched for the VMs of a class, which ask the same of a miner.
 type ClassSearch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1397,7 +1452,7 @@ type ClassSearch struct {
 
 func (x *ClassSearch) Reset() {
 	*x = ClassSearch{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +1464,7 @@ func (x *ClassSearch) String() string {
 func (*ClassSearch) ProtoMessage() {}
 
 func (x *ClassSearch) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[8]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +1477,7 @@ func (x *ClassSearch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClassSearch.ProtoReflect.Descriptor instead.
 func (*ClassSearch) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ClassSearch) GetClass() string {
@@ -1508,7 +1563,7 @@ type VM struct {
 
 func (x *VM) Reset() {
 	*x = VM{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1575,7 @@ func (x *VM) String() string {
 func (*VM) ProtoMessage() {}
 
 func (x *VM) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[9]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1588,7 @@ func (x *VM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VM.ProtoReflect.Descriptor instead.
 func (*VM) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VM) GetId() string {
@@ -1668,7 +1723,7 @@ type RemovedKey struct {
 
 func (x *RemovedKey) Reset() {
 	*x = RemovedKey{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1735,7 @@ func (x *RemovedKey) String() string {
 func (*RemovedKey) ProtoMessage() {}
 
 func (x *RemovedKey) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[10]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1748,7 @@ func (x *RemovedKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovedKey.ProtoReflect.Descriptor instead.
 func (*RemovedKey) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{10}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RemovedKey) GetName() string {
@@ -1741,7 +1796,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1808,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[11]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1821,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{11}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Resize) GetGeneration() uint64 {
@@ -1819,7 +1874,7 @@ type Size struct {
 
 func (x *Size) Reset() {
 	*x = Size{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1886,7 @@ func (x *Size) String() string {
 func (*Size) ProtoMessage() {}
 
 func (x *Size) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[12]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1899,7 @@ func (x *Size) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Size.ProtoReflect.Descriptor instead.
 func (*Size) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{12}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Size) GetVcpus() uint32 {
@@ -1902,7 +1957,7 @@ type ProofReport struct {
 
 func (x *ProofReport) Reset() {
 	*x = ProofReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +1969,7 @@ func (x *ProofReport) String() string {
 func (*ProofReport) ProtoMessage() {}
 
 func (x *ProofReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[13]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +1982,7 @@ func (x *ProofReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofReport.ProtoReflect.Descriptor instead.
 func (*ProofReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{13}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProofReport) GetHeight() int64 {
@@ -1963,7 +2018,7 @@ type VMReport struct {
 
 func (x *VMReport) Reset() {
 	*x = VMReport{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2030,7 @@ func (x *VMReport) String() string {
 func (*VMReport) ProtoMessage() {}
 
 func (x *VMReport) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[14]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2043,7 @@ func (x *VMReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VMReport.ProtoReflect.Descriptor instead.
 func (*VMReport) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{14}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *VMReport) GetVmId() string {
@@ -2068,7 +2123,7 @@ type ReportResult struct {
 
 func (x *ReportResult) Reset() {
 	*x = ReportResult{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2135,7 @@ func (x *ReportResult) String() string {
 func (*ReportResult) ProtoMessage() {}
 
 func (x *ReportResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[15]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2148,7 @@ func (x *ReportResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResult.ProtoReflect.Descriptor instead.
 func (*ReportResult) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{15}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReportResult) GetVmId() string {
@@ -2130,7 +2185,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[16]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2197,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[16]
+	mi := &file_hippius_chain_compute_v1_types_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2210,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{16}
+	return file_hippius_chain_compute_v1_types_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Head) GetHeight() int64 {
@@ -2297,7 +2352,10 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\bretrying\x18\x13 \x01(\bR\bretrying\x12\x19\n" +
 	"\bbegun_at\x18\x14 \x01(\x03R\abegunAt\x12'\n" +
 	"\x0fproven_instance\x18\x15 \x01(\rR\x0eprovenInstance\x12\x15\n" +
-	"\x06ran_on\x18\x16 \x03(\tR\x05ranOn\"\xbc\x01\n" +
+	"\x06ran_on\x18\x16 \x03(\tR\x05ranOn\";\n" +
+	"\x04Halt\x12\x18\n" +
+	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x19\n" +
+	"\bended_at\x18\x02 \x01(\x03R\aendedAt\"\xbc\x01\n" +
 	"\vClassSearch\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x06R\x04from\x12\x12\n" +
@@ -2416,7 +2474,7 @@ func file_hippius_chain_compute_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hippius_chain_compute_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_hippius_chain_compute_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(Power)(0),            // 0: hippius.chain.compute.v1.Power
 	(AgentMode)(0),        // 1: hippius.chain.compute.v1.AgentMode
@@ -2430,15 +2488,16 @@ var file_hippius_chain_compute_v1_types_proto_goTypes = []any{
 	(*Attestation)(nil),   // 9: hippius.chain.compute.v1.Attestation
 	(*Interval)(nil),      // 10: hippius.chain.compute.v1.Interval
 	(*VMStatus)(nil),      // 11: hippius.chain.compute.v1.VMStatus
-	(*ClassSearch)(nil),   // 12: hippius.chain.compute.v1.ClassSearch
-	(*VM)(nil),            // 13: hippius.chain.compute.v1.VM
-	(*RemovedKey)(nil),    // 14: hippius.chain.compute.v1.RemovedKey
-	(*Resize)(nil),        // 15: hippius.chain.compute.v1.Resize
-	(*Size)(nil),          // 16: hippius.chain.compute.v1.Size
-	(*ProofReport)(nil),   // 17: hippius.chain.compute.v1.ProofReport
-	(*VMReport)(nil),      // 18: hippius.chain.compute.v1.VMReport
-	(*ReportResult)(nil),  // 19: hippius.chain.compute.v1.ReportResult
-	(*Head)(nil),          // 20: hippius.chain.compute.v1.Head
+	(*Halt)(nil),          // 12: hippius.chain.compute.v1.Halt
+	(*ClassSearch)(nil),   // 13: hippius.chain.compute.v1.ClassSearch
+	(*VM)(nil),            // 14: hippius.chain.compute.v1.VM
+	(*RemovedKey)(nil),    // 15: hippius.chain.compute.v1.RemovedKey
+	(*Resize)(nil),        // 16: hippius.chain.compute.v1.Resize
+	(*Size)(nil),          // 17: hippius.chain.compute.v1.Size
+	(*ProofReport)(nil),   // 18: hippius.chain.compute.v1.ProofReport
+	(*VMReport)(nil),      // 19: hippius.chain.compute.v1.VMReport
+	(*ReportResult)(nil),  // 20: hippius.chain.compute.v1.ReportResult
+	(*Head)(nil),          // 21: hippius.chain.compute.v1.Head
 }
 var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	1,  // 0: hippius.chain.compute.v1.VMSpec.agent:type_name -> hippius.chain.compute.v1.AgentMode
@@ -2451,12 +2510,12 @@ var file_hippius_chain_compute_v1_types_proto_depIdxs = []int32{
 	6,  // 7: hippius.chain.compute.v1.VM.spec:type_name -> hippius.chain.compute.v1.VMSpec
 	11, // 8: hippius.chain.compute.v1.VM.status:type_name -> hippius.chain.compute.v1.VMStatus
 	8,  // 9: hippius.chain.compute.v1.VM.instances:type_name -> hippius.chain.compute.v1.Instance
-	16, // 10: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
-	15, // 11: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
-	14, // 12: hippius.chain.compute.v1.VM.removed_keys:type_name -> hippius.chain.compute.v1.RemovedKey
-	16, // 13: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
+	17, // 10: hippius.chain.compute.v1.VM.size:type_name -> hippius.chain.compute.v1.Size
+	16, // 11: hippius.chain.compute.v1.VM.resize:type_name -> hippius.chain.compute.v1.Resize
+	15, // 12: hippius.chain.compute.v1.VM.removed_keys:type_name -> hippius.chain.compute.v1.RemovedKey
+	17, // 13: hippius.chain.compute.v1.Resize.size:type_name -> hippius.chain.compute.v1.Size
 	3,  // 14: hippius.chain.compute.v1.VMReport.phase:type_name -> hippius.chain.compute.v1.Phase
-	17, // 15: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
+	18, // 15: hippius.chain.compute.v1.VMReport.proof:type_name -> hippius.chain.compute.v1.ProofReport
 	16, // [16:16] is the sub-list for method output_type
 	16, // [16:16] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
@@ -2477,7 +2536,7 @@ func file_hippius_chain_compute_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hippius_chain_compute_v1_types_proto_rawDesc), len(file_hippius_chain_compute_v1_types_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -175,7 +175,7 @@ func TestTerminateOnADeadMiner(t *testing.T) {
 	id := w.running(a, "web-1")
 	address := w.vm(id).Spec.MeshAddress
 	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: id})
-	w.NextBlock(day - 60)
+	w.pass(day - 60)
 	w.is(id, vm.Terminating, vm.ReasonTenant)
 	w.NextBlock(120)
 	w.is(id, vm.Terminated, vm.ReasonTenant)

@@ -57,7 +57,8 @@ func TestTenants(t *testing.T) {
 	if got := w.block(w.tenantOnly("tenant")).Index; got != 2 {
 		t.Fatalf("block %d", got)
 	}
-	// A day after its last VM.
+	// A day after its last VM, which no miner took.
+	w.pass(30)
 	w.MustDeliver(b, &computetypes.MsgTerminateVM{Owner: b.Address, VmId: id})
 	if w.block(b).ReleaseAt != w.Now()+24*3600 {
 		t.Fatalf("%+v", w.block(b))

@@ -106,13 +106,13 @@ func TestDeadlineThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	restore := w.garbleAt("compute", at)
-	w.NextBlock(31)
+	w.pass(30)
 	w.failedEntries(1, computetypes.ModuleName)
 	restore()
 	if err := w.App.CheckInvariants(w.Ctx()); err != nil {
 		t.Error(err)
 	}
-	w.alive(3600, 60, m, other)
+	w.alive(3600, 10, m, other) // slower blocks are halts
 	if v := w.vm(id); v.Status.Attempts < 2 {
 		t.Errorf("its miner did not begin in an hour, and it is still %s with %+v", v.Status.Phase.Core(), v.Status)
 	}

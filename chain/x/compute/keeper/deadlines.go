@@ -62,6 +62,12 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 		return err
 	}
 	old := v
+	if v.Status.Deadline, err = k.afterHalt(ctx, p, &v); err != nil {
+		return err
+	}
+	if v.Status.Deadline > now(ctx) {
+		return k.save(ctx, &old, v)
+	}
 	v.Status.Deadline = 0
 	switch v.Status.Phase.Core() { //nolint:exhaustive // other phases have no deadline
 	case vm.Assigned:
@@ -121,7 +127,11 @@ func (k *Keeper) hostGone(ctx context.Context, p types.Params, old *types.VM, v 
 	if err != nil {
 		return err
 	}
-	if until := m.LastSeen + int64(p.HostGoneSeconds); until > now(ctx) {
+	end, err := k.resumed(ctx, int64(p.HostGoneSeconds))
+	if err != nil {
+		return err
+	}
+	if until := max(m.LastSeen, end) + int64(p.HostGoneSeconds); until > now(ctx) {
 		v.Status.Deadline = until
 		return k.save(ctx, old, v)
 	}

@@ -44,6 +44,16 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
+	for _, h := range g.Halts {
+		if err := k.halts.Set(ctx, h.Seconds, h.EndedAt); err != nil {
+			return err
+		}
+	}
+	if n := len(g.Heads); n > 0 && !goesOn { // else the first block notes the time since
+		if err := k.noteHalt(ctx, g.Heads[n-1].Time); err != nil {
+			return err
+		}
+	}
 	return k.loadQueue(ctx, g, goesOn)
 }
 
@@ -187,6 +197,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		}
 	}
 	if g.Exclusions, err = k.allExclusions(ctx); err != nil {
+		return nil, err
+	}
+	if g.Halts, err = k.allHalts(ctx); err != nil {
 		return nil, err
 	}
 	return g, k.exportQueue(ctx, g)

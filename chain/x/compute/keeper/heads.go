@@ -18,10 +18,17 @@ const (
 	maxHeadsDropped = 16
 )
 
-// noteHead keeps the block's hash and time and drops those too old to be signed.
+// noteHead keeps the block's hash and time and drops those too old to be signed. A halt before it is noted.
 func (k *Keeper) noteHead(ctx context.Context) error {
 	p, err := k.params.Get(ctx)
 	if err != nil {
+		return err
+	}
+	newest, err := k.head(ctx)
+	if err != nil {
+		return err
+	}
+	if err := k.noteHalt(ctx, newest.Time); err != nil {
 		return err
 	}
 	sctx := sdk.UnwrapSDKContext(ctx)

@@ -70,6 +70,8 @@ type Keeper struct {
 
 	heads       collections.Map[int64, types.Head]
 	reportRates collections.Map[string, types.ReportRate]
+	// halts hold when halts ended, by their length.
+	halts collections.Map[int64, int64]
 
 	// ready counts the VMs that run and are proven, silenceActions those acted on in an hour: hour and count.
 	ready          collections.Item[uint64]
@@ -142,6 +144,7 @@ func New(c Config) (*Keeper, error) {
 		exclusionsDue:  collections.NewKeySet(sb, types.ExclusionsDuePrefix(), "exclusions_due", collections.TripleKeyCodec(i64, str, str)),
 		heads:          collections.NewMap(sb, types.HeadsPrefix(), "heads", i64, codec.CollValue[types.Head](c.Codec)),
 		reportRates:    collections.NewMap(sb, types.ReportRatesPrefix(), "report_rates", str, codec.CollValue[types.ReportRate](c.Codec)),
+		halts:          collections.NewMap(sb, types.HaltsPrefix(), "halts", i64, collections.Int64Value),
 		attestations:   collections.NewMap(sb, types.AttestationsPrefix(), "attestations", str, codec.CollValue[types.Attestation](c.Codec)),
 		ready:          collections.NewItem(sb, types.ReadyPrefix(), "ready", collections.Uint64Value),
 		silenceActions: collections.NewItem(sb, types.SilenceActionsPrefix(), "silence_actions", collections.Uint64Value),

@@ -99,6 +99,14 @@ func (g GenesisState) validateQueue(ids map[string]bool) error {
 		}
 		excluded[pair{e.Owner, e.Miner}] = true
 	}
+	var last Halt
+	for i, h := range g.Halts {
+		if h.Seconds < MinHaltSeconds || h.EndedAt < 1 || i >= MaxHalts || i > 0 && (h.Seconds <= last.Seconds || h.EndedAt >= last.EndedAt) {
+			return ErrInvalid.Wrapf("halt %d took %d s until %d; accepted are %d of at least %d s, each longer and earlier than the one before",
+				i, h.Seconds, h.EndedAt, MaxHalts, MinHaltSeconds)
+		}
+		last = h
+	}
 	if g.OldestHeight < 0 {
 		return ErrInvalid.Wrapf("the oldest height is %d; accepted are 0 and more", g.OldestHeight)
 	}

@@ -42,6 +42,7 @@ const (
 	prefixSweepAgain
 	prefixExclusions
 	prefixExclusionsDue
+	prefixHalts
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -133,3 +134,6 @@ func ExclusionsPrefix() collections.Prefix { return collections.NewPrefix(prefix
 
 // ExclusionsDuePrefix is the queue of exclusions, by the time at which they end.
 func ExclusionsDuePrefix() collections.Prefix { return collections.NewPrefix(prefixExclusionsDue) }
+
+// HaltsPrefix is when halts of the chain ended, by their length in seconds.
+func HaltsPrefix() collections.Prefix { return collections.NewPrefix(prefixHalts) }

@@ -12,6 +12,12 @@ const maxVMsPerAccount = mesh.LastVM - mesh.FirstVM + 1
 // block that was not the newest; then the next agent has to start and its first report to get into a block.
 const proofGap = 80
 
+// MinHaltSeconds without a block is a halt of the chain, and MaxHalts are remembered.
+const (
+	MinHaltSeconds = 5
+	MaxHalts       = 16
+)
+
 // MaxUnproven bounds the miners that a VM without a proof is run on.
 const MaxUnproven = 8
 
