@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxExpired bounds the deadlines looked at in one block; the rest follows in the next.
-	maxExpired = 200
+	maxExpired = 150
 	// failedSeconds until a VM is looked at again for which this failed.
 	failedSeconds = 600
 	// pruneSeconds after which a tombstone, or a released entry, is forgotten.

@@ -49,6 +49,9 @@ func (k *Keeper) consume(ctx context.Context, a *account, parts []credit.Part, d
 	return nil
 }
 
+// runOutWeight is how many settlements stopping or terminating a VM counts as in a block's budget, by what it costs.
+const runOutWeight = 4
+
 // EndBlock looks at the meters that are due, the longest due first, until a
 // parameter's worth of VMs is settled; the rest carries over. What goes wrong
 // with one account is undone and told, and touches no other.
@@ -110,9 +113,9 @@ func (k *Keeper) look(ctx context.Context, due dueKey) (vms int, err error) {
 		return vms, nil
 	}
 	if entry.Attempt(ctx, types.ModuleName, "run_out", name, func(ctx context.Context) error { return k.runOut(ctx, name, spent) }) {
-		return 2 * vms, nil
+		return runOutWeight * vms, nil
 	}
-	return 2 * vms, k.putOff(ctx, a) // what is settled stays
+	return runOutWeight * vms, k.putOff(ctx, a) // what is settled stays
 }
 
 // runOut stops what runs, or once nothing is left for its disks terminates it, and drops what it was attested for beyond the balance.
