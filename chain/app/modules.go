@@ -67,6 +67,7 @@ func (a *App) wireModules() {
 	}
 	a.modules.SetOrderInitGenesis(order...)
 	a.modules.SetOrderExportGenesis(order...)
+	a.modules.SetOrderMigrations(order...) // those that the others work with come first
 	a.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
 	// Distribution shares out what the last block brought; slashing looks at who signed it.
 	a.modules.SetOrderBeginBlockers(distrtypes.ModuleName, slashingtypes.ModuleName, evidencetypes.ModuleName, stakingtypes.ModuleName, computetypes.ModuleName)

@@ -78,6 +78,8 @@ func (r Refusal) words() string {
 		return "the report is out of bounds, or of a generation or reboot that the VM has not reached"
 	case BadCharge:
 		return "the attested time does not add up"
+	case NoRoomOnHost:
+		return "the VM is off, and its host has no room to run it"
 	case fault:
 		return "the chain could not take the report in: the logs of its nodes say why"
 	default:

@@ -12,7 +12,7 @@ import (
 // Each refusal of a report is put into words of its own; a code that this program does not know is named.
 func TestRefusedReportsHaveWords(t *testing.T) {
 	seen := map[string]Refusal{}
-	for _, r := range []Refusal{UnknownVM, NotHolder, OldInstance, BadTransition, BadProof, StaleProof, BadReport, BadCharge, fault} {
+	for _, r := range []Refusal{UnknownVM, NotHolder, OldInstance, BadTransition, BadProof, StaleProof, BadReport, BadCharge, NoRoomOnHost, fault} {
 		words := r.words()
 		require.Contains(t, words, " ", r)
 		require.NotContains(t, words, "/", r)

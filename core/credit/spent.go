@@ -13,9 +13,9 @@ const (
 	noticePeriod   = LastNotice - 3600
 )
 
-// disksRunway is how long a balance lasts for the account's disks, also while what ran is still being stopped, in seconds; ok is
+// DisksRunway is how long a balance lasts for the account's disks, also while what ran is still being stopped, in seconds; ok is
 // false when nothing is charged.
-func (m *Meter) disksRunway(balance uint64) (seconds uint64, ok bool) {
+func (m *Meter) DisksRunway(balance uint64) (seconds uint64, ok bool) {
 	disks := *m
 	disks.Rate = m.DiskRate
 	return disks.Runway(balance, 0)
@@ -24,7 +24,7 @@ func (m *Meter) disksRunway(balance uint64) (seconds uint64, ok bool) {
 // WithdrawNotices takes back notices that are out of date, as the balance lasts for longer since a purchase, or for fewer disks.
 // They are given again when their time comes.
 func (m *Meter) WithdrawNotices(balance uint64) {
-	left, ok := m.disksRunway(balance)
+	left, ok := m.DisksRunway(balance)
 	switch {
 	case !ok:
 	case left > FirstNotice:
@@ -41,7 +41,7 @@ func (m *Meter) untilNotice(balance uint64) (seconds uint64, ok bool) {
 	if m.Rate == 0 || m.RanOutAt == 0 {
 		return 0, false
 	}
-	left, charged := m.disksRunway(balance)
+	left, charged := m.DisksRunway(balance)
 	if !charged {
 		return 0, false
 	}

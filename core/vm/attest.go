@@ -58,10 +58,22 @@ type AttestRules struct {
 	SilenceReports uint32
 }
 
-// Begin starts a run that its host reports from a time on, after the End of what was before. What it is charged
-// begins there if the VM was ever proven, else with its first proof.
+// BootAllowance is how long a VM with data may boot, from its host's first report that it starts it, without being charged, in
+// seconds: longer than most boots take, and shorter than what a start's fees pay of the largest plan.
+const BootAllowance = 120
+
+// Boot notes that a host reports, at a time, that it starts a VM, after the End of what was before. If the VM was ever proven, what
+// it is charged begins a BootAllowance later.
+func (a *Attestation) Boot(at int64) {
+	if a.Proven && a.LastAt == 0 {
+		a.LastAt = at + BootAllowance
+	}
+}
+
+// Begin notes that a host reports, at a time, that a VM runs. What it is charged begins there if the VM was ever proven and
+// nothing of the run was charged before, else with its first proof.
 func (a *Attestation) Begin(at int64) {
-	if a.Proven {
+	if a.Proven && (a.LastAt == 0 || at < a.LastAt) {
 		a.LastAt = at
 	}
 }
@@ -88,7 +100,7 @@ func (a *Attestation) Prove(r AttestRules, at int64, rate uint64) error {
 // host that was away begins anew.
 func (a *Attestation) Saw(r AttestRules, at int64) {
 	if a.LastAt == 0 && !a.Unproven {
-		return // never proven: a deadline ends it
+		return // the first run of all: a deadline ends it
 	}
 	if a.SilentSince == 0 || at-a.SeenAt > r.Gap {
 		a.SilentSince, a.SilentReports = at, 0
@@ -98,25 +110,24 @@ func (a *Attestation) Saw(r AttestRules, at int64) {
 }
 
 // Silent reports whether the guest gave no proof for too long, while its host
-// was seen all the time.
+// was seen all the time. A guest that never ran before is never silent: it has a deadline.
 func (a *Attestation) Silent(r AttestRules) bool {
-	return a.SilentReports >= r.SilenceReports && a.SeenAt-a.SilentSince >= r.SilenceSeconds
+	return (a.Proven || a.Unproven) && a.SilentReports >= r.SilenceReports && a.SeenAt-a.SilentSince >= r.SilenceSeconds
 }
 
 // ChargeSilence attests, on its host's word, the time for which the guest was
 // silent, and counts anew.
 func (a *Attestation) ChargeSilence(r AttestRules, rate uint64) error {
+	if a.LastAt == 0 { // it gave no proof before either
+		a.LastAt = a.SilentSince
+	}
 	err := a.attestSeen(r, a.SeenAt, rate)
 	a.SilentSince, a.SilentReports = a.SeenAt, 0
 	return err
 }
 
 // Disown forgets what the host said of a run that did not come to be.
-func (a *Attestation) Disown() {
-	if !a.Proven {
-		a.Silence = Silence{}
-	}
-}
+func (a *Attestation) Disown() { a.LastAt, a.Silence = 0, Silence{SilenceReboots: a.SilenceReboots} }
 
 // Keep notes, on its host's word, that a stopped VM's disk is kept. Nothing is
 // charged for the disk of a VM that was never proven.

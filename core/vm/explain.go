@@ -19,6 +19,11 @@ func (s Status) Explain() string {
 		return "its guest ran on several miners and its agent was heard on none; check its image and its user data"
 	case ReasonCreditRunOut:
 		return "the account's credit came down to its hold-back; buy credits, then start the VM"
+	case ReasonBootTimeout:
+		if s.Phase == Failed && s.HasData {
+			return "its guest gave no proof within the time that a start has, and it is off: see its console, then start it"
+		}
+		return ""
 	case ReasonHostGone:
 		return "its host was not seen for too long, and its disk is lost: rebuild the VM, or terminate it"
 	case ReasonUnpaid:

@@ -25,7 +25,11 @@ func TestExplain(t *testing.T) {
 	if got := s.Explain(); got != "miner hip1last did not begin in time" {
 		t.Error(got)
 	}
-	for _, reason := range []string{"", ReasonTenant, "a_miners_own"} {
+	off := Status{Phase: Failed, HasData: true, Reason: ReasonBootTimeout}
+	if words := off.Explain(); !strings.Contains(words, "start it") || ValidMessage(words) != nil {
+		t.Errorf("a start that took too long: %q", words)
+	}
+	for _, reason := range []string{"", ReasonTenant, ReasonBootTimeout, "a_miners_own"} {
 		if got := (Status{Reason: reason}).Explain(); got != "" {
 			t.Errorf("%q: %q", reason, got)
 		}

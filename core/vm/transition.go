@@ -52,10 +52,11 @@ func (e *PhaseError) Error() string {
 //	     (only without data)    │                    │   │  │                                │
 //	                            └─ ReportProvisioning M, Start T: same host, with data        │
 //	                                                     │  │                                │
-//	       Stop T, RunOut C: Provisioning, Running, Rebooting, held Failed ─> Stopping        │
+//	       Stop T, RunOut C: Provisioning, Running, Rebooting ─> Stopping                     │
 //	       ReportStopped M: Stopping ─> Stopped, and from Provisioning, Running, Rebooting, ──┘ (the guest shut itself down)
 //	       Start T: Stopped ────────────────────────────────┘ (same host)
 //
+//	Stop T, RunOut C: held Failed ─> Stopped (nothing runs; it may have no room to be stopped in)
 //	RunOut C: Pending, Assigned ─> Failed (Start T places it again)
 //	Lose C: any held phase but Terminating ─> Lost; Lost ─> what its miner reports when it is back (M), or Assigned (C, next miner)
 //	Resize T: Running and Stopped stay what they are; ResizeRestart T: Running ─> Rebooting
@@ -251,7 +252,7 @@ func fromFailed(s State, ev Event) Phase {
 	case Start, Rebuild:
 		return Provisioning
 	case Stop, RunOut:
-		return Stopping
+		return Stopped
 	case ReportFailed, TimeOut:
 		return Failed
 	case Lose:

@@ -46,7 +46,7 @@ type Status struct {
 	InstanceSeq uint32 `json:"instance_seq,omitempty"`
 	// HasData is true from its first proof on; without an agent from the first time it ran.
 	HasData bool `json:"has_data,omitempty"`
-	// ReadyAt is the first accepted proof of the present run.
+	// ReadyAt is the first accepted proof of the present run, or when it was first charged without one; 0 before.
 	ReadyAt int64 `json:"ready_at,omitempty"`
 	// Reason is one of the Reason constants or a miner's own code; Message a sentence of the miner's, or Explain's.
 	Reason     string `json:"reason,omitempty"`
@@ -119,12 +119,12 @@ func (v VM) State() State {
 // Ended reports whether the VM is terminated or about to be.
 func (v VM) Ended() bool { return v.Status.Phase.Ended() }
 
-// Off reports whether the VM is off and stays so until its tenant starts it, if ever.
+// Off reports whether the VM is off and stays so until its tenant starts it, if ever, or its miner has room to try again.
 func (v VM) Off() bool {
 	switch v.Status.Phase { //nolint:exhaustive // the others are on, or on their way
-	case Stopped:
+	case Stopped, Failed:
 		return true
-	case Failed, Lost, Terminating:
+	case Lost, Terminating:
 		return !v.Spec.On
 	default:
 		return false
@@ -153,10 +153,10 @@ func (v VM) KeepsDisk() bool {
 }
 
 // Rate is what the VM costs now, in ucredit per hour: while its guest, or for
-// AgentNone its host, has shown it running, or its disk is kept.
+// AgentNone or after too long a silence its host, has shown it running, or its disk is kept.
 func (v VM) Rate() uint64 {
 	switch {
-	case v.Status.Phase.On() && v.Status.ReadyAt > 0:
+	case (v.Status.Phase.On() || v.Status.Phase == Provisioning) && v.Status.ReadyAt > 0:
 		return v.Rates.Running
 	case v.KeepsDisk():
 		return v.Rates.Stopped

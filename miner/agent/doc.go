@@ -10,4 +10,6 @@
 // step may run twice, at any time, after any crash. What runs is adopted. What
 // it does not understand it leaves alone: a VM is destroyed only when
 // every endpoint of the chain says that this miner no longer holds the VM.
+//
+// A VM that the chain gave up as failed is shut down and reported as failed: its disk is kept, and charged on that word.
 package agent

@@ -48,6 +48,29 @@ func (a *Agent) stopped(ctx context.Context, u *vmState, r record.Record, reason
 	return nil
 }
 
+// failed leaves a VM off that failed, and says so for as long as its disk is kept here, which is charged. The reason is the one that the
+// chain has, unless the disk is missing.
+func (a *Agent) failed(ctx context.Context, u *vmState, r record.Record) error {
+	if err := a.rest(ctx, u, r); err != nil {
+		return err
+	}
+	has, err := a.Driver.HasDisk(ctx, hypervisor.Root(r.VM.ID))
+	if err != nil {
+		return err
+	}
+	if !has {
+		a.say(u, r, vm.Failed, ReasonDiskMissing, "the VM's disk is not on this host")
+		return nil
+	}
+	s := r.VM.Status
+	if s.Message = ""; s.Explain() == r.VM.Status.Message {
+		a.say(u, r, vm.Failed, s.Reason, "") // the chain's own reasons are put into words by whoever reads them
+		return nil
+	}
+	a.say(u, r, vm.Failed, s.Reason, r.VM.Status.Message)
+	return nil
+}
+
 // whyDown keeps the cause of a stop that the chain knows: the tenant's request, the
 // credit, the guest. What failed on the way is over.
 func whyDown(r record.Record) (reason, message string) {

@@ -267,3 +267,41 @@ func TestNextInstanceOnTheSameHost(t *testing.T) {
 	proofs := w.chain.Proven(id)
 	w.until("proofs of instance 2", func() bool { return w.chain.Proven(id) > proofs+1 })
 }
+
+// A VM that the chain has given up is stopped, and reported as failed: its disk is charged on that word, unless it is missing.
+func TestFailedIsReported(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil  func(w *world, id vm.ID)
+		reason string
+	}{
+		"with its disk": {func(*world, vm.ID) {}, vm.ReasonBootTimeout},
+		"without it": {func(w *world, id vm.ID) {
+			if err := w.driver.TrashDisk(w.t.Context(), hypervisor.Root(id)); err != nil {
+				w.t.Fatal(err)
+			}
+		}, agent.ReasonDiskMissing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.startAgent()
+			id := w.newVM()
+			w.until("running", func() bool { return w.runs(id) })
+			w.stopAgent()
+			if err := w.driver.KillProcess(id); err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(w, id)
+			w.chain.Change(id, func(v *vm.VM) {
+				v.Status.Phase, v.Status.Reason, v.Spec.On = vm.Failed, vm.ReasonBootTimeout, false
+				v.Generation++
+			})
+			w.startAgent()
+			w.until("told", func() bool { return w.chain.Saw(id, "failed "+c.reason) })
+			if s := w.inspect(id).State; s.Alive() || w.chain.Phase(id) != vm.Failed {
+				t.Errorf("it is %s, on chain %s", s, w.chain.Phase(id))
+			}
+		})
+	}
+}

@@ -130,8 +130,8 @@ func (a *Agent) act(ctx context.Context, s step.Step, u *vmState, r record.Recor
 		return 0, a.stopped(ctx, u, r, reason, message)
 	case step.ReportGuestStopped:
 		return 0, a.stopped(ctx, u, r, vm.ReasonGuestShutdown, "the guest shut itself down")
-	case step.Rest:
-		return 0, a.rest(ctx, u, r)
+	case step.ReportFailed:
+		return 0, a.failed(ctx, u, r)
 	case step.Destroy:
 		return 0, a.destroy(ctx, u, r, info)
 	default:

@@ -134,8 +134,8 @@ const (
 	ReportStopped
 	// ReportGuestStopped by the guest's own.
 	ReportGuestStopped
-	// Rest leaves it off, and nothing is said.
-	Rest
+	// ReportFailed that it stays off.
+	ReportFailed
 	// Destroy all that is here of it.
 	Destroy
 )
@@ -173,8 +173,8 @@ func (s Step) String() string {
 		return "report stopped"
 	case ReportGuestStopped:
 		return "report guest stopped"
-	case Rest:
-		return "rest"
+	case ReportFailed:
+		return "report failed"
 	case Destroy:
 		return "destroy"
 	default:
@@ -214,7 +214,7 @@ func Decide(d Desired, o Observed) Step {
 	case vm.Stopping, vm.Stopped:
 		return decideDown(o, ReportStopped)
 	case vm.Failed:
-		return decideDown(o, Rest)
+		return decideDown(o, ReportFailed)
 	case vm.Lost:
 		if d.On {
 			return decideRunning(d, o)

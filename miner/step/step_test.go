@@ -69,8 +69,8 @@ func TestDecideNever(t *testing.T) {
 			bad = "shut down only what should be off"
 		case s == ReportRunning && (!o.State.Alive() || o.Seq != d.Seq || d.Proofs && !o.Proven):
 			bad = "say running only of what runs, proven, as the present instance"
-		case (s == ReportStopped || s == ReportGuestStopped) && o.State.Alive():
-			bad = "say stopped only of what does not run"
+		case (s == ReportStopped || s == ReportGuestStopped || s == ReportFailed) && o.State.Alive():
+			bad = "say stopped or failed only of what does not run"
 		case slices.Contains([]Step{BringUp, Revive}, s) && (o.State.Alive() || d.Direction() != Up):
 			bad = "bring up only what is off and should be on"
 		case s == Reboot && (d.Phase != vm.Rebooting || o.Rebooted >= d.RebootSeq):
@@ -135,7 +135,7 @@ func TestDecide(t *testing.T) {
 		{vm.Stopping, off, ReportStopped},
 		{vm.Stopped, off, ReportStopped},
 		{vm.Stopped, up, ShutDown},
-		{vm.Failed, off, Rest},
+		{vm.Failed, off, ReportFailed},
 		{vm.Failed, up, ShutDown},
 		{vm.Lost, up, ReportRunning},
 		{vm.Terminating, up, Destroy},

@@ -1,6 +1,7 @@
 package computetest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/hippius/compute/chain/app/apptest"
@@ -131,7 +132,11 @@ func TestStartThatTakesTooLong(t *testing.T) {
 	if v := w.is(id, vm.Failed, vm.ReasonBootTimeout); v.Status.Miner != host.Address {
 		t.Fatalf("%+v", v.Status)
 	}
-	// Its miner succeeds after all.
+	// That its miner succeeds after all is too late; the tenant starts it anew.
+	if _, err := w.try(host, w.proven(w.says(id, vm.Running))); !errors.Is(err, computetypes.ErrBadTransition) {
+		t.Errorf("a report of the start that is over: %v", err)
+	}
+	w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id})
 	w.report(w.proven(w.says(id, vm.Running)))
 	w.is(id, vm.Running, "")
 }

@@ -3,6 +3,7 @@ package computetest
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/hippius/compute/chain/app/apptest"
@@ -110,6 +111,38 @@ func TestHoldBackSpentOnFees(t *testing.T) {
 		t.Errorf("terminated after %d s and notices on days %v", passed, notices)
 	}
 	w.is(id, vm.Terminating, vm.ReasonUnpaid)
+}
+
+// A notice says how long the credit lasts for all disks, also of VMs that are still being stopped.
+func TestNoticeSaysHowLongTheDisksLast(t *testing.T) {
+	w := newWorld(t, nil)
+	w.miner("miner0")
+	a := w.tenant("tenant")
+	first := w.running(a, "web-1")
+	w.running(a, "web-2")
+	w.off(a, first)
+	w.leave(a, w.statement(a).HoldbackUcredit)
+	w.NextBlock(30)
+	if st := w.statement(a); st.UcreditPerHour != sparkHD || st.Meter.DiskRate != 2*sparkHD || st.Meter.RanOutAt == 0 {
+		t.Fatalf("%+v", st)
+	}
+	const week = 7 * 24 * 2 * sparkHD
+	if err := w.App.Keepers.Credits.Consume(w.Ctx(), a.Address, w.statement(a).BalanceUcredit-week, a.Address); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for range 3 {
+		w.NextBlock(1800)
+		for _, e := range w.Events(markettypes.EventEnding) {
+			told = append(told, e[markettypes.AttributeRunway])
+		}
+	}
+	if len(told) != 1 {
+		t.Fatalf("notices %v", told)
+	}
+	if left, err := strconv.ParseInt(told[0], 10, 64); err != nil || left > 7*day || left < 7*day-3600 {
+		t.Errorf("the notice says %d s, %v", left, err)
+	}
 }
 
 // Credits that come in time keep the disk, and notices count anew.

@@ -22,9 +22,7 @@ func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w
 		return w, err
 	}
 	if !ran(ctx, p, v) {
-		a := v.Status.Attestation.Core()
-		a.Disown()
-		v.Status.Attestation = types.AttestationOf(a)
+		disown(v)
 		if fresh {
 			k.blame(ctx, v.Status.Miner)
 		}
@@ -38,6 +36,13 @@ func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w
 		w = why{reason: vm.ReasonNoAgent}
 	}
 	return w, nil
+}
+
+// disown has what the host said of a start that it failed not charged.
+func disown(v *types.VM) {
+	a := v.Status.Attestation.Core()
+	a.Disown()
+	v.Status.Attestation = types.AttestationOf(a)
 }
 
 // ran reports whether the guest of a VM ran, by its miner's word, for as long as one may be silent.

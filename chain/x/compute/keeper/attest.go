@@ -52,15 +52,15 @@ func attest(v *types.VM, rule func(a *vm.Attestation, rate uint64) error) error 
 	return nil
 }
 
-// attestRunning notes that the guest was alive at a time. The first such time of a run makes it ready.
+// attestRunning notes that the guest was alive at a time. The first such time of a run makes it ready, and ends the start.
 func (k *Keeper) attestRunning(ctx context.Context, p types.Params, v *types.VM, at int64) error {
 	if err := attest(v, func(a *vm.Attestation, rate uint64) error { return a.Prove(p.Rules(), at, rate) }); err != nil {
 		return err
 	}
-	if v.Status.ReadyAt != 0 {
+	if v.Status.ReadyAt != 0 && v.Status.BegunAt == 0 {
 		return k.countProven(ctx, p, v, at)
 	}
-	v.Status.ReadyAt, v.Status.Attestation.InstanceSeq = at, v.Status.InstanceSeq
+	v.Status.ReadyAt, v.Status.BegunAt, v.Status.Attestation.InstanceSeq = at, 0, v.Status.InstanceSeq
 	if !v.Status.HasData {
 		if err := k.cameUp(ctx, v); err != nil {
 			return err
@@ -99,13 +99,19 @@ func (k *Keeper) silence(ctx context.Context, p types.Params, v *types.VM) error
 	silent := false
 	err := attest(v, func(a *vm.Attestation, rate uint64) error {
 		a.Saw(p.Rules(), now(ctx))
-		if silent = a.Proven && a.Silent(p.Rules()); silent { // one that was never proven has a deadline
+		if silent = a.Silent(p.Rules()); silent {
 			return a.ChargeSilence(p.Rules(), rate)
 		}
 		return nil
 	})
 	if err != nil || !silent {
 		return err
+	}
+	if v.Status.ReadyAt == 0 { // on its host's word it is charged as if it were proven
+		v.Status.ReadyAt, v.Status.Attestation.InstanceSeq = now(ctx), v.Status.InstanceSeq
+	}
+	if !v.Status.HasData || !v.Status.Phase.Core().On() {
+		return nil // a deadline ends it
 	}
 	action := v.Spec.OnSilence.Core()
 	if action == vm.SilenceReboot && v.Status.Attestation.SilenceReboots > 0 {

@@ -92,7 +92,7 @@ func (k *Keeper) expired(ctx context.Context, p types.Params, id string) error {
 	return k.save(ctx, &old, v)
 }
 
-// setDeadline of a VM that comes to a phase. Until its guest proves itself, what its miner reports holds nothing off.
+// setDeadline of a VM that comes to a phase. From a start until its guest proves itself, what its miner reports holds nothing off.
 // Afterwards its host is looked at now and then.
 func (k *Keeper) setDeadline(ctx context.Context, v *types.VM, to vm.Phase) error {
 	p, err := k.params.Get(ctx)
@@ -101,11 +101,7 @@ func (k *Keeper) setDeadline(ctx context.Context, v *types.VM, to vm.Phase) erro
 	}
 	switch to { //nolint:exhaustive // the others have none
 	case vm.Provisioning:
-		from := now(ctx)
-		if !v.Status.HasData {
-			from = v.Status.BegunAt
-		}
-		v.Status.Deadline = from + p.BootTimeout(v.Core().WantedSize().DiskGiB)
+		v.Status.Deadline = v.Status.BegunAt + p.BootTimeout(v.Core().WantedSize().DiskGiB)
 	case vm.Running, vm.Rebooting:
 	case vm.Stopping, vm.Stopped, vm.Failed:
 		if v.Status.HasData && v.Status.Miner != "" {
@@ -153,10 +149,13 @@ func (k *Keeper) letGo(ctx context.Context, old *types.VM, v types.VM) error {
 	return k.save(ctx, old, v)
 }
 
-// timedOut fails a VM that did not prove itself in time. With data it stays where that is.
+// timedOut fails a VM that did not prove itself in time. With data it stays where that is, and is off until its tenant starts it:
+// what its miner repeats of the start that is over has no effect.
 func (k *Keeper) timedOut(ctx context.Context, p types.Params, old *types.VM, v types.VM, reason string) error {
 	w := why{reason: reason}
-	if !v.Status.HasData {
+	if v.Status.HasData {
+		setPower(&v, false)
+	} else {
 		var err error
 		if w, err = k.failAttempt(ctx, p, &v, w); err != nil {
 			return err

@@ -17,12 +17,13 @@ import (
 // its record is well formed; it waits in the queue only while Pending; its
 // name, address, miner and deadline are in their indexes, and nothing else is;
 // power and phase agree. For every miner: its usage is what its VMs take. For
+// every account with VMs: it pays what they cost. For
 // every committee: it is kept for the instances of VMs not terminated.
 // True between blocks; it reads every VM.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {
 	usage := map[string]node.Usage{}
 	var want counts
-	keyUse := map[string]uint32{}
+	keyUse, rates := map[string]uint32{}, map[string]uint64{}
 	dealt := map[uint64]uint64{}
 	err := k.vms.Walk(ctx, nil, func(_ string, v types.VM) (bool, error) {
 		var err error
@@ -49,6 +50,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 				return true, err
 			}
 		}
+		rates[v.Owner] += v.Core().Rate()
 		if !v.Ended() {
 			for _, name := range v.Spec.SshKeys {
 				keyUse[v.Owner+"/"+name]++
@@ -71,6 +73,11 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 		}
 		if m.Usage.Node() != u {
 			return fmt.Errorf("miner %s is used %+v, but its VMs take %+v", miner, m.Usage.Node(), u)
+		}
+	}
+	for owner, rate := range rates {
+		if pays, err := k.meters.Rate(ctx, owner); err != nil || pays != rate {
+			return fmt.Errorf("%s pays %d ucredit an hour, but its VMs cost %d: %w", owner, pays, rate, orMissing(err))
 		}
 	}
 	for epoch, n := range dealt {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hippius/compute/chain/x/compute/types"
 	"github.com/hippius/compute/chain/x/internal/records"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -33,24 +34,85 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	if err := k.reportRates.Clear(ctx, nil); err != nil { // version 1 counted messages by the minute
 		return err
 	}
-	if err := k.setDeadlines(ctx); err != nil {
+	vms, err := records.All(ctx, k.vms)
+	if err != nil {
+		return err
+	}
+	if err := k.setDeadlines(ctx, vms); err != nil {
+		return err
+	}
+	if err := k.recount(ctx, vms); err != nil {
+		return err
+	}
+	if err := k.setRates(ctx, vms); err != nil {
 		return err
 	}
 	return k.sweepAgain.Set(ctx, true)
 }
 
-// setDeadlines gives held VMs the times since when their miners have them, and the deadlines at which their hosts are looked at, or not waited for any more.
-func (k *Keeper) setDeadlines(ctx sdk.Context) error {
-	vms, err := records.All(ctx, k.vms)
-	if err != nil {
-		return err
+// recount has miners hold what their VMs take now: for version 1 a VM that is off took all that it runs with.
+func (k *Keeper) recount(ctx sdk.Context, vms []types.VM) error {
+	var miners []string // in the order of the store
+	usage := map[string]node.Usage{}
+	for _, v := range vms {
+		m := v.Status.Miner
+		if m == "" {
+			continue
+		}
+		u, seen := usage[m]
+		if !seen {
+			miners = append(miners, m)
+		}
+		var err error
+		if usage[m], err = u.Add(v.Core().Holds()); err != nil {
+			return err
+		}
 	}
+	for _, m := range miners {
+		if err := k.offers.Recount(ctx, m, usage[m]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setRates has accounts pay what their VMs cost now: for version 1 the disk of a failed VM cost nothing.
+func (k *Keeper) setRates(ctx sdk.Context, vms []types.VM) error {
+	var owners []string // in the order of the store
+	rates := map[string]uint64{}
+	for _, v := range vms {
+		if _, seen := rates[v.Owner]; !seen {
+			owners = append(owners, v.Owner)
+		}
+		rates[v.Owner] += v.Core().Rate()
+	}
+	for _, owner := range owners {
+		was, err := k.meters.Rate(ctx, owner)
+		if err != nil {
+			return err
+		}
+		if was == rates[owner] {
+			continue
+		}
+		if err := k.meters.SetRate(ctx, owner, int64(rates[owner])-int64(was)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setDeadlines gives held VMs the times since when they are started, and the deadlines at which their hosts are looked at, or not waited for any more.
+func (k *Keeper) setDeadlines(ctx sdk.Context, vms []types.VM) error {
 	for _, v := range vms {
 		if v.Status.Miner == "" {
 			continue
 		}
 		old, p := v, v.Status.Phase.Core()
-		if p != vm.Assigned {
+		switch {
+		case p == vm.Assigned || v.Status.ReadyAt != 0: // not yet, or not any more
+		case v.Status.HasData:
+			v.Status.BegunAt = now(ctx) // version 1 had no deadline for it
+		default:
 			v.Status.BegunAt = v.Status.PhaseSince
 		}
 		if v.Status.Deadline != 0 {

@@ -132,6 +132,9 @@ func (k *Keeper) end(ctx context.Context, v types.VM, ev vm.Event, by vm.Actor, 
 	if err := k.step(ctx, &v, ev, by, w, now(ctx)); err != nil {
 		return err
 	}
+	if old.Core().Off() {
+		v.Spec.Power = types.Power_POWER_OFF // so that ending it takes no room
+	}
 	v.Generation++
 	v.RemovedKeys = nil
 	if err := k.dequeue(ctx, v.Id); err != nil {

@@ -83,7 +83,7 @@ func (k *Keeper) Report(ctx context.Context, m *types.MsgReportVM) ([]types.Repo
 		results[i].VmId = r.VmId
 		used := storetypes.NewInfiniteGasMeter()
 		branch, write := sctx.WithGasMeter(used).CacheContext()
-		err := k.report(branch, p, m.Miner, r) //nolint:contextcheck // the branch is made of ctx
+		err := noRoom(k.report(branch, p, m.Miner, r)) //nolint:contextcheck // the branch is made of ctx
 		sctx.GasMeter().ConsumeGas(min(used.GasConsumed(), maxReportGas), "report")
 		if err != nil {
 			results[i].Codespace, results[i].Code, _ = errorsmod.ABCIInfo(err, false)
@@ -120,7 +120,13 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	v.Status.ObservedRebootSeq = max(v.Status.ObservedRebootSeq, r.ObservedRebootSeq)
 
 	ev, w := eventOf(&v, r), why{r.Reason, r.Message}
-	if ev == vm.ReportFailed && !v.Status.HasData && !v.Ended() {
+	switch {
+	case ev != vm.ReportFailed || v.Ended():
+	case v.Status.HasData:
+		if v.Status.Phase.Core() == vm.Provisioning && !ran(ctx, p, &v) {
+			disown(&v)
+		}
+	default:
 		if w, err = k.failAttempt(ctx, p, &v, w); err != nil {
 			return err
 		}
@@ -132,10 +138,8 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	case vm.Running, vm.Rebooting:
 		return k.reportedOn(ctx, p, &old, v, r)
 	case vm.Provisioning:
-		if v.Status.Attestation.Unproven {
-			if err := k.silence(ctx, p, &v); err != nil {
-				return err
-			}
+		if err := k.reportedComing(ctx, p, &v, r.Reason); err != nil {
+			return err
 		}
 	case vm.Stopped:
 		return k.reportedStopped(ctx, p, &old, v)
@@ -182,6 +186,17 @@ func eventOf(v *types.VM, r types.VMReport) vm.Event {
 	}
 	ev, _ := vm.ReportOf(r.Phase.Core()) // Validate saw that there is one
 	return ev
+}
+
+// reportedComing takes the host's word that it starts a VM, unless it says in the same breath why it cannot yet.
+func (k *Keeper) reportedComing(ctx context.Context, p types.Params, v *types.VM, reason string) error {
+	if !vm.Starts(reason) {
+		return nil
+	}
+	if err := attest(v, func(a *vm.Attestation, _ uint64) error { a.Boot(now(ctx)); return nil }); err != nil {
+		return err
+	}
+	return k.silence(ctx, p, v)
 }
 
 // reportedOn takes the guest's proof of a VM that is up, or the host's word where there is no agent.

@@ -24,13 +24,14 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 	if err != nil {
 		return phaseError(v, ev, err)
 	}
+	rebuilt := ev == vm.Rebuild
 	keeps := to == from || from == vm.Running && to == vm.Rebooting || from == vm.Rebooting && to == vm.Running
-	if !keeps {
-		if !comesUp(v, from) || !comesUp(v, to) {
+	if !keeps || rebuilt {
+		if rebuilt || !comesUp(v, from) || !comesUp(v, to) {
 			if err := k.endAttestation(ctx, v, until); err != nil {
 				return err
 			}
-			if comesUp(v, from) && (to == vm.Stopping || to == vm.Stopped) {
+			if !v.Status.Attestation.Proven && comesUp(v, from) && (to == vm.Stopping || to == vm.Stopped) {
 				v.Status.Attestation.Unproven = true // stopped by turns it would run for nothing
 			}
 		}
@@ -52,7 +53,7 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 		return nil
 	}
 	v.Status.PhaseSince = now(ctx)
-	if to == vm.Provisioning && !from.On() {
+	if to == vm.Provisioning && (v.Status.BegunAt == 0 || ev.By() != vm.Miner || from == vm.Assigned) {
 		v.Status.BegunAt = now(ctx)
 	}
 	if err := k.setDeadline(ctx, v, to); err != nil {
@@ -70,9 +71,9 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 	return nil
 }
 
-// comesUp reports whether a phase is one of the run of a VM that was never proven: what its host says of it is of one run until then.
+// comesUp reports whether a phase is one of a start that was not proven yet: what its host says of it is of one run until then.
 func comesUp(v *types.VM, p vm.Phase) bool {
-	return !v.Status.Attestation.Proven && (p == vm.Provisioning || p.On())
+	return v.Status.BegunAt != 0 && (p == vm.Provisioning || p.On())
 }
 
 func phaseError(v *types.VM, ev vm.Event, err error) error {

@@ -29,7 +29,8 @@ type Meters interface {
 	AddVM(ctx context.Context, account string, stoppedRate uint64) error
 	RemoveVM(ctx context.Context, account string, stoppedRate uint64) error
 	ResizeVM(ctx context.Context, account string, from, to uint64) error
-	// SetRate changes what the account's VMs cost now.
+	// Rate is what the account's VMs cost now, SetRate changes it.
+	Rate(ctx context.Context, account string) (uint64, error)
 	SetRate(ctx context.Context, account string, delta int64) error
 	// Charge settles at once what a miner was attested of one VM, in units, and returns those that were paid.
 	Charge(ctx context.Context, account, miner string, units uint64) (paid uint64, err error)
@@ -63,6 +64,8 @@ type CapacityKeeper interface {
 	Release(ctx context.Context, operator string, d node.Demand) error
 	// Swap replaces what a VM takes.
 	Swap(ctx context.Context, operator string, from, to node.Demand) error
+	// Recount sets what all VMs of a miner take.
+	Recount(ctx context.Context, operator string, u node.Usage) error
 	// CapacityVersion rises whenever the available capacity of a miner grew.
 	CapacityVersion(ctx context.Context) (uint64, error)
 }

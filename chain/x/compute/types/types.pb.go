@@ -1078,7 +1078,7 @@ type VMStatus struct {
 	InstanceSeq        uint32 `protobuf:"varint,4,opt,name=instance_seq,json=instanceSeq,proto3" json:"instance_seq,omitempty"`
 	// has_data is true from the first proof on, or without an agent the first Running.
 	HasData bool `protobuf:"varint,5,opt,name=has_data,json=hasData,proto3" json:"has_data,omitempty"`
-	// ready_at is the unix second of the first accepted proof of the present run.
+	// ready_at is the unix second of the first accepted proof of the present run, or of when it was first charged without one.
 	ReadyAt int64 `protobuf:"varint,6,opt,name=ready_at,json=readyAt,proto3" json:"ready_at,omitempty"`
 	// reason is a code such as "no_capacity"; message a sentence of the miner's, empty for a reason that the chain gave.
 	Reason     string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1100,7 +1100,7 @@ type VMStatus struct {
 	MinersTotal    uint32 `protobuf:"varint,18,opt,name=miners_total,json=minersTotal,proto3" json:"miners_total,omitempty"`
 	// retrying: only miners that failed its tenant have room, so they are tried again.
 	Retrying bool `protobuf:"varint,19,opt,name=retrying,proto3" json:"retrying,omitempty"`
-	// begun_at is when the miner first said that it provisions the present instance, unix seconds; 0 before.
+	// begun_at is when the present start began, unix seconds; 0 before, and from its first proof on.
 	BegunAt int64 `protobuf:"varint,20,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
 	// proven_instance is the last instance that proved itself for proven_seconds; 0 for none.
 	ProvenInstance uint32 `protobuf:"varint,21,opt,name=proven_instance,json=provenInstance,proto3" json:"proven_instance,omitempty"`

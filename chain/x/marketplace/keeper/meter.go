@@ -8,6 +8,7 @@ import (
 	"cosmossdk.io/collections"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/chain/x/marketplace/types"
 	"github.com/hippius/compute/core/credit"
 )
@@ -199,6 +200,12 @@ func shiftDisk(a *account, rate uint64, sign int64) error {
 		return types.ErrMeter.Wrap(err.Error())
 	}
 	return nil
+}
+
+// Rate is what the account pays for its VMs now, in ucredit per hour; 0 for one that never had any.
+func (k *Keeper) Rate(ctx context.Context, name string) (uint64, error) {
+	m, err := records.OrZero(k.meters.Get(ctx, name))
+	return m.Rate, err
 }
 
 // SetRate raises or lowers by delta what the account pays for its VMs. A rate

@@ -150,7 +150,7 @@ func (k *Keeper) judge(ctx context.Context, a *account, stop bool) {
 		emit(ctx, types.EventRecovered, a.name, types.AttributeBalance, balance, types.AttributeHoldback, holdback)
 	}
 	if a.meter.Notify(a.now, a.balance) {
-		left, _ := a.meter.Runway(a.balance, 0)
+		left, _ := a.meter.DisksRunway(a.balance)
 		emit(ctx, types.EventEnding, a.name, types.AttributeBalance, balance, types.AttributeNotice, strconv.FormatUint(uint64(a.meter.Notices), 10),
 			types.AttributeRunway, strconv.FormatUint(left, 10))
 	}

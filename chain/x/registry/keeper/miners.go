@@ -179,6 +179,15 @@ func (k *Keeper) Swap(ctx context.Context, operator string, from, to node.Demand
 	return k.capacityGrew(ctx)
 }
 
+// Recount sets what a miner's VMs take together, for an upgrade that changes what each takes.
+func (k *Keeper) Recount(ctx context.Context, operator string, u node.Usage) error {
+	err := k.use(ctx, operator, func(types.Miner, types.Params) (node.Usage, error) { return u, nil })
+	if err != nil {
+		return err
+	}
+	return k.capacityGrew(ctx)
+}
+
 func (k *Keeper) use(ctx context.Context, operator string, change func(types.Miner, types.Params) (node.Usage, error)) error {
 	m, err := k.Miner(ctx, operator)
 	if err != nil {
