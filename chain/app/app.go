@@ -38,8 +38,11 @@ type App struct {
 	transient map[string]*storetypes.TransientStoreKey
 	modules   *module.Manager
 	pool      *pool
-	basics    module.BasicManager
-	config    module.Configurator
+	// checks of a transaction; checked is what came of them in the block that is executed.
+	checks  sdk.AnteHandler
+	checked []checked
+	basics  module.BasicManager
+	config  module.Configurator
 }
 
 // Options of an App.
@@ -90,9 +93,7 @@ func New(o Options) (*App, error) {
 	base.MountKVStores(a.keys)
 	base.MountTransientStores(a.transient)
 	base.SetInitChainer(a.initChain)
-	base.SetPreBlocker(func(ctx sdk.Context, _ *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
-		return a.modules.PreBlock(ctx)
-	})
+	base.SetPreBlocker(a.preBlock)
 	base.SetBeginBlocker(a.modules.BeginBlock)
 	base.SetEndBlocker(func(ctx sdk.Context) (sdk.EndBlock, error) {
 		end, err := a.modules.EndBlock(ctx)
@@ -101,7 +102,8 @@ func New(o Options) (*App, error) {
 		}
 		return end, err
 	})
-	base.SetAnteHandler(a.anteHandler())
+	a.checks = a.anteHandler()
+	base.SetAnteHandler(a.ante)
 	a.wireProposals()
 	if err := a.wireUpgrades(o.Home, append(upgrades(), o.Upgrades...)); err != nil {
 		return nil, err
@@ -110,6 +112,15 @@ func New(o Options) (*App, error) {
 		return nil, fmt.Errorf("load the chain's state: %w", err)
 	}
 	return a, a.restoreVersion()
+}
+
+// preBlock makes an upgrade that is due, and then the checks of all of the block's transactions.
+func (a *App) preBlock(ctx sdk.Context, req *abci.RequestFinalizeBlock) (*sdk.ResponsePreBlock, error) {
+	res, err := a.modules.PreBlock(ctx)
+	if err == nil {
+		a.checked = a.checkBlock(ctx, req.Txs)
+	}
+	return res, err
 }
 
 // Info tells consensus how far the state is. After a snapshot was restored, the number of upgrades comes from that.

@@ -183,11 +183,12 @@ func (a *App) FinalizeBlock(req *abci.RequestFinalizeBlock) (*abci.ResponseFinal
 	if err != nil {
 		return nil, err
 	}
-	for _, raw := range req.Txs {
-		if tx, err := a.TxDecode(raw); err == nil { // what cannot be read never waited
-			a.pool.done(tx, raw)
+	for i, c := range a.checked {
+		if c.tx != nil { // what cannot be read never waited
+			a.pool.done(c.tx, req.Txs[i])
 		}
 	}
+	a.checked = nil
 	return res, nil
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cosmos/cosmos-sdk/baseapp"
@@ -22,7 +23,25 @@ func (tried) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ante
 	if !ok {
 		return ctx, sdkerrors.ErrTxDecode.Wrap("the transaction states no gas")
 	}
-	return next(ctx.WithGasMeter(storetypes.NewGasMeter(fee.GetGas())), tx, false)
+	after, err := next(ctx.WithGasMeter(storetypes.NewGasMeter(fee.GetGas())), tx, false)
+	if err != nil {
+		err = refused{err}
+	}
+	return after, err
+}
+
+// refused is why the checks of a tried transaction failed.
+type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
+
+// Try tries a transaction on a copy of the state. Executed tells whether its checks passed, so that its messages were run; an error
+// is then that of the messages.
+func (a *App) Try(raw []byte) (gas sdk.GasInfo, res *sdk.Result, executed bool, err error) {
+	gas, res, err = a.Simulate(raw)
+	var r refused
+	// Without a gas limit of its context, a transaction did not even come to the checks.
+	return gas, res, err == nil || gas.GasWanted > 0 && !errors.As(err, &r), err
 }
 
 // SimulateMethod is the one query that tries a transaction.

@@ -33,7 +33,7 @@ func (n *Node) registerServices(comet client.CometRPC) {
 	a, registry := n.app, n.app.InterfaceRegistry()
 	c := client.Context{}.WithCodec(codec.NewProtoCodec(registry)).WithInterfaceRegistry(registry).WithTxConfig(a.TxConfig()).
 		WithChainID(a.ChainID()).WithClient(comet)
-	txtypes.RegisterServiceServer(a.GRPCQueryRouter(), newSimulations(authtx.NewTxServer(c, a.Simulate, registry), a.TxDecode))
+	txtypes.RegisterServiceServer(a.GRPCQueryRouter(), newSimulations(authtx.NewTxServer(c, a.Simulate, registry), a.TxDecode, a.Try))
 	cmtservice.RegisterTendermintService(c, a.GRPCQueryRouter(), registry, server.NewCometABCIWrapper(a).Query)
 	nodeservice.RegisterNodeService(c, a.GRPCQueryRouter(), *config.DefaultConfig(), a.CommitMultiStore().EarliestVersion)
 }

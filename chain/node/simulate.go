@@ -36,6 +36,7 @@ type simulations struct {
 	txtypes.ServiceServer
 
 	decode sdk.TxDecoder
+	run    tryer
 	now    func() time.Time
 	all    *rate.Limiter
 
@@ -44,14 +45,18 @@ type simulations struct {
 	swept  time.Time
 }
 
-func newSimulations(s txtypes.ServiceServer, decode sdk.TxDecoder) *simulations {
+// tryer tries a transaction, and tells whether its checks passed.
+type tryer func(raw []byte) (gas sdk.GasInfo, res *sdk.Result, executed bool, err error)
+
+func newSimulations(s txtypes.ServiceServer, decode sdk.TxDecoder, try tryer) *simulations {
 	return &simulations{
-		ServiceServer: s, decode: decode, now: time.Now, all: rate.NewLimiter(simulateGasAll, simulateBurstAll),
+		ServiceServer: s, decode: decode, run: try, now: time.Now, all: rate.NewLimiter(simulateGasAll, simulateBurstAll),
 		blocks: map[netip.Prefix]*rate.Limiter{},
 	}
 }
 
-// Simulate tries a signed transaction with the gas limit it states, which the caller's budget must have.
+// Simulate tries a signed transaction with the gas limit it states, which the caller's budget must have. What the checks refuse, such
+// as a wrong signature, takes no more of it than they used, at least simulateLeast.
 func (s *simulations) Simulate(ctx context.Context, req *txtypes.SimulateRequest) (*txtypes.SimulateResponse, error) {
 	raw := req.GetTxBytes()
 	if len(raw) == 0 || len(raw) > app.MaxTxBytes {
@@ -69,19 +74,35 @@ func (s *simulations) Simulate(ctx context.Context, req *txtypes.SimulateRequest
 	if !ok || fee.GetGas() == 0 || fee.GetGas() > app.MaxTxGas {
 		return nil, status.Errorf(codes.InvalidArgument, "state the gas limit that the transaction is tried with, 1 to %d", app.MaxTxGas)
 	}
-	if gas := fee.GetGas(); gas > simulateLeast && !s.spend(block, int(gas)-simulateLeast) {
+	spent := max(int(fee.GetGas()), simulateLeast)
+	if !s.spend(block, spent-simulateLeast) {
 		return nil, errBudget
 	}
-	return s.ServiceServer.Simulate(ctx, req)
+	gas, res, executed, err := s.run(raw)
+	if !executed { // it may be signed by nobody, and this be its sender's neighbours' budget
+		s.spend(block, -max(spent-max(int(gas.GasUsed), simulateLeast), 0))
+	}
+	if err != nil {
+		return nil, status.Errorf(codes.Unknown, "%v with gas used: '%d'", err, gas.GasUsed)
+	}
+	return &txtypes.SimulateResponse{GasInfo: &gas, Result: res}, nil
 }
 
 var errBudget = status.Errorf(codes.ResourceExhausted,
 	"this network has used its budget of %d gas a second for trying transactions: try again shortly, with a lower gas limit, or send the transaction", simulateGas)
 
-// spend takes gas from the budgets of an address block and of all; false if either has not so much.
+// spend takes gas from the budgets of an address block and of all; false if either has not so much. Less than none is given back.
 func (s *simulations) spend(block netip.Prefix, gas int) bool {
 	now := s.now()
-	return s.budget(block, now).AllowN(now, gas) && s.all.AllowN(now, gas)
+	own := s.budget(block, now)
+	if !own.AllowN(now, gas) {
+		return false
+	}
+	if !s.all.AllowN(now, gas) {
+		own.AllowN(now, -gas)
+		return false
+	}
+	return true
 }
 
 func (s *simulations) budget(block netip.Prefix, now time.Time) *rate.Limiter {

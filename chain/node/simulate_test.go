@@ -16,15 +16,11 @@ import (
 )
 
 // tried counts the transactions that were tried.
-type tried struct {
-	txtypes.ServiceServer
+type tried struct{ n int }
 
-	n int
-}
-
-func (t *tried) Simulate(context.Context, *txtypes.SimulateRequest) (*txtypes.SimulateResponse, error) {
+func (t *tried) try([]byte) (sdk.GasInfo, *sdk.Result, bool, error) {
 	t.n++
-	return &txtypes.SimulateResponse{}, nil
+	return sdk.GasInfo{}, &sdk.Result{}, true, nil
 }
 
 // withGas is a transaction of which only the gas limit is asked.
@@ -42,7 +38,7 @@ func from(addr string) context.Context {
 
 func newTried(gas uint64) (*simulations, *tried) {
 	behind := &tried{}
-	s := newSimulations(behind, func([]byte) (sdk.Tx, error) { return withGas{gas: gas}, nil })
+	s := newSimulations(nil, func([]byte) (sdk.Tx, error) { return withGas{gas: gas}, nil }, behind.try)
 	at := time.Unix(1_800_000_000, 0)
 	s.now = func() time.Time { return at }
 	return s, behind

@@ -24,6 +24,9 @@ import (
 // envelope is what a transaction has beside its message: signature, key, fee, type names.
 const envelope = 1 << 10
 
+// gasPerByte of a transaction, by x/auth's default.
+const gasPerByte = 10
+
 // pair of bounds: what is declared in one place, and where it has to fit in. Whoever adds a bound that another part relies on adds a
 // row to the table of its subject.
 type pair struct {
@@ -59,12 +62,14 @@ func TestTransactions(t *testing.T) {
 		{"a transaction in a request of a node", app.MaxTxBytes + envelope, node.MaxRequest},
 
 		{"the gas of the largest batch of reports", int(client.ReportGas(vm.MaxReports)), app.MaxTxGas},
-		{"the gas of a report in a batch", computekeeper.MaxReportGas, int(client.ReportGas(1) - client.ReportGas(0))},
+		{"the gas of a report in a batch, and of its bytes", computekeeper.MaxReportGas + gasPerByte*(sizeOf(reports())/vm.MaxReports+1), int(client.ReportGas(1) - client.ReportGas(0))},
+		{"the gas of 95 000 VMs' reports, every 30 s, in their half of a block each second", 95_000 / vm.MaxReports * int(client.ReportGas(vm.MaxReports)), 30 * app.MaxBlockGas * app.LanePercent / 100},
 		{"the gas of the largest order or deal", int(client.InstancesGas(computetypes.MaxInstances, computetypes.MaxReceipts)), app.MaxTxGas},
 		{"the gas of the most revocations at once", int(client.FingerprintsGas(meshtypes.MaxRevocationsPerMessage)), app.MaxTxGas},
 		{"a transaction's gas in its lane of a block", app.MaxTxGas, app.MaxBlockGas * app.LanePercent / 100},
 		{"a transaction's gas in what a node tries for a caller at once", app.MaxTxGas, node.SimulateBurst},
 		{"the gas of an empty batch of reports without a fee", int(client.ReportGas(0)), int(free.Gas)},
+		{"the gas of the most reports without a fee of a miner that holds nothing", int(client.ReportGas(int(free.Spare))), int(free.Gas)},
 		{"the gas of a batch of one report without a fee", int(client.ReportGas(1)), int(free.Gas + free.GasPerVM)},
 		{"the gas of the largest batch of reports without a fee", int(client.ReportGas(vm.MaxReports)), int(free.Gas + free.GasPerVM*vm.MaxReports)},
 

@@ -3,6 +3,7 @@ package computetest
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,7 +65,11 @@ func TestLargeRecordsTakeNobodysGas(t *testing.T) {
 	}
 	host := w.holder(id)
 	says := w.says(id, vm.Running)
-	w.MustDeliver(host, &computetypes.MsgReportVM{Miner: host.Address, Reports: []computetypes.VMReport{says, says, says}})
+	says.Reason, says.Message = strings.Repeat("r", vm.MaxReasonLen), strings.Repeat("m", vm.MaxMessageLen)
+	r := w.MustDeliver(host, &computetypes.MsgReportVM{Miner: host.Address, Reports: slices.Repeat([]computetypes.VMReport{says}, 20)})
+	if each := (r.GasUsed - int64(client.ReportGas(0))) / 20; each > int64(client.ReportGas(1)-client.ReportGas(0)) || r.GasUsed < 20*50_000 {
+		w.t.Errorf("20 of the largest reports took %d gas", r.GasUsed)
+	}
 }
 
 // longLine is a security key's public key, whose application is as long as a line may be.

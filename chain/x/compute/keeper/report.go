@@ -20,7 +20,7 @@ const (
 	maxExcluded = 8
 	// maxReportGas is what one report takes of its batch at most, less than what clients give for it: so a batch never fails for what
 	// is in it, and what tenants made large takes nothing from others.
-	maxReportGas = 100_000
+	maxReportGas = 60_000
 	// countBits of a tally's number are the count, the rest is the window.
 	countBits = 20
 )

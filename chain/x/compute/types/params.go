@@ -47,7 +47,7 @@ func DefaultParams() Params {
 		ReportBurst:             4,
 		EmptyReportSeconds:      30,
 		FreeReportGas:           600_000,
-		FreeReportGasPerVm:      150_000,
+		FreeReportGasPerVm:      75_000,
 		ExcludeSeconds:          86_400,
 		ProvenSeconds:           3600,
 		UnprovenMiners:          3,
