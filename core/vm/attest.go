@@ -148,7 +148,11 @@ func (a *Attestation) End(r AttestRules, until int64, rate uint64) error {
 	var err error
 	if a.LastAt != 0 {
 		err = a.attestSeen(r, a.SeenAt, rate)
-		if seen := max(a.LastAt, a.SeenAt); err == nil && until-seen <= r.Gap {
+		seen := a.LastAt
+		if a.SeenAt != 0 {
+			seen = a.SeenAt // which is before it while a VM boots
+		}
+		if err == nil && until-seen <= r.Gap {
 			err = a.attest(seen, until, rate)
 		}
 	} else if a.SilentSince != 0 { // it gave no proof before either

@@ -35,6 +35,40 @@ func TestProofCoversTheGapBeforeIt(t *testing.T) {
 	}
 }
 
+// A start is charged from the allowance on, or from the report that it runs if that is earlier, with its proof or its end; and not
+// beyond what was seen.
+func TestBootAllowance(t *testing.T) {
+	boots := func(a *Attestation, from, to int64) {
+		for at := from; at <= to; at += 30 {
+			a.Boot(at)
+			a.Saw(rules, at)
+		}
+	}
+	for name, c := range map[string]struct {
+		then func(a *Attestation) error
+		want uint64
+	}{
+		"within the allowance": {func(a *Attestation) error { boots(a, 1000, 1090); a.Begin(1100); return a.Prove(rules, 1110, 1) }, 10},
+		"beyond it":            {func(a *Attestation) error { boots(a, 1000, 1300); a.Begin(1310); return a.Prove(rules, 1310, 1) }, 190},
+		"ended":                {func(a *Attestation) error { boots(a, 1000, 1300); return a.End(rules, 1310, 1) }, 190},
+		"ended early":          {func(a *Attestation) error { boots(a, 1000, 1090); return a.End(rules, 1100, 1) }, 0},
+		"not seen":             {func(a *Attestation) error { boots(a, 1000, 1000); return a.End(rules, 1150, 1) }, 0},
+		"failed by the host":   {func(a *Attestation) error { boots(a, 1000, 1300); a.Disown(); return a.End(rules, 1310, 1) }, 0},
+		"silent": {func(a *Attestation) error {
+			boots(a, 1000, 1600)
+			if !a.Silent(rules) {
+				return errors.New("not silent")
+			}
+			return a.ChargeSilence(rules, 1)
+		}, 480},
+	} {
+		a := Attestation{Proven: true}
+		if err := c.then(&a); err != nil || a.RunningSeconds != c.want {
+			t.Errorf("%s: %d s, want %d; %v", name, a.RunningSeconds, c.want, err)
+		}
+	}
+}
+
 // A proof that is older than the host's report attests all of the gap before it.
 func TestProofOlderThanAReport(t *testing.T) {
 	a := Attestation{Proven: true}
@@ -189,16 +223,24 @@ func TestAttestedIsSeen(t *testing.T) {
 				charge[s] = true
 			}
 		}
-		on := false
+		on, boots := false, false
 		begin := int64(0)
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			now += rapid.Int64Range(0, 200).Draw(t, "seconds")
 			before := a.RunningSeconds
 			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
-				if !on {
+				switch {
+				case !on && rapid.Bool().Draw(t, "boots"):
+					a.Boot(now)
+					a.Saw(rules, now)
+					on, boots, begin = true, true, now
+				case !on, boots:
 					a.Begin(now)
-					on, begin = true, now
+					if !on {
+						begin = now
+					}
+					on, boots = true, false
 				}
 			case 1:
 				if on {

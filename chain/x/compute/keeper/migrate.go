@@ -109,11 +109,10 @@ func (k *Keeper) setDeadlines(ctx sdk.Context, vms []types.VM) error {
 		}
 		old, p := v, v.Status.Phase.Core()
 		switch {
-		case p == vm.Assigned || v.Status.ReadyAt != 0: // not yet, or not any more
-		case v.Status.HasData:
-			v.Status.BegunAt = now(ctx) // version 1 had no deadline for it
-		default:
+		case !v.Status.HasData && p != vm.Assigned:
 			v.Status.BegunAt = v.Status.PhaseSince
+		case p == vm.Provisioning || p.On() && v.Status.ReadyAt == 0:
+			v.Status.BegunAt = now(ctx) // version 1 had no deadline for it
 		}
 		if v.Status.Deadline != 0 {
 			if err := k.vms.Set(ctx, v.Id, v); err != nil {
