@@ -36,7 +36,31 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	if err := k.setDeadlines(ctx); err != nil {
 		return err
 	}
+	if err := k.countAllDealt(ctx); err != nil {
+		return err
+	}
 	return k.sweepAgain.Set(ctx, true)
+}
+
+// countAllDealt counts the instances of all VMs by committee.
+func (k *Keeper) countAllDealt(ctx sdk.Context) error {
+	vms, err := records.All(ctx, k.vms)
+	if err != nil {
+		return err
+	}
+	for _, v := range vms {
+		if v.Status.Phase.Core() == vm.Terminated {
+			continue
+		}
+		list, err := k.instancesOf(ctx, v.Id, types.MaxInstanceSeq)
+		if err != nil {
+			return err
+		}
+		if err := k.countDealt(ctx, v.Id, list); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setDeadlines gives held VMs the times since when their miners have them, and the deadlines at which their hosts are looked at, or not waited for any more.

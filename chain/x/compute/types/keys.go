@@ -42,6 +42,7 @@ const (
 	prefixSweepAgain
 	prefixExclusions
 	prefixExclusionsDue
+	prefixDealt
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -133,3 +134,6 @@ func ExclusionsPrefix() collections.Prefix { return collections.NewPrefix(prefix
 
 // ExclusionsDuePrefix is the queue of exclusions, by the time at which they end.
 func ExclusionsDuePrefix() collections.Prefix { return collections.NewPrefix(prefixExclusionsDue) }
+
+// DealtPrefix counts a VM's instances by the committee they were dealt to, by VM and epoch, until it is terminated.
+func DealtPrefix() collections.Prefix { return collections.NewPrefix(prefixDealt) }
