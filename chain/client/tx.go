@@ -45,7 +45,7 @@ const (
 	lightGas          = 150_000 // of what writes little
 	heavyGas          = 1_000_000
 	gasPerMore        = 150_000 // of each message beside the first
-	gasPerReport      = 75_000 // the chain takes at most 60 000, and 10 a byte
+	gasPerReport      = 75_000  // the chain takes at most 60 000, and 10 a byte
 	gasPerInstance    = 50_000
 	gasPerReceipt     = 8_000
 	gasPerFingerprint = 20_000

@@ -101,7 +101,7 @@ func (k *Keeper) putNew(ctx context.Context, v types.VM, host uint32, instances 
 	if err := k.putInstances(ctx, v.Id, instances); err != nil {
 		return err
 	}
-	if err := k.holdCommittees(ctx, instances); err != nil {
+	if err := k.holdCommittees(ctx, v.Id, instances); err != nil {
 		return err
 	}
 	if err := k.useKeys(ctx, v.Owner, v.Spec.SshKeys, 1); err != nil {

@@ -19,6 +19,8 @@ const (
 	pruneSeconds = 7 * 24 * 3600
 	// maxPruned of each kind in one block.
 	maxPruned = 50
+	// maxForgotten instances of tombstones in one block.
+	maxForgotten = 1000
 )
 
 // expire acts on deadlines that passed, the earliest first.

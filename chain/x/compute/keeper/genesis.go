@@ -128,6 +128,7 @@ func (k *Keeper) load(ctx context.Context, v types.VM, keepHeights, queue bool) 
 	if err := k.putInstances(ctx, v.Id, v.Instances); err != nil {
 		return err
 	}
+	instances := v.Instances
 	v.Instances, v.AuthorizedKeys = nil, nil
 	v.Status.QueuePlace, v.Status.MinersSearched, v.Status.MinersTotal = 0, 0, 0
 	if !keepHeights { // heights begin anew
@@ -144,6 +145,9 @@ func (k *Keeper) load(ctx context.Context, v types.VM, keepHeights, queue bool) 
 			return err
 		}
 		return k.tombstones.Set(ctx, collections.Join(v.TerminatedAt, v.Id))
+	}
+	if err := k.countDealt(ctx, v.Id, instances); err != nil {
+		return err
 	}
 	host, err := k.hostNumber(ctx, v.Owner, v.Spec.MeshAddress)
 	if err != nil {

@@ -85,10 +85,20 @@ func checkInstance(ctx context.Context, c registrytypes.Committee, owner, id str
 	return nil
 }
 
-// holdCommittees keeps the committees of new instances until releaseCommittees.
-func (k *Keeper) holdCommittees(ctx context.Context, list []types.Instance) error {
+// holdCommittees keeps the committees of a VM's new instances until releaseCommittees.
+func (k *Keeper) holdCommittees(ctx context.Context, id string, list []types.Instance) error {
 	for _, d := range byEpoch(list) {
 		if err := k.registry.HoldCommittee(ctx, d.epoch, d.instances); err != nil {
+			return err
+		}
+	}
+	return k.countDealt(ctx, id, list)
+}
+
+// countDealt counts a VM's new instances by committee, so that its end reads none of them.
+func (k *Keeper) countDealt(ctx context.Context, id string, list []types.Instance) error {
+	for _, d := range byEpoch(list) {
+		if err := shift(ctx, k.dealt, collections.Join(id, d.epoch), int64(d.instances)); err != nil {
 			return err
 		}
 	}
@@ -98,20 +108,25 @@ func (k *Keeper) holdCommittees(ctx context.Context, list []types.Instance) erro
 // releaseCommittees is for a VM that needs its secrets no more; its keepers erase them.
 func (k *Keeper) releaseCommittees(ctx context.Context, id string) error {
 	ctx = prepaid(ctx)
-	list, err := k.instancesOf(ctx, id, types.MaxInstanceSeq)
+	var list []dealtTo
+	of := collections.NewPrefixedPairRange[string, uint64](id)
+	err := k.dealt.Walk(ctx, of, func(key dealtKey, n uint64) (bool, error) {
+		list = append(list, dealtTo{epoch: key.K2(), instances: n})
+		return false, nil
+	})
 	if err != nil {
 		return err
 	}
-	for _, d := range byEpoch(list) {
+	for _, d := range list {
 		if err := k.registry.ReleaseCommittee(ctx, d.epoch, d.instances); err != nil {
 			return err
 		}
 	}
-	return nil
+	return k.dealt.Clear(ctx, of)
 }
 
-// prepaid is ctx for reading a VM's instances when it ends, and releasing their committees: dealing them cost many times that.
-// So its end, which its miner reports in a batch with others, costs the same however often it was moved or rebuilt.
+// prepaid is ctx for releasing a VM's committees when it ends: holding them cost more. So its end, which its miner reports in a
+// batch with others, costs the same however many there are.
 func prepaid(ctx context.Context) context.Context {
 	return sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
 }
@@ -180,7 +195,7 @@ func (k *Keeper) Deal(ctx context.Context, m *types.MsgDealInstances) error {
 	if err := k.putInstances(ctx, v.Id, m.Instances); err != nil {
 		return err
 	}
-	if err := k.holdCommittees(ctx, m.Instances); err != nil {
+	if err := k.holdCommittees(ctx, v.Id, m.Instances); err != nil {
 		return err
 	}
 	emit(ctx, types.EventInstancesDealt,

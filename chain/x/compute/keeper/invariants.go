@@ -57,8 +57,12 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 			}
 		}
 		if v.Status.Phase.Core() != vm.Terminated {
-			for _, in := range v.Instances {
-				dealt[in.CommitteeEpoch]++
+			for _, d := range byEpoch(v.Instances) {
+				dealt[d.epoch] += d.instances
+				if n, err := k.dealt.Get(ctx, collections.Join(v.Id, d.epoch)); err != nil || n != d.instances {
+					return true, fmt.Errorf("VM %s has %d instances of committee %d, and %d are counted: %w", v.Id, d.instances, d.epoch, n, orMissing(err))
+				}
+				want.dealt++
 			}
 		}
 		return false, nil
@@ -98,7 +102,7 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 }
 
 // counts of the entries that indexes must have.
-type counts struct{ live, names, held, deadlines, queued, ready int }
+type counts struct{ live, names, held, deadlines, queued, ready, dealt int }
 
 func (k *Keeper) checkIndexes(ctx context.Context, v *types.VM, want *counts) error {
 	p := v.Status.Phase.Core()
@@ -162,6 +166,9 @@ func (k *Keeper) checkCounts(ctx context.Context, want counts) error {
 		},
 		func() error {
 			return k.deadlines.Walk(ctx, nil, func(timeKey) (bool, error) { got.deadlines++; return false, nil })
+		},
+		func() error {
+			return k.dealt.Walk(ctx, nil, func(dealtKey, uint64) (bool, error) { got.dealt++; return false, nil })
 		},
 		func() error {
 			return k.queue.Walk(ctx, nil, func(queueKey) (bool, error) { got.queued++; return false, nil })

@@ -20,6 +20,7 @@ type (
 	ownerKey    = collections.Pair[string, string]
 	minerKey    = collections.Triple[string, int64, string]
 	timeKey     = collections.Pair[int64, string]
+	dealtKey    = collections.Pair[string, uint64]
 	queueKey    = collections.Triple[string, uint64, string]
 	queuedKey   = collections.Triple[string, string, uint64]
 	spreadKey   = collections.Triple[string, string, string]
@@ -63,6 +64,8 @@ type Keeper struct {
 	together     collections.Map[ownerKey, uint64]
 	spread       collections.Map[spreadKey, uint64]
 	tombstones   collections.KeySet[timeKey]
+	// dealt counts the instances of a VM that is not terminated by committee.
+	dealt collections.Map[dealtKey, uint64]
 
 	// exclusions hold until when a miner is tried last for an owner; exclusionsDue is their queue.
 	exclusions    collections.Map[ownerKey, int64]
@@ -140,6 +143,7 @@ func New(c Config) (*Keeper, error) {
 		together:       collections.NewMap(sb, types.TogetherPrefix(), "together", pair, collections.Uint64Value),
 		spread:         collections.NewMap(sb, types.SpreadPrefix(), "spread", collections.TripleKeyCodec(str, str, str), collections.Uint64Value),
 		tombstones:     collections.NewKeySet(sb, types.TombstonesPrefix(), "tombstones", byTime),
+		dealt:          collections.NewMap(sb, types.DealtPrefix(), "dealt", collections.PairKeyCodec(str, u64), collections.Uint64Value),
 		exclusions:     collections.NewMap(sb, types.ExclusionsPrefix(), "exclusions", pair, collections.Int64Value),
 		exclusionsDue:  collections.NewKeySet(sb, types.ExclusionsDuePrefix(), "exclusions_due", collections.TripleKeyCodec(i64, str, str)),
 		heads:          collections.NewMap(sb, types.HeadsPrefix(), "heads", i64, codec.CollValue[types.Head](c.Codec)),

@@ -47,7 +47,27 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	if err := k.setRates(ctx, vms); err != nil {
 		return err
 	}
+	if err := k.countAllDealt(ctx, vms); err != nil {
+		return err
+	}
 	return k.sweepAgain.Set(ctx, true)
+}
+
+// countAllDealt counts the instances of all VMs by committee.
+func (k *Keeper) countAllDealt(ctx sdk.Context, vms []types.VM) error {
+	for _, v := range vms {
+		if v.Status.Phase.Core() == vm.Terminated {
+			continue
+		}
+		list, err := k.instancesOf(ctx, v.Id, types.MaxInstanceSeq)
+		if err != nil {
+			return err
+		}
+		if err := k.countDealt(ctx, v.Id, list); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recount has miners hold what their VMs take now: for version 1 a VM that is off took all that it runs with.

@@ -146,7 +146,7 @@ func (k *Keeper) end(ctx context.Context, v types.VM, ev vm.Event, by vm.Actor, 
 	if err := k.useKeys(ctx, owner, v.Spec.SshKeys, -1); err != nil {
 		return err
 	}
-	if err := k.revoke(ctx, v); err != nil {
+	if err := k.revokeInstance(ctx, &v); err != nil { // those before it were revoked when they were left
 		return err
 	}
 	if v.Status.Phase.Core() == vm.Terminated {
@@ -158,19 +158,6 @@ func (k *Keeper) end(ctx context.Context, v types.VM, ev vm.Event, by vm.Actor, 
 		return err
 	}
 	return k.meters.RemoveVM(ctx, owner, v.Core().HeldRate())
-}
-
-// revoke blocks the mesh certificates of every instance that some miner may have held.
-func (k *Keeper) revoke(ctx context.Context, v types.VM) error {
-	used, err := k.instancesOf(prepaid(ctx), v.Id, v.Status.InstanceSeq)
-	if err != nil {
-		return err
-	}
-	fingerprints := make([][]byte, 0, len(used))
-	for _, in := range used {
-		fingerprints = append(fingerprints, in.MeshCertFingerprint)
-	}
-	return k.mesh.RevokeInstances(ctx, v.Owner, fingerprints)
 }
 
 // fence blocks the mesh certificate of the instance that the VM's present miner holds.

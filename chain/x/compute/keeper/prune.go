@@ -18,12 +18,19 @@ func (k *Keeper) prune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range dead {
-		if err := k.tombstones.Remove(ctx, key); err != nil {
+	for left := maxForgotten; len(dead) > 0 && left > 0; dead = dead[1:] {
+		id, deleted, done := dead[0].K2(), 0, true
+		entry.Attempt(ctx, types.ModuleName, "forget_vm", id, func(ctx context.Context) (err error) { // what failed is noted and stays
+			deleted, done, err = k.forget(ctx, id, left)
+			return err
+		})
+		if !done {
+			break // the rest of it follows in the next block
+		}
+		left -= deleted
+		if err := k.tombstones.Remove(ctx, dead[0]); err != nil {
 			return err
 		}
-		forget := func(ctx context.Context) error { return k.forget(ctx, key.K2()) }
-		entry.Attempt(ctx, types.ModuleName, "forget_vm", key.K2(), forget) // what failed is noted and stays
 	}
 	if err := k.pruneExclusions(ctx); err != nil {
 		return err
@@ -31,25 +38,36 @@ func (k *Keeper) prune(ctx context.Context) error {
 	return k.pruneReleased(ctx, before)
 }
 
-// forget removes the last of a terminated VM.
-func (k *Keeper) forget(ctx context.Context, id string) error {
+// forget removes the last of a terminated VM: first its instances, at most so many, and what it is itself when no more are left.
+func (k *Keeper) forget(ctx context.Context, id string, most int) (deleted int, done bool, err error) {
 	v, err := k.VM(ctx, id)
 	if err != nil {
-		return err
+		return 0, true, err
+	}
+	last, err := k.lastInstance(ctx, id)
+	if err != nil {
+		return 0, true, err
+	}
+	for ; deleted < min(int(last), most); deleted++ { // from the last, so that those left are numbered from 1
+		if err := k.instances.Remove(ctx, collections.Join(id, last-uint32(deleted))); err != nil {
+			return 0, true, err
+		}
+	}
+	if err := k.attestations.Remove(ctx, id); err != nil {
+		return 0, true, err
+	}
+	if left := last - uint32(deleted); left > 0 {
+		s := &v.Status
+		s.InstanceSeq, s.ProvenInstance, s.RebuildInstance = min(s.InstanceSeq, left), 0, 0
+		return deleted, false, k.vms.Set(ctx, id, v)
 	}
 	if err := k.owners.Remove(ctx, collections.Join(v.Owner, id)); err != nil {
-		return err
-	}
-	if err := k.instances.Clear(ctx, collections.NewPrefixedPairRange[string, uint32](id)); err != nil {
-		return err
+		return 0, true, err
 	}
 	emit(ctx, types.EventVMForgot,
 		sdk.NewAttribute(types.AttributeVM, id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner))
-	if err := k.attestations.Remove(ctx, id); err != nil {
-		return err
-	}
-	return k.vms.Remove(ctx, id)
+	return deleted, true, k.vms.Remove(ctx, id)
 }
 
 // pruneReleased forgets what miners let go of long ago; cursors older than that need a full listing.

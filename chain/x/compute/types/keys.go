@@ -43,6 +43,7 @@ const (
 	prefixExclusions
 	prefixExclusionsDue
 	prefixHalts
+	prefixDealt
 )
 
 // ParamsPrefix is where the parameters are kept.
@@ -137,3 +138,6 @@ func ExclusionsDuePrefix() collections.Prefix { return collections.NewPrefix(pre
 
 // HaltsPrefix is when halts of the chain ended, by their length in seconds.
 func HaltsPrefix() collections.Prefix { return collections.NewPrefix(prefixHalts) }
+
+// DealtPrefix counts a VM's instances by the committee they were dealt to, by VM and epoch, until it is terminated.
+func DealtPrefix() collections.Prefix { return collections.NewPrefix(prefixDealt) }
