@@ -64,10 +64,10 @@ func (k *Keeper) cameUp(ctx context.Context, v *types.VM) error {
 	return k.offers.Booted(ctx, v.Status.Miner)
 }
 
-// spent reports whether no further attempt is made: all are used up, and only miners that were tried are left, or as many were tried
-// as a VM remembers.
+// spent reports whether no further attempt is made: its guest ran on as many miners without a proof as may be, or all are used up, and
+// only miners that were tried are left, or as many were tried as a VM remembers.
 func spent(p types.Params, v *types.VM) bool {
-	return v.Status.Reason == vm.ReasonNoAgent ||
+	return len(v.Status.RanOn) >= int(p.UnprovenMiners) ||
 		v.Status.Attempts >= p.MaxAttempts && (v.Status.Retrying || len(v.Status.Excluded) >= maxExcluded)
 }
 
