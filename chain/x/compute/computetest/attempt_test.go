@@ -57,6 +57,15 @@ func TestFailureBeforeTheVMRuns(t *testing.T) {
 	for name, fail := range map[string]func(w *world, id string, all []apptest.Account){
 		"says nothing":  func(w *world, _ string, all []apptest.Account) { w.alive(30, 10, all...) },
 		"fails at once": func(w *world, id string, _ []apptest.Account) { w.fails(id, "start_failed") },
+		"says that the guest shut itself down": func(w *world, id string, _ []apptest.Account) {
+			w.report(w.says(id, vm.Provisioning))
+			w.report(w.says(id, vm.Stopped))
+		},
+		"says that what it runs shut itself down": func(w *world, id string, _ []apptest.Account) {
+			w.report(w.says(id, vm.Provisioning))
+			w.report(w.says(id, vm.Running))
+			w.report(w.says(id, vm.Stopped))
+		},
 		"claims too early that it ran": func(w *world, id string, all []apptest.Account) {
 			w.report(w.says(id, vm.Provisioning))
 			w.alive(540, 30, all...)

@@ -38,9 +38,11 @@ const (
 	claimsItRan lie = "claims it ran"
 	// givesChainsReason: it fails at once, for the reason by which the chain gives a VM up, or another if that is refused.
 	givesChainsReason lie = "gives a reason of the chain"
+	// saysItIsOff: it says that the guest shut itself down.
+	saysItIsOff lie = "says it is off"
 )
 
-var lies = []lie{neverBegins, failsAtOnce, claimsItRan, givesChainsReason}
+var lies = []lie{neverBegins, failsAtOnce, claimsItRan, givesChainsReason, saysItIsOff}
 
 func newTrial(t testing.TB, tenants int) *trial {
 	t.Helper()
@@ -165,7 +167,7 @@ func (tr *trial) settled(id string) bool {
 	}
 	p := v.Status.Phase.Core()
 	if p != vm.Assigned && p != vm.Provisioning {
-		return p == vm.Failed
+		return p == vm.Failed || p == vm.Stopped
 	}
 	how := tr.liars[v.Status.Miner]
 	switch instance := fmt.Sprint(id, v.Status.InstanceSeq); {
@@ -180,6 +182,8 @@ func (tr *trial) settled(id string) bool {
 		} else if results[0].Code != 0 {
 			tr.tell(v.Status.Miner, failed("no_agent_"))
 		}
+	case how == saysItIsOff:
+		tr.tell(v.Status.Miner, tr.says(id, vm.Provisioning), tr.says(id, vm.Stopped))
 	case how == claimsItRan && p == vm.Assigned:
 		tr.given[instance] = tr.Now()
 		tr.tell(v.Status.Miner, tr.says(id, vm.Provisioning))
