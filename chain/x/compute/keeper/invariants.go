@@ -20,7 +20,7 @@ import (
 // every committee: it is kept for the instances of VMs not terminated.
 // True between blocks; it reads every VM.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {
-	usage := map[string]node.Usage{}
+	usage, trials := map[string]node.Usage{}, map[string]uint32{}
 	var want counts
 	keyUse := map[string]uint32{}
 	dealt := map[uint64]uint64{}
@@ -48,6 +48,9 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 			if usage[m], err = usage[m].Add(v.Core().Holds()); err != nil {
 				return true, err
 			}
+			if tries(&v) != "" {
+				trials[m]++
+			}
 		}
 		if !v.Ended() {
 			for _, name := range v.Spec.SshKeys {
@@ -71,6 +74,9 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 		}
 		if m.Usage.Node() != u {
 			return fmt.Errorf("miner %s is used %+v, but its VMs take %+v", miner, m.Usage.Node(), u)
+		}
+		if m.Record.Trials != trials[miner] {
+			return fmt.Errorf("%d VMs are on trial on miner %s, but %d are counted", trials[miner], miner, m.Record.Trials)
 		}
 	}
 	for epoch, n := range dealt {

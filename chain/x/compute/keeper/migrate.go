@@ -49,6 +49,11 @@ func (k *Keeper) setDeadlines(ctx sdk.Context) error {
 		if v.Status.Miner == "" {
 			continue
 		}
+		if miner := tries(&v); miner != "" {
+			if err := k.offers.Tries(ctx, miner, true); err != nil {
+				return err
+			}
+		}
 		old, p := v, v.Status.Phase.Core()
 		if p != vm.Assigned {
 			v.Status.BegunAt = v.Status.PhaseSince
