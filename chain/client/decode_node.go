@@ -30,7 +30,7 @@ func decodeMiner(d *decoder, m *registryv1.Miner) node.Miner {
 		UnbondingUntil: d.time("unbonding_until", m.GetUnbondingUntil()),
 		Record: node.Record{
 			Proven: m.GetRecord().GetProven(), Booted: m.GetRecord().GetBooted(), Failed: m.GetRecord().GetFailed(),
-			HalvedAt: d.time("halved_at", m.GetRecord().GetHalvedAt()),
+			HalvedAt: d.time("halved_at", m.GetRecord().GetHalvedAt()), Trials: m.GetRecord().GetTrials(),
 		},
 	}
 	d.rule(out.Validate())

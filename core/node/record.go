@@ -21,11 +21,13 @@ type Record struct {
 	Booted, Failed uint32
 	// HalvedAt is when they were halved last, or began, unix seconds.
 	HalvedAt int64
+	// Trials are the VMs that it holds, are not off, and have not run for as long as the chain asks.
+	Trials uint32
 }
 
 // NewcomerRules bound what a miner holds that has not shown that it runs VMs.
 type NewcomerRules struct {
-	// VMs it holds at most, until Proven have proven themselves on it.
+	// VMs on trial that it holds at most, until Proven have proven themselves on it.
 	VMs    uint32
 	Proven uint64
 }
@@ -57,12 +59,24 @@ func (r Record) Quality(now int64) uint64 {
 	return max(good*Full/all, 1)
 }
 
-// Slots is how many more VMs a miner that holds some may be given.
-func (r Record) Slots(rules NewcomerRules, held uint32) uint32 {
+// Try notes that a VM is on trial.
+func (r Record) Try(int64) Record {
+	r.Trials += min(1, math.MaxUint32-r.Trials)
+	return r
+}
+
+// Tried notes that a VM is not on trial any more.
+func (r Record) Tried(int64) Record {
+	r.Trials -= min(1, r.Trials)
+	return r
+}
+
+// Slots is how many more VMs a miner may be given.
+func (r Record) Slots(rules NewcomerRules) uint32 {
 	if r.Proven >= rules.Proven {
 		return math.MaxUint32
 	}
-	return rules.VMs - min(held, rules.VMs)
+	return rules.VMs - min(r.Trials, rules.VMs)
 }
 
 // at is the record as it counts at a time.

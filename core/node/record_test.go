@@ -68,16 +68,16 @@ func TestSlotsOfANewcomer(t *testing.T) {
 	rules := NewcomerRules{VMs: 4, Proven: 10}
 	for _, c := range []struct {
 		proven uint64
-		held   uint32
+		trials uint32
 		want   uint32
 	}{
 		{0, 0, 4}, {0, 3, 1}, {0, 4, 0}, {0, 9, 0}, {9, 1, 3}, {10, 0, math.MaxUint32}, {10, 500, math.MaxUint32},
 	} {
-		if got := (Record{Proven: c.proven, Failed: 5}).Slots(rules, c.held); got != c.want {
-			t.Errorf("%d proven, %d held: %d, want %d", c.proven, c.held, got, c.want)
+		if got := (Record{Proven: c.proven, Failed: 5, Trials: c.trials}).Slots(rules); got != c.want {
+			t.Errorf("%d proven, %d on trial: %d, want %d", c.proven, c.trials, got, c.want)
 		}
 	}
-	if got := (Record{}).Slots(NewcomerRules{}, 7); got != math.MaxUint32 {
+	if got := (Record{Trials: 7}).Slots(NewcomerRules{}); got != math.MaxUint32 {
 		t.Errorf("without rules %d", got)
 	}
 }

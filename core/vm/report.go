@@ -52,6 +52,18 @@ func ValidReason(s string) error {
 	return nil
 }
 
+// ValidReportReason says in one sentence what is wrong with the code that a miner's report carries; empty is valid. The reasons of
+// the chain's own decisions are not a miner's to give.
+func ValidReportReason(s string) error {
+	switch s {
+	case ReasonNoCapacity, ReasonSecretsNeeded, ReasonRetryWait, ReasonNotProvisioned, ReasonNoProof, ReasonNoAgent, ReasonAttempts,
+		ReasonResize, ReasonGuestSilent, ReasonHostGone, ReasonUnpaid:
+		return fmt.Errorf("reason %s is the chain's; accepted are a miner's own", s)
+	default:
+		return ValidReason(s)
+	}
+}
+
 // ValidMessage says in one sentence what is wrong with the sentence a status carries; empty is valid.
 func ValidMessage(s string) error {
 	if len(s) > MaxMessageLen {

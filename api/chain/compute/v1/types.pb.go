@@ -1187,7 +1187,10 @@ type VMStatus struct {
 	// proven_instance is the last instance that proved itself for proven_seconds; 0 for none.
 	ProvenInstance uint32 `protobuf:"varint,21,opt,name=proven_instance,json=provenInstance,proto3" json:"proven_instance,omitempty"`
 	// ran_on are the miners on which it ran and its guest gave no proof, since its tenant had it placed.
-	RanOn         []string `protobuf:"bytes,22,rep,name=ran_on,json=ranOn,proto3" json:"ran_on,omitempty"`
+	RanOn []string `protobuf:"bytes,22,rep,name=ran_on,json=ranOn,proto3" json:"ran_on,omitempty"`
+	// suspects are miners that may have kept it from running, by what its tenant had of them the first time in exclude_seconds; at its first
+	// proof elsewhere they have it in their records.
+	Suspects      []string `protobuf:"bytes,23,rep,name=suspects,proto3" json:"suspects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1372,6 +1375,13 @@ func (x *VMStatus) GetProvenInstance() uint32 {
 func (x *VMStatus) GetRanOn() []string {
 	if x != nil {
 		return x.RanOn
+	}
+	return nil
+}
+
+func (x *VMStatus) GetSuspects() []string {
+	if x != nil {
+		return x.Suspects
 	}
 	return nil
 }
@@ -2326,7 +2336,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\bInterval\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x12\n" +
-	"\x04rate\x18\x03 \x01(\x04R\x04rate\"\x90\x06\n" +
+	"\x04rate\x18\x03 \x01(\x04R\x04rate\"\xac\x06\n" +
 	"\bVMStatus\x125\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x1f.hippius.chain.compute.v1.PhaseR\x05phase\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12/\n" +
@@ -2352,7 +2362,8 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\bretrying\x18\x13 \x01(\bR\bretrying\x12\x19\n" +
 	"\bbegun_at\x18\x14 \x01(\x03R\abegunAt\x12'\n" +
 	"\x0fproven_instance\x18\x15 \x01(\rR\x0eprovenInstance\x12\x15\n" +
-	"\x06ran_on\x18\x16 \x03(\tR\x05ranOn\";\n" +
+	"\x06ran_on\x18\x16 \x03(\tR\x05ranOn\x12\x1a\n" +
+	"\bsuspects\x18\x17 \x03(\tR\bsuspects\";\n" +
 	"\x04Halt\x12\x18\n" +
 	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x19\n" +
 	"\bended_at\x18\x02 \x01(\x03R\aendedAt\"\xbc\x01\n" +

@@ -485,7 +485,9 @@ type Record struct {
 	Booted uint32 `protobuf:"varint,2,opt,name=booted,proto3" json:"booted,omitempty"`
 	Failed uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	// halved_at is when they were halved last, or began, unix seconds.
-	HalvedAt      int64 `protobuf:"varint,4,opt,name=halved_at,json=halvedAt,proto3" json:"halved_at,omitempty"`
+	HalvedAt int64 `protobuf:"varint,4,opt,name=halved_at,json=halvedAt,proto3" json:"halved_at,omitempty"`
+	// trials are the VMs that it holds, are not off, and have not run for as long as x/compute asks.
+	Trials        uint32 `protobuf:"varint,5,opt,name=trials,proto3" json:"trials,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -544,6 +546,13 @@ func (x *Record) GetFailed() uint32 {
 func (x *Record) GetHalvedAt() int64 {
 	if x != nil {
 		return x.HalvedAt
+	}
+	return 0
+}
+
+func (x *Record) GetTrials() uint32 {
+	if x != nil {
+		return x.Trials
 	}
 	return 0
 }
@@ -962,12 +971,13 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\x05usage\x18\f \x01(\v2 .hippius.chain.registry.v1.UsageR\x05usage\x12'\n" +
 	"\x0funbonding_until\x18\r \x01(\x03R\x0eunbondingUntil\x12\x18\n" +
 	"\aversion\x18\x0e \x01(\tR\aversion\x129\n" +
-	"\x06record\x18\x0f \x01(\v2!.hippius.chain.registry.v1.RecordR\x06record\"m\n" +
+	"\x06record\x18\x0f \x01(\v2!.hippius.chain.registry.v1.RecordR\x06record\"\x85\x01\n" +
 	"\x06Record\x12\x16\n" +
 	"\x06proven\x18\x01 \x01(\x04R\x06proven\x12\x16\n" +
 	"\x06booted\x18\x02 \x01(\rR\x06booted\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\rR\x06failed\x12\x1b\n" +
-	"\thalved_at\x18\x04 \x01(\x03R\bhalvedAt\"i\n" +
+	"\thalved_at\x18\x04 \x01(\x03R\bhalvedAt\x12\x16\n" +
+	"\x06trials\x18\x05 \x01(\rR\x06trials\"i\n" +
 	"\x05Usage\x12\x10\n" +
 	"\x03vms\x18\x01 \x01(\rR\x03vms\x12\x14\n" +
 	"\x05vcpus\x18\x02 \x01(\rR\x05vcpus\x12\x1d\n" +

@@ -1,6 +1,7 @@
 package computetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -56,6 +57,15 @@ func TestFailureBeforeTheVMRuns(t *testing.T) {
 	for name, fail := range map[string]func(w *world, id string, all []apptest.Account){
 		"says nothing":  func(w *world, _ string, all []apptest.Account) { w.alive(30, 10, all...) },
 		"fails at once": func(w *world, id string, _ []apptest.Account) { w.fails(id, "start_failed") },
+		"says that the guest shut itself down": func(w *world, id string, _ []apptest.Account) {
+			w.report(w.says(id, vm.Provisioning))
+			w.report(w.says(id, vm.Stopped))
+		},
+		"says that what it runs shut itself down": func(w *world, id string, _ []apptest.Account) {
+			w.report(w.says(id, vm.Provisioning))
+			w.report(w.says(id, vm.Running))
+			w.report(w.says(id, vm.Stopped))
+		},
 		"claims too early that it ran": func(w *world, id string, all []apptest.Account) {
 			w.report(w.says(id, vm.Provisioning))
 			w.alive(540, 30, all...)
@@ -267,4 +277,22 @@ func TestTurningPhasesHoldNoDeadlineOff(t *testing.T) {
 	if u := w.registered(m).Usage; u != (registrytypes.Usage{}) {
 		t.Fatalf("taken are %+v", u)
 	}
+}
+
+// The reasons by which the chain decides are its own: a miner that gives one is refused, and ends no VM by it.
+func TestChainsReasonsAreNoMinersToGive(t *testing.T) {
+	w := newWorld(t, nil)
+	w.miner("miner0")
+	w.miner("miner1")
+	id := w.create(w.tenant("tenant"), "web-1")
+	bad := w.holder(id)
+	for _, reason := range []string{vm.ReasonNoAgent, vm.ReasonAttempts, vm.ReasonRetryWait, vm.ReasonNoProof, vm.ReasonHostGone} {
+		r := w.says(id, vm.Failed)
+		r.Reason = reason
+		if _, err := w.try(bad, r); !errors.Is(err, computetypes.ErrBadReport) {
+			t.Errorf("%s: %v", reason, err)
+		}
+	}
+	w.fails(id, "start_failed")
+	w.is(id, vm.Assigned, "")
 }

@@ -36,7 +36,13 @@ const (
 	failsAtOnce lie = "fails at once"
 	// claimsItRan: it says after ten minutes that the guest gave no proof.
 	claimsItRan lie = "claims it ran"
+	// givesChainsReason: it fails at once, for the reason by which the chain gives a VM up, or another if that is refused.
+	givesChainsReason lie = "gives a reason of the chain"
+	// saysItIsOff: it says that the guest shut itself down.
+	saysItIsOff lie = "says it is off"
 )
+
+var lies = []lie{neverBegins, failsAtOnce, claimsItRan, givesChainsReason, saysItIsOff}
 
 func newTrial(t testing.TB, tenants int) *trial {
 	t.Helper()
@@ -161,7 +167,7 @@ func (tr *trial) settled(id string) bool {
 	}
 	p := v.Status.Phase.Core()
 	if p != vm.Assigned && p != vm.Provisioning {
-		return p == vm.Failed
+		return p == vm.Failed || p == vm.Stopped
 	}
 	how := tr.liars[v.Status.Miner]
 	switch instance := fmt.Sprint(id, v.Status.InstanceSeq); {
@@ -169,6 +175,15 @@ func (tr *trial) settled(id string) bool {
 		tr.tell(v.Status.Miner, tr.says(id, vm.Provisioning), tr.proven(tr.says(id, vm.Running)))
 	case how == failsAtOnce:
 		tr.tell(v.Status.Miner, tr.says(id, vm.Provisioning), failed("start_failed"))
+	case how == givesChainsReason:
+		tr.tell(v.Status.Miner, tr.says(id, vm.Provisioning))
+		if results, err := tr.reportOf(v.Status.Miner, failed(vm.ReasonNoAgent)); err != nil {
+			tr.t.Fatal(err)
+		} else if results[0].Code != 0 {
+			tr.tell(v.Status.Miner, failed("no_agent_"))
+		}
+	case how == saysItIsOff:
+		tr.tell(v.Status.Miner, tr.says(id, vm.Provisioning), tr.says(id, vm.Stopped))
 	case how == claimsItRan && p == vm.Assigned:
 		tr.given[instance] = tr.Now()
 		tr.tell(v.Status.Miner, tr.says(id, vm.Provisioning))
@@ -178,9 +193,13 @@ func (tr *trial) settled(id string) bool {
 	return false
 }
 
+func (tr *trial) reportOf(miner string, reports ...computetypes.VMReport) ([]computetypes.ReportResult, error) {
+	return tr.App.Keepers.Compute.Report(tr.Ctx(), &computetypes.MsgReportVM{Miner: miner, Reports: reports})
+}
+
 func (tr *trial) tell(miner string, reports ...computetypes.VMReport) {
 	tr.t.Helper()
-	results, err := tr.App.Keepers.Compute.Report(tr.Ctx(), &computetypes.MsgReportVM{Miner: miner, Reports: reports})
+	results, err := tr.reportOf(miner, reports...)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -203,7 +222,7 @@ func late(runs []uint32) (n int) {
 
 // Five miners that claim all that can be claimed, with the least bond, and run nothing.
 func TestFiveLiarsDoNotEndCreation(t *testing.T) {
-	for _, how := range []lie{neverBegins, failsAtOnce, claimsItRan} {
+	for _, how := range lies {
 		t.Run(string(how), func(t *testing.T) {
 			tr := newTrial(t, 40)
 			tr.join(25, 5, how, func(liar bool, m *registrytypes.MsgRegisterMiner) {
@@ -223,7 +242,7 @@ func TestFiveLiarsDoNotEndCreation(t *testing.T) {
 // Of a hundred miners with as much capacity each, some lie: at 30 % load first VMs run within three attempts.
 func TestFirstVMsRunAmongLiars(t *testing.T) {
 	for _, liars := range []int{5, 20} {
-		for _, how := range []lie{neverBegins, failsAtOnce, claimsItRan} {
+		for _, how := range lies {
 			t.Run(fmt.Sprintf("%d %% %s", liars, how), func(t *testing.T) {
 				tr := newTrial(t, 240)
 				tr.join(100, liars, how, func(_ bool, m *registrytypes.MsgRegisterMiner) { small(8)(m) })

@@ -122,7 +122,7 @@ func (p *populated) vmsOf(a apptest.Account, n int, epoch uint64) (list []comput
 				OnSilence: computetypes.OnSilence_ON_SILENCE_REBOOT, Priority: uint32(i * 7 % n),
 			},
 			Status: computetypes.VMStatus{
-				Phase: computetypes.PhaseOf(vm.Running), Miner: miner, InstanceSeq: 1, HasData: true, ObservedGeneration: 1,
+				Phase: computetypes.PhaseOf(vm.Running), Miner: miner, InstanceSeq: 1, ProvenInstance: 1, HasData: true, ObservedGeneration: 1,
 				ReadyAt: p.Now() - 60, PhaseSince: p.Now() - 60, Deadline: p.Now() + 7*24*3600,
 				Attestation: computetypes.Attestation{LastAt: p.Now(), InstanceSeq: 1, Proven: true, RunningSeconds: 60, OwedUnits: 60 * spark},
 			},

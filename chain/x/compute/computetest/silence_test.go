@@ -197,7 +197,7 @@ func TestSilenceOfManyPowersNobodyOff(t *testing.T) {
 	}
 }
 
-// A VM that switches itself off before its first proof costs nothing: not the time it ran, nor its disk.
+// A VM that is stopped before its first proof costs nothing: not the time it ran, nor its disk.
 func TestNothingIsChargedBeforeTheFirstProof(t *testing.T) {
 	w := newWorld(t, nil)
 	w.miner("miner0")
@@ -209,7 +209,7 @@ func TestNothingIsChargedBeforeTheFirstProof(t *testing.T) {
 		w.NextBlock(30)
 		w.report(w.says(id, vm.Running))
 	}
-	w.report(w.says(id, vm.Stopped))
+	w.off(a, id)
 	for range 20 {
 		w.NextBlock(30)
 		w.report(w.says(id, vm.Stopped))

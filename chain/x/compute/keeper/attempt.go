@@ -69,10 +69,10 @@ func (k *Keeper) cameUp(ctx context.Context, v *types.VM) error {
 	return k.offers.Booted(ctx, v.Status.Miner)
 }
 
-// spent reports whether no further attempt is made: all are used up, and only miners that were tried are left, or as many were tried
-// as a VM remembers.
+// spent reports whether no further attempt is made: its guest ran on as many miners without a proof as may be, or all are used up, and
+// only miners that were tried are left, or as many were tried as a VM remembers.
 func spent(p types.Params, v *types.VM) bool {
-	return v.Status.Reason == vm.ReasonNoAgent ||
+	return len(v.Status.RanOn) >= int(p.UnprovenMiners) ||
 		v.Status.Attempts >= p.MaxAttempts && (v.Status.Retrying || len(v.Status.Excluded) >= maxExcluded)
 }
 
@@ -81,11 +81,40 @@ func again(v *types.VM) {
 	v.Status.Attempts, v.Status.Excluded, v.Status.Retrying, v.Status.RanOn = 0, nil, false, nil
 }
 
-// countProven has a VM that proved itself for long enough in its miner's record, once for each instance.
+// countProven has a VM that proved itself for long enough in its miner's record, once for each instance. On its host's word it is not on
+// trial any more, and shows nothing of the host.
 func (k *Keeper) countProven(ctx context.Context, p types.Params, v *types.VM, at int64) error {
-	if v.Spec.Agent == types.AgentMode_AGENT_MODE_NONE || v.Status.ProvenInstance == v.Status.InstanceSeq || at-v.Status.ReadyAt < int64(p.ProvenSeconds) {
+	if v.Status.ProvenInstance == v.Status.InstanceSeq || at-v.Status.ReadyAt < int64(p.ProvenSeconds) {
 		return nil
 	}
 	v.Status.ProvenInstance = v.Status.InstanceSeq
+	if v.Spec.Agent == types.AgentMode_AGENT_MODE_NONE {
+		return nil
+	}
 	return k.offers.Proved(ctx, v.Status.Miner)
+}
+
+// tries is the miner on which a VM is on trial: one that holds it, not off, and on which its instance has not run for long enough.
+func tries(v *types.VM) string {
+	if v.Status.ProvenInstance == v.Status.InstanceSeq || v.Core().Off() || v.Ended() {
+		return ""
+	}
+	return v.Status.Miner
+}
+
+// moveTrial keeps how many VMs are on trial on a miner.
+func (k *Keeper) moveTrial(ctx context.Context, old, v *types.VM) error {
+	was, is := tries(old), tries(v)
+	if was == is {
+		return nil
+	}
+	if was != "" {
+		if err := k.offers.Tries(ctx, was, false); err != nil {
+			return err
+		}
+	}
+	if is == "" {
+		return nil
+	}
+	return k.offers.Tries(ctx, is, true)
 }

@@ -21,7 +21,7 @@ import (
 // every committee: it is kept for the instances of VMs not terminated.
 // True between blocks; it reads every VM.
 func (k *Keeper) CheckInvariants(ctx context.Context) error {
-	usage := map[string]node.Usage{}
+	usage, trials := map[string]node.Usage{}, map[string]uint32{}
 	var want counts
 	keyUse, rates := map[string]uint32{}, map[string]uint64{}
 	dealt := map[uint64]uint64{}
@@ -48,6 +48,9 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 		if m := v.Status.Miner; m != "" {
 			if usage[m], err = usage[m].Add(v.Core().Holds()); err != nil {
 				return true, err
+			}
+			if tries(&v) != "" {
+				trials[m]++
 			}
 		}
 		rates[v.Owner] += v.Core().Rate()
@@ -77,6 +80,9 @@ func (k *Keeper) CheckInvariants(ctx context.Context) error {
 		}
 		if m.Usage.Node() != u {
 			return fmt.Errorf("miner %s is used %+v, but its VMs take %+v", miner, m.Usage.Node(), u)
+		}
+		if m.Record.Trials != trials[miner] {
+			return fmt.Errorf("%d VMs are on trial on miner %s, but %d are counted", trials[miner], miner, m.Record.Trials)
 		}
 	}
 	for owner, rate := range rates {

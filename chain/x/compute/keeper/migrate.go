@@ -127,6 +127,11 @@ func (k *Keeper) setDeadlines(ctx sdk.Context, vms []types.VM) error {
 		if v.Status.Miner == "" {
 			continue
 		}
+		if miner := tries(&v); miner != "" {
+			if err := k.offers.Tries(ctx, miner, true); err != nil {
+				return err
+			}
+		}
 		old, p := v, v.Status.Phase.Core()
 		switch {
 		case !v.Status.HasData && p != vm.Assigned:

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -120,6 +121,9 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	v.Status.ObservedRebootSeq = max(v.Status.ObservedRebootSeq, r.ObservedRebootSeq)
 
 	ev, w := eventOf(&v, r), why{r.Reason, r.Message}
+	if r.Phase.Core() == vm.Stopped && ev == vm.ReportFailed {
+		w.reason = cmp.Or(w.reason, vm.ReasonGuestShutdown)
+	}
 	switch {
 	case ev != vm.ReportFailed || v.Ended():
 	case v.Status.HasData:
@@ -178,13 +182,17 @@ func overtaken(v *types.VM, r types.VMReport) bool {
 }
 
 // eventOf is what a report says. A miner that sees the VM running, but has not
-// carried out the request to reboot or resize it, reports what was before the request.
+// carried out the request to reboot or resize it, reports what was before the request. One that says that a VM without data, which is to
+// be on, is off has failed it: by its word alone nobody knows that a guest was there to shut down.
 func eventOf(v *types.VM, r types.VMReport) vm.Event {
 	before := r.ObservedRebootSeq < v.Spec.RebootSeq || v.Core().Resizing(r.SizeGeneration)
 	if before && v.Status.Phase.Core() == vm.Rebooting && r.Phase.Core() == vm.Running {
 		return vm.ReportRebooting
 	}
 	ev, _ := vm.ReportOf(r.Phase.Core()) // Validate saw that there is one
+	if ev == vm.ReportStopped && !v.Status.HasData && v.Spec.Power == types.Power_POWER_ON {
+		return vm.ReportFailed
+	}
 	return ev
 }
 

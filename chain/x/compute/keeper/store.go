@@ -90,6 +90,9 @@ func (k *Keeper) save(ctx context.Context, old *types.VM, v types.VM) error {
 			return err
 		}
 	}
+	if err := k.moveTrial(ctx, old, &v); err != nil {
+		return err
+	}
 	return k.moveRate(ctx, old, &v)
 }
 

@@ -31,7 +31,7 @@ func (k *Keeper) step(ctx context.Context, v *types.VM, ev vm.Event, by vm.Actor
 			if err := k.endAttestation(ctx, v, until); err != nil {
 				return err
 			}
-			if !v.Status.Attestation.Proven && comesUp(v, from) && (to == vm.Stopping || to == vm.Stopped) {
+			if !v.Status.Attestation.Proven && comesUp(v, from) && to == vm.Stopping { // which is no host's to say
 				v.Status.Attestation.Unproven = true // stopped by turns it would run for nothing
 			}
 		}

@@ -55,6 +55,8 @@ type RecordKeeper interface {
 	// run.
 	Booted(ctx context.Context, operator string) error
 	Proved(ctx context.Context, operator string) error
+	// Tries notes that a VM that has not run for long enough is held, or is not any more.
+	Tries(ctx context.Context, operator string, begins bool) error
 	Failed(ctx context.Context, operator string) error
 }
 

@@ -174,7 +174,7 @@ func (r VMReport) Validate() error {
 	if _, ok := vm.ReportOf(r.Phase.Core()); !ok {
 		return ErrBadReport.Wrapf("phase %s is not a miner's to report", r.Phase)
 	}
-	if err := vm.ValidReason(r.Reason); err != nil {
+	if err := vm.ValidReportReason(r.Reason); err != nil {
 		return ErrBadReport.Wrap(err.Error())
 	}
 	if err := vm.ValidMessage(r.Message); err != nil {

@@ -19,6 +19,19 @@ func (k *Keeper) Proved(ctx context.Context, operator string) error {
 	return k.capacityGrew(ctx)
 }
 
+// Tries notes that a VM is on trial on a miner, or is not any more.
+func (k *Keeper) Tries(ctx context.Context, operator string, begins bool) error {
+	change := node.Record.Tried
+	if begins {
+		change = node.Record.Try
+	}
+	more, err := k.record(ctx, operator, change)
+	if err != nil || !more {
+		return err
+	}
+	return k.capacityGrew(ctx)
+}
+
 // Booted notes that the guest of a VM came to prove itself on a miner.
 func (k *Keeper) Booted(ctx context.Context, operator string) error {
 	_, err := k.record(ctx, operator, node.Record.Boot)

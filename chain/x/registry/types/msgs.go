@@ -47,7 +47,7 @@ func (m Miner) Available(p Params) node.Available {
 }
 
 // Slots is how many more VMs the miner may be given.
-func (m Miner) Slots(p Params) uint32 { return m.Record.Core().Slots(p.Newcomers(), m.Usage.Vms) }
+func (m Miner) Slots(p Params) uint32 { return m.Record.Core().Slots(p.Newcomers()) }
 
 // Core is the miner in the words of core.
 func (m Miner) Core() node.Miner {
@@ -74,12 +74,12 @@ func UsageOf(u node.Usage) Usage {
 
 // Core is the record in the words of core.
 func (r Record) Core() node.Record {
-	return node.Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt}
+	return node.Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt, Trials: r.Trials}
 }
 
 // RecordOf is the inverse of Record.Core.
 func RecordOf(r node.Record) Record {
-	return Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt}
+	return Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt, Trials: r.Trials}
 }
 
 // ValidateBasic checks the form of a drain.
