@@ -24,6 +24,9 @@ const (
 	weightSameTenant = 35
 )
 
+// goodQuality is from where on more quality is no reason to prefer a miner for a further attempt: VMs of one's own raise it.
+const goodQuality = 9 * node.Full / 10
+
 // NewcomerSeconds is how long after registration a miner is favoured, falling to nothing.
 const NewcomerSeconds = 30 * 24 * 3600
 
@@ -39,7 +42,7 @@ type Request struct {
 	Miners []string
 	// Excluded miners failed it lately.
 	Excluded []string
-	// Again: an attempt failed before, so quality decides, and the score only among equals.
+	// Again: an attempt failed before, so quality decides, up to nine tenths of Full, and the score only among equals.
 	Again bool
 	// Overcommit of vCPUs, parts of 100.
 	Overcommit uint32
@@ -114,7 +117,7 @@ func Best(req Request, lots []Candidate) string {
 		s := score(req, c, maxBond)
 		better := cmp.Compare(s, bestScore)
 		if req.Again {
-			better = cmp.Or(cmp.Compare(c.Quality, best.Quality), better)
+			better = cmp.Or(cmp.Compare(min(c.Quality, goodQuality), min(best.Quality, goodQuality)), better)
 		}
 		if better > 0 {
 			best, bestScore = c, s
