@@ -55,6 +55,9 @@ func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 
 // countAllDealt counts the instances of all VMs by committee.
 func (k *Keeper) countAllDealt(ctx sdk.Context, vms []types.VM) error {
+	if err := k.dealt.Clear(ctx, nil); err != nil {
+		return err
+	}
 	for _, v := range vms {
 		if v.Status.Phase.Core() == vm.Terminated {
 			continue
@@ -70,11 +73,15 @@ func (k *Keeper) countAllDealt(ctx sdk.Context, vms []types.VM) error {
 	return nil
 }
 
-// recount has miners hold what their VMs take now: for version 1 a VM that is off took all that it runs with.
+// recount has miners hold what their VMs take now, and have the VMs on trial that they have: for version 1 a VM that is off took all that
+// it runs with, and none was on trial.
 func (k *Keeper) recount(ctx sdk.Context, vms []types.VM) error {
 	var miners []string // in the order of the store
-	usage := map[string]node.Usage{}
+	usage, trials := map[string]node.Usage{}, map[string]uint32{}
 	for _, v := range vms {
+		if m := tries(&v); m != "" {
+			trials[m]++
+		}
 		m := v.Status.Miner
 		if m == "" {
 			continue
@@ -89,7 +96,7 @@ func (k *Keeper) recount(ctx sdk.Context, vms []types.VM) error {
 		}
 	}
 	for _, m := range miners {
-		if err := k.offers.Recount(ctx, m, usage[m]); err != nil {
+		if err := k.offers.Recount(ctx, m, usage[m], trials[m]); err != nil {
 			return err
 		}
 	}
@@ -126,11 +133,6 @@ func (k *Keeper) setDeadlines(ctx sdk.Context, vms []types.VM) error {
 	for _, v := range vms {
 		if v.Status.Miner == "" {
 			continue
-		}
-		if miner := tries(&v); miner != "" {
-			if err := k.offers.Tries(ctx, miner, true); err != nil {
-				return err
-			}
 		}
 		old, p := v, v.Status.Phase.Core()
 		switch {

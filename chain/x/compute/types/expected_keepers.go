@@ -66,8 +66,8 @@ type CapacityKeeper interface {
 	Release(ctx context.Context, operator string, d node.Demand) error
 	// Swap replaces what a VM takes.
 	Swap(ctx context.Context, operator string, from, to node.Demand) error
-	// Recount sets what all VMs of a miner take.
-	Recount(ctx context.Context, operator string, u node.Usage) error
+	// Recount sets what all VMs of a miner take, and how many are on trial.
+	Recount(ctx context.Context, operator string, u node.Usage, trials uint32) error
 	// CapacityVersion rises whenever the available capacity of a miner grew.
 	CapacityVersion(ctx context.Context) (uint64, error)
 }

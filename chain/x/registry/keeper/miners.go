@@ -179,10 +179,13 @@ func (k *Keeper) Swap(ctx context.Context, operator string, from, to node.Demand
 	return k.capacityGrew(ctx)
 }
 
-// Recount sets what a miner's VMs take together, for an upgrade that changes what each takes.
-func (k *Keeper) Recount(ctx context.Context, operator string, u node.Usage) error {
+// Recount sets what a miner's VMs take together, and how many are on trial, for an upgrade that changes what each takes.
+func (k *Keeper) Recount(ctx context.Context, operator string, u node.Usage, trials uint32) error {
 	err := k.use(ctx, operator, func(types.Miner, types.Params) (node.Usage, error) { return u, nil })
 	if err != nil {
+		return err
+	}
+	if _, err := k.record(ctx, operator, func(r node.Record, _ int64) node.Record { r.Trials = trials; return r }); err != nil {
 		return err
 	}
 	return k.capacityGrew(ctx)
