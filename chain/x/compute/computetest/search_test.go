@@ -124,7 +124,7 @@ func TestOneMinerOfTenThousandIsFound(t *testing.T) {
 // A VM that waits says how many miners were searched for it, which rises to all of them in as many blocks as the README says; then
 // nothing more is looked at until capacity grows.
 func TestSearchIsBoundedAndSaysHowFarItIs(t *testing.T) {
-	const miners, perBlock = 3000, 1024
+	const miners = 3000
 	w, tenants := crowdedWith(t, fmt.Sprintf(`{"params":{"max_candidates_per_block":%d}}`, perBlock))
 	w.crowd(miners, func(_ int, m *registrytypes.MsgRegisterMiner) { cramped(m) })
 	ids := w.wanted(2, tenants)
@@ -138,7 +138,7 @@ func TestSearchIsBoundedAndSaysHowFarItIs(t *testing.T) {
 		if n == miners {
 			break
 		}
-		if last = n; blocks > bound(1, miners, perBlock) {
+		if last = n; blocks > bound(1, miners) {
 			t.Fatalf("%d of %d searched after %d blocks", n, miners, blocks)
 		}
 		w.NextBlock(1)
@@ -152,7 +152,7 @@ func TestSearchIsBoundedAndSaysHowFarItIs(t *testing.T) {
 	}
 	// Capacity is found wherever it comes, and in the order of arrival.
 	w.miner("miner2", small(1), func(m *registrytypes.MsgRegisterMiner) { m.BondUhip = 1 })
-	for range bound(1, miners, perBlock) {
+	for range bound(1, miners) {
 		w.NextBlock(1)
 	}
 	w.is(ids[0], vm.Assigned, "")
@@ -162,8 +162,11 @@ func TestSearchIsBoundedAndSaysHowFarItIs(t *testing.T) {
 	}
 }
 
-// bound of the README, in blocks, for so many classes, miners and candidates in a block.
-func bound(classes, miners, perBlock int) int {
+// perBlock candidates are looked at in a block, at least.
+const perBlock = 1024
+
+// bound of the README, in blocks, for so many classes and miners.
+func bound(classes, miners int) int {
 	per := perBlock/2 - 127
 	return (classes*(miners+640)+per-1)/per + 1
 }
@@ -179,7 +182,7 @@ func (w *world) searches() []computetypes.ClassSearch {
 
 // Neither a class that is searched in vain, nor VMs that keep arriving, keep another class from being searched.
 func TestNoClassKeepsAnotherFromBeingSearched(t *testing.T) {
-	const miners, perBlock = 2000, 1024
+	const miners = 2000
 	w, tenants := crowdedWith(t, fmt.Sprintf(`{"params":{"max_candidates_per_block":%d}}`, perBlock))
 	w.crowd(miners, func(i int, m *registrytypes.MsgRegisterMiner) {
 		if cramped(m); i == 777 { // room for one pulse
@@ -192,7 +195,7 @@ func TestNoClassKeepsAnotherFromBeingSearched(t *testing.T) {
 	w.wanted(1, tenants, plan("vault"))
 	w.wanted(1, tenants, plan("cipher"))
 	id := w.wanted(1, tenants, plan("pulse"))[0]
-	for i := range bound(3, miners, perBlock) {
+	for i := range bound(3, miners) {
 		if w.vm(id).Status.Phase.Core() == vm.Assigned {
 			t.Logf("placed after %d blocks", i)
 			return
@@ -236,12 +239,12 @@ func TestExcludedMinersAreTriedLast(t *testing.T) {
 
 // That only excluded miners have room is the outcome of a search that takes several blocks, also if capacity grows meanwhile.
 func TestExcludedMinersAreTriedWhileCapacityGrows(t *testing.T) {
-	const miners, perBlock = 3000, 1024
+	const miners = 3000
 	w, tenants := crowdedWith(t, fmt.Sprintf(`{"params":{"max_candidates_per_block":%d}}`, perBlock))
 	w.crowd(miners, func(_ int, m *registrytypes.MsgRegisterMiner) { cramped(m) })
 	w.miner("miner0", func(m *registrytypes.MsgRegisterMiner) { small(1)(m); m.BondUhip = 1 })
 	id := w.wanted(1, tenants)[0]
-	for range bound(1, miners, perBlock) {
+	for range bound(1, miners) {
 		w.NextBlock(1)
 	}
 	w.is(id, vm.Assigned, "")
@@ -249,7 +252,7 @@ func TestExcludedMinersAreTriedWhileCapacityGrows(t *testing.T) {
 	r := w.says(id, vm.Failed)
 	r.Reason = "image_checksum"
 	w.report(r)
-	for range bound(1, miners+3, perBlock) {
+	for range bound(1, miners+3) {
 		if w.vm(id).Status.Reason == vm.ReasonRetryWait {
 			return
 		}

@@ -139,7 +139,7 @@ func (k *Keeper) silence(ctx context.Context, p types.Params, v *types.VM) error
 		v.Generation++
 		return k.step(ctx, v, vm.RebootSilent, vm.Chain, w, 0)
 	case vm.SilenceStop:
-		setPower(v, false)
+		powerOff(v)
 		return k.step(ctx, v, vm.StopSilent, vm.Chain, w, 0)
 	case vm.SilenceCharge:
 	}

@@ -156,7 +156,7 @@ func (k *Keeper) letGo(ctx context.Context, old *types.VM, v types.VM) error {
 func (k *Keeper) timedOut(ctx context.Context, p types.Params, old *types.VM, v types.VM, reason string) error {
 	w := why{reason: reason}
 	if v.Status.HasData {
-		setPower(&v, false)
+		powerOff(&v)
 	} else {
 		var err error
 		if w, err = k.failAttempt(ctx, p, &v, w); err != nil {

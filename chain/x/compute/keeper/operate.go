@@ -251,7 +251,7 @@ func (k *Keeper) runOut(ctx context.Context, v types.VM) error {
 	if err != nil {
 		return err
 	}
-	setPower(&v, false)
+	powerOff(&v)
 	if v.Status.Phase.Core() == vm.Failed {
 		v.Status.Miner = ""
 		if err := k.dequeue(ctx, v.Id); err != nil {

@@ -235,7 +235,7 @@ func (k *Keeper) reportedOn(ctx context.Context, p types.Params, old *types.VM, 
 // reportedStopped: off by the tenant's order, or shut down from inside, which counts as one.
 func (k *Keeper) reportedStopped(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
 	if v.Spec.Power == types.Power_POWER_ON {
-		setPower(&v, false)
+		powerOff(&v)
 		if v.Status.Reason == "" {
 			v.Status.Reason = vm.ReasonGuestShutdown
 		}

@@ -87,14 +87,10 @@ func phaseError(v *types.VM, ev vm.Event, err error) error {
 	return types.ErrWrongPhase.Wrapf("VM %s: %s", v.Id, pe)
 }
 
-// setPower changes what the VM is wanted to be; a new generation of its spec.
-func setPower(v *types.VM, on bool) {
-	want := types.Power_POWER_OFF
-	if on {
-		want = types.Power_POWER_ON
-	}
-	if v.Spec.Power != want {
-		v.Spec.Power = want
+// powerOff has a VM be off; a new generation of its spec.
+func powerOff(v *types.VM) {
+	if v.Spec.Power != types.Power_POWER_OFF {
+		v.Spec.Power = types.Power_POWER_OFF
 		v.Generation++
 	}
 }
