@@ -59,6 +59,6 @@ func candidateOf(m node.Miner, p params.Params) place.Candidate {
 	return place.Candidate{
 		Miner: m.Operator, Bond: m.BondUhip, LastSeen: m.LastSeen, Region: m.Region, Arch: m.Hardware.Arch,
 		Open:     m.Status == node.Active && slices.Contains(m.Roles, node.RoleCompute),
-		Capacity: m.Capacity.Covered(m.BondUhip, p.Bonds), Usage: m.Usage, Slots: m.Record.Slots(p.Newcomers, m.Usage.VMs),
+		Capacity: m.Capacity.Covered(m.BondUhip, p.Bonds), Usage: m.Usage, Slots: m.Record.Slots(p.Newcomers),
 	}
 }
