@@ -16,7 +16,8 @@ import (
 // A miner that failed a VM is tried last for all VMs of its owner, for a day. So liars take from a tenant one attempt each, and
 // what a tenant has fail on purpose counts once against a miner.
 
-// maxExclusions of an owner; the one that ends first makes room for another.
+// maxExclusions of an owner; the one that ends first makes room for another, which then counts against no miner: else the same few were
+// blamed by turns.
 const maxExclusions = 64
 
 // excludedFor are the miners to be tried last for a VM: those that failed its owner, or, once only such have room, those that failed
@@ -44,7 +45,8 @@ func (k *Keeper) exclusionsOf(ctx context.Context, owner string) (all []types.Ex
 	return all, err
 }
 
-// exclude has the miner of a VM tried last for its owner, and reports whether it was not already.
+// exclude has the miner of a VM tried last for its owner, and reports whether that counts against the miner: not if it was excluded
+// already, nor if another's exclusion had to end for it.
 func (k *Keeper) exclude(ctx context.Context, p types.Params, v *types.VM) (fresh bool, err error) {
 	remember(v)
 	all, err := k.exclusionsOf(ctx, v.Owner)
@@ -61,13 +63,15 @@ func (k *Keeper) exclude(ctx context.Context, p types.Params, v *types.VM) (fres
 			}
 		}
 	}
+	fresh = true
 	if len(all) >= maxExclusions {
 		first := slices.MinFunc(all, func(a, b types.Exclusion) int { return cmp.Compare(a.Until, b.Until) })
+		fresh = first.Until <= now(ctx)
 		if err := k.includeAgain(ctx, first); err != nil {
 			return false, err
 		}
 	}
-	return true, k.putExclusion(ctx, types.Exclusion{Owner: v.Owner, Miner: v.Status.Miner, Until: now(ctx) + int64(p.ExcludeSeconds)})
+	return fresh, k.putExclusion(ctx, types.Exclusion{Owner: v.Owner, Miner: v.Status.Miner, Until: now(ctx) + int64(p.ExcludeSeconds)})
 }
 
 func (k *Keeper) putExclusion(ctx context.Context, e types.Exclusion) error {
