@@ -24,6 +24,9 @@ const (
 	weightSameTenant = 35
 )
 
+// goodQuality is from where on more quality is no reason to prefer a miner for a further attempt: VMs of one's own raise it.
+const goodQuality = 9 * node.Full / 10
+
 // NewcomerSeconds is how long after registration a miner is favoured, falling to nothing.
 const NewcomerSeconds = 30 * 24 * 3600
 
@@ -39,7 +42,7 @@ type Request struct {
 	Miners []string
 	// Excluded miners failed it lately.
 	Excluded []string
-	// Again: an attempt failed before, so quality decides, and the score only among equals.
+	// Again: an attempt failed before, so quality decides, up to nine tenths of Full, and the score only among equals.
 	Again bool
 	// Overcommit of vCPUs, parts of 100.
 	Overcommit uint32
@@ -115,7 +118,7 @@ func Place(req Request, cands []Candidate, limit int) Choice {
 		s := score(req, d.Candidate, maxBond)
 		better := cmp.Or(cmp.Compare(s, bestScore), byRendezvous(best, d))
 		if req.Again {
-			better = cmp.Or(cmp.Compare(d.Quality, best.Quality), better)
+			better = cmp.Or(cmp.Compare(min(d.Quality, goodQuality), min(best.Quality, goodQuality)), better)
 		}
 		if better > 0 {
 			best, bestScore = d, s

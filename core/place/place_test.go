@@ -110,6 +110,10 @@ func TestQualityDecidesAfterAFailure(t *testing.T) {
 		if got := Place(req, all, 64); got.Miner != all[1].Miner {
 			t.Fatalf("equals: %+v", got)
 		}
+		all[0].Quality, all[1].Quality = node.Full, node.Full*9/10 // so does more than is asked for, which VMs of one's own give
+		if got := Place(req, all, 64); got.Miner != all[1].Miner {
+			t.Fatalf("both are good: %+v", got)
+		}
 	}
 }
 
