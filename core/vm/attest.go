@@ -70,11 +70,12 @@ func (a *Attestation) Begin(at int64) {
 // signed. It attests the time before, as far as the rules' gap, and what the
 // host reported since the last proof, but nothing twice, and nothing before the run.
 func (a *Attestation) Prove(r AttestRules, at int64, rate uint64) error {
-	if a.LastAt == 0 { // nothing is charged before the first proof, whoever else gave it no chance to run
+	var err error
+	if a.LastAt == 0 { // nothing else is charged before the first proof, whoever gave it no chance to run
+		err = a.chargeUnproven(r, at, true, rate)
 		a.LastAt, a.Silence = at, Silence{}
 	}
-	var err error
-	if a.SilentSince < at { // else what was reported before the proof is what the proof attests
+	if err == nil && a.SilentSince < at { // else what was reported before the proof is what the proof attests
 		err = a.attestSeen(r, at, rate)
 	}
 	if err == nil {
@@ -111,11 +112,23 @@ func (a *Attestation) ChargeSilence(r AttestRules, rate uint64) error {
 	return err
 }
 
-// Disown forgets what the host said of a run that did not come to be.
-func (a *Attestation) Disown() {
-	if !a.Proven {
-		a.Silence = Silence{}
+// Disown ends a run without a proof that its host failed, and charges of it what is beyond an excuse.
+func (a *Attestation) Disown(r AttestRules, rate uint64) error {
+	if a.Proven {
+		return nil
 	}
+	err := a.chargeUnproven(r, a.SeenAt, true, rate)
+	a.LastAt, a.Silence = 0, Silence{}
+	return err
+}
+
+// chargeUnproven attests, on its host's word, what is charged of a run without a proof up to a time.
+func (a *Attestation) chargeUnproven(r AttestRules, until int64, excused bool, rate uint64) error {
+	if !a.Unproven || a.SilentSince == 0 {
+		return nil
+	}
+	from, to := r.UnprovenCharge(a.SilentSince, min(a.SeenAt, until), excused)
+	return a.attest(from, to, rate)
 }
 
 // Keep notes, on its host's word, that a stopped VM's disk is kept. Nothing is
@@ -140,9 +153,8 @@ func (a *Attestation) End(r AttestRules, until int64, rate uint64) error {
 		if seen := max(a.LastAt, a.SeenAt); err == nil && until-seen <= r.Gap {
 			err = a.attest(seen, until, rate)
 		}
-	} else if a.SilentSince != 0 { // it gave no proof before either
-		a.LastAt = a.SilentSince
-		err = a.attest(a.SilentSince, a.SeenAt, rate)
+	} else { // it gave no proof before either
+		err = a.chargeUnproven(r, a.SeenAt, false, rate)
 	}
 	a.LastAt, a.Disk, a.Silence = 0, false, Silence{SilenceReboots: a.SilenceReboots}
 	return err

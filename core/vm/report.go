@@ -58,6 +58,17 @@ func ValidReportReason(s string) error {
 	}
 }
 
+// GuestDown reports whether the reason that a miner gives while it provisions a VM says that no guest runs: something of the host or
+// of what it depends on is missing. A guest that is not heard, and one whose process died, ran.
+func GuestDown(reason string) bool {
+	switch reason {
+	case "", ReasonTenant, ReasonBootTimeout, ReasonHostProcessDied:
+		return false
+	default:
+		return true
+	}
+}
+
 // ValidMessage says in one sentence what is wrong with the sentence a status carries; empty is valid.
 func ValidMessage(s string) error {
 	if len(s) > MaxMessageLen {

@@ -23,6 +23,9 @@ func (k *Keeper) Rebuild(ctx context.Context, m *types.MsgRebuildVM) (uint32, er
 		return 0, err
 	}
 	old := v
+	if err := k.endAttestation(ctx, &v, now(ctx)); err != nil { // also if it stays in its phase
+		return 0, err
+	}
 	if err := k.step(ctx, &v, vm.Rebuild, vm.Tenant, byTenant(), now(ctx)); err != nil {
 		return 0, err
 	}

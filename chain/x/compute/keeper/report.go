@@ -136,7 +136,7 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	case vm.Running, vm.Rebooting:
 		return k.reportedOn(ctx, p, &old, v, r)
 	case vm.Provisioning:
-		if v.Status.Attestation.Unproven {
+		if v.Status.Attestation.Unproven && !vm.GuestDown(r.Reason) {
 			if err := k.silence(ctx, p, &v); err != nil {
 				return err
 			}
