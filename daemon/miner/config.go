@@ -154,7 +154,7 @@ func Default() Config {
 		Images: ImageConfig{MaxGiB: 50},
 		Timing: Timing{
 			Poll: 500 * time.Millisecond, ReportEvery: 30 * time.Second, ProofEvery: 5 * time.Second,
-			BootTimeout: 10 * time.Minute, StopTimeout: 90 * time.Second, GiveUp: 3 * time.Minute, MeshEvery: 5 * time.Second,
+			BootTimeout: 12 * time.Minute, StopTimeout: 90 * time.Second, GiveUp: 3 * time.Minute, MeshEvery: 5 * time.Second,
 		},
 	}
 }

@@ -36,7 +36,7 @@ type Config struct {
 	ReportEvery, Gather time.Duration
 	// ProofEvery is how often a guest is challenged (5 s).
 	ProofEvery time.Duration
-	// BootTimeout from a VM's start to its first proof (10 min).
+	// BootTimeout from a VM's start to its first proof (12 min).
 	BootTimeout time.Duration
 	// StopTimeout is how long a guest may take to shut down or reboot before it is forced off (90 s).
 	StopTimeout time.Duration
@@ -66,7 +66,7 @@ func (c *Config) defaults() {
 		{&c.ReportEvery, 30 * time.Second},
 		{&c.Gather, 50 * time.Millisecond},
 		{&c.ProofEvery, 5 * time.Second},
-		{&c.BootTimeout, 10 * time.Minute},
+		{&c.BootTimeout, 12 * time.Minute},
 		{&c.StopTimeout, 90 * time.Second},
 		{&c.GiveUp, 3 * time.Minute},
 		{&c.MeshEvery, 5 * time.Second},

@@ -34,6 +34,8 @@ func TestTimes(t *testing.T) {
 		{"signs of life as far apart as a miner's settings and its pace allow", seconds(miner.MaxReportEvery) + pace, int(registry.SilenceSeconds)},
 		{"seeing an assigned VM and reporting it", seconds(miner.MaxPoll) + pace, int(compute.ProvisionTimeoutSeconds)},
 		{"a boot, at a miner", seconds(settings.BootTimeout), int(compute.BootTimeout(1))},
+		{"a guest that ran, by its host's word, before a miner gives it up", int(compute.SilenceSeconds) + gap, seconds(settings.BootTimeout)},
+		{"a boot, at a miner, in what is charged on its word", seconds(settings.BootTimeout), int(compute.SilenceSeconds) + 2*gap},
 		{"the reports of a silent guest", int(compute.SilenceReports) * seconds(settings.ReportEvery), int(compute.SilenceSeconds)},
 		{"reports while a guest is not silent yet", gap, int(compute.SilenceSeconds)},
 		{"a host that is silent before one that is gone", int(registry.SilenceSeconds), int(compute.HostGoneSeconds)},
