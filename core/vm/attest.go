@@ -58,10 +58,6 @@ type AttestRules struct {
 	SilenceReports uint32
 }
 
-// BootAllowance is how long a VM with data may boot, from its host's first report that it starts it, without being charged, in
-// seconds: longer than most boots take, and shorter than what a start's fees pay of the largest plan.
-const BootAllowance = 120
-
 // Boot notes that a host reports, at a time, that it starts a VM, after the End of what was before. If the VM was ever proven, what
 // it is charged begins a BootAllowance later.
 func (a *Attestation) Boot(at int64) {
@@ -82,11 +78,12 @@ func (a *Attestation) Begin(at int64) {
 // signed. It attests the time before, as far as the rules' gap, and what the
 // host reported since the last proof, but nothing twice, and nothing before the run.
 func (a *Attestation) Prove(r AttestRules, at int64, rate uint64) error {
-	if a.LastAt == 0 { // nothing is charged before the first proof, whoever else gave it no chance to run
+	var err error
+	if a.LastAt == 0 { // nothing else is charged before the first proof, whoever gave it no chance to run
+		err = a.chargeUnproven(r, at, true, rate)
 		a.LastAt, a.Silence = at, Silence{}
 	}
-	var err error
-	if a.SilentSince < at { // else what was reported before the proof is what the proof attests
+	if err == nil && a.SilentSince < at { // else what was reported before the proof is what the proof attests
 		err = a.attestSeen(r, at, rate)
 	}
 	if err == nil {
@@ -110,9 +107,9 @@ func (a *Attestation) Saw(r AttestRules, at int64) {
 }
 
 // Silent reports whether the guest gave no proof for too long, while its host
-// was seen all the time. A guest that never ran before is never silent: it has a deadline.
+// was seen all the time. A guest that was never proven is never silent: it has a deadline.
 func (a *Attestation) Silent(r AttestRules) bool {
-	return (a.Proven || a.Unproven) && a.SilentReports >= r.SilenceReports && a.SeenAt-a.SilentSince >= r.SilenceSeconds
+	return a.Proven && a.SilentReports >= r.SilenceReports && a.SeenAt-a.SilentSince >= r.SilenceSeconds
 }
 
 // ChargeSilence attests, on its host's word, the time for which the guest was
@@ -126,8 +123,21 @@ func (a *Attestation) ChargeSilence(r AttestRules, rate uint64) error {
 	return err
 }
 
-// Disown forgets what the host said of a run that did not come to be.
-func (a *Attestation) Disown() { a.LastAt, a.Silence = 0, Silence{SilenceReboots: a.SilenceReboots} }
+// Disown ends a start that its host failed, and charges of it, if it was not the first run of all, what is beyond an excuse.
+func (a *Attestation) Disown(r AttestRules, rate uint64) error {
+	err := a.chargeUnproven(r, a.SeenAt, true, rate)
+	a.LastAt, a.Silence = 0, Silence{SilenceReboots: a.SilenceReboots}
+	return err
+}
+
+// chargeUnproven attests, on its host's word, what is charged of a run without a proof up to a time.
+func (a *Attestation) chargeUnproven(r AttestRules, until int64, excused bool, rate uint64) error {
+	if !a.Unproven || a.LastAt != 0 || a.SilentSince == 0 {
+		return nil
+	}
+	from, to := r.UnprovenCharge(a.SilentSince, min(a.SeenAt, until), excused)
+	return a.attest(from, to, rate)
+}
 
 // Keep notes, on its host's word, that a stopped VM's disk is kept. Nothing is
 // charged for the disk of a VM that was never proven.
@@ -155,9 +165,8 @@ func (a *Attestation) End(r AttestRules, until int64, rate uint64) error {
 		if err == nil && until-seen <= r.Gap {
 			err = a.attest(seen, until, rate)
 		}
-	} else if a.SilentSince != 0 { // it gave no proof before either
-		a.LastAt = a.SilentSince
-		err = a.attest(a.SilentSince, a.SeenAt, rate)
+	} else { // it gave no proof before either
+		err = a.chargeUnproven(r, a.SeenAt, false, rate)
 	}
 	a.LastAt, a.Disk, a.Silence = 0, false, Silence{SilenceReboots: a.SilenceReboots}
 	return err

@@ -53,7 +53,7 @@ func TestBootAllowance(t *testing.T) {
 		"ended":                {func(a *Attestation) error { boots(a, 1000, 1300); return a.End(rules, 1310, 1) }, 190},
 		"ended early":          {func(a *Attestation) error { boots(a, 1000, 1090); return a.End(rules, 1100, 1) }, 0},
 		"not seen":             {func(a *Attestation) error { boots(a, 1000, 1000); return a.End(rules, 1150, 1) }, 0},
-		"failed by the host":   {func(a *Attestation) error { boots(a, 1000, 1300); a.Disown(); return a.End(rules, 1310, 1) }, 0},
+		"failed by the host":   {func(a *Attestation) error { boots(a, 1000, 1300); return errors.Join(a.Disown(rules, 1), a.End(rules, 1310, 1)) }, 0},
 		"silent": {func(a *Attestation) error {
 			boots(a, 1000, 1600)
 			if !a.Silent(rules) {
@@ -154,7 +154,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// A guest that ran before and gave no proof is charged on its host's word when the run ends, and not before its proof if it gives one.
+// A guest that ran before and gave no proof is charged on its host's word when the run ends; for less if it gives one late.
 func TestUnproven(t *testing.T) {
 	seen := func(a *Attestation, from, to int64) {
 		for at := from; at <= to; at += 30 {
@@ -168,10 +168,10 @@ func TestUnproven(t *testing.T) {
 	}{
 		"the first time":      {false, func(a *Attestation) error { return a.End(rules, 1600, 1) }, 0},
 		"the second":          {true, func(a *Attestation) error { return a.End(rules, 1600, 1) }, 600},
-		"proven":              {true, func(a *Attestation) error { return a.Prove(rules, 1600, 1) }, 0},
-		"failed by the host":  {true, func(a *Attestation) error { a.Disown(); return a.End(rules, 1600, 1) }, 0},
+		"proven":              {true, func(a *Attestation) error { return a.Prove(rules, 1600, 1) }, 480},
+		"failed by the host":  {true, func(a *Attestation) error { return errors.Join(a.Disown(rules, 1), a.End(rules, 1600, 1)) }, 480},
 		"after a gap":         {true, func(a *Attestation) error { seen(a, 1700, 1790); return a.End(rules, 1790, 1) }, 90},
-		"proven, and goes on": {true, func(a *Attestation) error { return errors.Join(a.Prove(rules, 1600, 1), a.Prove(rules, 1660, 1)) }, 60},
+		"proven, and goes on": {true, func(a *Attestation) error { return errors.Join(a.Prove(rules, 1600, 1), a.Prove(rules, 1660, 1)) }, 540},
 	} {
 		a := Attestation{Unproven: c.unproven}
 		a.Begin(1000)

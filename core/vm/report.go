@@ -36,7 +36,7 @@ type ReportResult struct {
 // Starts reports whether a host that says that it provisions a VM, for a reason, may have it running meanwhile: no reason is needed
 // for that, its process died and is started again, or its guest is not heard. Any other reason is why it cannot be started.
 func Starts(reason string) bool {
-	return reason == "" || reason == ReasonHostProcessDied || reason == ReasonBootTimeout
+	return reason == "" || reason == ReasonTenant || reason == ReasonHostProcessDied || reason == ReasonBootTimeout
 }
 
 // ValidReason says in one sentence what is wrong with the code a status carries; empty is valid.

@@ -64,7 +64,7 @@ func largestVM(receipts int) *computetypes.VM {
 		Status: computetypes.VMStatus{
 			Miner: address(), Reason: strings.Repeat("r", vm.MaxReasonLen), Message: strings.Repeat("m", vm.MaxMessageLen),
 			Excluded: many(computekeeper.MaxExcluded, address()),
-			RanOn:    many(computetypes.MaxUnproven, address()), BegunAt: math.MaxInt64, ProvenInstance: computetypes.MaxInstanceSeq, Retrying: true,
+			RanOn:    many(computetypes.MaxUnproven, address()), Suspects: many(computetypes.MaxUnproven, address()), BegunAt: math.MaxInt64, ProvenInstance: computetypes.MaxInstanceSeq, Retrying: true,
 			Attestation: computetypes.Attestation{Pending: many(credit.MaxPending, computetypes.Interval{From: math.MaxInt64, To: math.MaxInt64, Rate: math.MaxUint64})},
 		},
 		AuthorizedKeys: many(vm.MaxSSHKeys, line),

@@ -70,6 +70,14 @@ func (tr *trial) createEach(from, n int) (ids []string) {
 	return ids
 }
 
+// createOne has a tenant create the VM of a number.
+func (tr *trial) createOne(a apptest.Account, number int) string {
+	tr.t.Helper()
+	id, tx := tr.order(a, number)
+	tr.deliver(1, [][]byte{tx})
+	return id
+}
+
 // order is a tenant's transaction for the VM of a number.
 func (tr *trial) order(a apptest.Account, number int) (string, []byte) {
 	tr.t.Helper()

@@ -12,7 +12,7 @@ import (
 // failAttempt judges an attempt to run a VM without data that fails, before the VM changes, and returns why it does. Its miner is
 // tried last for the tenant from now on. One that did not come to run it has that in its record at once. If by its word the guest ran
 // for a while, and gave no proof, the fault may be the guest's: the next attempt is charged, and the miner's record has it only once
-// the VM proves itself elsewhere.
+// the VM proves itself elsewhere. So it is with what the host said it waits for, as keepers that give no secrets: but that is no run.
 func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w why) (why, error) {
 	if v.Spec.Power != types.Power_POWER_ON {
 		return w, nil // nobody waits for it
@@ -21,12 +21,15 @@ func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w
 	if err != nil {
 		return w, err
 	}
-	if !ran(ctx, p, v) {
-		disown(v)
-		if fresh {
+	down := v.Status.Phase.Core() == vm.Provisioning && !vm.Starts(v.Status.Reason)
+	if fresh && (down || ran(ctx, p, v)) {
+		suspect(v)
+	}
+	if down || !ran(ctx, p, v) {
+		if fresh && !down {
 			k.blame(ctx, v.Status.Miner)
 		}
-		return w, nil
+		return w, disown(p, v)
 	}
 	v.Status.Attestation.Unproven = !v.Status.Attestation.Proven
 	if !slices.Contains(v.Status.RanOn, v.Status.Miner) && len(v.Status.RanOn) < types.MaxUnproven {
@@ -38,11 +41,9 @@ func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w
 	return w, nil
 }
 
-// disown has what the host said of a start that it failed not charged.
-func disown(v *types.VM) {
-	a := v.Status.Attestation.Core()
-	a.Disown()
-	v.Status.Attestation = types.AttestationOf(a)
+// disown ends what the host said of a start that it failed.
+func disown(p types.Params, v *types.VM) error {
+	return attest(v, func(a *vm.Attestation, rate uint64) error { return a.Disown(p.Rules(), rate) })
 }
 
 // ran reports whether the guest of a VM ran, by its miner's word, for as long as one may be silent.
@@ -55,16 +56,27 @@ func (k *Keeper) blame(ctx context.Context, miner string) {
 	entry.Attempt(ctx, types.ModuleName, "blame_miner", miner, func(ctx context.Context) error { return k.offers.Failed(ctx, miner) })
 }
 
-// cameUp has a VM that proves itself for the first time in its miner's record, and its failure in those of the miners on which it ran
-// without a proof: the guest was not at fault.
+// suspect notes that a VM's miner has its failure in its record once the VM proves itself elsewhere.
+func suspect(v *types.VM) {
+	if s := v.Status.Suspects; !slices.Contains(s, v.Status.Miner) && len(s) < types.MaxUnproven {
+		v.Status.Suspects = append(slices.Clone(s), v.Status.Miner)
+	}
+}
+
+// cameUp has a VM that proves itself for the first time in its miner's record, and its failure in those of its suspects: the guest was
+// not at fault.
 func (k *Keeper) cameUp(ctx context.Context, v *types.VM) error {
 	if v.Spec.Agent == types.AgentMode_AGENT_MODE_NONE {
 		return nil
 	}
-	for _, miner := range v.Status.RanOn {
+	for _, miner := range v.Status.Suspects {
 		if miner != v.Status.Miner {
 			k.blame(ctx, miner)
 		}
+	}
+	v.Status.Suspects = nil
+	if v.Status.RebuildInstance != 0 {
+		return nil // rebuilding one's own VM shows nothing more of its miner
 	}
 	return k.offers.Booted(ctx, v.Status.Miner)
 }
@@ -76,7 +88,7 @@ func spent(p types.Params, v *types.VM) bool {
 		v.Status.Attempts >= p.MaxAttempts && (v.Status.Retrying || len(v.Status.Excluded) >= maxExcluded)
 }
 
-// again has a VM tried by its tenant's order as if it never was. What its guest is charged stays.
+// again has a VM tried by its tenant's order as if it never was. What its guest is charged stays, and so do its suspects.
 func again(v *types.VM) {
 	v.Status.Attempts, v.Status.Excluded, v.Status.Retrying, v.Status.RanOn = 0, nil, false, nil
 }

@@ -44,6 +44,8 @@ func attest(v *types.VM, rule func(a *vm.Attestation, rate uint64) error) error 
 	rate := v.RunningRate
 	if a.Disk {
 		rate = v.StoppedRate
+	} else if v.Resize != nil && !a.Proven { // it may run with either size: nobody proves which
+		rate = max(rate, v.Resize.RunningRate)
 	}
 	if err := rule(&a, rate); err != nil {
 		return types.ErrAttestation.Wrapf("VM %s: %s", v.Id, err)

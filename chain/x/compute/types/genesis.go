@@ -153,9 +153,9 @@ func (v VM) Validate() error {
 	if v.Status.RebuildInstance > v.Status.InstanceSeq+1 {
 		return ErrInvalid.Wrapf("VM %s is at instance %d and was rebuilt as %d", v.Id, v.Status.InstanceSeq, v.Status.RebuildInstance)
 	}
-	if s := v.Status; s.ProvenInstance > s.InstanceSeq || s.BegunAt < 0 || len(s.RanOn) > MaxUnproven {
+	if s := v.Status; s.ProvenInstance > s.InstanceSeq || s.BegunAt < 0 || max(len(s.RanOn), len(s.Suspects)) > MaxUnproven {
 		return ErrInvalid.Wrapf("VM %s is at instance %d, was counted at %d, was begun at %d and ran on %d miners without a proof; accepted are instances up to the present, times of at least 0 and %d miners",
-			v.Id, s.InstanceSeq, s.ProvenInstance, s.BegunAt, len(s.RanOn), MaxUnproven)
+			v.Id, s.InstanceSeq, s.ProvenInstance, s.BegunAt, max(len(s.RanOn), len(s.Suspects)), MaxUnproven)
 	}
 	if r := v.Resize; r != nil && (r.Generation == 0 || r.Generation > v.Generation || r.Size_.DiskGib < v.Size_.DiskGib) {
 		return ErrInvalid.Wrapf("VM %s of generation %d and %d GiB is to be resized to %d GiB by generation %d", v.Id, v.Generation, v.Size_.DiskGib, r.Size_.DiskGib, r.Generation)
