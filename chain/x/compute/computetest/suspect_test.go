@@ -194,3 +194,21 @@ func TestManyExclusionsBlameNobodyTwice(t *testing.T) {
 		t.Fatalf("of %d failures %d count", fails, blamed)
 	}
 }
+
+// A run without a proof costs nothing only until a miner failed the tenant: then those of all its VMs are charged, also if their hosts
+// give them up before ten minutes.
+func TestRunsCostNothingOnce(t *testing.T) {
+	w := newWorld(t, nil)
+	all := []apptest.Account{w.miner("miner0"), w.miner("miner1"), w.miner("miner2"), w.miner("miner3")}
+	a := w.tenant("tenant")
+	ran := func(id string, least, most uint64) {
+		t.Helper()
+		before := w.billed(a)
+		w.ranFor(id, 570, all...)
+		w.between(id, w.billed(a)-before, least*spark, most*spark)
+	}
+	first := w.create(a, "web-1")
+	ran(first, 0, 0)
+	ran(first, 570-bootAllowance-60, 570-bootAllowance)
+	ran(w.create(a, "web-2"), 570-bootAllowance-60, 570-bootAllowance)
+}

@@ -120,7 +120,7 @@ func (k *Keeper) place(ctx context.Context, p types.Params, id string) (looked i
 	case err != nil:
 		return looked, err
 	case miner != "":
-		return looked, k.assign(ctx, p, v, miner)
+		return looked, k.assign(ctx, p, v, miner, len(excluded) > 0)
 	case s.Whole && s.OnlyExcluded:
 		return looked, k.retryLater(ctx, p, v)
 	}
@@ -176,8 +176,9 @@ func (k *Keeper) wait(ctx context.Context, v types.VM, reason string, until int6
 	return k.save(ctx, &old, v)
 }
 
-// assign gives a VM to a miner, which has to begin before the deadline.
-func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner string) error {
+// assign gives a VM to a miner, which has to begin before the deadline. If any miner failed the tenant lately, what the guest runs
+// without a proof is charged: else each of a tenant's VMs would run on each miner for nothing.
+func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner string, failed bool) error {
 	if err := k.dequeue(ctx, v.Id); err != nil {
 		return err
 	}
@@ -186,6 +187,7 @@ func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner s
 	v.Status.InstanceSeq++
 	v.Status.Attempts++
 	v.Status.BegunAt = 0
+	v.Status.Attestation.Unproven = v.Status.Attestation.Unproven || failed && !v.Status.Attestation.Proven
 	if err := k.step(ctx, &v, vm.Assign, vm.Chain, why{}, 0); err != nil {
 		return err
 	}

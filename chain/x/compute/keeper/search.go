@@ -144,7 +144,7 @@ func (k *Keeper) placeParked(ctx context.Context, p types.Params, id, class stri
 	}
 	d.looked = looked
 	if miner != "" {
-		return d, k.assign(ctx, p, v, miner)
+		return d, k.assign(ctx, p, v, miner, len(excluded) > 0)
 	}
 	d.vms = 0
 	return d, k.searches.Set(ctx, class, s)
