@@ -141,6 +141,33 @@ func TestDataStays(t *testing.T) {
 	}
 }
 
+// While its guest is awaited, a VM is reported on also after its tenant changed it, and by an agent that was started anew: what is not
+// reported of a start is not paid.
+func TestAwaitedVMIsReportedOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.BootTimeout = time.Minute
+	w.deafMute.Store(true)
+	w.startAgent()
+	id := w.newVM()
+	w.until("started", func() bool { return w.inspect(id).State.Alive() && w.chain.Saw(id, "provisioning ") })
+	change := func() {
+		t.Helper()
+		w.chain.Change(id, func(v *vm.VM) { v.Generation++ })
+		w.until("reported in the new generation", func() bool {
+			v := w.chain.Get(id)
+			return v.Status.ObservedGeneration == v.Generation
+		})
+	}
+	change()
+	w.stopAgent()
+	w.startAgent()
+	change()
+	if p := w.chain.Phase(id); p != vm.Provisioning {
+		t.Errorf("it is %s", p)
+	}
+}
+
 // A VM that had data is never started on a blank disk.
 func TestNeverBlank(t *testing.T) {
 	t.Parallel()

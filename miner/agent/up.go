@@ -130,8 +130,8 @@ func (a *Agent) await(u *vmState, r record.Record) error {
 		}
 		return fmt.Errorf("%w within %s of the VM's start; see its console", errBoot, a.c.BootTimeout)
 	}
-	if d.Phase == vm.Provisioning && u.failingSince.IsZero() {
-		return nil // it was announced, or died: either way it is said
+	if _, said := a.reporter.Last(r.VM.ID); said && d.Phase == vm.Provisioning && u.failingSince.IsZero() {
+		return nil // it was announced, or died: either way it is said, of this generation
 	}
 	u.failingSince = time.Time{}
 	a.say(u, r, d.Phase, "", "")

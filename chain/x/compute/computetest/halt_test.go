@@ -68,3 +68,59 @@ func TestHaltIsNobodysAbsence(t *testing.T) {
 		}
 	}
 }
+
+// The time of a halt is no run of a guest: a miner that failed to start a VM, before it or after, is to blame.
+func TestHaltIsNoRun(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0")
+	id := w.create(w.tenant("tenant"), "web-1")
+	w.report(w.says(id, vm.Provisioning))
+	w.NextBlock(3600)
+	w.fails(id, "start_failed")
+	v := w.vm(id).Status
+	if n := w.failed(m); n[0] != 1 || len(v.RanOn) != 0 || len(v.Suspects) != 0 {
+		t.Errorf("%d failures, ran on %v, suspects are %v", n[0], v.RanOn, v.Suspects)
+	}
+}
+
+// Where every block takes as long as a halt, deadlines still end.
+func TestSlowBlocksHoldNoDeadlineOff(t *testing.T) {
+	w := newWorld(t, map[string]string{"compute": `{"params":{"provision_timeout_seconds":10}}`})
+	w.miner("miner0")
+	id := w.create(w.tenant("tenant"), "web-1")
+	for range 5 {
+		w.NextBlock(6)
+	}
+	if v := w.vm(id).Status; v.Miner != "" {
+		t.Errorf("it is still on the miner that says nothing, until %d, at %d", v.Deadline, w.Now())
+	}
+}
+
+// Of many halts those are remembered that still count: each longer and earlier than the next.
+func TestHaltsThatAreRemembered(t *testing.T) {
+	w := newWorld(t, nil)
+	halts := func() []computetypes.Halt {
+		t.Helper()
+		g, err := w.App.Keepers.Compute.ExportGenesis(w.Ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g.Halts
+	}
+	for s := int64(1000); s > 1000-2*computetypes.MaxHalts; s-- {
+		w.NextBlock(s)
+	}
+	list := halts()
+	if n := len(list); n < 2 || n > computetypes.MaxHalts || list[0].Seconds != 1001-2*computetypes.MaxHalts || list[0].EndedAt != w.Now() {
+		t.Fatalf("%d are remembered: %v", n, list)
+	}
+	for i, h := range list[1:] {
+		if h.Seconds <= list[i].Seconds || h.EndedAt >= list[i].EndedAt || w.Now() > h.EndedAt+2*h.Seconds {
+			t.Errorf("halt %d: %v after %v", i+1, h, list[i])
+		}
+	}
+	w.NextBlock(2000)
+	if list = halts(); len(list) != 1 || list[0].Seconds != 2000 {
+		t.Errorf("after a longer one: %v", list)
+	}
+}

@@ -212,3 +212,35 @@ func TestRunsCostNothingOnce(t *testing.T) {
 	ran(first, 570-bootAllowance-60, 570-bootAllowance)
 	ran(w.create(a, "web-2"), 570-bootAllowance-60, 570-bootAllowance)
 }
+
+// What a tenant has against a miner ends with the exclusion: blame cannot be saved up and told all at once.
+func TestBlameIsNotSavedUp(t *testing.T) {
+	w := newWorld(t, nil)
+	bad := w.miner("miner0")
+	a := w.tenant("tenant")
+	id := w.create(a, "web-1")
+	w.ranFor(id, 630, bad)
+	w.NextBlock(day)
+	w.miner("miner1") // the other is not seen
+	w.NextBlock(1)
+	w.boot(id)
+	if n := w.failed(bad); n[0] != 0 {
+		t.Errorf("failed are %v", n)
+	}
+}
+
+// A guest that fell silent holds no newcomer's place for longer than an hour, and shows nothing of its miner.
+func TestSilentVMIsNotOnTrialForEver(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0")
+	id := w.running(w.tenant("tenant"), "web-1", func(c *computetypes.MsgCreateVM) {
+		c.Spec.OnSilence = computetypes.OnSilence_ON_SILENCE_CHARGE
+	})
+	if n := w.registered(m).Record.Trials; n != 1 {
+		t.Fatalf("%d are on trial", n)
+	}
+	w.repeating(id, m, 5000, vm.Running)
+	if r := w.registered(m).Record; r.Trials != 0 || r.Proven != 0 {
+		t.Errorf("%d are on trial, %d have proven themselves", r.Trials, r.Proven)
+	}
+}

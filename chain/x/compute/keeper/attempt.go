@@ -4,8 +4,11 @@ import (
 	"context"
 	"slices"
 
+	"cosmossdk.io/collections"
+
 	"github.com/hippius/compute/chain/x/compute/types"
 	"github.com/hippius/compute/chain/x/entry"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -21,11 +24,15 @@ func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w
 	if err != nil {
 		return w, err
 	}
+	ran, err := k.ran(ctx, p, v)
+	if err != nil {
+		return w, err
+	}
 	down := v.Status.Phase.Core() == vm.Provisioning && !vm.Starts(v.Status.Reason)
-	if fresh && (down || ran(ctx, p, v)) {
+	if fresh && (down || ran) {
 		suspect(v)
 	}
-	if down || !ran(ctx, p, v) {
+	if down || !ran {
 		if fresh && !down {
 			k.blame(ctx, v.Status.Miner)
 		}
@@ -46,9 +53,19 @@ func disown(p types.Params, v *types.VM) error {
 	return attest(v, func(a *vm.Attestation, rate uint64) error { return a.Disown(p.Rules(), rate) })
 }
 
-// ran reports whether the guest of a VM ran, by its miner's word, for as long as one may be silent.
-func ran(ctx context.Context, p types.Params, v *types.VM) bool {
-	return v.Status.BegunAt != 0 && now(ctx)-v.Status.BegunAt >= int64(p.SilenceSeconds) && v.Spec.Agent != types.AgentMode_AGENT_MODE_NONE
+// startFailed judges a start of a VM with data that its host failed: if no guest ran, it is not charged.
+func (k *Keeper) startFailed(ctx context.Context, p types.Params, v *types.VM) error {
+	ran, err := k.ran(ctx, p, v)
+	if err != nil || ran || v.Status.Phase.Core() != vm.Provisioning {
+		return err
+	}
+	return disown(p, v)
+}
+
+// ran reports whether the guest of a VM ran, by its miner's word, for as long as one may be silent, a halt of the chain not counted.
+func (k *Keeper) ran(ctx context.Context, p types.Params, v *types.VM) (bool, error) {
+	end, err := k.resumed(ctx, int64(p.SilenceSeconds))
+	return v.Status.BegunAt != 0 && now(ctx)-max(v.Status.BegunAt, end) >= int64(p.SilenceSeconds) && v.Spec.Agent != types.AgentMode_AGENT_MODE_NONE, err
 }
 
 // blame notes in a miner's record that a VM did not come to run. What goes wrong with it stops nothing else.
@@ -70,7 +87,15 @@ func (k *Keeper) cameUp(ctx context.Context, v *types.VM) error {
 		return nil
 	}
 	for _, miner := range v.Status.Suspects {
-		if miner != v.Status.Miner {
+		if miner == v.Status.Miner {
+			continue
+		}
+		// A day later it is excluded no more, and may be a suspect of another VM: so a tenant cannot save its blame up.
+		until, err := records.OrZero(k.exclusions.Get(ctx, collections.Join(v.Owner, miner)))
+		if err != nil {
+			return err
+		}
+		if until > now(ctx) {
 			k.blame(ctx, miner)
 		}
 	}

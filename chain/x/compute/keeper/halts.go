@@ -9,11 +9,11 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
-// While the chain halts nobody can report. So a deadline of which a halt took half or more begins anew when the halt ends: a miner
+// While the chain halts nobody can report. So a deadline of which a halt took half or more begins anew when the halt ends, once: a miner
 // always has half of its time, and slower blocks do not hold off a deadline of days.
 
 // noteHalt remembers a halt that ends with this block, given the time of the block before. Of the earlier ones only those that took
-// longer are asked for again; of too many the shortest makes room.
+// longer are asked for again, for as long as a deadline that they moved may last; of too many the earliest makes room.
 func (k *Keeper) noteHalt(ctx context.Context, last int64) error {
 	length := now(ctx) - last
 	if last == 0 || length < types.MinHaltSeconds {
@@ -23,9 +23,11 @@ func (k *Keeper) noteHalt(ctx context.Context, last int64) error {
 	if err != nil {
 		return err
 	}
-	for i, h := range all { // the shortest first
-		if h.Seconds > length && len(all)-i < types.MaxHalts {
-			break
+	kept := 1
+	for _, h := range all { // the shortest and latest first
+		if h.Seconds > length && now(ctx) <= h.EndedAt+2*h.Seconds && kept < types.MaxHalts {
+			kept++
+			continue
 		}
 		if err := k.halts.Remove(ctx, h.Seconds); err != nil {
 			return err
@@ -43,17 +45,22 @@ func (k *Keeper) resumed(ctx context.Context, seconds int64) (end int64, err err
 	return end, err
 }
 
-// afterHalt is the deadline of a VM in a phase that began anew with the end of a halt; one that has passed stands.
+// afterHalt is the deadline of a VM, given the one that it has, if it begins anew with the end of a halt; else one that has passed. It
+// does once, so that slow blocks hold nothing off for ever.
 func (k *Keeper) afterHalt(ctx context.Context, p types.Params, v *types.VM) (int64, error) {
 	var seconds int64
+	from := v.Status.PhaseSince
 	switch phase := v.Status.Phase.Core(); {
 	case phase == vm.Assigned:
 		seconds = int64(p.ProvisionTimeoutSeconds)
 	case phase == vm.Provisioning, !v.Status.HasData && (phase == vm.Running || phase == vm.Rebooting):
-		seconds = p.BootTimeout(v.Core().WantedSize().DiskGiB)
+		seconds, from = p.BootTimeout(v.Core().WantedSize().DiskGiB), v.Status.BegunAt
 	case phase == vm.Terminating:
 		seconds = int64(p.ReleaseSeconds)
 	default: // it waits for nobody, or for its host, which is looked at
+		return 0, nil
+	}
+	if v.Status.Deadline > from+seconds {
 		return 0, nil
 	}
 	end, err := k.resumed(ctx, seconds)

@@ -127,10 +127,8 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	switch {
 	case ev != vm.ReportFailed || v.Ended():
 	case v.Status.HasData:
-		if v.Status.Phase.Core() == vm.Provisioning && !ran(ctx, p, &v) {
-			if err := disown(p, &v); err != nil {
-				return err
-			}
+		if err := k.startFailed(ctx, p, &v); err != nil {
+			return err
 		}
 	default:
 		if w, err = k.failAttempt(ctx, p, &v, w); err != nil {

@@ -13,6 +13,9 @@ import (
 	"github.com/hippius/compute/core/vm"
 )
 
+// visitCost is how many candidates trying a VM counts as at least, whose record and exclusions are read.
+const visitCost = 8
+
 // maxWindows of a class are looked at before the next class has its turn.
 const maxWindows = 4
 
@@ -99,7 +102,7 @@ func (k *Keeper) visit(ctx context.Context, p types.Params, class string, w *wor
 			d, err = k.placeParked(ctx, p, id, class)
 			return err
 		})
-		w.candidates -= max(d.looked, 1)
+		w.candidates -= max(d.looked, visitCost)
 		w.vms -= d.vms
 		if !ok {
 			if err := k.failedPlacement(ctx, id); err != nil {
@@ -131,6 +134,11 @@ func (k *Keeper) placeParked(ctx context.Context, p types.Params, id, class stri
 	s, err := k.searchOf(ctx, class)
 	if err != nil {
 		return d, err
+	}
+	if s.OnlyExcluded && v.Status.Attempts >= p.MaxAttempts {
+		if s, err = k.current(ctx, s); err != nil { // where capacity grew meanwhile may be a miner that was not tried
+			return d, err
+		}
 	}
 	if s.Whole && s.OnlyExcluded {
 		return d, k.retryLater(ctx, p, v)
@@ -170,16 +178,22 @@ func (k *Keeper) park(ctx context.Context, v types.VM, class string) error {
 // searchOf is how far a class was searched for the present capacity. What grew behind a pass is found by the next one, but for the
 // VMs of a class for which only excluded miners had room: they need not wait for it.
 func (k *Keeper) searchOf(ctx context.Context, class string) (types.ClassSearch, error) {
-	version, err := k.offers.CapacityVersion(ctx)
-	if err != nil {
-		return types.ClassSearch{}, err
-	}
 	s, err := k.searches.Get(ctx, class)
 	if errors.Is(err, collections.ErrNotFound) {
-		return types.ClassSearch{Class: class, From: place.Start(class, 0), Version: version}, nil
+		version, err := k.offers.CapacityVersion(ctx)
+		return types.ClassSearch{Class: class, From: place.Start(class, 0), Version: version}, err
 	}
-	if err == nil && s.Whole && !s.OnlyExcluded && s.Version != version {
-		s = types.ClassSearch{Class: class, From: s.From, Version: version}
+	if err != nil || s.OnlyExcluded {
+		return s, err
+	}
+	return k.current(ctx, s)
+}
+
+// current is a search if the capacity is the one that it searched to its end, else one that begins anew.
+func (k *Keeper) current(ctx context.Context, s types.ClassSearch) (types.ClassSearch, error) {
+	version, err := k.offers.CapacityVersion(ctx)
+	if err == nil && s.Whole && s.Version != version {
+		s = types.ClassSearch{Class: s.Class, From: s.From, Version: version}
 	}
 	return s, err
 }
