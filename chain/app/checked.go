@@ -54,6 +54,7 @@ func (a *App) checkOne(ctx sdk.Context) (c checked) {
 	c.after, c.err = a.checks(ctx.WithMultiStore(branch).WithEventManager(sdk.NewEventManager()), c.tx, false)
 	if c.err == nil {
 		branch.Write()
+		c.after = c.after.WithMultiStore(ctx.MultiStore()) // so that the branch does not live as long as the block
 	}
 	return c
 }

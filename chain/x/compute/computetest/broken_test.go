@@ -74,16 +74,37 @@ func TestTombstoneWithoutVM(t *testing.T) {
 	}
 }
 
-// A head that cannot be read stops neither the chain nor the proofs.
+// A head that cannot be read, the oldest or the newest, stops neither the chain nor the proofs.
 func TestHeadThatCannotBeRead(t *testing.T) {
 	w := newWorld(t, nil)
 	w.Break()
-	key, err := collections.EncodeKeyWithPrefix(computetypes.HeadsPrefix(), collections.Int64Key, 0)
+	for _, newest := range []bool{false, true} {
+		height := int64(0)
+		if newest {
+			height = w.Height() + 1
+		}
+		key, err := collections.EncodeKeyWithPrefix(computetypes.HeadsPrefix(), collections.Int64Key, height)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Store("compute").Set(key, []byte("no head"))
+		w.NextBlock(1)
+		w.failedEntries(1, computetypes.ModuleName)
+		w.NextBlock(1)
+		w.failedEntries(0, computetypes.ModuleName)
+	}
+}
+
+// So does a halt that cannot be read.
+func TestHaltThatCannotBeRead(t *testing.T) {
+	w := newWorld(t, nil)
+	w.Break()
+	key, err := collections.EncodeKeyWithPrefix(computetypes.HaltsPrefix(), collections.Int64Key, 60)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Store("compute").Set(key, []byte("no head"))
-	w.NextBlock(1)
+	w.Store("compute").Set(key, []byte("no time"))
+	w.NextBlock(100)
 	w.failedEntries(1, computetypes.ModuleName)
 	w.NextBlock(1)
 	w.failedEntries(0, computetypes.ModuleName)

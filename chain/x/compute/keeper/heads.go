@@ -20,18 +20,18 @@ const (
 
 // noteHead keeps the block's hash and time and drops those too old to be signed. A halt before it is noted.
 func (k *Keeper) noteHead(ctx context.Context) error {
+	sctx := sdk.UnwrapSDKContext(ctx)
 	p, err := k.params.Get(ctx)
 	if err != nil {
 		return err
 	}
 	newest, err := k.head(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = k.noteHalt(ctx, newest.Time)
 	}
-	if err := k.noteHalt(ctx, newest.Time); err != nil {
-		return err
+	if err != nil { // a record that cannot be read stops no chain
+		entry.Failed(ctx, types.ModuleName, "note_halt", strconv.FormatInt(sctx.BlockHeight(), 10), err)
 	}
-	sctx := sdk.UnwrapSDKContext(ctx)
 	old, err := k.oldHeads(ctx, now(ctx)-int64(p.ProofMaxAgeSeconds)-headSlack)
 	if err != nil {
 		return err
