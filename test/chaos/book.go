@@ -46,7 +46,10 @@ type account struct {
 	disk             bool    // only the disk
 	seen             []int64 // reports without a proof since the last one, none more than a gap after the one before
 	running, stopped uint64
-	silenced         bool // by the report that is being entered
+	silenced         bool  // by the report that is being entered
+	began            bool  // a start that was not proven yet
+	unproven         bool  // stopped before its first proof: charged on its host's word
+	since            int64 // when it began
 }
 
 func newBook(g *guests) *book {
@@ -102,6 +105,14 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 func (b *book) taken(now int64, r vm.Report) error {
 	a := b.vms[r.ID]
 	switch {
+	case a.phase == "provisioning" && r.Phase == vm.Provisioning:
+		if !vm.Starts(r.Reason) {
+			return nil
+		}
+		if a.proven && a.last == 0 {
+			a.last = now + vm.BootAllowance
+		}
+		return a.saw(now)
 	case r.Phase != vm.Stopped && (a.phase == "running" || a.phase == "rebooting" || a.silenced):
 		p := r.Proof
 		if p == nil {
@@ -116,11 +127,11 @@ func (b *book) taken(now int64, r vm.Report) error {
 		}
 		b.proofs++
 		if a.last == 0 {
-			a.last = at
+			a.last, a.seen = at, nil
 		}
 		a.confirm(at)
 		a.cover(at)
-		a.proven, a.seen = true, nil
+		a.proven, a.unproven, a.began, a.seen = true, false, false, nil
 	case a.phase == "stopped" && r.Phase == vm.Stopped && a.proven:
 		if a.disk {
 			a.cover(now)
@@ -136,7 +147,7 @@ func (a *account) saw(now int64) error {
 		a.silenced = false // the event told of it
 		return nil
 	}
-	if a.last == 0 {
+	if a.last == 0 && !a.unproven {
 		return nil
 	}
 	a.seen = append(a.lately(now), now)
@@ -201,11 +212,14 @@ func (a *account) end(until int64) {
 		a.confirm(math.MaxInt64)
 		seen := a.last
 		if n := len(a.seen); n > 0 {
-			seen = max(seen, a.seen[n-1])
+			seen = a.seen[n-1] // before the last while a VM boots
 		}
 		if until-seen <= gap {
 			a.cover(until)
 		}
+	} else if n := len(a.seen); n > 0 { // it gave no proof before either
+		a.last = a.seen[0]
+		a.confirm(math.MaxInt64)
 	}
 	a.last, a.disk, a.seen = 0, false, nil
 }
@@ -231,8 +245,19 @@ func (b *book) event(e apptest.Event, now, until int64) error {
 		if from == "running" && to == "rebooting" || from == "rebooting" && to == "running" {
 			return nil
 		}
-		a.end(until)
-		if a.proven && to == "running" {
+		if to == "failed" && from == "provisioning" && a.proven && now-a.since < silenceSeconds { // its host failed it
+			a.last, a.seen = 0, nil
+		}
+		if !a.began || !comesUp(from) || !comesUp(to) {
+			a.end(until)
+			if a.began && !a.proven && comesUp(from) && to == "stopping" {
+				a.unproven = true
+			}
+		}
+		if to == "provisioning" && (!a.began || until != 0 || from == "assigned") {
+			a.began, a.since = true, now
+		}
+		if a.proven && to == "running" && (a.last == 0 || now < a.last) {
 			a.last = now
 		}
 	case "hippius.compute.vm_silent":
@@ -246,6 +271,11 @@ func (b *book) event(e apptest.Event, now, until int64) error {
 		b.consumed(e.Attr["account"], "", number("uhip"))
 	}
 	return nil
+}
+
+// comesUp reports whether a phase is one of a start.
+func comesUp(phase string) bool {
+	return phase == "provisioning" || phase == "running" || phase == "rebooting"
 }
 
 // consumed shares out: 60 % to the miner, 30 % to stakers, the rest to the

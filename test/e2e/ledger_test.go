@@ -142,7 +142,9 @@ func (l *ledger) check(t *testing.T) {
 	last := int64(0)
 	for i := 1; i < len(all); i++ {
 		a, b := all[i-1], all[i]
-		last = max(last, a.lastAt)
+		if a.readyAt != 0 { // else it is when its start will be charged
+			last = max(last, a.lastAt)
+		}
 		charged, between := b.running-a.running, max(b.lastAt, last)-last
 		if a.readyAt == 0 || a.readyAt != b.readyAt {
 			if charged > between+l.maxGap {
