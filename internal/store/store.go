@@ -59,13 +59,19 @@ func Open(path string, migrations ...Migration) (*DB, error) {
 // open makes errors of the ways in which bbolt dies of a damaged file: it trusts what it maps, and a page beyond the
 // end of a file cut short is a fault.
 func open(path string) (b *bbolt.DB, err error) {
+	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if cause := recover(); cause != nil {
-			b, err = nil, fmt.Errorf("%v", cause)
+			b, err = nil, errors.Join(fmt.Errorf("%v", cause), release(file))
 		}
 	}()
-	b, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType})
+	options := bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType}
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+		file, err = os.OpenFile(name, flag, mode) //nolint:gosec // the path is our caller's
+		return file, err
+	}
+	b, err = bbolt.Open(path, 0o600, &options)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +89,12 @@ func open(path string) (b *bbolt.DB, err error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// release the file of a database that could not be opened. What bbolt mapped of it stays mapped, and would hold its lock as long
+// as this process lives.
+func release(file *os.File) error {
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close()) //nolint:gosec // a descriptor is an int
 }
 
 // Close waits for the transactions in progress and closes the file.
