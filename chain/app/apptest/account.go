@@ -41,9 +41,14 @@ func validatorName(i int) string {
 }
 
 func consensusKey(i int) ed25519.PublicKey {
-	seed := sha256.Sum256([]byte("apptest/consensus/" + validatorName(i)))
-	pub, _ := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
+	pub, _ := ConsensusKey(i).Public().(ed25519.PublicKey)
 	return pub
+}
+
+// ConsensusKey is what the i-th validator of a Harness signs blocks with, for tests in which a node goes on with its chain.
+func ConsensusKey(i int) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("apptest/consensus/" + validatorName(i)))
+	return ed25519.NewKeyFromSeed(seed[:])
 }
 
 func consensusAddress(i int) []byte { return cmted25519.PubKey(consensusKey(i)).Address() }

@@ -52,6 +52,7 @@ func TestFigures(t *testing.T) {
 	}
 	t.Run("reports", figuresOfReports)
 	t.Run("orders", figuresOfOrders)
+	t.Run("node", figuresOfNode)
 	t.Run("state", figuresOfState)
 	for _, n := range []int{1000, 10_000, 100_000, 300_000} {
 		t.Run(fmt.Sprint("billing ", n), func(t *testing.T) { figuresOfBilling(t, n) })
