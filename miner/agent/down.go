@@ -48,6 +48,24 @@ func (a *Agent) stopped(ctx context.Context, u *vmState, r record.Record, reason
 	return nil
 }
 
+// guestStopped reports a VM that shut itself down. If the chain has not heard that it ran, it is told so first, with the guest's proof,
+// or without one on this host's word: else it takes the VM for one that never came up, and has it run again elsewhere.
+func (a *Agent) guestStopped(ctx context.Context, u *vmState, r record.Record) error {
+	const reason, message = vm.ReasonGuestShutdown, "the guest shut itself down"
+	proof := u.unheard(r.VM.Status)
+	if r.VM.Status.HasData || proof == nil && r.VM.Spec.Agent != vm.AgentNone {
+		return a.stopped(ctx, u, r, reason, message)
+	}
+	if err := a.noteRan(r); err != nil {
+		return err
+	}
+	if err := a.rest(ctx, u, r); err != nil {
+		return err
+	}
+	a.reporter.SayAfter(reportOf(u, r, vm.Running, "", ""), proof, reportOf(u, r, vm.Stopped, reason, message))
+	return nil
+}
+
 // failed leaves a VM off that failed, and says so for as long as its disk is kept here, which is charged. The reason is the one that the
 // chain has, unless the disk is missing.
 func (a *Agent) failed(ctx context.Context, u *vmState, r record.Record) error {

@@ -32,12 +32,21 @@ type pendingReport struct {
 	report vm.Report
 	// proofs is nil for a VM without a guest's agent.
 	proofs Proofs
+	// before is what the chain has to hear before report; nil for nothing.
+	before *ranReport
 	// news: the chain has not heard it. superseded: it is not to hear it any more.
 	news, superseded bool
 	// renewed counts the times it was to be told anew.
 	renewed uint
-	// provenTo is the height of the last proof the chain took.
+	// provenTo is the height of the last proof the chain took or refused.
 	provenTo int64
+}
+
+// ranReport says that a VM ran that does not any more.
+type ranReport struct {
+	// report without its proof, which is nil for a VM without a guest's agent.
+	report vm.Report
+	proof  *guestchannel.Proof
 }
 
 // Config of a Reporter; all but the pace are required.
@@ -109,7 +118,15 @@ func (r *Reporter) Stats() Stats {
 }
 
 // Say states what is true of a VM now; report has no proof. Saying it again costs nothing.
-func (r *Reporter) Say(report vm.Report, proofs Proofs) {
+func (r *Reporter) Say(report vm.Report, proofs Proofs) { r.say(report, proofs, nil) }
+
+// SayAfter is Say of a VM of which the chain has to hear first that it ran, which the report does not say any more: it gets both in this
+// order, the first of them once. It is left out if its proof was sent before, or is too old by then.
+func (r *Reporter) SayAfter(ran vm.Report, proof *guestchannel.Proof, report vm.Report) {
+	r.say(report, nil, &ranReport{report: ran, proof: proof})
+}
+
+func (r *Reporter) say(report vm.Report, proofs Proofs, before *ranReport) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.pending[report.ID]
@@ -120,7 +137,7 @@ func (r *Reporter) Say(report vm.Report, proofs Proofs) {
 		p.proofs = proofs
 		return
 	}
-	p.report, p.proofs, p.news, p.superseded = report, proofs, true, false
+	p.report, p.proofs, p.before, p.news, p.superseded = report, proofs, before, true, false
 	r.wake()
 }
 
@@ -223,7 +240,8 @@ type sentReport struct {
 	vm.Report // with its proof
 	provenTo  int64
 	renewed   uint
-	more      bool // a newer proof is to follow at once
+	more      bool       // a newer proof is to follow at once
+	before    *ranReport // the report of the VM follows; nil for any other
 }
 
 // Send reports the news, or everything, in as many messages as it takes; with nothing to say, everything is one empty
@@ -279,6 +297,9 @@ func (r *Reporter) batch(all bool) []sentReport {
 		if p.superseded || !all && !p.news {
 			continue
 		}
+		if s, ok := p.first(); ok {
+			out = append(out, s)
+		}
 		s := sentReport{Report: p.report, provenTo: p.provenTo, renewed: p.renewed}
 		if proof, more := p.next(); proof != nil {
 			s.Proof, s.provenTo, s.more = &proof.Proof, proof.Height, more
@@ -286,6 +307,23 @@ func (r *Reporter) batch(all bool) []sentReport {
 		out = append(out, s)
 	}
 	return out
+}
+
+// first is what is to be sent before the report; ok is false if there is nothing, or nothing any more.
+func (p *pendingReport) first() (s sentReport, ok bool) {
+	b := p.before
+	if b == nil {
+		return s, false
+	}
+	s = sentReport{Report: b.report, provenTo: p.provenTo, before: b}
+	if b.proof != nil {
+		if b.proof.Height <= p.provenTo || time.Since(b.proof.At) >= MaxProofAge {
+			p.before = nil
+			return s, false
+		}
+		s.Proof, s.provenTo = &b.proof.Proof, b.proof.Height
+	}
+	return s, true
 }
 
 // next is the proof to send, new to the chain and not too old for it, and whether a newer one is to follow at once.
@@ -332,12 +370,22 @@ func (r *Reporter) noteAnswer(s sentReport) (news bool) {
 	said := s.Report
 	said.Proof = nil
 	p := r.pending[s.ID]
-	if p == nil || p.report != said {
+	if p != nil && p.report.InstanceSeq == said.InstanceSeq {
+		p.provenTo = max(p.provenTo, s.provenTo) // one that was refused once is not sent again
+	}
+	switch {
+	case p == nil:
+		return false
+	case s.before != nil:
+		if p.before == s.before {
+			p.before = nil
+		}
+		return false
+	case p.report != said:
 		return false
 	}
 	news = p.news
 	p.news = s.more || p.renewed != s.renewed // a proof may have come while this was on its way
-	p.provenTo = max(p.provenTo, s.provenTo)  // one that was refused once is not sent again
 	if p.news {
 		r.wake()
 	}
