@@ -28,6 +28,7 @@ func TestTimes(t *testing.T) {
 		{"the age of a proof that is sent", seconds(report.MaxProofAge), int(compute.ProofMaxAgeSeconds)},
 		{"two proofs as far apart as a miner's settings allow", seconds(miner.MaxReportEvery + miner.MaxProofEvery), gap},
 		{"two reports as far apart as a miner's settings and its pace allow", seconds(miner.MaxReportEvery) + pace, gap},
+		{"reports more than VMs in a message", report.Spare, int(compute.ReportRules().Spare)},
 		{"the time between reports that are free", int(compute.ReportSeconds), pace},
 		{"reports at once that are free", report.FreeBurst, int(compute.ReportBurst)},
 		{"the time between empty reports that are free", int(compute.EmptyReportSeconds), seconds(settings.ReportEvery)},
