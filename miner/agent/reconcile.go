@@ -205,9 +205,15 @@ func (a *Agent) reportFailure(ctx context.Context, u *vmState, r record.Record, 
 	if u.failingSince.IsZero() {
 		u.failingSince = time.Now()
 	}
+	if f.reason != ReasonSecrets {
+		u.lockedSince = time.Time{}
+	} else if u.lockedSince.IsZero() {
+		u.lockedSince = time.Now()
+	}
 	switch d.Direction() {
 	case step.Up:
-		tooLong := !f.transient && time.Since(u.failingSince) > a.c.GiveUp
+		tooLong := !f.transient && time.Since(u.failingSince) > a.c.GiveUp ||
+			f.reason == ReasonSecrets && time.Since(u.lockedSince) > a.c.SecretsGiveUp // else who deals what cannot be opened holds room
 		if !r.HasData() && (f.permanent || tooLong) {
 			return a.giveBack(ctx, u, r, f)
 		}

@@ -57,6 +57,7 @@ func (a *Agent) bringUp(ctx context.Context, u *vmState, r record.Record) error 
 	if err := a.provisioner.Collect(ctx, n); err != nil {
 		return err
 	}
+	u.lockedSince = time.Time{}
 	if err := a.admit(r, n.Built); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type vmState struct {
 	bundles      provision.Bundles
 	known        bool      // it was adopted, or seen off: what runs was started by this agent
 	failingSince time.Time // zero while nothing fails
+	lockedSince  time.Time // zero while its secrets were collected, or another failure was in the way
 	failed       failedAttempt
 	sized        uint64 // generation whose size the VM has
 

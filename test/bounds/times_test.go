@@ -11,6 +11,7 @@ import (
 	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/daemon/miner"
+	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/report"
 	"github.com/hippius/compute/sentinel/keeper"
 	"github.com/hippius/compute/tenant"
@@ -37,6 +38,7 @@ func TestTimes(t *testing.T) {
 		{"a boot, at a miner", seconds(settings.BootTimeout), int(compute.BootTimeout(1))},
 		{"a guest that ran, by its host's word, before a miner gives it up", int(compute.SilenceSeconds) + gap, seconds(settings.BootTimeout)},
 		{"a boot, at a miner, in what is charged on its word", seconds(settings.BootTimeout), int(compute.SilenceSeconds) + 2*gap},
+		{"secrets that are waited for, at a miner", seconds(agent.SecretsGiveUp), int(compute.SilenceSeconds)},
 		{"the reports of a silent guest", int(compute.SilenceReports) * seconds(settings.ReportEvery), int(compute.SilenceSeconds)},
 		{"reports while a guest is not silent yet", gap, int(compute.SilenceSeconds)},
 		{"a host that is silent before one that is gone", int(registry.SilenceSeconds), int(compute.HostGoneSeconds)},

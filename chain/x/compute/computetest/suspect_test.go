@@ -63,10 +63,10 @@ func TestGuestThatNeverRanIsNotCharged(t *testing.T) {
 	id := w.create(a, "web-1")
 	w.ranFor(id, 630, all...) // from here on it would be charged
 	var waited []apptest.Account
-	for _, reason := range []string{"secrets_unavailable", vm.ReasonFetchingImage} {
+	for reason, seconds := range map[string]int64{secretsAway: 570, vm.ReasonFetchingImage: 630} {
 		waited = append(waited, w.holder(id))
 		w.report(w.says(id, vm.Provisioning))
-		for from := w.Now(); w.Now() < from+630; w.NextBlock(30) {
+		for from := w.Now(); w.Now() < from+seconds; w.NextBlock(30) {
 			r := w.says(id, vm.Provisioning)
 			r.Reason = reason
 			w.report(r)
