@@ -41,7 +41,7 @@ func phaseStatus(phase vm.Phase, reason string) vm.Status {
 var (
 	pending      = vm.Status{Phase: vm.Pending, QueuePlace: 2}
 	parked       = vm.Status{Phase: vm.Pending, Reason: vm.ReasonNoCapacity, QueuePlace: 2, MinersSearched: 512, MinersTotal: 10000}
-	provisioning = phaseStatus(vm.Provisioning, "image_fetching")
+	provisioning = phaseStatus(vm.Provisioning, vm.ReasonFetchingImage)
 	running      = vm.Status{Phase: vm.Running, ReadyAt: 1}
 	failed       = vm.Status{Phase: vm.Failed, Reason: "no_space", Message: "disk \x1b[31mfull"}
 )
@@ -67,7 +67,7 @@ func TestWaitShowsEachPhaseOnce(t *testing.T) {
 			{9500 * time.Millisecond, running, nil},
 		}
 		said, err := waiting(t, l, time.Minute, nil)
-		want := "    0.0s  pending, queue position 2\n    1.0s  pending (no capacity), queue position 2, 512 of 10000 miners searched\n    3.0s  provisioning (image fetching)\n    9.5s  running\n"
+		want := "    0.0s  pending, queue position 2\n    1.0s  pending (no capacity), queue position 2, 512 of 10000 miners searched\n    3.0s  provisioning (fetching image)\n    9.5s  running\n"
 		if err != nil || said != want {
 			t.Errorf("%v, said\n%s, want\n%s", err, said, want)
 		}
@@ -105,7 +105,7 @@ func TestWaitEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		_, err := waiting(t, life{{0, provisioning, nil}}, 5*time.Second, nil)
-		if err == nil || err.Error() != "not done after 5s: web-1 is provisioning (image fetching)" || !strings.Contains(hint(err), "it continues in the background") {
+		if err == nil || err.Error() != "not done after 5s: web-1 is provisioning (fetching image)" || !strings.Contains(hint(err), "it continues in the background") {
 			t.Errorf("%v, hint %q", err, hint(err))
 		}
 		if took := time.Since(start); took != 5*time.Second {
@@ -129,7 +129,7 @@ func TestWaitInterrupted(t *testing.T) {
 		if code := exitCode(ctx, &d.err, err); code != 130 {
 			t.Errorf("exit status %d", code)
 		}
-		if want := "interrupted; web-1 is provisioning (image fetching) and continues in the background: 'hippius vm show web-1'\n"; d.err.String() != want {
+		if want := "interrupted; web-1 is provisioning (fetching image) and continues in the background: 'hippius vm show web-1'\n"; d.err.String() != want {
 			t.Errorf("said %q, want %q", d.err.String(), want)
 		}
 

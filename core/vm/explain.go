@@ -24,6 +24,8 @@ func (s Status) Explain() string {
 			return "its guest gave no proof within the time that a start has, and it is off: see its console, then start it"
 		}
 		return ""
+	case ReasonFetchingImage:
+		return "its host fetches the image, and starts it then"
 	case ReasonHostGone:
 		return "its host was not seen for too long, and its disk is lost: rebuild the VM, or terminate it"
 	case ReasonUnpaid:

@@ -9,7 +9,7 @@ import (
 func TestExplain(t *testing.T) {
 	for _, reason := range []string{
 		ReasonNoCapacity, ReasonSecretsNeeded, ReasonRetryWait, ReasonNotProvisioned, ReasonAttempts, ReasonCreditRunOut,
-		ReasonHostGone, ReasonUnpaid, ReasonNoAgent,
+		ReasonHostGone, ReasonUnpaid, ReasonNoAgent, ReasonFetchingImage,
 	} {
 		s := Status{Reason: reason}
 		words := s.Explain()

@@ -140,6 +140,8 @@ const (
 	ReasonUnpaid = "credit_spent"
 	// ReasonDiskMissing: its host does not have its disk.
 	ReasonDiskMissing = "disk_missing"
+	// ReasonFetchingImage: its host fetches the image before it starts it.
+	ReasonFetchingImage = "fetching_image"
 	// ReasonForced: the guest did not power off when asked, and was forced off.
 	ReasonForced = "forced_off"
 	// ReasonHostProcessDied: the host's process died and is started again.

@@ -39,6 +39,10 @@ func Starts(reason string) bool {
 	return reason == "" || reason == ReasonTenant || reason == ReasonHostProcessDied || reason == ReasonBootTimeout
 }
 
+// Stalls reports whether a host that says that it provisions a VM, for a reason, is kept from starting it by what may not end. A
+// download does.
+func Stalls(reason string) bool { return !Starts(reason) && reason != ReasonFetchingImage }
+
 // ValidReason says in one sentence what is wrong with the code a status carries; empty is valid.
 func ValidReason(s string) error {
 	if len(s) > MaxReasonLen {

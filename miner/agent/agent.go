@@ -42,6 +42,8 @@ type Config struct {
 	StopTimeout time.Duration
 	// GiveUp is how long a VM without data is tried before this miner says that it failed (3 min).
 	GiveUp time.Duration
+	// SecretsGiveUp is how long a VM without data is tried whose secrets cannot be collected (5 min).
+	SecretsGiveUp time.Duration
 	// MeshEvery is how often lighthouses and revocations are looked at (5 s).
 	MeshEvery time.Duration
 	// TidyEvery is how often leftovers are looked for (10 min).
@@ -57,6 +59,9 @@ type Config struct {
 	Workers int
 }
 
+// SecretsGiveUp is the default. The chain waits for longer: what a miner gives back itself is told with its reason.
+const SecretsGiveUp = 5 * time.Minute
+
 func (c *Config) defaults() {
 	for _, d := range []struct {
 		v  *time.Duration
@@ -69,6 +74,7 @@ func (c *Config) defaults() {
 		{&c.BootTimeout, 12 * time.Minute},
 		{&c.StopTimeout, 90 * time.Second},
 		{&c.GiveUp, 3 * time.Minute},
+		{&c.SecretsGiveUp, SecretsGiveUp},
 		{&c.MeshEvery, 5 * time.Second},
 		{&c.TidyEvery, 10 * time.Minute},
 		{&c.Resync, 30 * time.Second},

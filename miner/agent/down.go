@@ -40,29 +40,71 @@ func (a *Agent) rest(ctx context.Context, u *vmState, r record.Record) error {
 	return nil
 }
 
+// stopped leaves a VM off, and says so for as long as its disk is kept here, which is charged. Without its disk it has failed.
 func (a *Agent) stopped(ctx context.Context, u *vmState, r record.Record, reason, message string) error {
 	if err := a.rest(ctx, u, r); err != nil {
 		return err
 	}
-	a.say(u, r, vm.Stopped, reason, message)
+	switch missing, err := a.diskMissing(ctx, r); {
+	case err != nil:
+		return err
+	case missing:
+		a.sayDiskMissing(u, r)
+	default:
+		a.say(u, r, vm.Stopped, reason, message)
+	}
 	return nil
 }
 
+// guestStopped reports a VM that shut itself down. If the chain has not heard that it ran, it is told so first, with the guest's proof,
+// or without one on this host's word: else it takes the VM for one that never came up, and has it run again elsewhere.
+func (a *Agent) guestStopped(ctx context.Context, u *vmState, r record.Record) error {
+	const reason, message = vm.ReasonGuestShutdown, "the guest shut itself down"
+	proof := u.unheard(r.VM.Status)
+	if r.VM.Status.HasData || proof == nil && r.VM.Spec.Agent != vm.AgentNone {
+		return a.stopped(ctx, u, r, reason, message)
+	}
+	if err := a.noteRan(r); err != nil {
+		return err
+	}
+	if err := a.rest(ctx, u, r); err != nil {
+		return err
+	}
+	a.reporter.SayAfter(reportOf(u, r, vm.Running, "", ""), proof, reportOf(u, r, vm.Stopped, reason, message))
+	return nil
+}
+
+// diskMissing tells whether the disk of a VM with data is not here. One without data may have none yet.
+func (a *Agent) diskMissing(ctx context.Context, r record.Record) (bool, error) {
+	if !r.HasData() {
+		return false, nil
+	}
+	has, err := a.Driver.HasDisk(ctx, hypervisor.Root(r.VM.ID))
+	return err == nil && !has, err
+}
+
+func (a *Agent) sayDiskMissing(u *vmState, r record.Record) {
+	a.say(u, r, vm.Failed, ReasonDiskMissing, "the VM's disk is not on this host")
+}
+
 // failed leaves a VM off that failed, and says so for as long as its disk is kept here, which is charged. The reason is the one that the
-// chain has, unless the disk is missing.
+// chain has, unless the disk is missing, or was and is back: then the VM is off as any other.
 func (a *Agent) failed(ctx context.Context, u *vmState, r record.Record) error {
 	if err := a.rest(ctx, u, r); err != nil {
 		return err
 	}
-	has, err := a.Driver.HasDisk(ctx, hypervisor.Root(r.VM.ID))
-	if err != nil {
+	s := r.VM.Status
+	missing, err := a.diskMissing(ctx, r)
+	switch {
+	case err != nil:
 		return err
-	}
-	if !has {
-		a.say(u, r, vm.Failed, ReasonDiskMissing, "the VM's disk is not on this host")
+	case missing:
+		a.sayDiskMissing(u, r)
+		return nil
+	case s.Reason == ReasonDiskMissing && !r.VM.Spec.On:
+		a.say(u, r, vm.Stopped, "", "") // it is back
 		return nil
 	}
-	s := r.VM.Status
 	if s.Message = ""; s.Explain() == r.VM.Status.Message {
 		a.say(u, r, vm.Failed, s.Reason, "") // the chain's own reasons are put into words by whoever reads them
 		return nil

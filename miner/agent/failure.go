@@ -45,7 +45,7 @@ type failure struct {
 	// permanent: trying again on this host will not help.
 	permanent bool
 	// transient: it will pass by itself, however long it takes, and is not held
-	// against this host.
+	// against this host. Only secrets that cannot be collected are given up, too.
 	transient bool
 }
 

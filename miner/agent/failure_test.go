@@ -332,3 +332,33 @@ func TestFailedIsReported(t *testing.T) {
 		})
 	}
 }
+
+// A stopped VM is reported as such for as long as its disk is here, which is charged on that word; one whose disk is missing has failed,
+// until the disk is back.
+func TestStoppedWithoutItsDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+	w.heard(id)
+	if w.chain.Phase(id) != vm.Stopped {
+		t.Fatalf("it is %s with its disk", w.chain.Phase(id))
+	}
+	if err := w.driver.TrashDisk(t.Context(), hypervisor.Root(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.until("told", func() bool { return w.chain.Saw(id, "failed "+agent.ReasonDiskMissing) })
+	w.heard(id)
+	if s := w.chain.Get(id).Status; s.Phase != vm.Failed || s.Reason != agent.ReasonDiskMissing || s.Message == "" {
+		t.Errorf("it is %s (%s: %s)", s.Phase, s.Reason, s.Message)
+	}
+	if err := w.driver.RestoreDisk(t.Context(), hypervisor.Root(id)); err != nil {
+		t.Fatal(err)
+	}
+	w.untilPhase(id, vm.Stopped)
+	w.order(id, vm.Start)
+	w.until("running", func() bool { return w.runs(id) })
+}

@@ -53,8 +53,11 @@ func (a *Agent) next(ctx context.Context, r record.Record) (time.Duration, error
 	up := d.Direction() == step.Up
 	switch {
 	case !info.State.Alive():
-		u.known = true
-		u.closeChannel()
+		if !u.known { // it may have run before this agent
+			u.known = true
+			a.recall(u, id)
+		}
+		u.ended()
 	case up && info.InstanceSeq == d.Seq:
 		if !u.known { // it ran before this agent
 			u.known = true
@@ -129,7 +132,7 @@ func (a *Agent) act(ctx context.Context, s step.Step, u *vmState, r record.Recor
 		reason, message := a.howDown(r, info)
 		return 0, a.stopped(ctx, u, r, reason, message)
 	case step.ReportGuestStopped:
-		return 0, a.stopped(ctx, u, r, vm.ReasonGuestShutdown, "the guest shut itself down")
+		return 0, a.guestStopped(ctx, u, r)
 	case step.ReportFailed:
 		return 0, a.failed(ctx, u, r)
 	case step.Destroy:
@@ -140,29 +143,35 @@ func (a *Agent) act(ctx context.Context, s step.Step, u *vmState, r record.Recor
 }
 
 // up says that a VM runs. From the first time on its disk is worth keeping: that
-// is noted here before the chain can say so.
+// is noted here before the chain can say so, and so is its proof, as the guest may be gone before it was sent.
 func (a *Agent) up(u *vmState, r record.Record) error {
-	if !r.HasData() {
-		if err := a.State.Note(r.VM.ID, func(l *record.Local) { l.Ran = true }); err != nil {
+	if p := u.proof(); p != nil && !r.VM.Status.HasData {
+		if err := a.State.KeepProofs(map[vm.ID]guestchannel.Proof{r.VM.ID: *p}); err != nil {
 			return err
 		}
-		if err := fault.Point("agent.run_noted"); err != nil {
-			return err
-		}
+	}
+	if err := a.noteRan(r); err != nil {
+		return err
 	}
 	u.failingSince = time.Time{}
 	a.say(u, r, vm.Running, "", "")
 	return nil
 }
 
+// noteRan notes that a VM's disk is worth keeping.
+func (a *Agent) noteRan(r record.Record) error {
+	if r.HasData() {
+		return nil
+	}
+	if err := a.State.Note(r.VM.ID, func(l *record.Local) { l.Ran = true }); err != nil {
+		return err
+	}
+	return fault.Point("agent.run_noted")
+}
+
 // say states a VM's phase to the chain, with proofs if it is up.
 func (a *Agent) say(u *vmState, r record.Record, phase vm.Phase, reason, message string) {
-	d := r.Desired()
-	said := vm.Report{
-		ID: r.VM.ID, InstanceSeq: d.Seq, ObservedGeneration: d.Generation, Phase: phase, Reason: reason, Message: message,
-		ObservedRebootSeq: min(max(r.Local.Rebooted, r.VM.Status.ObservedRebootSeq), d.RebootSeq),
-		SizeGeneration:    min(u.sized, d.Generation),
-	}
+	said := reportOf(u, r, phase, reason, message)
 	var proofs report.Proofs
 	if phase == vm.Running {
 		proofs = func(after int64) (*guestchannel.Proof, bool) { return u.nextProof(r.VM.Status, after) }
@@ -172,6 +181,16 @@ func (a *Agent) say(u *vmState, r record.Record, phase vm.Phase, reason, message
 		}
 	}
 	a.reporter.Say(said, proofs)
+}
+
+// reportOf a VM, without a proof.
+func reportOf(u *vmState, r record.Record, phase vm.Phase, reason, message string) vm.Report {
+	d := r.Desired()
+	return vm.Report{
+		ID: r.VM.ID, InstanceSeq: d.Seq, ObservedGeneration: d.Generation, Phase: phase, Reason: reason, Message: message,
+		ObservedRebootSeq: min(max(r.Local.Rebooted, r.VM.Status.ObservedRebootSeq), d.RebootSeq),
+		SizeGeneration:    min(u.sized, d.Generation),
+	}
 }
 
 // reportFailure is what becomes of an error: it is reported with the phase the VM is
@@ -186,9 +205,15 @@ func (a *Agent) reportFailure(ctx context.Context, u *vmState, r record.Record, 
 	if u.failingSince.IsZero() {
 		u.failingSince = time.Now()
 	}
+	if f.reason != ReasonSecrets {
+		u.lockedSince = time.Time{}
+	} else if u.lockedSince.IsZero() {
+		u.lockedSince = time.Now()
+	}
 	switch d.Direction() {
 	case step.Up:
-		tooLong := !f.transient && time.Since(u.failingSince) > a.c.GiveUp
+		tooLong := !f.transient && time.Since(u.failingSince) > a.c.GiveUp ||
+			f.reason == ReasonSecrets && time.Since(u.lockedSince) > a.c.SecretsGiveUp // else who deals what cannot be opened holds room
 		if !r.HasData() && (f.permanent || tooLong) {
 			return a.giveBack(ctx, u, r, f)
 		}

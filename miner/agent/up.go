@@ -22,10 +22,11 @@ func (a *Agent) needs(u *vmState, r record.Record) *provision.Needs {
 }
 
 // announce says that provisioning begins: the keepers release secrets only
-// then. The image is fetched meanwhile.
+// then. The image is fetched meanwhile, which is no start: the reason says so until the VM runs.
 func (a *Agent) announce(ctx context.Context, u *vmState, r record.Record) error {
-	a.say(u, r, vm.Provisioning, "", "")
-	b, err := a.provisioner.Plan(ctx, a.needs(u, r))
+	n := a.needs(u, r)
+	n.Found = func(here bool) { a.say(u, r, vm.Provisioning, fetching(here), "") }
+	b, err := a.provisioner.Plan(ctx, n)
 	if err != nil {
 		return err
 	}
@@ -35,15 +36,28 @@ func (a *Agent) announce(ctx context.Context, u *vmState, r record.Record) error
 	return fault.Point("agent.planned")
 }
 
+// fetching is the reason for which a VM is not started yet while its image is not here.
+func fetching(here bool) string {
+	if here {
+		return ""
+	}
+	return vm.ReasonFetchingImage
+}
+
 // bringUp starts a VM that does not run, making what it lacks.
 func (a *Agent) bringUp(ctx context.Context, u *vmState, r record.Record) error {
-	if _, said := a.reporter.Last(r.VM.ID); !said {
-		a.say(u, r, upPhase(r.Desired().Phase), "", "") // the order was heard
-	}
 	n := a.needs(u, r)
+	n.Found = func(here bool) {
+		phase := upPhase(r.Desired().Phase)
+		here = here || phase != vm.Provisioning
+		if _, said := a.reporter.Last(r.VM.ID); !said || !here && u.failingSince.IsZero() {
+			a.say(u, r, phase, fetching(here), "") // the order was heard
+		}
+	}
 	if err := a.provisioner.Collect(ctx, n); err != nil {
 		return err
 	}
+	u.lockedSince = time.Time{}
 	if err := a.admit(r, n.Built); err != nil {
 		return err
 	}
@@ -130,7 +144,8 @@ func (a *Agent) await(u *vmState, r record.Record) error {
 		}
 		return fmt.Errorf("%w within %s of the VM's start; see its console", errBoot, a.c.BootTimeout)
 	}
-	if _, said := a.reporter.Last(r.VM.ID); said && d.Phase == vm.Provisioning && u.failingSince.IsZero() {
+	last, said := a.reporter.Last(r.VM.ID)
+	if said && d.Phase == vm.Provisioning && u.failingSince.IsZero() && last.Reason != vm.ReasonFetchingImage {
 		return nil // it was announced, or died: either way it is said, of this generation
 	}
 	u.failingSince = time.Time{}

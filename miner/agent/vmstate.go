@@ -21,11 +21,12 @@ type vmState struct {
 	bundles      provision.Bundles
 	known        bool      // it was adopted, or seen off: what runs was started by this agent
 	failingSince time.Time // zero while nothing fails
+	lockedSince  time.Time // zero while its secrets were collected, or another failure was in the way
 	failed       failedAttempt
 	sized        uint64 // generation whose size the VM has
 
 	mu sync.Mutex
-	// remembered is the last proof that an agent before this one noted; nil if there is none.
+	// remembered is the last proof that an agent before this one noted, or of the process that has ended; nil if there is none.
 	remembered *guestchannel.Proof
 	channel    *guestchannel.Channel
 	pid        int       // of the process that the channel leads to
@@ -77,6 +78,20 @@ func (u *vmState) closeChannel() {
 	}
 }
 
+// ended lets go of a guest whose process has ended, and remembers its last proof, which the chain may not have.
+func (u *vmState) ended() {
+	c := u.getChannel()
+	u.closeChannel()
+	if c == nil {
+		return
+	}
+	if p := c.Proof(); p != nil {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.remembered = p
+	}
+}
+
 // begin a new run: what an earlier process said is of the past.
 func (u *vmState) begin() {
 	u.closeChannel()
@@ -93,16 +108,23 @@ func (u *vmState) proof() *guestchannel.Proof {
 	return nil
 }
 
-// nextProof is the one to report after a height: that of an earlier agent, if the chain has not taken it, and then the
+// nextProof is the one to report after a height: that of an earlier agent or process, if the chain has not taken it, and then the
 // newest.
 func (u *vmState) nextProof(s vm.Status, after int64) (p *guestchannel.Proof, more bool) {
-	u.mu.Lock()
-	p = u.remembered
-	u.mu.Unlock()
-	if p != nil && p.Seq == s.InstanceSeq && p.Height > max(after, s.Attestation.ProofHeight) {
+	if p = u.unheard(s); p != nil && p.Height > after {
 		return p, true
 	}
 	return u.proof(), false
+}
+
+// unheard is the remembered proof, if the chain has not taken it; else nil.
+func (u *vmState) unheard(s vm.Status) *guestchannel.Proof {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p := u.remembered; p != nil && p.Seq == s.InstanceSeq && p.Height > s.Attestation.ProofHeight {
+		return p
+	}
+	return nil
 }
 
 // sizeProof is the one to report with a size that is to come into effect: of

@@ -126,6 +126,15 @@ func (c *Cache) Get(ctx context.Context, im Image) (string, error) {
 	}
 }
 
+// Has tells whether the image is here, so that Get has not to fetch it.
+func (c *Cache) Has(im Image) bool {
+	if im.check() != nil {
+		return false
+	}
+	info, err := os.Stat(c.path(im.sum()))
+	return err == nil && uint64(info.Size()) == im.Size
+}
+
 // have tells whether the image is here, and notes that it was wanted. A file
 // gets its final name only once it was checked and is on disk.
 func (c *Cache) have(path string, im Image) bool {

@@ -60,6 +60,7 @@ func (p *Provisioner) Plan(ctx context.Context, n *Needs) (Built, error) {
 			return Built{}, err
 		}
 		if has {
+			n.found(true)
 			return n.Made.Sized(n.VM.WantedSize()), nil
 		}
 	}
@@ -73,7 +74,9 @@ func (p *Provisioner) Plan(ctx context.Context, n *Needs) (Built, error) {
 		return Built{}, fmt.Errorf("image %q: %w", name, ErrUnlisted)
 	}
 	im := images[j]
-	path, err := p.c.Images.Get(ctx, image.Image{Name: im.Name, URLs: im.URLs, SHA256: im.SHA256, Size: im.SizeBytes})
+	wanted := image.Image{Name: im.Name, URLs: im.URLs, SHA256: im.SHA256, Size: im.SizeBytes}
+	n.found(p.c.Images.Has(wanted))
+	path, err := p.c.Images.Get(ctx, wanted)
 	if err != nil {
 		return Built{}, err
 	}

@@ -25,6 +25,8 @@ type Secrets interface {
 
 // Images are the cached base images.
 type Images interface {
+	// Has tells whether an image is here.
+	Has(im image.Image) bool
 	// Get fetches and checks an image where it is not here, and gives its path.
 	Get(ctx context.Context, im image.Image) (string, error)
 	// Trim makes room, sparing what inUse tells by SHA-256 in hex.

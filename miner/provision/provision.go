@@ -109,6 +109,9 @@ type Needs struct {
 	Running bool
 	// Bundles of its instances; not used while it runs.
 	Bundles *Bundles
+	// Found, if not nil, is called once it is known whether what it is made from is here, before that is fetched if it is not. It may be
+	// called by another goroutine, while Plan or Collect runs.
+	Found func(here bool)
 	// Mesh gives what the guest is told of the mesh when it boots.
 	Mesh func(ctx context.Context) wire.Mesh
 
@@ -118,6 +121,12 @@ type Needs struct {
 	nic  NIC
 	cd   string
 	key  hypervisor.DiskKey
+}
+
+func (n *Needs) found(here bool) {
+	if n.Found != nil {
+		n.Found(here)
+	}
 }
 
 // made says that the disk is as planned.

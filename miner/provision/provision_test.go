@@ -66,6 +66,8 @@ func (h *host) Detach(context.Context, vm.ID) error               { return h.do(
 func (h *host) Put(seed.Seed) (string, error)                     { return "/seed.iso", h.do("put seed") }
 func (h *host) Remove(vm.ID) error                                { return h.do("remove seed") }
 func (h *host) Trim(func(string) bool, time.Time) (uint64, error) { return 0, nil }
+func (*host) Has(image.Image) bool                                { return true }
+
 func (h *host) Get(context.Context, image.Image) (string, error) {
 	return "/base.qcow2", h.do("get image")
 }

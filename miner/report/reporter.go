@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hippius/compute/core/vm"
-	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/miner/guestchannel"
 )
 
@@ -32,12 +29,24 @@ type pendingReport struct {
 	report vm.Report
 	// proofs is nil for a VM without a guest's agent.
 	proofs Proofs
+	// before is what the chain has to hear before report; nil for nothing.
+	before *ranReport
 	// news: the chain has not heard it. superseded: it is not to hear it any more.
 	news, superseded bool
 	// renewed counts the times it was to be told anew.
 	renewed uint
-	// provenTo is the height of the last proof the chain took.
+	// provenTo is the height of the last proof the chain took or refused.
 	provenTo int64
+	// due: it is to be told in the present round of everything. toldIn is the last message that told of it; 0 for none.
+	due    bool
+	toldIn uint64
+}
+
+// ranReport says that a VM ran that does not any more.
+type ranReport struct {
+	// report without its proof, which is nil for a VM without a guest's agent.
+	report vm.Report
+	proof  *guestchannel.Proof
 }
 
 // Config of a Reporter; all but the pace are required.
@@ -59,8 +68,9 @@ type Reporter struct {
 	poke  chan struct{}
 	limit *rate.Limiter
 
-	mu      sync.Mutex
-	pending map[vm.ID]*pendingReport
+	mu       sync.Mutex
+	pending  map[vm.ID]*pendingReport
+	messages uint64 // answered so far
 
 	taken, refused, failed atomic.Uint64
 	heard                  atomic.Int64 // unix nanoseconds of the last batch in a block
@@ -73,6 +83,10 @@ type Stats struct {
 	// Reported is when the chain last took a message; zero for not yet.
 	Reported time.Time
 }
+
+// Spare is how many reports more than VMs are in a message, where the chain is told of some twice. It takes 4 without a fee, of which the
+// rest is for VMs that the miner held lately.
+const Spare = 2
 
 // FreeEvery and FreeBurst are what the chain takes without a fee by its default parameters: a message each so often, and several
 // at once after fewer.
@@ -109,7 +123,15 @@ func (r *Reporter) Stats() Stats {
 }
 
 // Say states what is true of a VM now; report has no proof. Saying it again costs nothing.
-func (r *Reporter) Say(report vm.Report, proofs Proofs) {
+func (r *Reporter) Say(report vm.Report, proofs Proofs) { r.say(report, proofs, nil) }
+
+// SayAfter is Say of a VM of which the chain has to hear first that it ran, which the report does not say any more: it gets both in this
+// order, the first of them once. It is left out if its proof was sent before, or is too old by then.
+func (r *Reporter) SayAfter(ran vm.Report, proof *guestchannel.Proof, report vm.Report) {
+	r.say(report, nil, &ranReport{report: ran, proof: proof})
+}
+
+func (r *Reporter) say(report vm.Report, proofs Proofs, before *ranReport) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.pending[report.ID]
@@ -120,7 +142,7 @@ func (r *Reporter) Say(report vm.Report, proofs Proofs) {
 		p.proofs = proofs
 		return
 	}
-	p.report, p.proofs, p.news, p.superseded = report, proofs, true, false
+	p.report, p.proofs, p.before, p.news, p.superseded = report, proofs, before, true, false
 	r.wake()
 }
 
@@ -216,130 +238,4 @@ func (r *Reporter) wake() {
 	case r.poke <- struct{}{}:
 	default:
 	}
-}
-
-// sentReport is a pending report as it went out.
-type sentReport struct {
-	vm.Report // with its proof
-	provenTo  int64
-	renewed   uint
-	more      bool // a newer proof is to follow at once
-}
-
-// Send reports the news, or everything, in as many messages as it takes; with nothing to say, everything is one empty
-// message. It returns when all are in blocks, and tells whether it sent.
-func (r *Reporter) Send(ctx context.Context, all bool) (bool, error) {
-	out := r.batch(all)
-	if len(out) == 0 && !all {
-		return false, nil
-	}
-	for first := true; first || len(out) > 0; first = false {
-		n := min(len(out), vm.MaxReports)
-		if err := r.limit.Wait(ctx); err != nil {
-			return true, err
-		}
-		results, err := r.report(ctx, out[:n])
-		if err != nil {
-			r.failed.Add(1)
-			r.limit.AllowN(time.Now(), -1) // what did not reach a block used nothing of the pace
-			for _, s := range out[:n] {
-				r.c.Answered(s.ID, false)
-			}
-			return true, err
-		}
-		r.heard.Store(time.Now().UnixNano())
-		r.settle(out[:n], results)
-		out = out[n:]
-	}
-	return true, nil
-}
-
-func (r *Reporter) report(ctx context.Context, out []sentReport) ([]vm.ReportResult, error) {
-	if err := fault.Point("agent.reporting"); err != nil {
-		return nil, err
-	}
-	reports := make([]vm.Report, len(out))
-	for i, s := range out {
-		reports[i] = s.Report
-	}
-	results, err := r.c.Chain.Report(ctx, reports)
-	if err != nil {
-		return nil, err
-	}
-	return results, fault.Point("agent.reported")
-}
-
-// batch makes the reports to send.
-func (r *Reporter) batch(all bool) []sentReport {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []sentReport
-	for _, id := range slices.Sorted(maps.Keys(r.pending)) {
-		p := r.pending[id]
-		if p.superseded || !all && !p.news {
-			continue
-		}
-		s := sentReport{Report: p.report, provenTo: p.provenTo, renewed: p.renewed}
-		if proof, more := p.next(); proof != nil {
-			s.Proof, s.provenTo, s.more = &proof.Proof, proof.Height, more
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// next is the proof to send, new to the chain and not too old for it, and whether a newer one is to follow at once.
-func (p *pendingReport) next() (*guestchannel.Proof, bool) {
-	if p.proofs == nil {
-		return nil, false
-	}
-	for after := p.provenTo; ; {
-		proof, more := p.proofs(after)
-		if proof == nil || proof.Height <= after {
-			return nil, false
-		}
-		if time.Since(proof.At) < MaxProofAge {
-			return proof, more
-		}
-		after = proof.Height
-	}
-}
-
-// settle notes the chain's answers.
-func (r *Reporter) settle(out []sentReport, results []vm.ReportResult) {
-	for i, s := range out {
-		taken := i < len(results) && results[i].Code == 0
-		if taken {
-			r.taken.Add(1)
-		} else {
-			r.refused.Add(1)
-			message := "no answer"
-			if i < len(results) {
-				message = results[i].Message
-			}
-			r.c.Log.Info("report not accepted", "vm_id", s.ID, "phase", s.Phase.String(), "instance_seq", s.InstanceSeq, "message", message)
-		}
-		if r.noteAnswer(s) || !taken {
-			r.c.Answered(s.ID, taken)
-		}
-	}
-}
-
-// noteAnswer notes that a report is in a block, and tells whether it was news.
-func (r *Reporter) noteAnswer(s sentReport) (news bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	said := s.Report
-	said.Proof = nil
-	p := r.pending[s.ID]
-	if p == nil || p.report != said {
-		return false
-	}
-	news = p.news
-	p.news = s.more || p.renewed != s.renewed // a proof may have come while this was on its way
-	p.provenTo = max(p.provenTo, s.provenTo)  // one that was refused once is not sent again
-	if p.news {
-		r.wake()
-	}
-	return news
 }

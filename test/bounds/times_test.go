@@ -11,6 +11,7 @@ import (
 	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/daemon/miner"
+	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/report"
 	"github.com/hippius/compute/sentinel/keeper"
 	"github.com/hippius/compute/tenant"
@@ -28,6 +29,7 @@ func TestTimes(t *testing.T) {
 		{"the age of a proof that is sent", seconds(report.MaxProofAge), int(compute.ProofMaxAgeSeconds)},
 		{"two proofs as far apart as a miner's settings allow", seconds(miner.MaxReportEvery + miner.MaxProofEvery), gap},
 		{"two reports as far apart as a miner's settings and its pace allow", seconds(miner.MaxReportEvery) + pace, gap},
+		{"reports more than VMs in a message", report.Spare, int(compute.ReportRules().Spare)},
 		{"the time between reports that are free", int(compute.ReportSeconds), pace},
 		{"reports at once that are free", report.FreeBurst, int(compute.ReportBurst)},
 		{"the time between empty reports that are free", int(compute.EmptyReportSeconds), seconds(settings.ReportEvery)},
@@ -36,6 +38,7 @@ func TestTimes(t *testing.T) {
 		{"a boot, at a miner", seconds(settings.BootTimeout), int(compute.BootTimeout(1))},
 		{"a guest that ran, by its host's word, before a miner gives it up", int(compute.SilenceSeconds) + gap, seconds(settings.BootTimeout)},
 		{"a boot, at a miner, in what is charged on its word", seconds(settings.BootTimeout), int(compute.SilenceSeconds) + 2*gap},
+		{"secrets that are waited for, at a miner", seconds(agent.SecretsGiveUp), int(compute.SilenceSeconds)},
 		{"the reports of a silent guest", int(compute.SilenceReports) * seconds(settings.ReportEvery), int(compute.SilenceSeconds)},
 		{"reports while a guest is not silent yet", gap, int(compute.SilenceSeconds)},
 		{"a host that is silent before one that is gone", int(registry.SilenceSeconds), int(compute.HostGoneSeconds)},

@@ -82,7 +82,14 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 	if d.Batch != nil {
 		until = 0
 	}
+	early := map[int]bool{}
 	for _, e := range d.Events {
+		if i := ran(d, e); i >= 0 && !early[i] {
+			early[i] = true
+			if err := b.taken(now, d.Batch.Reports[i]); err != nil {
+				return fmt.Errorf("VM %.6s: %w", e.Attr["vm"], err)
+			}
+		}
 		if err := b.event(e, now, until); err != nil {
 			return err
 		}
@@ -91,7 +98,7 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 		return nil
 	}
 	for i, r := range d.Batch.Reports {
-		if d.Batch.Results[i].Code != 0 {
+		if d.Batch.Results[i].Code != 0 || early[i] {
 			continue
 		}
 		if err := b.taken(now, r); err != nil {
@@ -99,6 +106,20 @@ func (b *book) transaction(now int64, d apptest.Done) error {
 		}
 	}
 	return nil
+}
+
+// ran is the report of a batch, by its place, that a VM ran, if the event is that it does not any more, by a later one of the same batch;
+// else -1.
+func ran(d apptest.Done, e apptest.Event) int {
+	if d.Batch == nil || d.Code != 0 || e.Kind != "hippius.compute.vm_phase" || e.Attr["from"] != "running" {
+		return -1
+	}
+	of := func(r vm.Report) bool { return string(r.ID) == e.Attr["vm"] }
+	i := slices.IndexFunc(d.Batch.Reports, of)
+	if i < 0 || d.Batch.Results[i].Code != 0 || d.Batch.Reports[i].Phase != vm.Running || !slices.ContainsFunc(d.Batch.Reports[i+1:], of) {
+		return -1
+	}
+	return i
 }
 
 // taken is a report that the chain accepted; what phase it led to is known.

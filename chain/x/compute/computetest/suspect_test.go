@@ -63,12 +63,12 @@ func TestGuestThatNeverRanIsNotCharged(t *testing.T) {
 	id := w.create(a, "web-1")
 	w.ranFor(id, 630, all...) // from here on it would be charged
 	var waited []apptest.Account
-	for range 2 {
+	for reason, seconds := range map[string]int64{secretsAway: 570, vm.ReasonFetchingImage: 630} {
 		waited = append(waited, w.holder(id))
 		w.report(w.says(id, vm.Provisioning))
-		for from := w.Now(); w.Now() < from+630; w.NextBlock(30) {
+		for from := w.Now(); w.Now() < from+seconds; w.NextBlock(30) {
 			r := w.says(id, vm.Provisioning)
-			r.Reason, r.Message = "secrets_unavailable", "the keepers do not answer"
+			r.Reason = reason
 			w.report(r)
 			for _, m := range all {
 				if err := w.App.Keepers.Registry.Seen(w.Ctx(), m.Address); err != nil {
@@ -76,7 +76,7 @@ func TestGuestThatNeverRanIsNotCharged(t *testing.T) {
 				}
 			}
 		}
-		w.fails(id, "secrets_unavailable")
+		w.fails(id, reason)
 	}
 	v := w.is(id, vm.Assigned, "")
 	if n := w.failed(waited...); slices.Max(n) != 0 || len(v.Status.RanOn) != 1 || w.billed(a) != 0 {

@@ -119,6 +119,19 @@ func (k *Keeper) setDeadline(ctx context.Context, v *types.VM, to vm.Phase) erro
 	return nil
 }
 
+// stalled reports whether the miner of a VM without data says why it cannot start it: meanwhile it holds the room of one that runs, and
+// pays nothing.
+func stalled(v *types.VM) bool {
+	return v.Status.Phase.Core() == vm.Provisioning && !v.Status.HasData && vm.Stalls(v.Status.Reason)
+}
+
+// hurry gives a VM that is stalled from now on silence_seconds to be started, within its time to boot. If it is started, it has all of
+// that again (see afterHalt).
+func hurry(ctx context.Context, p types.Params, v *types.VM) {
+	boot := max(v.Status.Deadline, v.Status.BegunAt+p.BootTimeout(v.Core().WantedSize().DiskGiB))
+	v.Status.Deadline = min(boot, now(ctx)+int64(p.SilenceSeconds))
+}
+
 // hostGone takes a VM from a miner that was not seen for too long; its disk is lost. Until then the miner is looked at again.
 func (k *Keeper) hostGone(ctx context.Context, p types.Params, old *types.VM, v types.VM) error {
 	m, err := k.offers.Miner(ctx, v.Status.Miner)

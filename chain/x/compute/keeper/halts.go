@@ -46,11 +46,14 @@ func (k *Keeper) resumed(ctx context.Context, seconds int64) (end int64, err err
 }
 
 // afterHalt is the deadline of a VM, given the one that it has, if it begins anew with the end of a halt; else one that has passed. It
-// does once, so that slow blocks hold nothing off for ever.
+// does once, so that slow blocks hold nothing off for ever. Of a VM that was stalled and is started it is the one of its start.
 func (k *Keeper) afterHalt(ctx context.Context, p types.Params, v *types.VM) (int64, error) {
 	var seconds int64
 	from := v.Status.PhaseSince
 	switch phase := v.Status.Phase.Core(); {
+	case stalled(v):
+		seconds = int64(p.SilenceSeconds)
+		from = v.Status.Deadline - seconds
 	case phase == vm.Assigned:
 		seconds = int64(p.ProvisionTimeoutSeconds)
 	case phase == vm.Provisioning, !v.Status.HasData && (phase == vm.Running || phase == vm.Rebooting):
@@ -64,7 +67,7 @@ func (k *Keeper) afterHalt(ctx context.Context, p types.Params, v *types.VM) (in
 		return 0, nil
 	}
 	end, err := k.resumed(ctx, seconds)
-	return end + seconds, err
+	return max(end, from) + seconds, err
 }
 
 func (k *Keeper) allHalts(ctx context.Context) (all []types.Halt, err error) {

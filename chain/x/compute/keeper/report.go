@@ -142,6 +142,9 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	case vm.Running, vm.Rebooting:
 		return k.reportedOn(ctx, p, &old, v, r)
 	case vm.Provisioning:
+		if stalled(&v) && !stalled(&old) {
+			hurry(ctx, p, &v)
+		}
 		if err := k.reportedComing(ctx, p, &v, r.Reason); err != nil {
 			return err
 		}
