@@ -206,7 +206,7 @@ func TestGuestWithoutAgent(t *testing.T) {
 // A VM that is stopped before its proof, again and again, does not compute for nothing.
 func TestStoppedBeforeItsProof(t *testing.T) {
 	w := newWorld(t, nil)
-	w.miner("miner0")
+	all := []apptest.Account{w.miner("miner0"), w.miner("miner1"), w.miner("miner2")} // as each is excluded
 	a := w.tenant("tenant")
 	id := w.create(a, "web-1")
 	for i, want := range []uint64{0, 300 * spark, 600 * spark} {
@@ -215,7 +215,7 @@ func TestStoppedBeforeItsProof(t *testing.T) {
 		}
 		w.report(w.says(id, vm.Provisioning))
 		for range 10 {
-			w.NextBlock(30)
+			w.alive(30, 30, all...)
 			w.report(w.says(id, vm.Provisioning))
 		}
 		w.off(a, id)

@@ -17,8 +17,8 @@ import (
 // for a while, and gave no proof, the fault may be the guest's: the next attempt is charged, and the miner's record has it only once
 // the VM proves itself elsewhere. So it is with what the host said it waits for, as keepers that give no secrets: but that is no run.
 func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w why) (why, error) {
-	if v.Spec.Power != types.Power_POWER_ON {
-		return w, nil // nobody waits for it
+	if v.Spec.Power != types.Power_POWER_ON { // nobody waits for it
+		return w, k.excludeHung(ctx, v, v)
 	}
 	fresh, err := k.exclude(ctx, p, v)
 	if err != nil {
@@ -46,6 +46,38 @@ func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w
 		w = why{reason: vm.ReasonNoAgent}
 	}
 	return w, nil
+}
+
+// excludeHung has the miner of a VM tried last for the tenant if the VM, as it was before its stop or its end was ordered, hung: without
+// data it came up, or was not stopped, for longer than most boots take. Nobody is blamed, as who ordered it may have been impatient.
+func (k *Keeper) excludeHung(ctx context.Context, was, v *types.VM) error {
+	since := was.Status.BegunAt
+	switch was.Status.Phase.Core() { //nolint:exhaustive // in the others nothing is asked of a miner
+	case vm.Assigned:
+		since = was.Status.PhaseSince
+	case vm.Provisioning, vm.Running, vm.Rebooting, vm.Stopping:
+	default:
+		return nil
+	}
+	if was.Status.HasData || now(ctx)-since <= vm.BootAllowance {
+		return nil
+	}
+	end, err := k.resumed(ctx, vm.BootAllowance)
+	if err != nil || now(ctx)-end <= vm.BootAllowance {
+		return err
+	}
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = k.exclude(ctx, p, v)
+	return err
+}
+
+// leaves reports whether a VM that is off is placed anew at its next start: a start of it hung on its miner. Of a VM that a miner holds,
+// only that one can be among those that failed it.
+func leaves(v *types.VM) bool {
+	return v.Status.Phase.Core() == vm.Stopped && !v.Status.HasData && slices.Contains(v.Status.Excluded, v.Status.Miner)
 }
 
 // disown ends what the host said of a start that it failed.
