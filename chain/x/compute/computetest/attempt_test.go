@@ -9,6 +9,7 @@ import (
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -47,7 +48,7 @@ func (w *world) exclusions() []computetypes.Exclusion {
 // failed counts what miners failed, by their records.
 func (w *world) failed(miners ...apptest.Account) (n []uint32) {
 	for _, m := range miners {
-		n = append(n, w.registered(m).Record.Failed)
+		n = append(n, w.registered(m).Record.FailedParts/node.RecordParts)
 	}
 	return n
 }

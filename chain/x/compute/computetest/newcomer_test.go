@@ -6,6 +6,7 @@ import (
 
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -45,7 +46,7 @@ func TestNewcomerHoldsFewVMs(t *testing.T) {
 		w.proveAll(m, held)
 		w.NextBlock(15)
 		w.proveAll(m, held) // counts once
-		if r := w.registered(m).Record; r.Proven != uint64(4*(round+1)) || r.Booted != uint32(r.Proven) || r.Failed != 0 {
+		if r := w.registered(m).Record; r.Proven != uint64(4*(round+1)) || r.BootedParts != node.RecordParts*uint32(r.Proven) || r.FailedParts != 0 {
 			t.Fatalf("round %d: %+v", round, r)
 		}
 	}
