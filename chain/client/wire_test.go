@@ -67,7 +67,7 @@ func wireVM(n int) *computev1.VM {
 			Attestation: &computev1.Attestation{
 				LastAt: 1_800_000_000, InstanceSeq: 1, RunningSeconds: 9, StoppedSeconds: 8, ProofHeight: 7, ChargedUnits: 6,
 				Proven: true, Unproven: true, OwedUnits: 5, Pending: []*computev1.Interval{{From: 1_800_000_000, To: 1_800_000_009, Rate: 4}},
-				SilentSince: 1_800_000_000, SeenAt: 1_800_000_001, SilentReports: 3, SilenceReboots: 1,
+				SilentSince: 1_800_000_000, SeenAt: 1_800_000_001, SilentReports: 3, SilenceReboots: 1, WholeSince: 1_800_000_000,
 			},
 		},
 		Instances: []*computev1.Instance{{

@@ -150,10 +150,10 @@ func again(v *types.VM) {
 	v.Status.Attempts, v.Status.Excluded, v.Status.Retrying, v.Status.RanOn = 0, nil, false, nil
 }
 
-// countProven has a VM that proved itself for long enough in its miner's record, once for each instance. On its host's word it is not on
+// countProven has a VM that proved itself for long enough, without a gap, in its miner's record, once for each instance. On its host's word it is not on
 // trial any more, and shows nothing of the host.
 func (k *Keeper) countProven(ctx context.Context, p types.Params, v *types.VM, at int64) error {
-	if v.Status.ProvenInstance == v.Status.InstanceSeq || at-v.Status.ReadyAt < int64(p.ProvenSeconds) {
+	if v.Status.ProvenInstance == v.Status.InstanceSeq || at-wholeSince(v) < int64(p.ProvenSeconds) {
 		return nil
 	}
 	v.Status.ProvenInstance = v.Status.InstanceSeq
@@ -162,6 +162,9 @@ func (k *Keeper) countProven(ctx context.Context, p types.Params, v *types.VM, a
 	}
 	return k.offers.Proved(ctx, v.Status.Miner)
 }
+
+// wholeSince is since when a VM that is ready has been attested without a gap.
+func wholeSince(v *types.VM) int64 { return max(v.Status.ReadyAt, v.Status.Attestation.WholeSince) }
 
 // tries is the miner on which a VM is on trial: one that holds it, not off, and on which its instance has not run for long enough.
 func tries(v *types.VM) string {
