@@ -54,7 +54,7 @@ var homes = map[string][]string{
 
 	// Ours, but not for everybody: what links the whole node, and what only tests may use.
 	module + "chain/app":        {"chain/app", "chain/node", "chain/x", "cmd/hippiusd", "daemon/devnet", "test"},
-	module + "chain/node":       {"chain/node", "cmd/hippiusd", "daemon/devnet", "test"},
+	module + "chain/node":       {"chain/node", "chain/x/compute/computetest", "cmd/hippiusd", "daemon/devnet", "test"},
 	module + "chain/x":          {"chain/app", "chain/node", "chain/x", "cmd/hippiusd", "test"},
 	module + "internal/testkit": {testsOnly},
 	// The chain's messages as they are generated; everybody else speaks core.

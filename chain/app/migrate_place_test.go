@@ -65,6 +65,11 @@ func TestUpgradeCountsTheMinersOnTheRings(t *testing.T) {
 	rate := append(computetypes.ReportRatesPrefix().Bytes(), apptest.Named("a").Address...)
 	h.Store(computetypes.StoreKey).Set(rate, []byte{0, 0, 1, 0xac, 0, 0, 0, 7}) // version 1 counted messages by the minute
 
+	// A record that counted whole VMs: 3 that booted, 2 that failed.
+	miner := append(registrytypes.MinersPrefix().Bytes(), apptest.Named("b").Address...)
+	counted := []byte{15<<3 | 2, 4, 2 << 3, 3, 3 << 3, 2}
+	h.Store(registrytypes.StoreKey).Set(miner, append(h.Store(registrytypes.StoreKey).Get(miner), counted...))
+
 	if err := k.Upgrade.ApplyUpgrade(h.Ctx(), upgradetypes.Plan{Name: apptest.Upgrade, Height: h.Height()}); err != nil {
 		t.Fatal(err)
 	}
@@ -80,5 +85,8 @@ func TestUpgradeCountsTheMinersOnTheRings(t *testing.T) {
 	}
 	if rp, err = k.Registry.Params(h.Ctx()); err != nil || rp != registrytypes.DefaultParams() {
 		t.Errorf("%+v, %v", rp, err)
+	}
+	if m, err := k.Registry.Miner(h.Ctx(), apptest.Named("b").Address); err != nil || m.Record != (registrytypes.Record{}) {
+		t.Errorf("%+v, %v", m.Record, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // a node try transactions spends the gas that its own limit names, and not that of others' accounts.
 type tried struct{}
 
-func (tried) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (sdk.Context, error) {
+func (tried) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.AnteHandler) (after sdk.Context, err error) {
 	if !simulate {
 		return next(ctx, tx, simulate)
 	}
@@ -23,11 +23,20 @@ func (tried) AnteHandle(ctx sdk.Context, tx sdk.Tx, simulate bool, next sdk.Ante
 	if !ok {
 		return ctx, sdkerrors.ErrTxDecode.Wrap("the transaction states no gas")
 	}
-	after, err := next(ctx.WithGasMeter(storetypes.NewGasMeter(fee.GetGas())), tx, false)
-	if err != nil {
-		err = refused{err}
-	}
-	return after, err
+	metered := ctx.WithGasMeter(storetypes.NewGasMeter(fee.GetGas()))
+	defer func() { // whoever has it tried is told what the checks used, also if they ended in a panic
+		if r := recover(); r != nil {
+			out, ran := r.(storetypes.ErrorOutOfGas)
+			if !ran {
+				panic(r)
+			}
+			err = sdkerrors.ErrOutOfGas.Wrapf("the checks used %d of %d gas, at %s", metered.GasMeter().GasConsumed(), fee.GetGas(), out.Descriptor)
+		}
+		if err != nil {
+			after, err = metered, refused{err}
+		}
+	}()
+	return next(metered, tx, false)
 }
 
 // refused is why the checks of a tried transaction failed.

@@ -44,3 +44,25 @@ func TestSimulationNeedsASignature(t *testing.T) {
 		}
 	}
 }
+
+// A trial that its checks end says what they used, also if its gas ran out in them: whoever has it tried is told what it took.
+func TestTrialOutOfGasInItsChecksSaysWhatItUsed(t *testing.T) {
+	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Ucredit: 10 * credit, Uhip: credit}}})
+	a := apptest.Named("a")
+	send := &banktypes.MsgSend{FromAddress: a.Address, ToAddress: apptest.Named("b").Address, Amount: sdk.NewCoins(uhip(10))}
+	for _, gas := range []uint64{1000, 20_000} { // the second is enough for the transaction's bytes
+		used, _, executed, err := h.App.Try(h.SignWith(a, func(b txBuilder) { b.SetGasLimit(gas) }, send))
+		wantErr(t, err, sdkerrors.ErrOutOfGas)
+		if executed || used.GasWanted != gas || used.GasUsed < gas || used.GasUsed > 10*gas {
+			t.Errorf("with a limit of %d: %+v, executed %v", gas, used, executed)
+		}
+		h.NextBlock(0) // the same sequence again
+	}
+	forged := h.Sign(a, send)
+	forged[len(forged)-1] ^= 1
+	used, _, executed, err := h.App.Try(forged)
+	wantErr(t, err, sdkerrors.ErrUnauthorized)
+	if executed || used.GasWanted != apptest.Gas || used.GasUsed < 1000 || used.GasUsed >= apptest.Gas {
+		t.Errorf("with a wrong signature: %+v, executed %v", used, executed)
+	}
+}

@@ -29,7 +29,7 @@ func decodeMiner(d *decoder, m *registryv1.Miner) node.Miner {
 		Usage:          node.Usage{VMs: u.GetVms(), VCPUs: u.GetVcpus(), MemoryMiB: u.GetMemoryMib(), DiskGiB: u.GetDiskGib()},
 		UnbondingUntil: d.time("unbonding_until", m.GetUnbondingUntil()),
 		Record: node.Record{
-			Proven: m.GetRecord().GetProven(), Booted: m.GetRecord().GetBooted(), Failed: m.GetRecord().GetFailed(),
+			Proven: m.GetRecord().GetProven(), BootedParts: m.GetRecord().GetBootedParts(), FailedParts: m.GetRecord().GetFailedParts(),
 			HalvedAt: d.time("halved_at", m.GetRecord().GetHalvedAt()), Trials: m.GetRecord().GetTrials(),
 		},
 	}

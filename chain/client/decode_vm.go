@@ -93,6 +93,7 @@ func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 			LastAt: d.time("last_at", a.GetLastAt()), InstanceSeq: a.GetInstanceSeq(), Disk: a.GetDisk(),
 			RunningSeconds: a.GetRunningSeconds(), StoppedSeconds: a.GetStoppedSeconds(),
 			ProofHeight: d.height("proof_height", a.GetProofHeight()), ChargedUnits: a.GetChargedUnits(), Proven: a.GetProven(), Unproven: a.GetUnproven(),
+			WholeSince: d.time("whole_since", a.GetWholeSince()),
 			Usage: credit.Usage{Units: a.GetOwedUnits(), Pending: all(d, a.GetPending(), decodeInterval)},
 			Silence: vm.Silence{
 				SilentSince: d.time("silent_since", a.GetSilentSince()), SeenAt: d.time("seen_at", a.GetSeenAt()),

@@ -67,7 +67,7 @@ func wireVM(n int) *computev1.VM {
 			Attestation: &computev1.Attestation{
 				LastAt: 1_800_000_000, InstanceSeq: 1, RunningSeconds: 9, StoppedSeconds: 8, ProofHeight: 7, ChargedUnits: 6,
 				Proven: true, Unproven: true, OwedUnits: 5, Pending: []*computev1.Interval{{From: 1_800_000_000, To: 1_800_000_009, Rate: 4}},
-				SilentSince: 1_800_000_000, SeenAt: 1_800_000_001, SilentReports: 3, SilenceReboots: 1,
+				SilentSince: 1_800_000_000, SeenAt: 1_800_000_001, SilentReports: 3, SilenceReboots: 1, WholeSince: 1_800_000_000,
 			},
 		},
 		Instances: []*computev1.Instance{{
@@ -120,7 +120,7 @@ func wireMiner() *registryv1.Miner {
 		Operator: wireAddress(7), Name: "rack-1", Identity: make([]byte, 32), Roles: []string{"compute"}, Endpoint: "192.0.2.1:7070", Region: "eu",
 		Capacity: &registryv1.Capacity{Cores: 8, MemoryMib: 1 << 14, DiskGib: 500, Arch: "amd64", Acceleration: "kvm", CpuModel: "Some CPU", DiskWriteBytesPerSecond: 1e8},
 		BondUhip: 1e9, Status: registryv1.MinerStatus_MINER_STATUS_ACTIVE, RegisteredAt: 1_800_000_000, LastSeen: 1_800_000_000,
-		Usage: &registryv1.Usage{Vms: 1, Vcpus: 1, MemoryMib: 2048, DiskGib: 18}, Version: "v1.0", Record: &registryv1.Record{Proven: 12, Booted: 3, Failed: 1, HalvedAt: 1_800_000_000, Trials: 2},
+		Usage: &registryv1.Usage{Vms: 1, Vcpus: 1, MemoryMib: 2048, DiskGib: 18}, Version: "v1.0", Record: &registryv1.Record{Proven: 12, BootedParts: 3072, FailedParts: 1024, HalvedAt: 1_800_000_000, Trials: 2},
 	}
 }
 

@@ -35,7 +35,7 @@ func TestQuality(t *testing.T) {
 			t.Errorf("%d booted, %d failed: %d, want %d", c.booted, c.failed, got, c.want)
 		}
 	}
-	most := Record{Proven: math.MaxUint64, Booted: math.MaxUint32, Failed: math.MaxUint32, HalvedAt: recordNow}
+	most := Record{Proven: math.MaxUint64, BootedParts: math.MaxUint32, FailedParts: math.MaxUint32, HalvedAt: recordNow}
 	if got := most.Fail(recordNow).Boot(recordNow).Prove(recordNow); got != most || got.Quality(recordNow) != 909 {
 		t.Errorf("%+v with quality %d", got, got.Quality(recordNow))
 	}
@@ -48,9 +48,10 @@ func TestRecordFades(t *testing.T) {
 		after          int64
 		booted, failed uint32
 	}{
-		{0, 8, 5}, {RecordHalf - 1, 8, 5}, {RecordHalf, 4, 2}, {2 * RecordHalf, 2, 1}, {3*RecordHalf + 7, 1, 0}, {100 * RecordHalf, 0, 0}, {-9, 8, 5},
+		{0, 8192, 5120}, {RecordHalf - 1, 8192, 5120}, {RecordHalf, 4096, 2560}, {2 * RecordHalf, 2048, 1280}, {3*RecordHalf + 7, 1024, 640},
+		{11 * RecordHalf, 4, 2}, {13 * RecordHalf, 1, 0}, {100 * RecordHalf, 0, 0}, {-9, 8192, 5120},
 	} {
-		if got := r.Boot(recordNow + c.after); got.Booted != c.booted+1 || got.Failed != c.failed || got.Proven != 0 {
+		if got := r.Boot(recordNow + c.after); got.BootedParts != c.booted+RecordParts || got.FailedParts != c.failed || got.Proven != 0 {
 			t.Errorf("after %d s: %+v", c.after, got)
 		}
 		// In between nothing is lost.
@@ -73,11 +74,34 @@ func TestSlotsOfANewcomer(t *testing.T) {
 	}{
 		{0, 0, 4}, {0, 3, 1}, {0, 4, 0}, {0, 9, 0}, {9, 1, 3}, {10, 0, math.MaxUint32}, {10, 500, math.MaxUint32},
 	} {
-		if got := (Record{Proven: c.proven, Failed: 5, Trials: c.trials}).Slots(rules); got != c.want {
+		if got := (Record{Proven: c.proven, FailedParts: 5, Trials: c.trials}).Slots(rules); got != c.want {
 			t.Errorf("%d proven, %d on trial: %d, want %d", c.proven, c.trials, got, c.want)
 		}
 	}
 	if got := (Record{Trials: 7}).Slots(NewcomerRules{}); got != math.MaxUint32 {
 		t.Errorf("without rules %d", got)
+	}
+}
+
+// Whenever a miner fails a VM, that counts for days: no time at which counts are halved wipes it.
+func TestSingleFailureLastsBeyondTheNextHalving(t *testing.T) {
+	busy := Record{}.Boot(recordNow) // since when its counts are halved
+	for _, c := range []struct {
+		name        string
+		before      Record
+		at, later   int64
+		least, most uint64
+	}{
+		{"a second before", busy, RecordHalf - 1, 1, 4000, 5000},
+		{"half a day before", busy, RecordHalf / 2, RecordHalf / 2, 4000, 5000},
+		{"of a newcomer, a day later", Record{}, 5, RecordHalf, 4000, 4000},
+		{"of a newcomer, two days later", Record{}, 5, 2 * RecordHalf, 5333, 5333},
+		{"of a newcomer, nine days later", Record{}, 5, 9 * RecordHalf, 7900, 7999},
+		{"of a newcomer, eleven days later", Record{}, 5, 11 * RecordHalf, 8000, 8000},
+	} {
+		at := recordNow + c.at
+		if got := c.before.Fail(at).Quality(at + c.later); got < c.least || got > c.most {
+			t.Errorf("%s: the quality is %d, want %d to %d", c.name, got, c.least, c.most)
+		}
 	}
 }

@@ -25,6 +25,8 @@ type Attestation struct {
 	Proven bool `json:"proven,omitempty"`
 	// Unproven: it ran before and gave no proof. Until it gives one it is charged on its host's word.
 	Unproven bool `json:"unproven,omitempty"`
+	// WholeSince is since when nothing of the run is missing from what is attested; 0 if that is since its first proof.
+	WholeSince int64 `json:"whole_since,omitempty"`
 	// Usage is attested and not settled.
 	Usage credit.Usage `json:"usage,omitzero"`
 	Silence
@@ -126,7 +128,7 @@ func (a *Attestation) ChargeSilence(r AttestRules, rate uint64) error {
 // Disown ends a start that its host failed, and charges of it, if it was not the first run of all, what is beyond an excuse.
 func (a *Attestation) Disown(r AttestRules, rate uint64) error {
 	err := a.chargeUnproven(r, a.SeenAt, true, rate)
-	a.LastAt, a.Silence = 0, Silence{SilenceReboots: a.SilenceReboots}
+	a.LastAt, a.WholeSince, a.Silence = 0, 0, Silence{SilenceReboots: a.SilenceReboots}
 	return err
 }
 
@@ -168,7 +170,7 @@ func (a *Attestation) End(r AttestRules, until int64, rate uint64) error {
 	} else { // it gave no proof before either
 		err = a.chargeUnproven(r, a.SeenAt, false, rate)
 	}
-	a.LastAt, a.Disk, a.Silence = 0, false, Silence{SilenceReboots: a.SilenceReboots}
+	a.LastAt, a.WholeSince, a.Disk, a.Silence = 0, 0, false, Silence{SilenceReboots: a.SilenceReboots}
 	return err
 }
 
@@ -183,12 +185,16 @@ func (a *Attestation) attestSeen(r AttestRules, until int64, rate uint64) error 
 
 // attest adds what of an interval is not attested yet.
 func (a *Attestation) attest(from, to int64, rate uint64) error {
+	gap := from > a.LastAt
 	from = max(from, a.LastAt)
 	if to <= from {
 		return nil
 	}
 	if err := a.Usage.Add(credit.Interval{From: from, To: to, Rate: rate}); err != nil {
 		return err
+	}
+	if gap {
+		a.WholeSince = from
 	}
 	if a.Disk {
 		a.StoppedSeconds += uint64(to - from)

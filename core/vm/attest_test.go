@@ -288,3 +288,28 @@ func TestAttestedIsSeen(t *testing.T) {
 		}
 	})
 }
+
+// A run is whole for as long as nothing is missing from what is attested of it: a gap between proofs that no report of the host fills
+// begins it anew.
+func TestRunIsWholeUntilAGap(t *testing.T) {
+	a := Attestation{}
+	prove := func(at, want int64) {
+		t.Helper()
+		if err := a.Prove(rules, at, 1); err != nil || a.WholeSince != want {
+			t.Errorf("proven at %d: whole since %d, want %d; %v", at, a.WholeSince, want, err)
+		}
+	}
+	prove(1000, 0)
+	prove(1080, 0)
+	prove(1161, 1081) // a second is missing
+	prove(1200, 1081)
+	a.Saw(rules, 1270)
+	a.Saw(rules, 1340)
+	prove(1400, 1081) // what the host saw counts with the proof
+	a.Saw(rules, 1500)
+	prove(1580, 1420)
+	prove(9000, 8920)
+	if err := a.End(rules, 9010, 1); err != nil || a.WholeSince != 0 {
+		t.Errorf("ended, it is whole since %d, %v", a.WholeSince, err)
+	}
+}

@@ -47,7 +47,7 @@ const (
 
 	// Assign: a miner was chosen.
 	Assign
-	// Unassign: the assigned miner missed its deadline.
+	// Unassign: the assigned miner missed its deadline, or is not asked again as a start hung on it.
 	Unassign
 	// Retry: a VM without data is placed anew after a failure.
 	Retry

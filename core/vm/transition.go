@@ -55,6 +55,7 @@ func (e *PhaseError) Error() string {
 //	       Stop T, RunOut C: Provisioning, Running, Rebooting ─> Stopping                     │
 //	       ReportStopped M: Stopping ─> Stopped, and from Provisioning, Running, Rebooting, ──┘ (the guest shut itself down)
 //	       Start T: Stopped ────────────────────────────────┘ (same host)
+//	       Unassign C: Stopped ─> Pending (without data, started again after a start that hung: another host)
 //
 //	Stop T, RunOut C: held Failed ─> Stopped (nothing runs; it may have no room to be stopped in)
 //	RunOut C: Pending, Assigned ─> Failed (Start T places it again)
@@ -94,7 +95,7 @@ func next(s State, ev Event) Phase {
 	case Stopping:
 		return fromStopping(ev)
 	case Stopped:
-		return fromStopped(ev)
+		return fromStopped(s, ev)
 	case Rebooting:
 		return fromRebooting(ev)
 	case Failed:
@@ -225,8 +226,10 @@ func fromStopping(ev Event) Phase {
 	}
 }
 
-func fromStopped(ev Event) Phase {
+func fromStopped(s State, ev Event) Phase {
 	switch ev { //nolint:exhaustive // the rest has no arrow from here
+	case Unassign:
+		return choose(s.HasData, 0, Pending)
 	case ReportStopped, Resize:
 		return Stopped
 	case ReportFailed, TimeOut:

@@ -120,10 +120,22 @@ func TestDataIsNeverStartedBlank(t *testing.T) {
 			continue
 		}
 		for _, held := range []bool{false, true} {
-			s := State{Phase: Failed, Held: held, HasData: true, On: true}
-			if to, err := Next(s, ev, ev.By()); err == nil && (to == Pending || to == Assigned) {
-				t.Errorf("%s leads a failed VM with data to %s", ev, to)
+			for _, p := range []Phase{Failed, Stopped} {
+				s := State{Phase: p, Held: held, HasData: true, On: true}
+				if to, err := Next(s, ev, ev.By()); err == nil && (to == Pending || to == Assigned) {
+					t.Errorf("%s leads a VM with data that is %s to %s", ev, p, to)
+				}
 			}
+		}
+	}
+}
+
+// A stopped VM without data may be started elsewhere.
+func TestStoppedVMWithoutDataMayLeaveItsHost(t *testing.T) {
+	for _, data := range []bool{false, true} {
+		to, err := Next(State{Phase: Stopped, Held: true, HasData: data}, Unassign, Chain)
+		if !data && (err != nil || to != Pending) || data && err == nil {
+			t.Errorf("with data %v: %s, %v", data, to, err)
 		}
 	}
 }

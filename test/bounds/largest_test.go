@@ -103,7 +103,7 @@ func minerOf() *registrytypes.Miner {
 	return &registrytypes.Miner{
 		Operator: address(), Name: name(), Identity: make([]byte, 32), Roles: []string{"compute", "storage"}, Endpoint: endpoint(),
 		Region: name(), BondUhip: math.MaxUint64, RegisteredAt: math.MaxInt64, LastSeen: math.MaxInt64, UnbondingUntil: math.MaxInt64,
-		Record:  registrytypes.Record{Proven: math.MaxUint64, Booted: math.MaxUint32, Failed: math.MaxUint32, HalvedAt: math.MaxInt64},
+		Record:  registrytypes.Record{Proven: math.MaxUint64, BootedParts: math.MaxUint32, FailedParts: math.MaxUint32, HalvedAt: math.MaxInt64},
 		Version: strings.Repeat("v", node.MaxVersionLen), Capacity: registrytypes.Capacity{CpuModel: strings.Repeat("c", 128), Arch: "amd64", Acceleration: "kvm"},
 	}
 }

@@ -949,7 +949,9 @@ type Attestation struct {
 	// silence_reboots since the last proof: how often it was rebooted because its guest was silent.
 	SilenceReboots uint32 `protobuf:"varint,14,opt,name=silence_reboots,json=silenceReboots,proto3" json:"silence_reboots,omitempty"`
 	// unproven: it ran before and gave no proof, so until it does it is charged on its host's word.
-	Unproven      bool `protobuf:"varint,15,opt,name=unproven,proto3" json:"unproven,omitempty"`
+	Unproven bool `protobuf:"varint,15,opt,name=unproven,proto3" json:"unproven,omitempty"`
+	// whole_since is the unix second since when nothing of the run is missing from what is attested; 0 if that is since it is ready.
+	WholeSince    int64 `protobuf:"varint,16,opt,name=whole_since,json=wholeSince,proto3" json:"whole_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1087,6 +1089,13 @@ func (x *Attestation) GetUnproven() bool {
 		return x.Unproven
 	}
 	return false
+}
+
+func (x *Attestation) GetWholeSince() int64 {
+	if x != nil {
+		return x.WholeSince
+	}
+	return 0
 }
 
 // Interval is an attested time: from included, to excluded, unix seconds, at a rate in ucredit per hour.
@@ -2314,7 +2323,7 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\breceipts\x18\x04 \x03(\v2'.hippius.chain.compute.v1.KeeperReceiptR\breceipts\x12\x1b\n" +
 	"\tguest_key\x18\x05 \x01(\fR\bguestKey\x122\n" +
 	"\x15mesh_cert_fingerprint\x18\x06 \x01(\fR\x13meshCertFingerprint\x12'\n" +
-	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\x94\x04\n" +
+	"\x0fcommittee_epoch\x18\a \x01(\x04R\x0ecommitteeEpoch\"\xb5\x04\n" +
 	"\vAttestation\x12\x17\n" +
 	"\alast_at\x18\x01 \x01(\x03R\x06lastAt\x12!\n" +
 	"\finstance_seq\x18\x02 \x01(\rR\vinstanceSeq\x12\x12\n" +
@@ -2332,7 +2341,9 @@ const file_hippius_chain_compute_v1_types_proto_rawDesc = "" +
 	"\aseen_at\x18\f \x01(\x03R\x06seenAt\x12%\n" +
 	"\x0esilent_reports\x18\r \x01(\rR\rsilentReports\x12'\n" +
 	"\x0fsilence_reboots\x18\x0e \x01(\rR\x0esilenceReboots\x12\x1a\n" +
-	"\bunproven\x18\x0f \x01(\bR\bunproven\"B\n" +
+	"\bunproven\x18\x0f \x01(\bR\bunproven\x12\x1f\n" +
+	"\vwhole_since\x18\x10 \x01(\x03R\n" +
+	"wholeSince\"B\n" +
 	"\bInterval\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x12\n" +

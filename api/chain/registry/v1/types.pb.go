@@ -480,14 +480,14 @@ type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// proven counts the VMs that proved themselves on it for as long as x/compute asks, all in all.
 	Proven uint64 `protobuf:"varint,1,opt,name=proven,proto3" json:"proven,omitempty"`
-	// booted are those whose guests came to prove themselves on it, and failed those that did not come to run: lately, as both are
-	// halved every day.
-	Booted uint32 `protobuf:"varint,2,opt,name=booted,proto3" json:"booted,omitempty"`
-	Failed uint32 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	// halved_at is when they were halved last, or began, unix seconds.
 	HalvedAt int64 `protobuf:"varint,4,opt,name=halved_at,json=halvedAt,proto3" json:"halved_at,omitempty"`
 	// trials are the VMs that it holds, are not off, and have not run for as long as x/compute asks.
-	Trials        uint32 `protobuf:"varint,5,opt,name=trials,proto3" json:"trials,omitempty"`
+	Trials uint32 `protobuf:"varint,5,opt,name=trials,proto3" json:"trials,omitempty"`
+	// booted_parts are of the VMs whose guests came to prove themselves on it, failed_parts of those that did not come to run, 1024 of
+	// each VM: lately, as both are halved every day.
+	BootedParts   uint32 `protobuf:"varint,6,opt,name=booted_parts,json=bootedParts,proto3" json:"booted_parts,omitempty"`
+	FailedParts   uint32 `protobuf:"varint,7,opt,name=failed_parts,json=failedParts,proto3" json:"failed_parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,20 +529,6 @@ func (x *Record) GetProven() uint64 {
 	return 0
 }
 
-func (x *Record) GetBooted() uint32 {
-	if x != nil {
-		return x.Booted
-	}
-	return 0
-}
-
-func (x *Record) GetFailed() uint32 {
-	if x != nil {
-		return x.Failed
-	}
-	return 0
-}
-
 func (x *Record) GetHalvedAt() int64 {
 	if x != nil {
 		return x.HalvedAt
@@ -553,6 +539,20 @@ func (x *Record) GetHalvedAt() int64 {
 func (x *Record) GetTrials() uint32 {
 	if x != nil {
 		return x.Trials
+	}
+	return 0
+}
+
+func (x *Record) GetBootedParts() uint32 {
+	if x != nil {
+		return x.BootedParts
+	}
+	return 0
+}
+
+func (x *Record) GetFailedParts() uint32 {
+	if x != nil {
+		return x.FailedParts
 	}
 	return 0
 }
@@ -971,13 +971,13 @@ const file_hippius_chain_registry_v1_types_proto_rawDesc = "" +
 	"\x05usage\x18\f \x01(\v2 .hippius.chain.registry.v1.UsageR\x05usage\x12'\n" +
 	"\x0funbonding_until\x18\r \x01(\x03R\x0eunbondingUntil\x12\x18\n" +
 	"\aversion\x18\x0e \x01(\tR\aversion\x129\n" +
-	"\x06record\x18\x0f \x01(\v2!.hippius.chain.registry.v1.RecordR\x06record\"\x85\x01\n" +
+	"\x06record\x18\x0f \x01(\v2!.hippius.chain.registry.v1.RecordR\x06record\"\xb7\x01\n" +
 	"\x06Record\x12\x16\n" +
-	"\x06proven\x18\x01 \x01(\x04R\x06proven\x12\x16\n" +
-	"\x06booted\x18\x02 \x01(\rR\x06booted\x12\x16\n" +
-	"\x06failed\x18\x03 \x01(\rR\x06failed\x12\x1b\n" +
+	"\x06proven\x18\x01 \x01(\x04R\x06proven\x12\x1b\n" +
 	"\thalved_at\x18\x04 \x01(\x03R\bhalvedAt\x12\x16\n" +
-	"\x06trials\x18\x05 \x01(\rR\x06trials\"i\n" +
+	"\x06trials\x18\x05 \x01(\rR\x06trials\x12!\n" +
+	"\fbooted_parts\x18\x06 \x01(\rR\vbootedParts\x12!\n" +
+	"\ffailed_parts\x18\a \x01(\rR\vfailedPartsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04R\x06bootedR\x06failed\"i\n" +
 	"\x05Usage\x12\x10\n" +
 	"\x03vms\x18\x01 \x01(\rR\x03vms\x12\x14\n" +
 	"\x05vcpus\x18\x02 \x01(\rR\x05vcpus\x12\x1d\n" +

@@ -9,6 +9,7 @@ import (
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -47,7 +48,7 @@ func (w *world) exclusions() []computetypes.Exclusion {
 // failed counts what miners failed, by their records.
 func (w *world) failed(miners ...apptest.Account) (n []uint32) {
 	for _, m := range miners {
-		n = append(n, w.registered(m).Record.Failed)
+		n = append(n, w.registered(m).Record.FailedParts/node.RecordParts)
 	}
 	return n
 }
@@ -206,7 +207,7 @@ func TestGuestWithoutAgent(t *testing.T) {
 // A VM that is stopped before its proof, again and again, does not compute for nothing.
 func TestStoppedBeforeItsProof(t *testing.T) {
 	w := newWorld(t, nil)
-	w.miner("miner0")
+	all := []apptest.Account{w.miner("miner0"), w.miner("miner1"), w.miner("miner2")} // as each is excluded
 	a := w.tenant("tenant")
 	id := w.create(a, "web-1")
 	for i, want := range []uint64{0, 300 * spark, 600 * spark} {
@@ -215,7 +216,7 @@ func TestStoppedBeforeItsProof(t *testing.T) {
 		}
 		w.report(w.says(id, vm.Provisioning))
 		for range 10 {
-			w.NextBlock(30)
+			w.alive(30, 30, all...)
 			w.report(w.says(id, vm.Provisioning))
 		}
 		w.off(a, id)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -36,16 +37,20 @@ func TestNewcomerHoldsFewVMs(t *testing.T) {
 		for _, id := range held {
 			w.boot(id)
 		}
-		w.NextBlock(3500)
-		w.proveAll(m, held)
+		for range 58 {
+			w.NextBlock(59) // and a second for the report
+			w.proveAll(m, held)
+		}
 		if r := w.registered(m).Record; r.Proven != uint64(4*round) {
 			t.Fatalf("round %d: before the hour is over %+v", round, r)
 		}
-		w.NextBlock(100)
-		w.proveAll(m, held)
+		for range 2 {
+			w.NextBlock(63)
+			w.proveAll(m, held)
+		}
 		w.NextBlock(15)
 		w.proveAll(m, held) // counts once
-		if r := w.registered(m).Record; r.Proven != uint64(4*(round+1)) || r.Booted != uint32(r.Proven) || r.Failed != 0 {
+		if r := w.registered(m).Record; r.Proven != uint64(4*(round+1)) || r.BootedParts != node.RecordParts*uint32(r.Proven) || r.FailedParts != 0 {
 			t.Fatalf("round %d: %+v", round, r)
 		}
 	}
@@ -88,11 +93,10 @@ func TestHostsWordProvesNoMiner(t *testing.T) {
 	a := w.tenant("tenant")
 	id := w.create(a, "web-1", func(c *computetypes.MsgCreateVM) { c.Spec.Agent = computetypes.AgentMode_AGENT_MODE_NONE })
 	w.report(w.says(id, vm.Provisioning))
-	for range 3 {
+	for from := w.Now(); w.Now() < from+2*3600; w.NextBlock(59) {
 		w.report(w.says(id, vm.Running))
-		w.NextBlock(3600)
 	}
-	if r := w.registered(m).Record; r.Proven != 0 {
+	if r := w.registered(m).Record; r.Proven != 0 || r.Trials != 0 {
 		t.Fatalf("%+v", r)
 	}
 }

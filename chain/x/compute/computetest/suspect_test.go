@@ -7,6 +7,7 @@ import (
 	"github.com/hippius/compute/chain/app/apptest"
 	computetypes "github.com/hippius/compute/chain/x/compute/types"
 	registrytypes "github.com/hippius/compute/chain/x/registry/types"
+	"github.com/hippius/compute/core/node"
 	"github.com/hippius/compute/core/vm"
 )
 
@@ -156,7 +157,7 @@ func TestRebuildsCountNoBoots(t *testing.T) {
 		w.MustDeliver(a, rebuild(a, id, "debian-12"))
 		w.boot(id)
 	}
-	if r := w.registered(m).Record; r.Booted != 1 {
+	if r := w.registered(m).Record; r.BootedParts != node.RecordParts {
 		t.Fatalf("%+v", r)
 	}
 }
@@ -188,7 +189,7 @@ func TestManyExclusionsBlameNobodyTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		blamed += r.Record.Failed
+		blamed += r.Record.FailedParts / node.RecordParts
 	}
 	if fails != 72 || blamed != 64 {
 		t.Fatalf("of %d failures %d count", fails, blamed)

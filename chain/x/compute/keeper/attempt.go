@@ -17,8 +17,8 @@ import (
 // for a while, and gave no proof, the fault may be the guest's: the next attempt is charged, and the miner's record has it only once
 // the VM proves itself elsewhere. So it is with what the host said it waits for, as keepers that give no secrets: but that is no run.
 func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w why) (why, error) {
-	if v.Spec.Power != types.Power_POWER_ON {
-		return w, nil // nobody waits for it
+	if v.Spec.Power != types.Power_POWER_ON { // nobody waits for it
+		return w, k.excludeHung(ctx, v, v)
 	}
 	fresh, err := k.exclude(ctx, p, v)
 	if err != nil {
@@ -46,6 +46,38 @@ func (k *Keeper) failAttempt(ctx context.Context, p types.Params, v *types.VM, w
 		w = why{reason: vm.ReasonNoAgent}
 	}
 	return w, nil
+}
+
+// excludeHung has the miner of a VM tried last for the tenant if the VM, as it was before its stop or its end was ordered, hung: without
+// data it came up, or was not stopped, for longer than most boots take. Nobody is blamed, as who ordered it may have been impatient.
+func (k *Keeper) excludeHung(ctx context.Context, was, v *types.VM) error {
+	since := was.Status.BegunAt
+	switch was.Status.Phase.Core() { //nolint:exhaustive // in the others nothing is asked of a miner
+	case vm.Assigned:
+		since = was.Status.PhaseSince
+	case vm.Provisioning, vm.Running, vm.Rebooting, vm.Stopping:
+	default:
+		return nil
+	}
+	if was.Status.HasData || now(ctx)-since <= vm.BootAllowance {
+		return nil
+	}
+	end, err := k.resumed(ctx, vm.BootAllowance)
+	if err != nil || now(ctx)-end <= vm.BootAllowance {
+		return err
+	}
+	p, err := k.params.Get(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = k.exclude(ctx, p, v)
+	return err
+}
+
+// leaves reports whether a VM that is off is placed anew at its next start: a start of it hung on its miner. Of a VM that a miner holds,
+// only that one can be among those that failed it.
+func leaves(v *types.VM) bool {
+	return v.Status.Phase.Core() == vm.Stopped && !v.Status.HasData && slices.Contains(v.Status.Excluded, v.Status.Miner)
 }
 
 // disown ends what the host said of a start that it failed.
@@ -118,10 +150,10 @@ func again(v *types.VM) {
 	v.Status.Attempts, v.Status.Excluded, v.Status.Retrying, v.Status.RanOn = 0, nil, false, nil
 }
 
-// countProven has a VM that proved itself for long enough in its miner's record, once for each instance. On its host's word it is not on
+// countProven has a VM that proved itself for long enough, without a gap, in its miner's record, once for each instance. On its host's word it is not on
 // trial any more, and shows nothing of the host.
 func (k *Keeper) countProven(ctx context.Context, p types.Params, v *types.VM, at int64) error {
-	if v.Status.ProvenInstance == v.Status.InstanceSeq || at-v.Status.ReadyAt < int64(p.ProvenSeconds) {
+	if v.Status.ProvenInstance == v.Status.InstanceSeq || at-wholeSince(v) < int64(p.ProvenSeconds) {
 		return nil
 	}
 	v.Status.ProvenInstance = v.Status.InstanceSeq
@@ -130,6 +162,9 @@ func (k *Keeper) countProven(ctx context.Context, p types.Params, v *types.VM, a
 	}
 	return k.offers.Proved(ctx, v.Status.Miner)
 }
+
+// wholeSince is since when a VM that is ready has been attested without a gap.
+func wholeSince(v *types.VM) int64 { return max(v.Status.ReadyAt, v.Status.Attestation.WholeSince) }
 
 // tries is the miner on which a VM is on trial: one that holds it, not off, and on which its instance has not run for long enough.
 func tries(v *types.VM) string {

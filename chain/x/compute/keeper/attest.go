@@ -115,7 +115,7 @@ func (k *Keeper) silence(ctx context.Context, p types.Params, v *types.VM) error
 	if !v.Status.HasData || !v.Status.Phase.Core().On() {
 		return nil // a deadline ends it
 	}
-	if v.Status.BegunAt == 0 && now(ctx)-v.Status.ReadyAt >= int64(p.ProvenSeconds) {
+	if v.Status.BegunAt == 0 && now(ctx)-wholeSince(v) >= int64(p.ProvenSeconds) {
 		v.Status.ProvenInstance = v.Status.InstanceSeq // on trial no more, and no proof of the host's
 	}
 	action := v.Spec.OnSilence.Core()

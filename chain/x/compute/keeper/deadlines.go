@@ -17,7 +17,8 @@ const (
 	failedSeconds = 600
 	// pruneSeconds after which a tombstone, or a released entry, is forgotten.
 	pruneSeconds = 7 * 24 * 3600
-	// maxPruned of each kind in one block.
+	// maxPruned tombstones in one block; and so many more exclusions and released entries than VMs are placed in one, as each VM
+	// that is placed may make one of both.
 	maxPruned = 50
 	// maxForgotten instances of tombstones in one block.
 	maxForgotten = 1000

@@ -82,9 +82,9 @@ func (k *Keeper) includeAgain(ctx context.Context, e types.Exclusion) error {
 	return errors.Join(k.exclusions.Remove(ctx, collections.Join(e.Owner, e.Miner)), k.exclusionsDue.Remove(ctx, collections.Join3(e.Until, e.Owner, e.Miner)))
 }
 
-// pruneExclusions forgets those that ended.
-func (k *Keeper) pruneExclusions(ctx context.Context) error {
-	due, err := records.Due(ctx, k.exclusionsDue, now(ctx), maxPruned)
+// pruneExclusions forgets those that ended, at most so many.
+func (k *Keeper) pruneExclusions(ctx context.Context, most int) error {
+	due, err := records.Due(ctx, k.exclusionsDue, now(ctx), most)
 	if err != nil {
 		return err
 	}

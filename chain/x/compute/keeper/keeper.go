@@ -185,7 +185,7 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	if err := k.placeQueued(ctx, p); err != nil {
 		return fmt.Errorf("placement: %w", err)
 	}
-	if err := k.prune(ctx); err != nil {
+	if err := k.prune(ctx, p); err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}
 	return nil

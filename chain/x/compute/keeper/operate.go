@@ -19,7 +19,7 @@ import (
 
 func byTenant() why { return why{reason: vm.ReasonTenant} }
 
-// Start turns a stopped VM on, on the same host; one that failed before it had data is placed anew.
+// Start turns a stopped VM on, on the same host; one that failed, or hung until it was stopped, before it had data is placed anew.
 func (k *Keeper) Start(ctx context.Context, owner, id string) error {
 	v, err := k.owned(ctx, owner, id)
 	if err != nil {
@@ -28,8 +28,11 @@ func (k *Keeper) Start(ctx context.Context, owner, id string) error {
 	if v.Status.Phase.Core() == vm.Failed && v.Status.Miner == "" && v.Status.HasData {
 		return types.ErrWrongPhase.Wrapf("the disk of VM %s is lost with its host: rebuild the VM, or terminate it", id)
 	}
-	old := v
-	if err := k.step(ctx, &v, vm.Start, vm.Tenant, byTenant(), now(ctx)); err != nil {
+	old, ev, by := v, vm.Start, vm.Tenant
+	if leaves(&v) {
+		ev, by = vm.Unassign, vm.Chain
+	}
+	if err := k.step(ctx, &v, ev, by, byTenant(), now(ctx)); err != nil {
 		return err
 	}
 	if err := k.catalogue.RequireStart(ctx, owner); err != nil {
@@ -39,6 +42,7 @@ func (k *Keeper) Start(ctx context.Context, owner, id string) error {
 	v.Generation++
 	again(&v)
 	if v.Status.Phase.Core() == vm.Pending {
+		v.Status.Miner = ""
 		if err := k.enqueue(ctx, id, ready); err != nil {
 			return err
 		}
@@ -67,6 +71,9 @@ func (k *Keeper) Stop(ctx context.Context, owner, id string) error {
 	}
 	old := v
 	if err := k.step(ctx, &v, vm.Stop, vm.Tenant, byTenant(), now(ctx)); err != nil {
+		return err
+	}
+	if err := k.excludeHung(ctx, &old, &v); err != nil {
 		return err
 	}
 	v.Spec.Power = types.Power_POWER_OFF
@@ -130,6 +137,9 @@ func (k *Keeper) Terminate(ctx context.Context, owner, id string) error {
 func (k *Keeper) end(ctx context.Context, v types.VM, ev vm.Event, by vm.Actor, w why) error {
 	old, owner := v, v.Owner
 	if err := k.step(ctx, &v, ev, by, w, now(ctx)); err != nil {
+		return err
+	}
+	if err := k.excludeHung(ctx, &old, &v); err != nil {
 		return err
 	}
 	if old.Core().Off() {
@@ -249,6 +259,9 @@ func (k *Keeper) runOut(ctx context.Context, v types.VM) error {
 		return nil // it costs nothing to run as it is
 	}
 	if err != nil {
+		return err
+	}
+	if err := k.excludeHung(ctx, &old, &v); err != nil {
 		return err
 	}
 	powerOff(&v)

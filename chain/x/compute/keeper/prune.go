@@ -12,7 +12,7 @@ import (
 )
 
 // prune forgets tombstones and released entries that are old enough, and exclusions that ended.
-func (k *Keeper) prune(ctx context.Context) error {
+func (k *Keeper) prune(ctx context.Context, p types.Params) error {
 	before := now(ctx) - pruneSeconds
 	dead, err := records.Due(ctx, k.tombstones, before, maxPruned)
 	if err != nil {
@@ -32,10 +32,11 @@ func (k *Keeper) prune(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := k.pruneExclusions(ctx); err != nil {
+	most := maxPruned + int(p.MaxAssignmentsPerBlock)
+	if err := k.pruneExclusions(ctx, most); err != nil {
 		return err
 	}
-	return k.pruneReleased(ctx, before)
+	return k.pruneReleased(ctx, before, most)
 }
 
 // forget removes the last of a terminated VM: first its instances, at most so many, and what it is itself when no more are left.
@@ -70,9 +71,9 @@ func (k *Keeper) forget(ctx context.Context, id string, most int) (deleted int, 
 	return deleted, true, k.vms.Remove(ctx, id)
 }
 
-// pruneReleased forgets what miners let go of long ago; cursors older than that need a full listing.
-func (k *Keeper) pruneReleased(ctx context.Context, before int64) error {
-	old, err := records.Due(ctx, k.releasedPrune, before, maxPruned)
+// pruneReleased forgets what miners let go of long ago, at most so many; cursors older than that need a full listing.
+func (k *Keeper) pruneReleased(ctx context.Context, before int64, most int) error {
+	old, err := records.Due(ctx, k.releasedPrune, before, most)
 	if err != nil || len(old) == 0 {
 		return err
 	}

@@ -77,7 +77,7 @@ func (s VMSpec) Core() vm.Spec {
 func (a Attestation) Core() vm.Attestation {
 	c := vm.Attestation{
 		LastAt: a.LastAt, InstanceSeq: a.InstanceSeq, Disk: a.Disk, RunningSeconds: a.RunningSeconds, StoppedSeconds: a.StoppedSeconds,
-		ProofHeight: a.ProofHeight, ChargedUnits: a.ChargedUnits, Proven: a.Proven, Unproven: a.Unproven, Usage: credit.Usage{Units: a.OwedUnits},
+		ProofHeight: a.ProofHeight, ChargedUnits: a.ChargedUnits, Proven: a.Proven, Unproven: a.Unproven, WholeSince: a.WholeSince, Usage: credit.Usage{Units: a.OwedUnits},
 		Silence: vm.Silence{SilentSince: a.SilentSince, SeenAt: a.SeenAt, SilentReports: a.SilentReports, SilenceReboots: a.SilenceReboots},
 	}
 	for _, iv := range a.Pending {
@@ -90,7 +90,7 @@ func (a Attestation) Core() vm.Attestation {
 func AttestationOf(c vm.Attestation) Attestation {
 	a := Attestation{
 		LastAt: c.LastAt, InstanceSeq: c.InstanceSeq, Disk: c.Disk, RunningSeconds: c.RunningSeconds, StoppedSeconds: c.StoppedSeconds,
-		ProofHeight: c.ProofHeight, ChargedUnits: c.ChargedUnits, Proven: c.Proven, Unproven: c.Unproven, OwedUnits: c.Usage.Units,
+		ProofHeight: c.ProofHeight, ChargedUnits: c.ChargedUnits, Proven: c.Proven, Unproven: c.Unproven, WholeSince: c.WholeSince, OwedUnits: c.Usage.Units,
 		SilentSince: c.SilentSince, SeenAt: c.SeenAt, SilentReports: c.SilentReports, SilenceReboots: c.SilenceReboots,
 	}
 	for _, iv := range c.Usage.Pending {

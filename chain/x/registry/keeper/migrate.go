@@ -10,7 +10,7 @@ import (
 
 // Migrate1to2 counts the miners on each ring, and gives the parameters that version 1 did not have their defaults. What miners
 // offer beyond their bonds counts no more from then on, and they are newcomers until VMs were counted: those that run for long are
-// with their next proofs.
+// with their next proofs. No failure is counted before it either: what a record may have of whole VMs is not read.
 func (k *Keeper) Migrate1to2(ctx sdk.Context) error {
 	p, err := k.params.Get(ctx)
 	if err != nil {

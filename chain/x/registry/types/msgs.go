@@ -74,12 +74,12 @@ func UsageOf(u node.Usage) Usage {
 
 // Core is the record in the words of core.
 func (r Record) Core() node.Record {
-	return node.Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt, Trials: r.Trials}
+	return node.Record{Proven: r.Proven, BootedParts: r.BootedParts, FailedParts: r.FailedParts, HalvedAt: r.HalvedAt, Trials: r.Trials}
 }
 
 // RecordOf is the inverse of Record.Core.
 func RecordOf(r node.Record) Record {
-	return Record{Proven: r.Proven, Booted: r.Booted, Failed: r.Failed, HalvedAt: r.HalvedAt, Trials: r.Trials}
+	return Record{Proven: r.Proven, BootedParts: r.BootedParts, FailedParts: r.FailedParts, HalvedAt: r.HalvedAt, Trials: r.Trials}
 }
 
 // ValidateBasic checks the form of a drain.
