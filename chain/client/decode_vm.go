@@ -94,7 +94,7 @@ func decodeStatus(d *decoder, s *computev1.VMStatus) vm.Status {
 			RunningSeconds: a.GetRunningSeconds(), StoppedSeconds: a.GetStoppedSeconds(),
 			ProofHeight: d.height("proof_height", a.GetProofHeight()), ChargedUnits: a.GetChargedUnits(), Proven: a.GetProven(), Unproven: a.GetUnproven(),
 			WholeSince: d.time("whole_since", a.GetWholeSince()),
-			Usage: credit.Usage{Units: a.GetOwedUnits(), Pending: all(d, a.GetPending(), decodeInterval)},
+			Usage:      credit.Usage{Units: a.GetOwedUnits(), Pending: all(d, a.GetPending(), decodeInterval)},
 			Silence: vm.Silence{
 				SilentSince: d.time("silent_since", a.GetSilentSince()), SeenAt: d.time("seen_at", a.GetSeenAt()),
 				SilentReports: a.GetSilentReports(), SilenceReboots: a.GetSilenceReboots(),

@@ -48,8 +48,15 @@ func TestRecordFades(t *testing.T) {
 		after          int64
 		booted, failed uint32
 	}{
-		{0, 8192, 5120}, {RecordHalf - 1, 8192, 5120}, {RecordHalf, 4096, 2560}, {2 * RecordHalf, 2048, 1280}, {3*RecordHalf + 7, 1024, 640},
-		{11 * RecordHalf, 4, 2}, {13 * RecordHalf, 1, 0}, {100 * RecordHalf, 0, 0}, {-9, 8192, 5120},
+		{0, 8192, 5120},
+		{RecordHalf - 1, 8192, 5120},
+		{RecordHalf, 4096, 2560},
+		{2 * RecordHalf, 2048, 1280},
+		{3*RecordHalf + 7, 1024, 640},
+		{11 * RecordHalf, 4, 2},
+		{13 * RecordHalf, 1, 0},
+		{100 * RecordHalf, 0, 0},
+		{-9, 8192, 5120},
 	} {
 		if got := r.Boot(recordNow + c.after); got.BootedParts != c.booted+RecordParts || got.FailedParts != c.failed || got.Proven != 0 {
 			t.Errorf("after %d s: %+v", c.after, got)

@@ -38,7 +38,7 @@ func TestNewcomerHoldsFewVMs(t *testing.T) {
 			w.boot(id)
 		}
 		for range 58 {
-			w.NextBlock(59) // and a second for the report
+			w.NextBlock(60)
 			w.proveAll(m, held)
 		}
 		if r := w.registered(m).Record; r.Proven != uint64(4*round) {
