@@ -93,7 +93,9 @@ func TestPurchasesOfOneReferencePay(t *testing.T) {
 func TestPurchaseKeepsTheFeesThatComeAfterIt(t *testing.T) {
 	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 100 * credit, Ucredit: 10 * credit}, {Name: "b", Uhip: 100 * credit, Ucredit: 10 * credit}}})
 	a, b := apptest.Named("a"), apptest.Named("b")
-	claim := func(by apptest.Account) []byte { return h.Sign(by, &rankingtypes.MsgClaimEarnings{Operator: by.Address}) }
+	claim := func(by apptest.Account) []byte {
+		return h.Sign(by, &rankingtypes.MsgClaimEarnings{Operator: by.Address})
+	}
 	txs := [][]byte{
 		claim(a),
 		h.Sign(b, buy(b, a, 5*credit, "once")), // of another, that pays for itself
