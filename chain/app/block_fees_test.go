@@ -88,6 +88,60 @@ func TestPurchasesOfOneReferencePay(t *testing.T) {
 	}
 }
 
+// All fees of a block are taken before its purchases are made. A purchase begins the count of fees anew, but keeps those of the transactions
+// that come after it.
+func TestPurchaseKeepsTheFeesThatComeAfterIt(t *testing.T) {
+	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 100 * credit, Ucredit: 10 * credit}, {Name: "b", Uhip: 100 * credit, Ucredit: 10 * credit}}})
+	a, b := apptest.Named("a"), apptest.Named("b")
+	claim := func(by apptest.Account) []byte {
+		return h.Sign(by, &rankingtypes.MsgClaimEarnings{Operator: by.Address})
+	}
+	txs := [][]byte{
+		claim(a),
+		h.Sign(b, buy(b, a, 5*credit, "once")), // of another, that pays for itself
+		claim(a), claim(b), claim(a),
+		h.Sign(a, buy(a, a, 5*credit, ""), buy(a, a, 5*credit, "")), // pays from credits that were there before
+		claim(a),
+		h.Sign(b, buy(b, a, 5*credit, "once")), // fails after its checks: it is no purchase
+		claim(a), claim(b),
+	}
+	fee := func(of ...int) (sum uint64) {
+		for _, i := range of {
+			sum += coinFee(t, txs[i], apptest.Gas)
+		}
+		return sum
+	}
+	before, second := balance(t, h, a), fee(1)
+	results, err := h.DeliverAll(txs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, bought := range map[int]bool{1: true, 5: true, 7: false} {
+		if err := apptest.Outcome(results[i]); (err == nil) != bought {
+			t.Errorf("purchase of transaction %d: %v", i, err)
+		}
+	}
+	got := balance(t, h, a)
+	if want := fee(6, 8); got.FeesSincePurchase != want {
+		t.Errorf("fees of %d are counted since the last purchase, want %d", got.FeesSincePurchase, want)
+	}
+	if want := before.Ucredit + 15*credit - second - fee(0, 2, 4, 5, 6, 8); got.Ucredit != want {
+		t.Errorf("the account has %d ucredit, want %d", got.Ucredit, want)
+	}
+	if got := balance(t, h, b).FeesSincePurchase; got != fee(3, 9) {
+		t.Errorf("fees of %d are counted of who bought nothing for itself, want %d", got, fee(3, 9))
+	}
+	// What was counted in one block is not counted again in the next.
+	h.NextBlock(1)
+	txs = [][]byte{h.Sign(b, buy(b, a, 5*credit, "")), claim(a)}
+	if _, err := h.DeliverAll(txs...); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := balance(t, h, a).FeesSincePurchase, fee(0, 1); got != want {
+		t.Errorf("fees of %d are counted in the next block, want %d", got, want)
+	}
+}
+
 // A gas limit that is just enough before the block does not make a transaction free when another of the block makes its checks dearer.
 func TestChecksAreOfTheStateBeforeTheBlock(t *testing.T) {
 	h := apptest.New(t, apptest.Options{Accounts: []apptest.Funds{{Name: "a", Uhip: 9_999_999}, {Name: "rich", Uhip: 1_000_000_000_000}}})

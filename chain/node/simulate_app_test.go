@@ -14,6 +14,7 @@ import (
 
 	"github.com/hippius/compute/chain/app"
 	"github.com/hippius/compute/chain/app/apptest"
+	creditstypes "github.com/hippius/compute/chain/x/credits/types"
 )
 
 // What the checks refuse takes no more of a network's budget than the checks did: a stranger cannot spend it for its neighbours.
@@ -25,7 +26,8 @@ func TestRefusedTransactionTakesLittleOfTheBudget(t *testing.T) {
 	})
 	unsigned := bytes.Clone(good)
 	unsigned[len(unsigned)-1] ^= 1
-	senseless := h.SignWith(a, func(b client.TxBuilder) { b.SetGasLimit(app.MaxTxGas * 9 / 10) }, &banktypes.MsgSend{FromAddress: a.Address, ToAddress: "nobody"})
+	h.NextBlock(0) // the same sequence number again: only its message is wrong
+	senseless := h.SignWith(a, func(b client.TxBuilder) { b.SetGasLimit(app.MaxTxGas * 9 / 10) }, &creditstypes.MsgAddToReserve{Sender: a.Address})
 	s, _ := newTried(0)
 	s.decode, s.run = h.App.TxDecode, h.App.Try
 	try := func(by context.Context, tx []byte) codes.Code {

@@ -8,6 +8,8 @@ import (
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	dbm "github.com/cosmos/cosmos-db"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/app"
 )
@@ -43,11 +45,21 @@ func (h *Harness) Fork() (fork *Harness, exported []byte) {
 // Imported is the state of a chain that has run no block yet, as a genesis state.
 func (h *Harness) Imported() []byte {
 	h.t.Helper()
-	state, err := h.App.ExportFrom(h.App.NewContextLegacy(false, cmtproto.Header{ChainID: ChainID, Height: h.first, Time: h.now}))
+	state, err := h.App.ExportFrom(h.imported())
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return state
+}
+
+// ImportedStore is a module's store of a chain that has run no block yet.
+func (h *Harness) ImportedStore(module string) storetypes.KVStore {
+	h.t.Helper()
+	return h.storeOf(h.imported(), module)
+}
+
+func (h *Harness) imported() sdk.Context {
+	return h.App.NewContextLegacy(false, cmtproto.Header{ChainID: ChainID, Height: h.first, Time: h.now})
 }
 
 // BlockOf lets seconds pass and runs a block of signed transactions.

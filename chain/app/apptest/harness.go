@@ -217,13 +217,18 @@ func (h *Harness) Break() { h.broken = true }
 // Store is a module's store as Ctx sees it, for tests that write what no message would.
 func (h *Harness) Store(module string) storetypes.KVStore {
 	h.t.Helper()
+	return h.storeOf(h.Ctx(), module)
+}
+
+func (h *Harness) storeOf(ctx sdk.Context, module string) storetypes.KVStore {
+	h.t.Helper()
 	byName, ok := h.App.CommitMultiStore().(interface {
 		StoreKeysByName() map[string]storetypes.StoreKey
 	})
 	if !ok {
 		h.t.Fatalf("%T does not name its stores", h.App.CommitMultiStore())
 	}
-	return h.Ctx().KVStore(byName.StoreKeysByName()[module])
+	return ctx.KVStore(byName.StoreKeysByName()[module])
 }
 
 // Now is the time of the last block, unix seconds.

@@ -49,9 +49,12 @@ type GenesisState struct {
 	// exclusions of miners that failed a tenant.
 	Exclusions []*Exclusion `protobuf:"bytes,14,rep,name=exclusions,proto3" json:"exclusions,omitempty"`
 	// halts of the chain, the shortest and latest first: each is longer and earlier than the one before it.
-	Halts         []*Halt `protobuf:"bytes,15,rep,name=halts,proto3" json:"halts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Halts []*Halt `protobuf:"bytes,15,rep,name=halts,proto3" json:"halts,omitempty"`
+	// silence_hour is the hour, since 1970, in which silent VMs were last rebooted or stopped, and silence_actions how many.
+	SilenceHour    int64  `protobuf:"varint,16,opt,name=silence_hour,json=silenceHour,proto3" json:"silence_hour,omitempty"`
+	SilenceActions uint64 `protobuf:"varint,17,opt,name=silence_actions,json=silenceActions,proto3" json:"silence_actions,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GenesisState) Reset() {
@@ -187,6 +190,20 @@ func (x *GenesisState) GetHalts() []*Halt {
 		return x.Halts
 	}
 	return nil
+}
+
+func (x *GenesisState) GetSilenceHour() int64 {
+	if x != nil {
+		return x.SilenceHour
+	}
+	return 0
+}
+
+func (x *GenesisState) GetSilenceActions() uint64 {
+	if x != nil {
+		return x.SilenceActions
+	}
+	return 0
 }
 
 // Exclusion is a miner that failed a tenant, which gets it again last.
@@ -449,7 +466,7 @@ var File_hippius_chain_compute_v1_genesis_proto protoreflect.FileDescriptor
 
 const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\n" +
-	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\x92\x06\n" +
+	"&hippius/chain/compute/v1/genesis.proto\x12\x18hippius.chain.compute.v1\x1a$hippius/chain/compute/v1/types.proto\"\xde\x06\n" +
 	"\fGenesisState\x128\n" +
 	"\x06params\x18\x01 \x01(\v2 .hippius.chain.compute.v1.ParamsR\x06params\x124\n" +
 	"\x04keys\x18\x02 \x03(\v2 .hippius.chain.compute.v1.SSHKeyR\x04keys\x12.\n" +
@@ -469,7 +486,9 @@ const file_hippius_chain_compute_v1_genesis_proto_rawDesc = "" +
 	"\n" +
 	"exclusions\x18\x0e \x03(\v2#.hippius.chain.compute.v1.ExclusionR\n" +
 	"exclusions\x124\n" +
-	"\x05halts\x18\x0f \x03(\v2\x1e.hippius.chain.compute.v1.HaltR\x05halts\"M\n" +
+	"\x05halts\x18\x0f \x03(\v2\x1e.hippius.chain.compute.v1.HaltR\x05halts\x12!\n" +
+	"\fsilence_hour\x18\x10 \x01(\x03R\vsilenceHour\x12'\n" +
+	"\x0fsilence_actions\x18\x11 \x01(\x04R\x0esilenceActions\"M\n" +
 	"\tExclusion\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x14\n" +
 	"\x05miner\x18\x02 \x01(\tR\x05miner\x12\x14\n" +

@@ -25,6 +25,12 @@ import (
 func lived(t *testing.T) (w *world, running string) {
 	t.Helper()
 	w = newWorld(t, nil)
+	return w, w.live()
+}
+
+// live gives all modules something to export.
+func (w *world) live() (running string) {
+	w.t.Helper()
 	m := w.miner("miner0")
 	w.miner("miner1")
 	a := w.tenant("tenant")
@@ -52,7 +58,7 @@ func lived(t *testing.T) (w *world, running string) {
 	w.MustDeliver(leaving, &registrytypes.MsgUnbondMiner{Operator: leaving.Address})
 	w.MustDeliver(m, &creditstypes.MsgBuy{Buyer: m.Address, Recipient: a.Address, Uhip: 5_000_000})
 	w.NextBlock(7)
-	return w, running
+	return running
 }
 
 // An export that is imported and exported again is equal to the byte, for all modules.

@@ -60,30 +60,7 @@ func TestExportAndImport(t *testing.T) {
 func (w *world) again() (*app.App, sdk.Context) {
 	t := w.t
 	t.Helper()
-	state, _, err := w.App.Export()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := app.New(app.Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), ChainID: apptest.ChainID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	params := cmttypes.DefaultConsensusParams().ToProto()
-	now := time.Unix(w.Now(), 0).UTC()
-	if _, err := b.InitChain(&abci.RequestInitChain{ChainId: apptest.ChainID, Time: now, InitialHeight: 1, AppStateBytes: state, ConsensusParams: &params}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.FinalizeBlock(&abci.RequestFinalizeBlock{Height: 1, Time: now, Hash: apptest.BlockHash(1)}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	ctx := b.NewUncachedContext( //nolint:staticcheck // the state after a commit, as the harness reads it
-		false, cmtproto.Header{ChainID: apptest.ChainID, Height: 1, Time: now})
-	if err := b.CheckInvariants(ctx); err != nil {
-		t.Fatal(err)
-	}
+	b, ctx, state := w.anew(0)
 	again, _, err := b.Export()
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +71,38 @@ func (w *world) again() (*app.App, sdk.Context) {
 		}
 	}
 	return b, ctx
+}
+
+// anew starts another chain at height 1 from an export of this one, some seconds later, and checks that its invariants hold after its
+// first block.
+func (w *world) anew(later int64) (b *app.App, ctx sdk.Context, exported []byte) {
+	t := w.t
+	t.Helper()
+	state, _, err := w.App.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = app.New(app.Options{Logger: log.NewNopLogger(), DB: dbm.NewMemDB(), ChainID: apptest.ChainID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := cmttypes.DefaultConsensusParams().ToProto()
+	now := time.Unix(w.Now()+later, 0).UTC()
+	if _, err := b.InitChain(&abci.RequestInitChain{ChainId: apptest.ChainID, Time: now, InitialHeight: 1, AppStateBytes: state, ConsensusParams: &params}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.FinalizeBlock(&abci.RequestFinalizeBlock{Height: 1, Time: now, Hash: apptest.BlockHash(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	ctx = b.NewUncachedContext( //nolint:staticcheck // the state after a commit, as the harness reads it
+		false, cmtproto.Header{ChainID: apptest.ChainID, Height: 1, Time: now})
+	if err := b.CheckInvariants(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return b, ctx, state
 }
 
 // normal is a module's exported state without what a new chain begins anew.

@@ -69,6 +69,30 @@ func TestHaltIsNobodysAbsence(t *testing.T) {
 	}
 }
 
+// The time from an export to the first block of a chain that begins anew from it is a halt too.
+func TestTimeBeforeAChainBeginsAnewIsAHalt(t *testing.T) {
+	w := newWorld(t, nil)
+	w.miner("miner0")
+	a := w.tenant("tenant")
+	waits, starts := w.create(a, "waits"), w.create(a, "starts")
+	w.report(w.says(starts, vm.Provisioning))
+	w.NextBlock(1) // a head from before the export
+	if d := max(w.vm(waits).Status.Deadline, w.vm(starts).Status.Deadline); d >= w.Now()+2*3600 {
+		t.Fatalf("no deadline ends before %d", d)
+	}
+	b, ctx, _ := w.anew(2 * 3600)
+	now := ctx.BlockTime().Unix()
+	for id, want := range map[string]vm.Phase{waits: vm.Assigned, starts: vm.Provisioning} {
+		v, err := b.Keepers.Compute.VM(ctx, id)
+		if err != nil || v.Status.Phase.Core() != want || v.Status.Deadline <= now || v.Status.Deadline > now+3600 {
+			t.Errorf("a VM that was %s is %s until %d, at %d: %v", want, v.Status.Phase.Core(), v.Status.Deadline, now, err)
+		}
+	}
+	if g, err := b.Keepers.Compute.ExportGenesis(ctx); err != nil || len(g.Halts) != 1 || g.Halts[0].Seconds != 2*3600 || g.Halts[0].EndedAt != now {
+		t.Errorf("halts that are remembered at %d: %v, %v", now, g.Halts, err)
+	}
+}
+
 // The time of a halt is no run of a guest: a miner that failed to start a VM, before it or after, is to blame.
 func TestHaltIsNoRun(t *testing.T) {
 	w := newWorld(t, nil)

@@ -1,6 +1,7 @@
 package computetest
 
 import (
+	"maps"
 	"testing"
 
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
@@ -56,5 +57,56 @@ func TestUpgradeOfFailedAndStoppedVMs(t *testing.T) {
 	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: failed})
 	if got := w.rate(a); got != spark+sparkHD {
 		t.Errorf("%d an hour without the failed one", got)
+	}
+}
+
+// Version 1 counted neither the instances that were dealt to a committee for each VM, nor the VMs that miners have on trial.
+func TestUpgradeCountsInstancesAndTrials(t *testing.T) {
+	w := newWorld(t, nil)
+	m := w.miner("miner0")
+	a := w.tenant("tenant")
+	running := w.running(a, "running")
+	w.running(a, "another")
+	gone := w.running(a, "gone")
+	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: gone})
+	w.report(w.says(gone, vm.Terminated))
+	counted := func() map[string]string {
+		all := map[string]string{}
+		for _, kv := range entriesOf(w.Store(computetypes.StoreKey))[computetypes.DealtPrefix().Bytes()[0]] {
+			all[string(kv[0])] = string(kv[1])
+		}
+		return all
+	}
+	dealt, trials := counted(), w.registered(m).Record.Trials
+	if len(dealt) != 2 || trials != 2 {
+		t.Fatalf("%d VMs have their instances counted, %d are on trial", len(dealt), trials)
+	}
+
+	k := w.App.Keepers
+	for key := range dealt {
+		w.Store(computetypes.StoreKey).Delete([]byte(key))
+	}
+	if err := k.Registry.Recount(w.Ctx(), m.Address, w.registered(m).Usage.Node(), 0); err != nil {
+		t.Fatal(err)
+	}
+	versions, err := k.Upgrade.GetModuleVersionMap(w.Ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions[computetypes.ModuleName] = 1
+	if err := k.Upgrade.SetModuleVersionMap(w.Ctx(), versions); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Upgrade.ApplyUpgrade(w.Ctx(), upgradetypes.Plan{Name: apptest.Upgrade, Height: w.Height()}); err != nil {
+		t.Fatal(err)
+	}
+	w.NextBlock(1) // the invariants hold after it
+	if got, n := counted(), w.registered(m).Record.Trials; !maps.Equal(got, dealt) || n != trials {
+		t.Errorf("instances of %d VMs are counted after the upgrade, want %d; %d VMs on trial, want %d", len(got), len(dealt), n, trials)
+	}
+	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: running})
+	w.report(w.says(running, vm.Terminated))
+	if n := len(counted()); n != 1 {
+		t.Errorf("instances of %d VMs are counted after one of two ended", n)
 	}
 }

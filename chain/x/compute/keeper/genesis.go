@@ -49,6 +49,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 			return err
 		}
 	}
+	if g.SilenceActions > 0 {
+		if err := k.silenceActions.Set(ctx, uint64(g.SilenceHour)<<countBits+g.SilenceActions); err != nil {
+			return err
+		}
+	}
 	if n := len(g.Heads); n > 0 && !goesOn { // else the first block notes the time since
 		if err := k.noteHalt(ctx, g.Heads[n-1].Time); err != nil {
 			return err
@@ -134,6 +139,9 @@ func (k *Keeper) load(ctx context.Context, v types.VM, keepHeights, queue bool) 
 	if !keepHeights { // heights begin anew
 		v.ChangedHeight, v.Status.Attestation.ProofHeight = height(ctx), 0
 	}
+	if v.Status.Attestation.Size() == 0 {
+		v.Status.Attestation = types.Attestation{} // none has no record; as text it may have empty parts
+	}
 	if err := k.put(ctx, &types.VM{}, v); err != nil {
 		return err
 	}
@@ -206,6 +214,11 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if g.Halts, err = k.allHalts(ctx); err != nil {
 		return nil, err
 	}
+	silence, err := records.OrZero(k.silenceActions.Get(ctx))
+	if err != nil {
+		return nil, err
+	}
+	g.SilenceHour, g.SilenceActions = int64(silence>>countBits), silence&(1<<countBits-1)
 	return g, k.exportQueue(ctx, g)
 }
 

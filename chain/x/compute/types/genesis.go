@@ -9,6 +9,13 @@ import (
 	"github.com/hippius/compute/internal/sshkey"
 )
 
+const (
+	// MaxSilenceCount of VMs are counted in an hour.
+	MaxSilenceCount = 1<<20 - 1
+	// maxSilenceHour since 1970 is of a time far away.
+	maxSilenceHour = 1 << 40
+)
+
 // DefaultGenesis has parameters and nothing rented.
 func DefaultGenesis() *GenesisState { return &GenesisState{Params: DefaultParams()} }
 
@@ -106,6 +113,9 @@ func (g GenesisState) validateQueue(ids map[string]bool) error {
 				i, h.Seconds, h.EndedAt, MaxHalts, MinHaltSeconds)
 		}
 		last = h
+	}
+	if g.SilenceHour < 0 || g.SilenceHour > maxSilenceHour || g.SilenceActions > MaxSilenceCount {
+		return ErrInvalid.Wrapf("%d VMs were acted on in hour %d; accepted are at most %d, and hours of 0 to %d", g.SilenceActions, g.SilenceHour, MaxSilenceCount, maxSilenceHour)
 	}
 	if g.OldestHeight < 0 {
 		return ErrInvalid.Wrapf("the oldest height is %d; accepted are 0 and more", g.OldestHeight)

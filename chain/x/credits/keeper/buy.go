@@ -143,7 +143,10 @@ func (k *Keeper) Buy(ctx context.Context, m *types.MsgBuy) (uint64, error) {
 	if !k.accounts.HasAccount(ctx, o.recipient) {
 		k.accounts.SetAccount(ctx, k.accounts.NewAccountWithAddress(ctx, o.recipient))
 	}
-	to.FeesSincePurchase = ahead.ucredit
+	if to.FeesSincePurchase, err = k.paidAfter(ctx, m.Recipient); err != nil {
+		return 0, err
+	}
+	to.FeesSincePurchase += ahead.ucredit // no overflow: both are parts of the books
 	if err := k.balances.Set(ctx, m.Recipient, types.BalanceOf(m.Recipient, to)); err != nil {
 		return 0, err
 	}

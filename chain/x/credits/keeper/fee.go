@@ -6,11 +6,13 @@ import (
 	"math"
 	"strconv"
 
+	"cosmossdk.io/collections"
 	sdkmath "cosmossdk.io/math"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"github.com/hippius/compute/chain/x/credits/types"
 	"github.com/hippius/compute/chain/x/internal/account"
+	"github.com/hippius/compute/chain/x/internal/records"
 	"github.com/hippius/compute/core/credit"
 )
 
@@ -59,8 +61,40 @@ func (k *Keeper) ChargeFee(ctx context.Context, payer string, s Size) error {
 		return k.chargeCoins(ctx, b, ucredit, params)
 	}
 	b.FeesSincePurchase += min(ucredit, math.MaxUint64-b.FeesSincePurchase)
-	return k.consume(ctx, b, ucredit, "")
+	return errors.Join(k.notePaid(ctx, payer, ucredit), k.consume(ctx, b, ucredit, ""))
 }
+
+// notePaid remembers the fee of the transaction whose checks are made until the end of the block. No sum overflows: they are parts
+// of the books.
+func (k *Keeper) notePaid(ctx context.Context, payer string, ucredit uint64) error {
+	if err := addMap(ctx, k.paid, payer, ucredit); err != nil {
+		return err
+	}
+	sum, err := k.paid.Get(ctx, payer)
+	if err != nil {
+		return err
+	}
+	return k.paidUpTo.Set(ctx, collections.Join(payer, place(ctx)), sum)
+}
+
+// paidAfter is what an account paid in fees for transactions of this block that come after the one that is executed: all fees of a
+// block are taken before its first message runs.
+func (k *Keeper) paidAfter(ctx context.Context, payer string) (uint64, error) {
+	all, err := records.OrZero(k.paid.Get(ctx, payer))
+	if err != nil || all == 0 {
+		return 0, err
+	}
+	before := uint64(0)
+	upTo := collections.NewPrefixedPairRange[string, uint32](payer).EndInclusive(place(ctx)).Descending()
+	err = k.paidUpTo.Walk(ctx, upTo, func(_ feeKey, sum uint64) (bool, error) {
+		before = sum
+		return true, nil
+	})
+	return all - before, err
+}
+
+// place of the transaction in its block.
+func place(ctx context.Context) uint32 { return uint32(max(sdk.UnwrapSDKContext(ctx).TxIndex(), 0)) }
 
 // chargeCoins takes what a fee costs in uhip at the price at which credits are sold, and sends it on at the end of the
 // block as what nobody served. It passes by the reserve.

@@ -14,6 +14,9 @@ import (
 	"github.com/hippius/compute/chain/x/credits/types"
 )
 
+// feeKey is an account and the place of a transaction in its block.
+type feeKey = collections.Pair[string, uint32]
+
 // Keeper is the only thing that moves credits.
 type Keeper struct {
 	schema     collections.Schema
@@ -28,6 +31,9 @@ type Keeper struct {
 	served   collections.Map[string, uint64]
 	stakers  collections.Item[uint64]
 	treasury collections.Item[uint64]
+	// Fees that accounts paid in credits in this block, in ucredit: paid is all of an account, paidUpTo those up to a transaction.
+	paid     collections.Map[string, uint64]
+	paidUpTo collections.Map[feeKey, uint64]
 
 	accounts types.AccountKeeper
 	bank     types.BankKeeper
@@ -66,6 +72,8 @@ func New(c Config) (*Keeper, error) {
 		served:         collections.NewMap(tb, types.ServedPrefix(), "served", collections.StringKey, collections.Uint64Value),
 		stakers:        collections.NewItem(tb, types.StakersPrefix(), "stakers", collections.Uint64Value),
 		treasury:       collections.NewItem(tb, types.TreasuryPrefix(), "treasury", collections.Uint64Value),
+		paid:           collections.NewMap(tb, types.PaidPrefix(), "paid", collections.StringKey, collections.Uint64Value),
+		paidUpTo:       collections.NewMap(tb, types.PaidUpToPrefix(), "paid_up_to", collections.PairKeyCodec(collections.StringKey, collections.Uint32Key), collections.Uint64Value),
 		accounts:       c.Accounts,
 		bank:           c.Bank,
 		earnings:       c.Earnings,

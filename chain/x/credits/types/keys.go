@@ -46,6 +46,8 @@ const (
 	prefixServed
 	prefixStakers
 	prefixTreasury
+	prefixPaid
+	prefixPaidUpTo
 )
 
 // EarnedPrefix is what each miner earned in this block, in uhip.
@@ -59,6 +61,12 @@ func StakersPrefix() collections.Prefix { return collections.NewPrefix(prefixSta
 
 // TreasuryPrefix is what this block released to the treasury, in uhip.
 func TreasuryPrefix() collections.Prefix { return collections.NewPrefix(prefixTreasury) }
+
+// PaidPrefix is what each account paid in fees in this block, in ucredit.
+func PaidPrefix() collections.Prefix { return collections.NewPrefix(prefixPaid) }
+
+// PaidUpToPrefix is what of it each account paid up to a transaction of the block, by its place.
+func PaidUpToPrefix() collections.Prefix { return collections.NewPrefix(prefixPaidUpTo) }
 
 // Events of the module, each with the attributes it is given in the README.
 const (
