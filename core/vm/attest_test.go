@@ -53,7 +53,10 @@ func TestBootAllowance(t *testing.T) {
 		"ended":                {func(a *Attestation) error { boots(a, 1000, 1300); return a.End(rules, 1310, 1) }, 190},
 		"ended early":          {func(a *Attestation) error { boots(a, 1000, 1090); return a.End(rules, 1100, 1) }, 0},
 		"not seen":             {func(a *Attestation) error { boots(a, 1000, 1000); return a.End(rules, 1150, 1) }, 0},
-		"failed by the host":   {func(a *Attestation) error { boots(a, 1000, 1300); return errors.Join(a.Disown(rules, 1), a.End(rules, 1310, 1)) }, 0},
+		"failed by the host": {func(a *Attestation) error {
+			boots(a, 1000, 1300)
+			return errors.Join(a.Disown(rules, 1), a.End(rules, 1310, 1))
+		}, 0},
 		"silent": {func(a *Attestation) error {
 			boots(a, 1000, 1600)
 			if !a.Silent(rules) {

@@ -9,8 +9,14 @@ func TestUnprovenCharge(t *testing.T) {
 		excused bool
 		want    int64
 	}{
-		{0, false, 0}, {300, false, 300}, {600, false, 600}, {1800, false, 760},
-		{0, true, 0}, {BootAllowance, true, 0}, {300, true, 180}, {1800, true, 760 - BootAllowance},
+		{0, false, 0},
+		{300, false, 300},
+		{600, false, 600},
+		{1800, false, 760},
+		{0, true, 0},
+		{BootAllowance, true, 0},
+		{300, true, 180},
+		{1800, true, 760 - BootAllowance},
 	} {
 		from, to := r.UnprovenCharge(1000, 1000+c.seconds, c.excused)
 		if got := max(to-from, 0); got != c.want {

@@ -48,7 +48,7 @@ type account struct {
 	running, stopped uint64
 	silenced         bool  // by the report that is being entered
 	began            bool  // a start that was not proven yet
-	unproven         bool  // stopped before its first proof: charged on its host's word
+	unproven         bool  // charged on its host's word until its first proof
 	since            int64 // when it began
 }
 
@@ -148,6 +148,7 @@ func (b *book) taken(now int64, r vm.Report) error {
 		}
 		b.proofs++
 		if a.last == 0 {
+			a.word(at, vm.BootAllowance)
 			a.last, a.seen = at, nil
 		}
 		a.confirm(at)
@@ -238,11 +239,18 @@ func (a *account) end(until int64) {
 		if until-seen <= gap {
 			a.cover(until)
 		}
-	} else if n := len(a.seen); n > 0 { // it gave no proof before either
-		a.last = a.seen[0]
-		a.confirm(math.MaxInt64)
+	} else { // it gave no proof before either
+		a.word(math.MaxInt64, 0)
 	}
 	a.last, a.disk, a.seen = 0, false, nil
+}
+
+// word charges what a host reported of a run without a proof up to a time, but for so many seconds at its begin.
+func (a *account) word(until, excused int64) {
+	if n := len(a.seen); a.unproven && a.last == 0 && n > 0 {
+		from, to := a.seen[0]+excused, min(a.seen[n-1], until, a.seen[0]+silenceSeconds+2*gap)
+		a.running += uint64(max(to-from, 0))
+	}
 }
 
 // event is one of the chain's; until is when what ends with it was last alive.
@@ -256,6 +264,7 @@ func (b *book) event(e apptest.Event, now, until int64) error {
 		b.vms[vm.ID(e.Attr["vm"])] = &account{owner: e.Attr["owner"], phase: e.Attr["phase"]}
 	case "hippius.compute.vm_assigned":
 		b.moves++
+		b.vms[vm.ID(e.Attr["vm"])].unproven = e.Attr["unproven"] == "true"
 	case "hippius.compute.vm_phase":
 		a := b.vms[vm.ID(e.Attr["vm"])]
 		if a == nil || a.phase != e.Attr["from"] {
@@ -266,7 +275,8 @@ func (b *book) event(e apptest.Event, now, until int64) error {
 		if from == "running" && to == "rebooting" || from == "rebooting" && to == "running" {
 			return nil
 		}
-		if to == "failed" && from == "provisioning" && a.proven && now-a.since < silenceSeconds { // its host failed it
+		if (to == "failed" || to == "pending") && (from == "provisioning" || comesUp(from) && !a.proven) && now-a.since < silenceSeconds { // its host failed it
+			a.word(math.MaxInt64, vm.BootAllowance)
 			a.last, a.seen = 0, nil
 		}
 		if !a.began || !comesUp(from) || !comesUp(to) {

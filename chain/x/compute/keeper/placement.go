@@ -196,7 +196,8 @@ func (k *Keeper) assign(ctx context.Context, p types.Params, v types.VM, miner s
 		sdk.NewAttribute(types.AttributeVM, v.Id),
 		sdk.NewAttribute(types.AttributeOwner, v.Owner),
 		sdk.NewAttribute(types.AttributeMiner, miner),
-		sdk.NewAttribute(types.AttributeInstance, strconv.FormatUint(uint64(v.Status.InstanceSeq), 10)))
+		sdk.NewAttribute(types.AttributeInstance, strconv.FormatUint(uint64(v.Status.InstanceSeq), 10)),
+		sdk.NewAttribute(types.AttributeUnproven, strconv.FormatBool(v.Status.Attestation.Unproven)))
 	return k.save(ctx, &old, v)
 }
 

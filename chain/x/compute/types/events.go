@@ -34,6 +34,7 @@ const (
 	AttributeFrom        = "from"
 	AttributeReason      = "reason"
 	AttributeInstance    = "instance_seq"
+	AttributeUnproven    = "unproven"
 	AttributeGeneration  = "generation"
 	AttributeAt          = "at"
 	AttributeCount       = "count"
