@@ -219,6 +219,8 @@ func TestNothingIsChargedBeforeTheFirstProof(t *testing.T) {
 	}
 	// Once it was proven, both are.
 	w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id})
+	w.NextBlock(30) // it hung on its miner until it was stopped: that is tried last
+	w.NextBlock(1)
 	w.report(w.says(id, vm.Provisioning))
 	w.NextBlock(30)
 	w.report(w.proven(w.says(id, vm.Running)))
