@@ -150,8 +150,8 @@ func again(v *types.VM) {
 	v.Status.Attempts, v.Status.Excluded, v.Status.Retrying, v.Status.RanOn = 0, nil, false, nil
 }
 
-// countProven has a VM that proved itself for long enough, without a gap, in its miner's record, once for each instance. On its host's word it is not on
-// trial any more, and shows nothing of the host.
+// countProven has a VM that proved itself for long enough, without a gap, in its miner's record, once for each instance. On its host's
+// word it is not on trial any more, and shows nothing of the host.
 func (k *Keeper) countProven(ctx context.Context, p types.Params, v *types.VM, at int64) error {
 	if v.Status.ProvenInstance == v.Status.InstanceSeq || at-wholeSince(v) < int64(p.ProvenSeconds) {
 		return nil
