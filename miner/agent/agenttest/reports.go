@@ -80,8 +80,8 @@ func (c *Chain) apply(r vm.Report) error {
 	if err := mayReport(old, r); err != nil {
 		return err
 	}
-	// It was off before the tenant wished it on.
-	if r.Phase == vm.Stopped && old.Spec.On && r.ObservedGeneration < old.Generation {
+	// It was off, or had failed, before the tenant wished it on.
+	if (r.Phase == vm.Stopped || r.Phase == vm.Failed) && old.Spec.On && r.ObservedGeneration < old.Generation {
 		return nil
 	}
 	v := clone(*old)

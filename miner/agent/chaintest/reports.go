@@ -170,14 +170,17 @@ func proofsOfEarlierRuns(t *testing.T, h *Harness) {
 func overtaken(t *testing.T, h *Harness) {
 	id := h.up(t)
 	h.Order(t, id, vm.Stop)
-	stopped := h.says(t, id, vm.Stopped)
+	stopped, failed := h.says(t, id, vm.Stopped), h.says(t, id, vm.Failed)
+	failed.Reason = vm.ReasonDiskMissing
 	h.report(t, stopped)
 	h.Order(t, id, vm.Start)
-	// It was off before the tenant wanted it on: that is no shutdown from inside, and no fault either.
+	// It was off before the tenant wanted it on: that is no shutdown from inside, no failure of the start, and no fault either.
 	before := h.vm(t, id)
-	h.report(t, stopped)
-	if v := h.vm(t, id); !reflect.DeepEqual(v, before) {
-		t.Fatalf("a report from before the start made\n%+v of\n%+v", v, before)
+	for _, r := range []vm.Report{stopped, failed} {
+		h.report(t, r)
+		if v := h.vm(t, id); !reflect.DeepEqual(v, before) {
+			t.Fatalf("a report from before the start, %s, made\n%+v of\n%+v", r.Phase, v, before)
+		}
 	}
 	old := h.says(t, id, vm.Provisioning)
 	h.report(t, h.proven(t, h.says(t, id, vm.Running)))

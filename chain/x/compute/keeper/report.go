@@ -178,10 +178,11 @@ func mayReport(v *types.VM, miner string, r types.VMReport) error {
 }
 
 // overtaken tells a report from before the tenant's order to start the VM: it
-// was off then, and that is no shutdown from inside. The miner reports again
+// was off then, or had failed, and that is no shutdown from inside, nor a start that failed. The miner reports again
 // once it has seen the order.
 func overtaken(v *types.VM, r types.VMReport) bool {
-	return r.Phase.Core() == vm.Stopped && v.Spec.Power == types.Power_POWER_ON && r.ObservedGeneration < v.Generation
+	p := r.Phase.Core()
+	return (p == vm.Stopped || p == vm.Failed) && v.Spec.Power == types.Power_POWER_ON && r.ObservedGeneration < v.Generation
 }
 
 // eventOf is what a report says. A miner that sees the VM running, but has not
