@@ -77,7 +77,7 @@ chaos: ## simulated networks in which everything goes wrong: 200, or SEEDS=n, or
 	go test -count=1 -v -timeout 60m -run '^TestChaos$$' ./test/e2e $(if $(SEED),-chaos.seed=$(SEED),-chaos.seeds=$(or $(SEEDS),200))
 
 scale: ## 10 000 VMs for six simulated hours, and 100 000 that run out at once, on one chain in memory (minutes)
-	go test -count=1 -v -timeout 30m -run '^(TestScale|TestRunOutOfMany)$$' ./chain/x/compute/computetest -scale.full -runout.vms=100000
+	go test -count=1 -v -timeout 60m -run '^(TestScale|TestRunOutOfMany)$$' ./chain/x/compute/computetest -scale.full -runout.vms=100000
 
 bench: setup build image-tiny bench-chain ## print "name value unit" lines (root)
 	@$(BIN)/hippius-devnet bench

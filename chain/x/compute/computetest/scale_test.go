@@ -29,6 +29,8 @@ const (
 	// blockSeconds of simulated time between blocks.
 	blockSeconds = 15
 	hourSeconds  = 3600
+	// proofGap is the seconds that a proof covers.
+	proofGap = 80
 )
 
 // With the shipped parameters every VM is billed what it proves, no batch fails, and neither gas nor the work at a block's end

@@ -164,7 +164,7 @@ func (g *guest) prove(at, now int64) {
 	case g.until == 0:
 		g.until = now // a run is charged from its host's first report
 	case at > g.until:
-		g.proven += uint64(min(at-g.until, 80)) * g.v.RunningRate
+		g.proven += uint64(min(at-g.until, proofGap)) * g.v.RunningRate
 		g.until = at
 	}
 }
@@ -210,7 +210,7 @@ func (s *scaleWorld) act(b int) {
 		s.changePrices(hour == 1)
 	case 4:
 		for i := hour; i < len(s.owners); i += 100 {
-			s.drain(s.rate(s.owners[i])/6, s.owners[i])
+			s.drain(s.rate(s.owners[i])*proofGap/uint64(max(s.size.every, proofGap))/6, s.owners[i])
 			s.drained[s.owners[i].Address] = true
 		}
 	case perHour / 2:
