@@ -45,14 +45,6 @@ func ReadInfo(home string) (Info, error) {
 	return k.info()
 }
 
-// WriteGenesis puts a genesis document into a node's home folder.
-func WriteGenesis(home string, doc []byte) error {
-	if err := os.WriteFile(filepath.Join(home, genesisFile), doc, 0o600); err != nil {
-		return fmt.Errorf("write genesis: %w", err)
-	}
-	return nil
-}
-
 // ExportState is the last state of a node that is not running, as a genesis document: with the consensus parameters in
 // force, and the height and time at which a network that starts from it goes on.
 func ExportState(home string) (_ []byte, err error) {

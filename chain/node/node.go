@@ -94,6 +94,9 @@ func Start(ctx context.Context, c Config, log *slog.Logger) (_ *Node, err error)
 	if err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
+	if err := began(c.Home, genesis); err != nil {
+		return nil, err
+	}
 	if err := n.openApp(genesis.ChainID); err != nil { //nolint:contextcheck // a block has a context of its own
 		return nil, err
 	}
