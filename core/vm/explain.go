@@ -28,6 +28,11 @@ func (s Status) Explain() string {
 		return "its host fetches the image, and starts it then"
 	case ReasonHostGone:
 		return "its host was not seen for too long, and its disk is lost: rebuild the VM, or terminate it"
+	case ReasonGuestSilent:
+		if s.Phase == Rebooting {
+			return "its guest gave no proof for too long, and is rebooted"
+		}
+		return "its guest gave no proof for too long, and it is off: see its console, then start it"
 	case ReasonUnpaid:
 		return "the credit held back for its disk is spent"
 	default:

@@ -9,7 +9,7 @@ import (
 func TestExplain(t *testing.T) {
 	for _, reason := range []string{
 		ReasonNoCapacity, ReasonSecretsNeeded, ReasonRetryWait, ReasonNotProvisioned, ReasonAttempts, ReasonCreditRunOut,
-		ReasonHostGone, ReasonUnpaid, ReasonNoAgent, ReasonFetchingImage,
+		ReasonHostGone, ReasonUnpaid, ReasonNoAgent, ReasonFetchingImage, ReasonGuestSilent,
 	} {
 		s := Status{Reason: reason}
 		words := s.Explain()
@@ -20,6 +20,9 @@ func TestExplain(t *testing.T) {
 		if got := s.Explain(); got != s.Message {
 			t.Errorf("%s with a message: %q", reason, got)
 		}
+	}
+	if words := (Status{Phase: Rebooting, Reason: ReasonGuestSilent}).Explain(); !strings.Contains(words, "rebooted") {
+		t.Errorf("a silent guest that is rebooted: %q", words)
 	}
 	s := Status{Reason: ReasonAttempts, Excluded: []string{"hip1first", "hip1last"}}
 	if got := s.Explain(); got != "miner hip1last did not begin in time" {

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -43,6 +44,22 @@ func Starts(reason string) bool {
 // download does.
 func Stalls(reason string) bool { return !Starts(reason) && reason != ReasonFetchingImage }
 
+// Reported is the reason and message that a status has once its miner reported the VM in a phase: what the miner said. One that confirms
+// that a VM is stopped or ended, without a reason of its own, leaves the reason for which that was ordered, and its message unless there is a new one.
+func (s Status) Reported(p Phase, reason, message string) (string, string) {
+	off := (s.Phase == Stopping || s.Phase == Stopped) && (p == Stopping || p == Stopped)
+	ended := s.Phase == Terminating && p == Terminated
+	if reason != "" || !off && !ended {
+		return reason, message
+	}
+	switch s.Reason {
+	case ReasonTenant, ReasonCreditRunOut, ReasonGuestSilent, ReasonUnpaid:
+		return s.Reason, cmp.Or(message, s.Message)
+	default:
+		return reason, message
+	}
+}
+
 // ValidReason says in one sentence what is wrong with the code a status carries; empty is valid.
 func ValidReason(s string) error {
 	if len(s) > MaxReasonLen {
@@ -57,7 +74,7 @@ func ValidReason(s string) error {
 }
 
 // ValidReportReason says in one sentence what is wrong with the code that a miner's report carries; empty is valid. The reasons of
-// the chain's own decisions are not a miner's to give.
+// the chain's own decisions are not a miner's to give; ReasonCreditRunOut, which this takes, is only to be repeated.
 func ValidReportReason(s string) error {
 	switch s {
 	case ReasonNoCapacity, ReasonSecretsNeeded, ReasonRetryWait, ReasonNotProvisioned, ReasonNoProof, ReasonNoAgent, ReasonAttempts,

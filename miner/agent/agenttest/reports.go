@@ -88,7 +88,8 @@ func (c *Chain) apply(r vm.Report) error {
 	s := &v.Status
 	s.ObservedGeneration = max(s.ObservedGeneration, r.ObservedGeneration)
 	s.ObservedRebootSeq = max(s.ObservedRebootSeq, r.ObservedRebootSeq)
-	if err := c.step(&v, eventOf(&v, r), vm.Miner, r.Reason, r.Message, 0); err != nil {
+	reason, message := s.Reported(r.Phase, r.Reason, r.Message)
+	if err := c.step(&v, eventOf(&v, r), vm.Miner, reason, message, 0); err != nil {
 		return err
 	}
 	at := int64(0)
@@ -130,7 +131,7 @@ func mayReport(v *vm.VM, r vm.Report) error {
 	if _, ok := vm.ReportOf(r.Phase); !ok {
 		return fmt.Errorf("phase %s is not for a miner to report", r.Phase)
 	}
-	if err := errors.Join(vm.ValidReason(r.Reason), vm.ValidMessage(r.Message)); err != nil {
+	if err := errors.Join(vm.ValidReportReason(r.Reason), vm.ValidMessage(r.Message)); err != nil {
 		return err
 	}
 	switch {
@@ -142,6 +143,8 @@ func mayReport(v *vm.VM, r vm.Report) error {
 		return fmt.Errorf("report of instance %d, it is at %d", r.InstanceSeq, v.Status.InstanceSeq)
 	case max(r.ObservedGeneration, r.SizeGeneration) > v.Generation:
 		return fmt.Errorf("report of generation %d and the size of %d, it is at %d", r.ObservedGeneration, r.SizeGeneration, v.Generation)
+	case r.Reason == vm.ReasonCreditRunOut && v.Status.Reason != r.Reason:
+		return fmt.Errorf("reason %s is the chain's", r.Reason)
 	case r.ObservedRebootSeq > v.Spec.RebootSeq:
 		return fmt.Errorf("report of reboot %d, it is at %d", r.ObservedRebootSeq, v.Spec.RebootSeq)
 	}

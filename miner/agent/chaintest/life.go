@@ -50,8 +50,8 @@ func life(t *testing.T, h *Harness) {
 		t.Fatalf("to be stopped: %+v", v)
 	}
 	h.report(t, h.says(t, id, vm.Stopping))
-	h.report(t, h.says(t, id, vm.Stopped))
-	if v = h.is(t, id, vm.Stopped, ""); v.Generation != 2 || v.Status.ReadyAt != 0 || v.Status.ObservedGeneration != 2 || !v.Status.HasData {
+	h.report(t, h.says(t, id, vm.Stopped)) // for the reason that is known
+	if v = h.is(t, id, vm.Stopped, vm.ReasonTenant); v.Generation != 2 || v.Status.ReadyAt != 0 || v.Status.ObservedGeneration != 2 || !v.Status.HasData {
 		t.Fatalf("stopped: %+v", v)
 	}
 	h.Order(t, id, vm.Start)

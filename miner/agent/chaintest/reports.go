@@ -42,6 +42,8 @@ func refused(t *testing.T, h *Harness) {
 		"rebooting what is to run":          func(r *vm.Report) { r.Phase = vm.Rebooting },
 		"ending what is to run":             func(r *vm.Report) { r.Phase = vm.Terminated },
 		"with a reason that is no code":     func(r *vm.Report) { r.Reason = "no code" },
+		"with a reason that is the chain's": func(r *vm.Report) { r.Reason = vm.ReasonGuestSilent },
+		"that credit ran out":               func(r *vm.Report) { r.Reason = vm.ReasonCreditRunOut },
 		"with a long reason":                func(r *vm.Report) { r.Reason = strings.Repeat("a", vm.MaxReasonLen+1) },
 		"with a long message":               func(r *vm.Report) { r.Message = strings.Repeat("a", vm.MaxMessageLen+1) },
 		"with a message of several lines":   func(r *vm.Report) { r.Message = "one\ntwo" },

@@ -79,7 +79,7 @@ func resizeStopped(t *testing.T, h *Harness) {
 	h.Order(t, id, vm.Stop)
 	h.report(t, h.says(t, id, vm.Stopped))
 	h.Resize(t, id, true)
-	v := h.is(t, id, vm.Stopped, "")
+	v := h.is(t, id, vm.Stopped, vm.ReasonTenant)
 	if v.Resize == nil || !v.Resize.Restart {
 		t.Fatalf("ordered: %+v", v)
 	}

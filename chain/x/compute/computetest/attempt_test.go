@@ -287,7 +287,7 @@ func TestChainsReasonsAreNoMinersToGive(t *testing.T) {
 	w.miner("miner1")
 	id := w.create(w.tenant("tenant"), "web-1")
 	bad := w.holder(id)
-	for _, reason := range []string{vm.ReasonNoAgent, vm.ReasonAttempts, vm.ReasonRetryWait, vm.ReasonNoProof, vm.ReasonHostGone} {
+	for _, reason := range []string{vm.ReasonNoAgent, vm.ReasonAttempts, vm.ReasonRetryWait, vm.ReasonNoProof, vm.ReasonHostGone, vm.ReasonCreditRunOut} {
 		r := w.says(id, vm.Failed)
 		r.Reason = reason
 		if _, err := w.try(bad, r); !errors.Is(err, computetypes.ErrBadReport) {

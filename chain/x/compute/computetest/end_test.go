@@ -39,7 +39,7 @@ func TestManyRevocationsTakeNobodysGas(t *testing.T) {
 	given(w, a, 150_000, &meshtypes.MsgAddDevice{Owner: a.Address, Name: "laptop"})
 	given(w, a, client.ReportGas(0), &computetypes.MsgTerminateVM{Owner: a.Address, VmId: id})
 	w.MustDeliver(host, &computetypes.MsgReportVM{Miner: host.Address, Reports: []computetypes.VMReport{w.says(id, vm.Terminated)}})
-	w.is(id, vm.Terminated, "")
+	w.is(id, vm.Terminated, vm.ReasonTenant)
 }
 
 // A VM that keeps the longest removed keys takes no more of its host's batch than any other.

@@ -97,6 +97,7 @@ func TestVMEndsWhenItsHoldBackIsSpent(t *testing.T) {
 		t.Errorf("%d ucredit are left", st.BalanceUcredit)
 	}
 	w.report(w.says(id, vm.Terminated))
+	w.is(id, vm.Terminated, vm.ReasonUnpaid)
 	if u := w.registered(m).Usage; u != (registrytypes.Usage{}) {
 		t.Errorf("the miner still holds %+v", u)
 	}

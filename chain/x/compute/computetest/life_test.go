@@ -111,7 +111,7 @@ func TestLife(t *testing.T) {
 	}
 	w.NextBlock(30)
 	w.report(w.says(id, vm.Terminated))
-	v = w.is(id, vm.Terminated, "")
+	v = w.is(id, vm.Terminated, vm.ReasonTenant)
 	if v.Status.Miner != "" || v.TerminatedAt != w.Now() || w.registered(m).Usage.Vms != 0 || w.billed(a) != want {
 		t.Fatalf("terminated: %+v", v)
 	}

@@ -218,7 +218,7 @@ func TestResizeStopped(t *testing.T) {
 	if w.resized(a, id, "pulse") {
 		t.Fatal("what is off is not restarted")
 	}
-	w.is(id, vm.Stopped, "")
+	w.is(id, vm.Stopped, vm.ReasonTenant)
 	w.NextBlock(20)
 	w.report(w.says(id, vm.Stopped))
 	if got := w.billed(a); got != 20*sparkHD || w.rate(a) != sparkHD {

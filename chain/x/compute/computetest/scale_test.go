@@ -36,7 +36,7 @@ const (
 // With the shipped parameters every VM is billed what it proves, no batch fails, and neither gas nor the work at a block's end
 // grows, while sizes and prices change and accounts run out and come back.
 func TestScale(t *testing.T) {
-	size := scale{vms: 1000, tenants: 300, miners: 50, hours: 2, every: 90, invariants: 60}
+	size := scale{vms: 1000, tenants: 300, miners: 50, hours: 2, every: 75, invariants: 60}
 	if *scaleFull {
 		size = scale{vms: 10_000, tenants: 3000, miners: 500, hours: 6, every: 240, invariants: 120}
 	}

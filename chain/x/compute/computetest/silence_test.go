@@ -88,8 +88,12 @@ func TestSilentGuestIsRebootedThenStopped(t *testing.T) {
 	if got := w.billed(a); got != 1230*spark {
 		t.Fatalf("billed %d, want %d", got, 1230*spark)
 	}
+	w.report(w.says(id, vm.Stopping))
+	w.is(id, vm.Stopping, vm.ReasonGuestSilent)
 	w.report(w.says(id, vm.Stopped))
+	w.is(id, vm.Stopped, vm.ReasonGuestSilent) // its host confirms the stop, and need not say why
 	w.alive(600, 30, m)
+	w.is(id, vm.Stopped, vm.ReasonGuestSilent)
 	if w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: id}); w.vm(id).Status.Phase.Core() != vm.Provisioning {
 		t.Fatal("it cannot be started again")
 	}

@@ -120,7 +120,8 @@ func (k *Keeper) report(ctx context.Context, p types.Params, miner string, r typ
 	v.Status.ObservedGeneration = max(v.Status.ObservedGeneration, r.ObservedGeneration)
 	v.Status.ObservedRebootSeq = max(v.Status.ObservedRebootSeq, r.ObservedRebootSeq)
 
-	ev, w := eventOf(&v, r), why{r.Reason, r.Message}
+	ev, w := eventOf(&v, r), why{}
+	w.reason, w.message = v.Core().Status.Reported(r.Phase.Core(), r.Reason, r.Message)
 	if r.Phase.Core() == vm.Stopped && ev == vm.ReportFailed {
 		w.reason = cmp.Or(w.reason, vm.ReasonGuestShutdown)
 	}
@@ -171,6 +172,8 @@ func mayReport(v *types.VM, miner string, r types.VMReport) error {
 		return types.ErrBadReport.Wrapf("generation %d of VM %s was observed; the newest is %d", r.ObservedGeneration, v.Id, v.Generation)
 	case r.SizeGeneration > v.Generation:
 		return types.ErrBadReport.Wrapf("the size of generation %d of VM %s is said to be in effect; the newest is %d", r.SizeGeneration, v.Id, v.Generation)
+	case r.Reason == vm.ReasonCreditRunOut && v.Status.Reason != r.Reason:
+		return types.ErrBadReport.Wrapf("reason %s is the chain's; VM %s is %s for reason %q", r.Reason, v.Id, v.Status.Phase.Core(), v.Status.Reason)
 	case r.ObservedRebootSeq > v.Spec.RebootSeq:
 		return types.ErrBadReport.Wrapf("reboot %d of VM %s was observed; the last asked for is %d", r.ObservedRebootSeq, v.Id, v.Spec.RebootSeq)
 	}

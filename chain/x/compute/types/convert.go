@@ -23,7 +23,7 @@ func (v VM) Core() vm.VM {
 		ID: vm.ID(v.Id), Owner: v.Owner, Spec: v.Spec.Core(), Generation: v.Generation,
 		Status: vm.Status{
 			Phase: v.Status.Phase.Core(), Miner: v.Status.Miner, InstanceSeq: v.Status.InstanceSeq,
-			HasData: v.Status.HasData, ReadyAt: v.Status.ReadyAt, Reason: v.Status.Reason,
+			HasData: v.Status.HasData, ReadyAt: v.Status.ReadyAt, Reason: v.Status.Reason, Message: v.Status.Message,
 		},
 		Sizing: vm.Sizing{Size: v.Size_.Core(), Rates: plan.Rates{Running: v.RunningRate, Stopped: v.StoppedRate}},
 		Arch:   v.Arch,
