@@ -23,7 +23,7 @@ const (
 	// and the last account of a block is finished; so many deadlines are looked at.
 	mostSettled   = 500
 	fewestStopped = mostSettled / 4
-	mostStopped   = fewestStopped + eachOwner
+	mostStopped   = fewestStopped - 1 + eachOwner
 	mostReleased  = 150
 )
 
