@@ -48,6 +48,8 @@ type Config struct {
 	MeshEvery time.Duration
 	// TidyEvery is how often leftovers are looked for (10 min).
 	TidyEvery time.Duration
+	// RoomEvery is how often the trash is looked at for what has to give way to disks that grow (10 s).
+	RoomEvery time.Duration
 	// Resync is how often every VM is looked at without cause (30 s).
 	Resync time.Duration
 	// Retry is the delay after a first error (200 ms); it doubles up to 30 times itself.
@@ -77,6 +79,7 @@ func (c *Config) defaults() {
 		{&c.SecretsGiveUp, SecretsGiveUp},
 		{&c.MeshEvery, 5 * time.Second},
 		{&c.TidyEvery, 10 * time.Minute},
+		{&c.RoomEvery, 10 * time.Second},
 		{&c.Resync, 30 * time.Second},
 		{&c.Retry, 200 * time.Millisecond},
 	} {
@@ -160,6 +163,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.reporter.Run(ctx, a.opening()) })
 	g.Go(func() error { return a.keepMeshes(ctx) })
 	g.Go(func() error { return a.keepTidy(ctx) })
+	g.Go(func() error { return a.keepRoom(ctx) })
 	g.Go(func() error { return a.keepProofs(ctx) })
 	g.Go(func() error {
 		for id := range a.Driver.Events(ctx) {

@@ -134,8 +134,13 @@ func (d farDriver) TrashDisk(ctx context.Context, id hypervisor.DiskID) error {
 	return err
 }
 
-func (d farDriver) SweepTrash(ctx context.Context, before time.Time) (int, error) {
-	return asked[int](ctx, d.f, "Hypervisor.SweepTrash", before)
+func (d farDriver) Space(ctx context.Context) (hypervisor.Space, error) {
+	return asked[hypervisor.Space](ctx, d.f, "Hypervisor.Space", true)
+}
+
+func (d farDriver) Discard(ctx context.Context, t hypervisor.Trashed) error {
+	_, err := asked[done](ctx, d.f, "Hypervisor.Discard", t)
+	return err
 }
 
 func (d farDriver) BaseImages(ctx context.Context) ([]string, error) {

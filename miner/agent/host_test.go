@@ -238,9 +238,13 @@ func (s *domains) TrashDisk(id hypervisor.DiskID, _ *done) error {
 	return s.h.w.driver.TrashDisk(s.h.ctx, id)
 }
 
-func (s *domains) SweepTrash(before time.Time, n *int) (err error) {
-	*n, err = s.h.w.driver.SweepTrash(s.h.ctx, before)
+func (s *domains) Space(_ done, space *hypervisor.Space) (err error) {
+	*space, err = s.h.w.driver.Space(s.h.ctx)
 	return err
+}
+
+func (s *domains) Discard(t hypervisor.Trashed, _ *done) error {
+	return s.h.w.driver.Discard(s.h.ctx, t)
 }
 
 func (s *domains) BaseImages(_ done, list *[]string) (err error) {

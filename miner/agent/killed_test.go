@@ -104,7 +104,7 @@ func works() []work {
 // and a seed without a domain, whose owner is unknown too; and its image, which nobody needs any more.
 func leftovers(c *crash) {
 	c.wantDisks()
-	if _, err := c.driver.SweepTrash(c.t.Context(), time.Now().Add(time.Hour)); err != nil {
+	if _, err := hypervisor.Sweep(c.t.Context(), c.driver, time.Now().Add(time.Hour)); err != nil {
 		c.t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(c.dir, stateName)); err != nil {

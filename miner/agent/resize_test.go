@@ -163,7 +163,7 @@ func TestRebuild(t *testing.T) {
 	if err := w.driver.RestoreDisk(t.Context(), hypervisor.Root(id)); err == nil {
 		t.Error("there is no new disk")
 	}
-	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 1 {
+	if n, err := hypervisor.Sweep(t.Context(), w.driver, time.Now().Add(time.Minute)); err != nil || n != 1 {
 		t.Errorf("%d disks in the trash, %v", n, err)
 	}
 	w.order(id, vm.Stop)
@@ -196,7 +196,7 @@ func TestRebuildNeedsEveryEndpoint(t *testing.T) {
 	w.chain.Dissent(id)
 	w.order(id, vm.Rebuild)
 	w.confirmed(id)
-	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).InstanceSeq != 1 {
+	if n, err := hypervisor.Sweep(t.Context(), w.driver, time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).InstanceSeq != 1 {
 		t.Fatalf("given up because of one endpoint: %d disks in the trash, %+v, %v", n, w.inspect(id), err)
 	}
 	w.chain.Agree(id)
@@ -219,7 +219,7 @@ func TestOldStoreAfterRebuild(t *testing.T) {
 	w.startAgent()
 	w.order(id, vm.Rebuild)
 	w.until("running as the next instance", func() bool { return w.runs(id) && w.inspect(id).InstanceSeq == 2 })
-	if _, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil {
+	if _, err := hypervisor.Sweep(t.Context(), w.driver, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	pid := w.inspect(id).PID
@@ -233,7 +233,7 @@ func TestOldStoreAfterRebuild(t *testing.T) {
 	w.startAgent()
 	proofs := w.chain.Proven(id)
 	w.until("proofs go on", func() bool { return w.chain.Proven(id) > proofs+2 })
-	if n, err := w.driver.SweepTrash(t.Context(), time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).PID != pid {
+	if n, err := hypervisor.Sweep(t.Context(), w.driver, time.Now().Add(time.Minute)); err != nil || n != 0 || w.inspect(id).PID != pid {
 		t.Fatalf("%d disks in the trash, %+v, %v", n, w.inspect(id), err)
 	}
 	// It opens with the key of the instance that made it.

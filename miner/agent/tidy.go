@@ -44,10 +44,8 @@ func (a *Agent) tidy(ctx context.Context) {
 	a.tidyDomains(ctx, known)
 	a.tidySeeds(ctx, known)
 	before := a.keepingTime().Add(-hypervisor.TrashPeriod)
-	if n, err := a.Driver.SweepTrash(ctx, before); err != nil {
+	if err := a.tidyTrash(ctx, before); err != nil {
 		a.Log.Warn("sweep trash", "error", err)
-	} else if n > 0 {
-		a.Log.Info("trash swept", "disks", n)
 	}
 	// What disks are made over is asked of the disks: they know it though the database was lost, and trashed ones need
 	// their images as long as they may be restored.

@@ -64,6 +64,9 @@ func (a *Agent) bringUp(ctx context.Context, u *vmState, r record.Record) error 
 	if err := fault.Point("agent.collected"); err != nil {
 		return err
 	}
+	if r.Local.Built == nil {
+		a.makeRoom(ctx, &r, n.Built.DiskBytes)
+	}
 	if err := a.provisioner.Up(ctx, n); err != nil {
 		return err
 	}

@@ -39,9 +39,9 @@ func (d *witness) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration
 	return d.Driver.Shutdown(ctx, id, deadline)
 }
 
-func (d *witness) SweepTrash(ctx context.Context, before time.Time) (int, error) {
+func (d *witness) BaseImages(ctx context.Context) ([]string, error) {
 	d.note(func() { d.sweeps++ })
-	return d.Driver.SweepTrash(ctx, before)
+	return d.Driver.BaseImages(ctx)
 }
 
 // more waits until a count has grown by n.

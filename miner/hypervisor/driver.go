@@ -102,13 +102,12 @@ type Disks interface {
 	// there is such a disk again.
 	RestoreDisk(ctx context.Context, id DiskID) error
 
-	// SweepTrash deletes what was trashed before the given time and returns
-	// how many disks that were.
-	SweepTrash(ctx context.Context, before time.Time) (int, error)
-}
+	// Space tells what the disks take and leave of the filesystem that they are on.
+	Space(ctx context.Context) (Space, error)
 
-// TrashPeriod is how long a trashed disk is to be kept.
-const TrashPeriod = 24 * time.Hour
+	// Discard deletes what Space told of the trash. What is gone already is no error.
+	Discard(ctx context.Context, t Trashed) error
+}
 
 // ConsoleLogBytes is how much of the serial console's output is returned.
 const ConsoleLogBytes = 1 << 20

@@ -23,6 +23,7 @@ type Store struct {
 	cursor   store.Bucket[int64]
 	local    store.Bucket[Local]
 	proofs   store.Bucket[guestchannel.Proof]
+	trash    store.Bucket[string] // owners of VMs that were forgotten
 }
 
 // Local is what was done for a VM on this host.
@@ -74,7 +75,7 @@ func New(db *store.DB) *Store {
 	return &Store{
 		db: db, vms: store.NewBucket[vm.VM]("agent_vms"), released: store.NewBucket[bool]("agent_released"),
 		cursor: store.NewBucket[int64]("agent_cursor"), local: store.NewBucket[Local]("agent_local"),
-		proofs: store.NewBucket[guestchannel.Proof]("agent_proofs"),
+		proofs: store.NewBucket[guestchannel.Proof]("agent_proofs"), trash: store.NewBucket[string]("agent_trash"),
 	}
 }
 
@@ -220,14 +221,63 @@ func (s *Store) Note(id vm.ID, change func(l *Local)) error {
 	return nil
 }
 
-// Forget a VM of which nothing is left here.
+// Forget a VM of which nothing is left here but its disk in the trash, whose owner is remembered.
 func (s *Store) Forget(id vm.ID) error {
 	key := string(id)
 	err := s.db.Update(func(tx *store.Tx) error {
-		return errors.Join(s.vms.Delete(tx, key), s.released.Delete(tx, key), s.proofs.Delete(tx, key), s.local.Delete(tx, key))
+		v, known, err := s.vms.Get(tx, key)
+		if err == nil && known {
+			err = s.trash.Put(tx, key, v.Owner)
+		}
+		return errors.Join(err, s.vms.Delete(tx, key), s.released.Delete(tx, key), s.proofs.Delete(tx, key), s.local.Delete(tx, key))
 	})
 	if err != nil {
 		return fmt.Errorf("forget VM %s: %w", id, err)
+	}
+	return nil
+}
+
+// Owners of VMs: of those here, and of those that were forgotten and may have disks in the trash.
+func (s *Store) Owners() (map[vm.ID]string, error) {
+	owners := map[vm.ID]string{}
+	err := s.db.View(func(tx *store.Tx) error {
+		return errors.Join(
+			s.trash.Each(tx, "", func(id, owner string) error { owners[vm.ID(id)] = owner; return nil }),
+			s.vms.Each(tx, "", func(id string, v vm.VM) error { owners[vm.ID(id)] = v.Owner; return nil }),
+		)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read owners: %w", err)
+	}
+	return owners, nil
+}
+
+// Forgotten are the VMs whose owner is remembered for what they have in the trash.
+func (s *Store) Forgotten() (ids []vm.ID, err error) {
+	err = s.db.View(func(tx *store.Tx) error {
+		return s.trash.Each(tx, "", func(id, _ string) error { ids = append(ids, vm.ID(id)); return nil })
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read owners: %w", err)
+	}
+	return ids, nil
+}
+
+// TrashEmptied forgets the owners of VMs that have nothing in the trash any more.
+func (s *Store) TrashEmptied(ids []vm.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	err := s.db.Update(func(tx *store.Tx) error {
+		for _, id := range ids {
+			if err := s.trash.Delete(tx, string(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget owners: %w", err)
 	}
 	return nil
 }

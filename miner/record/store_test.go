@@ -104,3 +104,24 @@ func TestNotes(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, all)
 }
+
+// The owner of a VM that was forgotten is known as long as it may have a disk in the trash.
+func TestOwnersOfWhatIsInTheTrash(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	_, err := s.Apply(record.Changes{VMs: []vm.VM{sample("a"), sample("b")}, Height: 1})
+	require.NoError(t, err)
+	require.NoError(t, s.Forget("a"))
+	require.NoError(t, s.Forget("never here"))
+	owners, err := s.Owners()
+	require.NoError(t, err)
+	require.Equal(t, map[vm.ID]string{"a": "hip1tenant", "b": "hip1tenant"}, owners)
+	forgotten, err := s.Forgotten()
+	require.NoError(t, err)
+	require.Equal(t, []vm.ID{"a"}, forgotten)
+	require.NoError(t, s.TrashEmptied(forgotten))
+	owners, err = s.Owners()
+	require.NoError(t, err)
+	require.Equal(t, map[vm.ID]string{"b": "hip1tenant"}, owners)
+	require.NoError(t, s.TrashEmptied(nil))
+}

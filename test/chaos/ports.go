@@ -181,10 +181,9 @@ func (d *portDriver) Destroy(ctx context.Context, id vm.ID) error {
 	return d.p.do("destroy", string(id), func() error { return d.Driver.Destroy(ctx, id) })
 }
 
-// SweepTrash implements hypervisor.Driver.
-func (d *portDriver) SweepTrash(ctx context.Context, before time.Time) (n int, err error) {
-	err = d.p.do("sweep", "", func() (err error) { n, err = d.Driver.SweepTrash(ctx, before); return err })
-	return n, err
+// Discard implements hypervisor.Driver.
+func (d *portDriver) Discard(ctx context.Context, t hypervisor.Trashed) error {
+	return d.p.do("discard", string(t.VM), func() error { return d.Driver.Discard(ctx, t) })
 }
 
 // taps are a host's network.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,8 +72,8 @@ func (d *Driver) CreateDisk(ctx context.Context, k hypervisor.Disk) error {
 	if _, err := d.readDisk(k.DiskID); !errors.Is(err, hypervisor.ErrNoDisk) {
 		return err
 	}
-	if d.faults.full {
-		return fmt.Errorf("create %s: %w", k.DiskID, hypervisor.ErrNoSpace)
+	if s, err := d.space(); err != nil || d.faults.full || d.faults.room > 0 && s.Free < k.Bytes {
+		return errors.Join(err, fmt.Errorf("create %s: %w", k.DiskID, hypervisor.ErrNoSpace))
 	}
 	return writeJSON(d.diskPath(k.DiskID), disk{Bytes: k.Bytes, KeyHash: hashKey(k.Key), Base: k.Base})
 }
@@ -248,22 +249,68 @@ func (d *Driver) RestoreDisk(ctx context.Context, id hypervisor.DiskID) error {
 	return os.Rename(newest, d.diskPath(id))
 }
 
-// SweepTrash implements hypervisor.Disks.
-func (d *Driver) SweepTrash(_ context.Context, before time.Time) (int, error) {
+// Space implements hypervisor.Disks: a disk takes what its guest may write. There is room for 1 PiB unless SetRoom said otherwise.
+func (d *Driver) Space(context.Context) (hypervisor.Space, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.space()
+}
+
+func (d *Driver) space() (s hypervisor.Space, err error) {
+	paths, err := filepath.Glob(filepath.Join(d.cfg.Dir, "disks", "*"))
+	if err != nil {
+		return s, fmt.Errorf("fake hypervisor: %w", err)
+	}
+	for _, path := range paths {
+		var k disk
+		if err := readJSON(path, &k); err != nil {
+			return s, err
+		}
+		s.Used += k.Bytes
+	}
+	found, err := d.trashed("")
+	if err != nil {
+		return s, err
+	}
+	var trash uint64
+	for path, at := range found {
+		var k disk
+		if err := readJSON(path, &k); err != nil {
+			return s, err
+		}
+		trash += k.Bytes
+		s.Trash = append(s.Trash, hypervisor.Trashed{VM: trashedOf(path), At: at, Bytes: k.Bytes})
+	}
+	slices.SortFunc(s.Trash, func(a, b hypervisor.Trashed) int { return a.At.Compare(b.At) })
+	room := uint64(1 << 50)
+	if d.faults.room > 0 {
+		room = d.faults.room
+	}
+	s.Free = room - min(room, s.Used+trash)
+	return s, nil
+}
+
+// trashedOf is the VM whose disk lies there.
+func trashedOf(path string) vm.ID {
+	name, _, _ := strings.Cut(filepath.Base(path), ".")
+	name, _, _ = strings.Cut(name, nameSeparator)
+	return vm.ID(name)
+}
+
+// Discard implements hypervisor.Disks.
+func (d *Driver) Discard(_ context.Context, t hypervisor.Trashed) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	found, err := d.trashed("")
 	if err != nil {
-		return 0, err
+		return err
 	}
-	swept := 0
 	for path, at := range found {
-		if at.Before(before) {
+		if trashedOf(path) == t.VM && at.Equal(t.At) {
 			if err := os.Remove(path); err != nil {
-				return swept, fmt.Errorf("sweep trash: %w", err)
+				return fmt.Errorf("discard from the trash: %w", err)
 			}
-			swept++
 		}
 	}
-	return swept, nil
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 type faults struct {
 	down     bool
 	full     bool
+	room     uint64
 	failNext map[vm.ID]int // starts still to fail
 	deaf     map[vm.ID]bool
 }
@@ -42,6 +43,13 @@ func (d *Driver) SetNoSpace(full bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.faults.full = full
+}
+
+// SetRoom sets the bytes that all disks together have, those in the trash included; 0 for no bound but 1 PiB.
+func (d *Driver) SetRoom(bytes uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.faults.room = bytes
 }
 
 // FailStarts makes the next n starts of id fail.

@@ -120,15 +120,23 @@ func syncFile(path string) error {
 // noSpace fails if less than want bytes, or next to nothing, is free for disks.
 func (d *Driver) noSpace(want uint64) error {
 	const nothing = 1 << 20
-	var about unix.Statfs_t
-	if err := unix.Statfs(d.cfg.StateDir, &about); err != nil {
-		return fmt.Errorf("free space in %s: %w", d.cfg.StateDir, err)
+	free, err := d.free()
+	if err != nil {
+		return err
 	}
-	free := about.Bavail * uint64(about.Bsize) //nolint:gosec // a block's size is positive
 	if free < max(want, nothing) {
 		return fmt.Errorf("%w: %d bytes free in %s", hypervisor.ErrNoSpace, free, d.cfg.StateDir)
 	}
 	return nil
+}
+
+// free bytes on the filesystem of the disks.
+func (d *Driver) free() (uint64, error) {
+	var about unix.Statfs_t
+	if err := unix.Statfs(d.cfg.StateDir, &about); err != nil {
+		return 0, fmt.Errorf("free space in %s: %w", d.cfg.StateDir, err)
+	}
+	return about.Bavail * uint64(about.Bsize), nil //nolint:gosec // a block's size is positive
 }
 
 // HasDisk implements hypervisor.Disks.

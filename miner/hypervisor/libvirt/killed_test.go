@@ -85,7 +85,7 @@ func (e task) run(ctx context.Context, d *libvirt.Driver) error {
 		}
 		return d.RestoreDisk(ctx, hypervisor.Root(id))
 	case "sweep":
-		_, err := d.SweepTrash(ctx, time.Now())
+		_, err := hypervisor.Sweep(ctx, d, time.Now())
 		return err
 	default:
 		return errors.ErrUnsupported

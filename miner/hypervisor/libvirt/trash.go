@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hippius/compute/core/vm"
@@ -57,8 +59,10 @@ func (d *Driver) trashAll(id vm.ID) error {
 }
 
 // trashName is of a folder in the trash, named by the time.
-func (d *Driver) trashName(id vm.ID) string {
-	return filepath.Join(d.trashDir(), fmt.Sprintf("%s.%d", id, time.Now().UnixNano()))
+func (d *Driver) trashName(id vm.ID) string { return d.trashAt(id, time.Now()) }
+
+func (d *Driver) trashAt(id vm.ID, at time.Time) string {
+	return filepath.Join(d.trashDir(), fmt.Sprintf("%s.%d", id, at.UnixNano()))
 }
 
 func (d *Driver) trashed() error {
@@ -149,27 +153,61 @@ func (d *Driver) newestTrashed(id hypervisor.DiskID) (path string, err error) {
 	return path, nil
 }
 
-// SweepTrash implements hypervisor.Disks.
-func (d *Driver) SweepTrash(ctx context.Context, before time.Time) (int, error) {
+// Space implements hypervisor.Disks.
+func (d *Driver) Space(context.Context) (s hypervisor.Space, err error) {
+	if s.Free, err = d.free(); err != nil {
+		return hypervisor.Space{}, err
+	}
+	if s.Used, err = taken(d.disksDir()); err != nil {
+		return hypervisor.Space{}, err
+	}
 	found, err := d.listTrash()
 	if err != nil {
-		return 0, err
+		return hypervisor.Space{}, err
 	}
-	swept := 0
 	for _, t := range found {
-		if ctx.Err() != nil {
-			return swept, ctx.Err()
+		n, err := taken(t.path)
+		if err != nil {
+			return hypervisor.Space{}, err
 		}
-		if !t.at.Before(before) {
-			continue
-		}
-		if err := os.RemoveAll(t.path); err != nil {
-			return swept, fmt.Errorf("sweep trash: %w", err)
-		}
-		swept++
-		if err := fault.Point("libvirt.swept"); err != nil {
-			return swept, err
-		}
+		s.Trash = append(s.Trash, hypervisor.Trashed{VM: t.id, At: t.at, Bytes: n})
 	}
-	return swept, nil
+	slices.SortFunc(s.Trash, func(a, b hypervisor.Trashed) int { return a.At.Compare(b.At) })
+	return s, nil
+}
+
+// taken adds up what the files under dir take on disk, in bytes.
+func taken(dir string) (total uint64, err error) {
+	const block = 512
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil //nolint:nilerr // gone meanwhile
+		}
+		if s, ok := info.Sys().(*syscall.Stat_t); ok && e.Type().IsRegular() {
+			total += uint64(max(s.Blocks, 0)) * block
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("space taken in %s: %w", dir, err)
+	}
+	return total, nil
+}
+
+// Discard implements hypervisor.Disks.
+func (d *Driver) Discard(_ context.Context, t hypervisor.Trashed) error {
+	if _, err := vm.ParseID(string(t.VM)); err != nil {
+		return fmt.Errorf("%w: %w", hypervisor.ErrInvalid, err)
+	}
+	if err := os.RemoveAll(d.trashAt(t.VM, t.At)); err != nil {
+		return fmt.Errorf("discard from the trash: %w", err)
+	}
+	return fault.Point("libvirt.swept")
 }

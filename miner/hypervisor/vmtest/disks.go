@@ -71,7 +71,9 @@ func resizeAndTrash(t *testing.T, h *Harness) {
 	}
 
 	h.hasBase(t, m.BaseImage)
+	before := h.space(t)
 	must(t, "trash", h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)))
+	h.movedToTrash(t, m.ID, before)
 	h.hasBase(t, m.BaseImage) // it may be restored
 	must(t, "trash again", h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)))
 	h.hasDisk(t, m.ID, false)
@@ -79,6 +81,9 @@ func resizeAndTrash(t *testing.T, h *Harness) {
 	h.hasDisk(t, m.ID, true)
 	must(t, "trash", h.Driver.TrashDisk(ctx, hypervisor.Root(m.ID)))
 	h.swept(t, time.Now().Add(-hypervisor.TrashPeriod), 0)
+	other := h.space(t).Trash[0]
+	other.At = other.At.Add(-time.Nanosecond)
+	must(t, "discard what is not there", h.Driver.Discard(ctx, other))
 	h.swept(t, time.Now().Add(time.Second), 1)
 	h.swept(t, time.Now().Add(time.Second), 0)
 	if err := h.Driver.RestoreDisk(ctx, hypervisor.Root(m.ID)); !errors.Is(err, hypervisor.ErrNoDisk) {
@@ -145,9 +150,29 @@ func twoDisks(t *testing.T, h *Harness) {
 	}
 }
 
+func (h *Harness) space(t *testing.T) hypervisor.Space {
+	t.Helper()
+	s, err := h.Driver.Space(t.Context())
+	must(t, "space", err)
+	return s
+}
+
+// movedToTrash wants what a VM's disk took to be counted in the trash now.
+func (h *Harness) movedToTrash(t *testing.T, id vm.ID, before hypervisor.Space) {
+	t.Helper()
+	after := h.space(t)
+	if len(before.Trash) != 0 || before.Free == 0 || before.Used == 0 || len(after.Trash) != 1 {
+		t.Fatalf("a disk went to the trash: before %+v, after %+v", before, after)
+	}
+	d := after.Trash[0]
+	if d.VM != id || d.Bytes == 0 || d.Bytes != before.Used-after.Used || time.Since(d.At).Abs() > time.Minute {
+		t.Fatalf("in the trash is %+v; %d bytes were used before, and %d after", d, before.Used, after.Used)
+	}
+}
+
 func (h *Harness) swept(t *testing.T, before time.Time, want int) {
 	t.Helper()
-	n, err := h.Driver.SweepTrash(t.Context(), before)
+	n, err := hypervisor.Sweep(t.Context(), h.Driver, before)
 	must(t, "sweep trash", err)
 	if n != want {
 		t.Fatalf("swept %d disks, want %d", n, want)
