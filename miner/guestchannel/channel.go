@@ -68,6 +68,7 @@ type Channel struct {
 	c      Config
 	cancel context.CancelFunc
 	done   chan struct{}
+	untold untold // of the goroutine that talks
 
 	mu     sync.Mutex
 	newest *Proof
@@ -167,5 +168,7 @@ func (l *Channel) converse(ctx context.Context) (heard bool, err error) {
 	}()
 
 	c := &conversation{channel: l, conn: conn, asked: map[int64][]byte{}}
-	return c.run(ctx, messages, readErr)
+	heard, err = c.run(ctx, messages, readErr)
+	c.ended(err)
+	return heard, err
 }

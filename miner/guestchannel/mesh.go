@@ -1,0 +1,64 @@
+package guestchannel
+
+import (
+	"errors"
+	"os"
+	"reflect"
+	"time"
+
+	wire "github.com/hippius/compute/core/guest"
+)
+
+// Pauses between attempts to tell a guest of the mesh that it did not take.
+const minUntold, maxUntold = 30 * time.Second, 10 * time.Minute
+
+// untold is what a channel remembers, over all its conversations, of a mesh that its guest did not take.
+type untold struct {
+	next  time.Time // not before
+	pause time.Duration
+}
+
+// tell sends what changed of the mesh to a guest that answers. A line that is stuck half way cannot be taken back, so that the
+// conversation ends with it: it comes after a proof, and one that was not taken waits, longer each time, while challenges and proofs
+// go on.
+func (c *conversation) tell() error {
+	l := c.channel
+	if !c.proven || time.Now().Before(l.untold.next) {
+		return nil
+	}
+	m := l.c.Mesh()
+	if m == nil || reflect.DeepEqual(m, c.mesh) {
+		return nil
+	}
+	err := c.send(wire.ToGuest{Mesh: m})
+	if errors.Is(err, wire.ErrTooLong) {
+		l.keepUntold(err)
+		return nil
+	}
+	c.mesh, c.unsure = m, c.order[len(c.order)-1]
+	return err
+}
+
+// took notes that a guest proved itself over a block. What is written may wait in buffers for a guest that reads no further: only a
+// proof that was asked for later says that it was read.
+func (c *conversation) took(height int64) {
+	if c.unsure != 0 && height > c.unsure {
+		c.unsure, c.channel.untold = 0, untold{}
+	}
+}
+
+// ended notes why the conversation did.
+func (c *conversation) ended(err error) {
+	if c.unsure != 0 && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errSilent)) {
+		c.channel.keepUntold(err)
+	}
+}
+
+// keepUntold says once what keeps a guest from being told of the mesh, and has the next attempt wait.
+func (l *Channel) keepUntold(err error) {
+	if l.untold.pause == 0 {
+		l.c.Log.Warn("the guest is not told of the mesh, will try again; its proofs go on", "vm_id", l.c.Identity.VM, "error", err)
+	}
+	l.untold.pause = min(max(2*l.untold.pause, minUntold), maxUntold)
+	l.untold.next = time.Now().Add(l.untold.pause)
+}
