@@ -10,11 +10,15 @@ import (
 	"github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/instance"
 	"github.com/hippius/compute/core/mesh"
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/internal/sshkey"
 	"github.com/hippius/compute/mesh/cert"
 	"github.com/hippius/compute/mesh/nebula"
+	"github.com/hippius/compute/miner/hypervisor"
+	"github.com/hippius/compute/miner/hypervisor/libvirt/overlay"
 	"github.com/hippius/compute/miner/network"
 	"github.com/hippius/compute/miner/seed"
 )
@@ -38,6 +42,19 @@ func TestHosts(t *testing.T) {
 		{"an SSH key in a seed", sshkey.MaxLine, seed.MaxKeyLine},
 		{"the applications of a VM in its seed", vm.MaxApps, seed.MaxApps},
 		{"user data in a seed", instance.MaxUserData, seed.MaxUserData},
+
+		{"the vCPUs of a plan at a host", plan.MaxVCPUs, hypervisor.MaxVCPUs},
+		{"the vCPUs of a VM without an emulated IOMMU", hypervisor.MaxVCPUs, 255},
+		{"the memory of a plan at a host", plan.MaxMemoryMiB, hypervisor.MaxMemoryMiB},
+		{"the least memory at a host, in the least of a plan", hypervisor.MinMemoryMiB, plan.MinMemoryMiB},
+		{"the disk of a plan in an overlay", plan.MaxDiskGiB << 30, overlay.MaxBytes},
+		{"the disk requests of a plan at a host", plan.MaxIOPS, hypervisor.MaxIOPS},
+		{"the speed of a plan's disk at a host", plan.MaxDiskSpeed, hypervisor.MaxDiskBytesPerSec},
+		{"the speed of a plan's network at a tap", plan.MaxNetworkBits, network.MaxBits},
+		{"the least speed at a tap, in the least of a plan", network.MinBits, plan.MinNetworkBits},
+		{"the memory of a plan at a host that offers the most", plan.MaxMemoryMiB, node.MaxMemoryMiB},
+		{"the disk of a plan at a host that offers the most", plan.MaxDiskGiB, node.MaxDiskGiB},
+		{"the vCPUs of a plan at a host that offers the most", plan.MaxVCPUs, node.MaxCores},
 
 		{"the endpoints of all lighthouses among those that a host lets VMs reach", meshtypes.MaxLighthouses * miner.MaxEndpoints, miner.MaxAllowed},
 		{"the endpoints that a host lets VMs reach in the host's rules", miner.MaxAllowed, network.MaxLighthouses},
