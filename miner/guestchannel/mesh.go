@@ -12,6 +12,10 @@ import (
 // Pauses between attempts to tell a guest of the mesh that it did not take.
 const minUntold, maxUntold = 30 * time.Second, 10 * time.Minute
 
+// MaxStuck is the longest that a guest which does not take the mesh is asked for no proof, beside the time between challenges: it falls
+// silent, or a write gives up, and the channel is opened anew.
+const MaxStuck = silence + writeTimeout + maxPause
+
 // untold is what a channel remembers, over all its conversations, of a mesh that its guest did not take.
 type untold struct {
 	next  time.Time // not before

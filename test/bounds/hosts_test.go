@@ -3,6 +3,7 @@ package bounds
 import (
 	"encoding/hex"
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -43,6 +44,11 @@ func TestHosts(t *testing.T) {
 		{"the applications of a VM in its seed", vm.MaxApps, seed.MaxApps},
 		{"user data in a seed", instance.MaxUserData, seed.MaxUserData},
 
+		{"the largest seed in a CD's image", largestSeed(t, told), seed.MaxBytes},
+		{"the seeds of the most VMs that run on a host with much memory", 32 * node.MaxOvercommit / 100 * seed.MaxBytes, int(miner.RunBytes(32, 512<<10))},
+		{"the seeds of the most VMs that run on a host with many cores", (128 << 10) / plan.MinMemoryMiB * seed.MaxBytes, int(miner.RunBytes(256, 128<<10))},
+		{"the run folder of a host with many cores in a fiftieth of its memory", int(miner.RunBytes(node.MaxCores, 128<<10)), (128 << 30) / 50},
+
 		{"the vCPUs of a plan at a host", plan.MaxVCPUs, hypervisor.MaxVCPUs},
 		{"the vCPUs of a VM without an emulated IOMMU", hypervisor.MaxVCPUs, 255},
 		{"the memory of a plan at a host", plan.MaxMemoryMiB, hypervisor.MaxMemoryMiB},
@@ -66,4 +72,22 @@ func TestHosts(t *testing.T) {
 		{"a certificate on chain", cert.MaxBytes, mesh.MaxCertificate},
 		{"a certificate of the chain's at a member", mesh.MaxCertificate, cert.MaxBytes},
 	})
+}
+
+// largestSeed gives the bytes of the CD of a VM that has the most of everything.
+func largestSeed(t *testing.T, told guest.Mesh) int {
+	t.Helper()
+	apps := many(vm.MaxApps, seed.App{Name: strings.Repeat("a", plan.MaxName), Recipe: strings.Repeat("r", plan.MaxRecipe)})
+	cd, err := seed.Build(seed.Seed{
+		VMID: vm.ID(id()), Name: strings.Repeat("n", 63), AuthorizedKeys: many(vm.MaxSSHKeys, strings.Repeat("k", sshkey.MaxLine)),
+		Network: seed.Network{
+			MAC: "52:54:00:00:00:01", Address: netip.MustParsePrefix("10.0.0.2/30"), Gateway: netip.MustParseAddr("10.0.0.1"), MTU: 1500,
+		},
+		Apps: apps, UserData: []byte(strings.Repeat("u", instance.MaxUserData)),
+		Guest: guest.Config{ChainID: "c", VMID: vm.ID(id()), Seq: 1, ProofKey: make([]byte, 32), MeshCA: strings.Repeat("m", instance.MaxBundle), Mesh: told},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(cd)
 }
