@@ -16,7 +16,7 @@ import (
 const (
 	// MaxLine bounds what a guest says.
 	MaxLine = 64 << 10
-	// MaxLineToGuest bounds what a guest is told: its lighthouses, and all certificates that its tenant revoked.
+	// MaxLineToGuest bounds what a guest is told, from version 2 on: its lighthouses, and all certificates that its tenant revoked.
 	MaxLineToGuest = 384 << 10
 )
 

@@ -73,6 +73,8 @@ type Channel struct {
 	mu     sync.Mutex
 	newest *Proof
 	info   Info
+	// greeted says that the guest said Hello, and so which versions it speaks.
+	greeted bool
 }
 
 const (

@@ -156,6 +156,7 @@ func (c *conversation) hear(m wire.ToHost) error {
 		l.info.Metrics = *m.Metrics
 	}
 	if m.Hello != nil {
+		l.greeted = true
 		l.info.Hello = bounded(*m.Hello)
 		l.info.Unsupported = l.unsupported(*m.Hello, l.info.Unsupported)
 	}

@@ -20,26 +20,41 @@ const MaxStuck = silence + writeTimeout + maxPause
 type untold struct {
 	next  time.Time // not before
 	pause time.Duration
+	short bool // said that the guest reads no longer lines
 }
 
 // tell sends what changed of the mesh to a guest that answers. A line that is stuck half way cannot be taken back, so that the
-// conversation ends with it: it comes after a proof, and one that was not taken waits, longer each time, while challenges and proofs
+// conversation ends with it: it comes after a proof and a Hello, and one that was not taken waits, longer each time, while challenges and proofs
 // go on.
 func (c *conversation) tell() error {
 	l := c.channel
-	if !c.proven || time.Now().Before(l.untold.next) {
+	l.mu.Lock()
+	greeted, speaks := l.greeted, l.info.Hello.Protocol
+	l.mu.Unlock()
+	if !c.proven || !greeted || time.Now().Before(l.untold.next) {
 		return nil
 	}
-	m := l.c.Mesh()
-	if m == nil || reflect.DeepEqual(m, c.mesh) {
+	whole := l.c.Mesh()
+	if whole == nil {
 		return nil
 	}
-	err := c.send(wire.ToGuest{Mesh: m})
+	m, err := whole.Fit(speaks)
+	if err == nil {
+		if c.mesh != nil && reflect.DeepEqual(m, *c.mesh) {
+			return nil
+		}
+		if left := len(whole.Blocklist) - len(m.Blocklist); left > 0 && !l.untold.short {
+			l.untold.short = true
+			l.c.Log.Warn("the VM's agent is of an earlier version, and told of the newest revoked certificates only: restart the VM",
+				"vm_id", l.c.Identity.VM, "blocklist", len(m.Blocklist))
+		}
+		err = c.send(wire.ToGuest{Mesh: &m})
+	}
 	if errors.Is(err, wire.ErrTooLong) {
 		l.keepUntold(err)
 		return nil
 	}
-	c.mesh, c.unsure = m, c.order[len(c.order)-1]
+	c.mesh, c.unsure = &m, c.order[len(c.order)-1]
 	return err
 }
 
@@ -47,7 +62,7 @@ func (c *conversation) tell() error {
 // proof that was asked for later says that it was read.
 func (c *conversation) took(height int64) {
 	if c.unsure != 0 && height > c.unsure {
-		c.unsure, c.channel.untold = 0, untold{}
+		c.unsure, c.channel.untold = 0, untold{short: c.channel.untold.short}
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,6 +39,10 @@ type picky struct {
 
 func (p *picky) talk(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
+	spoken := wire.Spoken()
+	if wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{Protocol: &spoken}}) != nil {
+		return
+	}
 	in := bufio.NewReader(conn)
 	for {
 		var line bytes.Buffer
@@ -130,6 +136,56 @@ func TestMeshThatIsNotTaken(t *testing.T) {
 					t.Errorf("told of %v, %d times", m, guest.meshes.Load())
 				}
 			})
+		})
+	}
+}
+
+// A guest of an earlier version, which reads no longer lines than it says itself, is told of the newest revocations that fit; one of
+// today of all of them.
+func TestMeshThatFitsTheGuest(t *testing.T) {
+	t.Parallel()
+	whole := revoked(mesh.MaxRevocations)
+	for name, c := range map[string]struct {
+		speaks *wire.Versions
+		reader func(io.Reader) *wire.Reader
+		all    bool
+	}{
+		"says no version": {nil, wire.NewReader, false},
+		"version 1":       {&wire.Versions{Oldest: 1, Newest: 1}, wire.NewReader, false},
+		"version 2":       {&wire.Versions{Oldest: 1, Newest: 2}, wire.NewGuestReader, true},
+		"a later one":     {&wire.Versions{Oldest: 2, Newest: 9}, wire.NewGuestReader, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, guests := listen(t, 10*time.Millisecond, func(g *Config) { g.Mesh = func() *wire.Mesh { return whole } })
+			conn := <-guests
+			in := c.reader(conn)
+			if err := wire.WriteMessage(conn, wire.ToHost{Hello: &wire.Hello{Protocol: c.speaks}}); err != nil {
+				t.Fatal(err)
+			}
+			var told *wire.Mesh
+			for challenges := 0; told == nil; {
+				var m wire.ToGuest
+				if err := in.Next(&m); err != nil {
+					t.Fatal(err)
+				}
+				if m.Challenge != nil {
+					if challenges++; challenges > 100 {
+						t.Fatal("it was not told of the mesh")
+					}
+					if err := wire.WriteMessage(conn, answer(*m.Challenge, guestKey(), 2)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				told = m.Mesh
+			}
+			n := len(told.Blocklist)
+			if c.all != (n == len(whole.Blocklist)) || n < 900 {
+				t.Fatalf("it was told of %d of %d revocations", n, len(whole.Blocklist))
+			}
+			if !slices.Equal(told.Blocklist, whole.Blocklist[len(whole.Blocklist)-n:]) {
+				t.Error("it was not told of the newest ones")
+			}
 		})
 	}
 }
