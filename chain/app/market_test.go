@@ -331,7 +331,7 @@ func TestCatalogue(t *testing.T) {
 	wantErr(t, err, markettypes.ErrUnknownPlan)
 
 	a := apptest.Named("a")
-	p := markettypes.PlanOf(plan.Plan{Name: "nano", Size: plan.Size{VCPUs: 1, MemoryMiB: 512, DiskGiB: 4, IOPS: 100, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1}})
+	p := markettypes.PlanOf(plan.Plan{Name: "nano", Size: plan.Size{VCPUs: 1, MemoryMiB: 512, DiskGiB: 4, IOPS: 100, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1e6}})
 	_, err = h.Deliver(a, &markettypes.MsgSetPlan{Authority: a.Address, Plan: p})
 	wantErr(t, err, markettypes.ErrUnauthorized, "governance")
 	gov := authtypes.NewModuleAddress("gov").String()

@@ -249,7 +249,7 @@ func TestDecodeLighthouse(t *testing.T) {
 func TestDecodeMarket(t *testing.T) {
 	price := func() *marketplacev1.PlanPrice {
 		return &marketplacev1.PlanPrice{RunningUcreditPerHour: 1, Plan: &marketplacev1.Plan{
-			Name: "spark", Vcpus: 1, MemoryMib: 2048, DiskGib: 18, Iops: 500, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1,
+			Name: "spark", Vcpus: 1, MemoryMib: 2048, DiskGib: 18, Iops: 500, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1e6,
 		}}
 	}
 	spoil(t, price, decodePrice, map[string]func(*marketplacev1.PlanPrice){

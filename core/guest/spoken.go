@@ -1,4 +1,4 @@
 package guest
 
 // Spoken are the versions that this program speaks.
-func Spoken() Versions { return Versions{Oldest: 1, Newest: 1} }
+func Spoken() Versions { return Versions{Oldest: 1, Newest: longLines} }

@@ -9,6 +9,9 @@ type Versions struct {
 	Newest int `json:"newest"`
 }
 
+// longLines is the first version whose guests read lines of MaxLineToGuest; earlier ones read MaxLine.
+const longLines = 2
+
 // Meets says why a host and its guest cannot talk, or nil. No versions mean version 1.
 // A VM takes its host's agent at each start, so a restart makes them agree, whichever is older.
 func (v Versions) Meets(other *Versions) error {

@@ -16,9 +16,12 @@ import (
 const (
 	// MaxLine bounds what a guest says.
 	MaxLine = 64 << 10
-	// MaxLineToGuest bounds what a guest is told: its lighthouses, and all certificates that its tenant revoked.
+	// MaxLineToGuest bounds what a guest is told, from version 2 on: its lighthouses, and all certificates that its tenant revoked.
 	MaxLineToGuest = 384 << 10
 )
+
+// ErrTooLong wraps what is said of a message that no line has room for; nothing of it was written.
+var ErrTooLong = errors.New("channel message is too long")
 
 // ToGuest is a message from the miner; at most one of Challenge, Mesh and Shutdown is set.
 type ToGuest struct {
@@ -79,7 +82,8 @@ type Metrics struct {
 	TxBytes        uint64 `json:"tx_bytes"`
 }
 
-// WriteMessage writes m, a ToGuest or a ToHost, as one line within the bound of its direction. It blocks as w does.
+// WriteMessage writes m, a ToGuest or a ToHost, as one line within the bound of its direction, ErrTooLong if it does not fit. It blocks
+// as w does.
 func WriteMessage(w io.Writer, m any) error {
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -91,7 +95,7 @@ func WriteMessage(w io.Writer, m any) error {
 		limit = MaxLineToGuest
 	}
 	if len(line) > limit {
-		return fmt.Errorf("channel message has %d bytes; at most %d fit", len(line), limit)
+		return fmt.Errorf("%w: %d bytes; at most %d fit", ErrTooLong, len(line), limit)
 	}
 	if _, err := w.Write(line); err != nil {
 		return fmt.Errorf("write channel message: %w", err)

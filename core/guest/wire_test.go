@@ -136,6 +136,45 @@ func TestWholeMeshPasses(t *testing.T) {
 	}
 }
 
+// What is told to a guest that reads MaxLine fits with the largest of everything, and is as much as fits.
+func TestMeshFitsAnEarlierGuest(t *testing.T) {
+	m := Mesh{}
+	for range mesh.KeepTo {
+		m.Lighthouses = append(m.Lighthouses, Lighthouse{
+			Address: "100.127.255.254", Underlay: slices.Repeat([]string{"255.255.255.255:65535"}, 4), CA: strings.Repeat("c", 2048), Relay: true,
+		})
+	}
+	for i := range mesh.MaxRevocations {
+		m.Blocklist = append(m.Blocklist, fmt.Sprintf("%064x", i))
+	}
+	for _, speaks := range []*Versions{nil, {Oldest: 1, Newest: 1}} {
+		short, err := m.Fit(speaks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := json.Marshal(ToGuest{Mesh: &short, Protocol: &Versions{Oldest: 1, Newest: 1 << 30}, UnixMilli: 1 << 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(line) + 1; n > MaxLine || n < MaxLine-spare-100 {
+			t.Errorf("a line of %d bytes; want as much as fits into %d", n, MaxLine)
+		}
+		if n := len(short.Blocklist); !slices.Equal(short.Blocklist, m.Blocklist[len(m.Blocklist)-n:]) || len(short.Lighthouses) != mesh.KeepTo {
+			t.Errorf("told of %d revocations, not the newest, or of %d lighthouses", n, len(short.Lighthouses))
+		}
+	}
+	few := Mesh{Lighthouses: m.Lighthouses, Blocklist: m.Blocklist[:5]}
+	if same, err := few.Fit(nil); err != nil || !reflect.DeepEqual(same, few) {
+		t.Errorf("a short mesh is cut: %v", err)
+	}
+	if all, err := m.Fit(&Versions{Oldest: 2, Newest: 3}); err != nil || !reflect.DeepEqual(all, m) {
+		t.Errorf("a guest of today is not told all: %v", err)
+	}
+	if _, err := (Mesh{Lighthouses: slices.Repeat(m.Lighthouses, 9)}).Fit(nil); !errors.Is(err, ErrTooLong) {
+		t.Errorf("lighthouses that do not fit: %v", err)
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("{\"hello\":{\"vm_id\":\"v\"}}\n{\"proof\":{\"height\":1}}\nx\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -43,9 +43,9 @@ type Prices struct {
 // Bounds of the prices, in ucredit per hour: each part of the largest size costs a third of what an account may be charged, so that
 // whatever plan governance offers has a rate.
 const (
-	MaxVCPUPrice   = credit.MaxRate / 3 / maxVCPUs
-	MaxMemoryPrice = credit.MaxRate / 3 / (maxMemoryMiB / MiBPerGiB)
-	MaxDiskPrice   = credit.MaxRate / 3 / maxDiskGiB
+	MaxVCPUPrice   = credit.MaxRate / 3 / MaxVCPUs
+	MaxMemoryPrice = credit.MaxRate / 3 / (MaxMemoryMiB / MiBPerGiB)
+	MaxDiskPrice   = credit.MaxRate / 3 / MaxDiskGiB
 )
 
 // DefaultPrices are 0.004 credit per vCPU, 0.002 per GiB of memory and 0.000 05 per GiB of disk, an hour.

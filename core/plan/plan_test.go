@@ -44,10 +44,10 @@ func TestDefaults(t *testing.T) {
 // A quote is never less than the exact price and less than one ucredit more.
 func TestQuoteRounding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := Plan{"p", Size{1, 1024, 1, 1, 1, 1}, 1}
-		p.VCPUs = rapid.Uint32Range(1, maxVCPUs).Draw(t, "vcpus")
-		p.MemoryMiB = rapid.Uint64Range(minMemoryMiB, maxMemoryMiB).Draw(t, "mem")
-		p.DiskGiB = rapid.Uint64Range(1, maxDiskGiB).Draw(t, "disk")
+		p := Plan{"p", Size{1, 1024, 1, 1, 1, MinNetworkBits}, 1}
+		p.VCPUs = rapid.Uint32Range(1, MaxVCPUs).Draw(t, "vcpus")
+		p.MemoryMiB = rapid.Uint64Range(MinMemoryMiB, MaxMemoryMiB).Draw(t, "mem")
+		p.DiskGiB = rapid.Uint64Range(1, MaxDiskGiB).Draw(t, "disk")
 		price := func(most uint64, what string) uint64 { return rapid.Uint64Range(0, most).Draw(t, what) }
 		pr := Prices{price(MaxVCPUPrice, "vcpu"), price(MaxMemoryPrice, "mem"), price(MaxDiskPrice, "disk")}
 		r, err := pr.Quote(p.Size)
@@ -67,7 +67,7 @@ func TestQuoteRounding(t *testing.T) {
 
 // The largest size has a rate at the highest prices, which an account may be charged.
 func TestLargestSizeHasARate(t *testing.T) {
-	s := Size{VCPUs: maxVCPUs, MemoryMiB: maxMemoryMiB, DiskGiB: maxDiskGiB, IOPS: 1, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1}
+	s := Size{VCPUs: MaxVCPUs, MemoryMiB: MaxMemoryMiB, DiskGiB: MaxDiskGiB, IOPS: 1, DiskBytesPerSecond: 1, NetworkBitsPerSecond: MinNetworkBits}
 	r, err := (Prices{VCPU: MaxVCPUPrice, MemoryGiB: MaxMemoryPrice, DiskGiB: MaxDiskPrice}).Quote(s)
 	if err != nil || r.Running > credit.MaxRate {
 		t.Errorf("%+v costs %d ucredit an hour, %v; an account is charged at most %d", s, r.Running, err, uint64(credit.MaxRate))
@@ -91,10 +91,12 @@ func TestValidatePlan(t *testing.T) {
 		"dash":    func(p *Plan) { p.Name = "-a" },
 		"cpu":     func(p *Plan) { p.VCPUs = 0 },
 		"memory":  func(p *Plan) { p.MemoryMiB = 1 },
-		"disk":    func(p *Plan) { p.DiskGiB = maxDiskGiB + 1 },
+		"cpus":    func(p *Plan) { p.VCPUs = MaxVCPUs + 1 },
+		"slow":    func(p *Plan) { p.NetworkBitsPerSecond = MinNetworkBits - 1 },
+		"disk":    func(p *Plan) { p.DiskGiB = MaxDiskGiB + 1 },
 		"iops":    func(p *Plan) { p.IOPS = 0 },
 		"speed":   func(p *Plan) { p.DiskBytesPerSecond = 0 },
-		"network": func(p *Plan) { p.NetworkBitsPerSecond = 1 << 51 },
+		"network": func(p *Plan) { p.NetworkBitsPerSecond = MaxNetworkBits + 1 },
 	} {
 		p := good
 		spoil(&p)

@@ -17,14 +17,17 @@ type Size struct {
 	NetworkBitsPerSecond uint64 `json:"network_bits_per_second"`
 }
 
-// Bounds of a size: the smallest VM that boots, and more than any host offers.
+// Bounds of a size, each the narrower of what boots and of what every host can define, whatever it offers: 255 vCPUs is the most
+// without an emulated IOMMU. Speeds are in bytes, or bits, a second.
 const (
-	maxVCPUs     = 1024
-	minMemoryMiB = 128
-	maxMemoryMiB = 64 << 20
-	maxDiskGiB   = 1 << 20
-	maxIOPS      = 10_000_000
-	maxSpeed     = 1 << 50
+	MaxVCPUs       = 255
+	MinMemoryMiB   = 128
+	MaxMemoryMiB   = 1 << 20 // 1 TiB
+	MaxDiskGiB     = 1 << 20 // 1 PiB
+	MaxIOPS        = 10_000_000
+	MaxDiskSpeed   = 1_000_000_000_000
+	MinNetworkBits = 1_000_000
+	MaxNetworkBits = 1_000_000_000_000
 )
 
 // Validate says what is out of bounds, as the rest of a sentence that begins with what has this size.
@@ -33,12 +36,12 @@ func (s Size) Validate() error {
 		what        string
 		v, low, top uint64
 	}{
-		{"vCPUs", uint64(s.VCPUs), 1, maxVCPUs},
-		{"MiB of memory", s.MemoryMiB, minMemoryMiB, maxMemoryMiB},
-		{"GiB of disk", s.DiskGiB, 1, maxDiskGiB},
-		{"IOPS", uint64(s.IOPS), 1, maxIOPS},
-		{"disk bytes per second", s.DiskBytesPerSecond, 1, maxSpeed},
-		{"network bits per second", s.NetworkBitsPerSecond, 1, maxSpeed},
+		{"vCPUs", uint64(s.VCPUs), 1, MaxVCPUs},
+		{"MiB of memory", s.MemoryMiB, MinMemoryMiB, MaxMemoryMiB},
+		{"GiB of disk", s.DiskGiB, 1, MaxDiskGiB},
+		{"IOPS", uint64(s.IOPS), 1, MaxIOPS},
+		{"disk bytes per second", s.DiskBytesPerSecond, 1, MaxDiskSpeed},
+		{"network bits per second", s.NetworkBitsPerSecond, MinNetworkBits, MaxNetworkBits},
 	} {
 		if c.v < c.low || c.v > c.top {
 			return fmt.Errorf("has %d %s; accepted are %d to %d", c.v, c.what, c.low, c.top)

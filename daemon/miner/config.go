@@ -165,6 +165,8 @@ const (
 	// maxReportEvery keeps two proofs within the minute that counts as one interval.
 	maxReportEvery = 50 * time.Second
 	maxProofEvery  = 30 * time.Second
+	// maxStopTimeout leaves time to release a VM before the chain lets go of it, a day by default.
+	maxStopTimeout = time.Hour
 	// A VM with fewer connections could hardly update itself.
 	minConnections, maxConnections = 64, 1 << 20
 )
@@ -200,6 +202,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("timing.report_every %s: accepted are 1s to %s", c.Timing.ReportEvery, maxReportEvery)
 	case c.Timing.ProofEvery < 100*time.Millisecond || c.Timing.ProofEvery > maxProofEvery:
 		return fmt.Errorf("timing.proof_every %s: accepted are 100ms to %s", c.Timing.ProofEvery, maxProofEvery)
+	case c.Timing.StopTimeout < time.Second || c.Timing.StopTimeout > maxStopTimeout:
+		return fmt.Errorf("timing.stop_timeout %s: accepted are 1s to %s", c.Timing.StopTimeout, maxStopTimeout)
 	}
 	host, port, err := net.SplitHostPort(c.Public)
 	if err != nil || host == "" {

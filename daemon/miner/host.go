@@ -3,28 +3,39 @@ package miner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/plan"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/hostinfo"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/network"
 	"github.com/hippius/compute/miner/provision"
+	"github.com/hippius/compute/miner/seed"
 )
 
-// runMiB is the size of the tmpfs mounted for the run folder: a seed takes 60 KiB.
-const runMiB = 256
+// runBytes is the size of the tmpfs mounted for the run folder: a seed for each VM that may run at once on a host with so many cores and
+// so many MiB of memory. It takes memory only for what is in it.
+func runBytes(cores, memoryMiB uint64) uint64 {
+	const least = 256 << 20
+	vms := min(memoryMiB/plan.MinMemoryMiB, cores*node.MaxOvercommit/100)
+	return max(least, vms*seed.MaxBytes)
+}
 
 // prepareRun makes the run folder, on a tmpfs. One that had to be mounted stays
-// after the miner: running VMs read their seeds from it.
-func prepareRun(dir string, needTmpfs bool) error {
+// after the miner: running VMs read their seeds from it. One that was there keeps its size.
+func prepareRun(dir string, needTmpfs bool, log *slog.Logger) error {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
@@ -35,10 +46,19 @@ func prepareRun(dir string, needTmpfs bool) error {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return fmt.Errorf("run folder %s: %w", dir, err)
 	}
+	memory, _, err := hostinfo.Memory("/")
+	if err != nil {
+		return fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	size := runBytes(uint64(runtime.NumCPU()), memory) //nolint:gosec // a count of cores
 	if fs.Type == unix.TMPFS_MAGIC {
+		if has := fs.Blocks * uint64(fs.Bsize); has < size { //nolint:gosec // the size of a block
+			log.Warn("run folder is small", "error", fmt.Errorf("the tmpfs at %s has %d MiB; seeds of as many VMs as may run here take up to %d: mount -o remount,size=%dm %s",
+				dir, has>>20, size>>20, size>>20, dir))
+		}
 		return nil
 	}
-	options := fmt.Sprintf("mode=0711,size=%dm", runMiB)
+	options := fmt.Sprintf("mode=0711,size=%d", size)
 	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
 		return fmt.Errorf("mount a tmpfs on run folder %s: %w", dir, err)
 	}

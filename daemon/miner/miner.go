@@ -104,7 +104,7 @@ func open(c Config, log *slog.Logger) (*miner, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareRun(c.Run, c.Driver == Libvirt); err != nil {
+	if err := prepareRun(c.Run, c.Driver == Libvirt, log); err != nil {
 		return nil, err
 	}
 	conn, err := client.New(client.Config{Network: profile, Key: identity})

@@ -68,10 +68,13 @@ type Channel struct {
 	c      Config
 	cancel context.CancelFunc
 	done   chan struct{}
+	untold untold // of the goroutine that talks
 
 	mu     sync.Mutex
 	newest *Proof
 	info   Info
+	// greeted says that the guest said Hello, and so which versions it speaks.
+	greeted bool
 }
 
 const (
@@ -167,5 +170,7 @@ func (l *Channel) converse(ctx context.Context) (heard bool, err error) {
 	}()
 
 	c := &conversation{channel: l, conn: conn, asked: map[int64][]byte{}}
-	return c.run(ctx, messages, readErr)
+	heard, err = c.run(ctx, messages, readErr)
+	c.ended(err)
+	return heard, err
 }

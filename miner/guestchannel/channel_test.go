@@ -26,7 +26,7 @@ const channelVM = "00112233445566778899aabbccddeeff"
 func guestKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32)) }
 
 // listen opens a channel whose guest is what the test makes of the other end.
-func listen(t *testing.T, every time.Duration) (*Channel, chan net.Conn) {
+func listen(t *testing.T, every time.Duration, change ...func(*Config)) (*Channel, chan net.Conn) {
 	t.Helper()
 	pub, ok := guestKey().Public().(ed25519.PublicKey)
 	if !ok {
@@ -34,7 +34,7 @@ func listen(t *testing.T, every time.Duration) (*Channel, chan net.Conn) {
 	}
 	guests := make(chan net.Conn, 8)
 	var height atomic.Int64
-	l := Open(Config{
+	c := Config{
 		Identity: Identity{ChainID: "c", VM: channelVM, Seq: 2, GuestKey: pub},
 		Dial: func(context.Context) (net.Conn, error) {
 			near, far := net.Pipe()
@@ -51,7 +51,11 @@ func listen(t *testing.T, every time.Duration) (*Channel, chan net.Conn) {
 		},
 		Mesh: func() *wire.Mesh { return nil }, Every: every,
 		Log: slog.New(slog.DiscardHandler), Proven: func(bool) {},
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	l := Open(c)
 	t.Cleanup(l.Close) // twice does no harm
 	return l, guests
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"reflect"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -69,7 +68,9 @@ type conversation struct {
 	asked   map[int64][]byte // height → hash, the open challenges
 	order   []int64
 	mesh    *wire.Mesh // what the guest was told
+	unsure  int64      // the height that was asked for last before it was told so, until it proves itself over a later block; else 0
 	heard   bool
+	proven  bool
 	met     bool // it was told which protocol this miner speaks
 }
 
@@ -108,14 +109,8 @@ func (c *conversation) run(ctx context.Context, messages <-chan wire.ToHost, end
 	}
 }
 
-// ask sends what changed of the mesh and a challenge over the newest block.
+// ask sends a challenge over the newest block, and then what changed of the mesh: no guest is too slow for a challenge.
 func (c *conversation) ask() error {
-	if m := c.channel.c.Mesh(); m != nil && !reflect.DeepEqual(m, c.mesh) {
-		if err := c.send(wire.ToGuest{Mesh: m}); err != nil {
-			return err
-		}
-		c.mesh = m
-	}
 	h := c.channel.c.Head()
 	if h == nil {
 		return nil
@@ -128,18 +123,25 @@ func (c *conversation) ask() error {
 			c.order = c.order[1:]
 		}
 	}
-	return c.send(wire.ToGuest{Challenge: &wire.Challenge{Height: h.Height, Hash: h.Hash}})
+	if err := c.send(wire.ToGuest{Challenge: &wire.Challenge{Height: h.Height, Hash: h.Hash}}); err != nil {
+		return err
+	}
+	return c.tell()
 }
 
 func (c *conversation) send(m wire.ToGuest) error {
 	now := time.Now()
-	m.UnixMilli = now.UnixMilli()
-	if !c.met {
-		spoken := wire.Spoken()
-		m.Protocol, c.met = &spoken, true
-	}
 	if err := c.conn.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
 		return err
+	}
+	m.UnixMilli = now.UnixMilli()
+	if !c.met {
+		// An earlier conversation may have left half a line: it ends here, and the guest steps over it.
+		if _, err := c.conn.Write([]byte{'\n'}); err != nil {
+			return err
+		}
+		spoken := wire.Spoken()
+		m.Protocol, c.met = &spoken, true
 	}
 	return wire.WriteMessage(c.conn, m)
 }
@@ -154,6 +156,7 @@ func (c *conversation) hear(m wire.ToHost) error {
 		l.info.Metrics = *m.Metrics
 	}
 	if m.Hello != nil {
+		l.greeted = true
 		l.info.Hello = bounded(*m.Hello)
 		l.info.Unsupported = l.unsupported(*m.Hello, l.info.Unsupported)
 	}
@@ -162,8 +165,14 @@ func (c *conversation) hear(m wire.ToHost) error {
 	if !supported {
 		return nil // its messages, and ours to it, might mean something else
 	}
-	if m.Proof != nil {
-		c.check(*m.Proof)
+	if m.Proof != nil && c.check(*m.Proof) {
+		c.took(m.Proof.Height)
+		if !c.proven {
+			c.proven = true
+			if err := c.tell(); err != nil {
+				return err
+			}
+		}
 	}
 	// Asked at once: a guest that just came up is waited for.
 	if first || m.Hello != nil && l.Proof() == nil {
@@ -193,12 +202,12 @@ func bounded(h wire.Hello) wire.Hello {
 	return h
 }
 
-// check accepts a proof over a block that was asked for.
-func (c *conversation) check(p wire.Proof) {
+// check accepts a proof over a block that was asked for, and says whether it is one.
+func (c *conversation) check(p wire.Proof) bool {
 	l, who := c.channel, c.channel.c.Identity
 	hash, asked := c.asked[p.Height]
 	if !asked || !vm.VerifyProof(who.GuestKey, who.ChainID, who.VM, who.Seq, p.Height, hash, p.Signature) {
-		return
+		return false
 	}
 	l.mu.Lock()
 	first := l.newest == nil
@@ -211,4 +220,5 @@ func (c *conversation) check(p wire.Proof) {
 	if newer {
 		l.c.Proven(first)
 	}
+	return true
 }

@@ -33,11 +33,20 @@ const (
 	FormatRaw   = "raw"
 )
 
+// Bounds of a definition. More vCPUs would need an emulated IOMMU; a faster disk's cap is refused by QEMU.
+const (
+	MaxVCPUs           = 255
+	MinMemoryMiB       = 16
+	MaxMemoryMiB       = 1 << 20
+	MaxIOPS            = 1_000_000_000_000_000
+	MaxDiskBytesPerSec = 1_000_000_000_000_000
+)
+
 // Limits caps what a VM may take of its host. A zero field is no cap.
 type Limits struct {
 	CPUPercent      uint32 // of one host core, for each vCPU; 100 is one whole core
-	IOPS            uint64 // disk requests a second, reads and writes together
-	DiskBytesPerSec uint64 // reads and writes together
+	IOPS            uint64 // disk requests a second, reads and writes together; up to MaxIOPS
+	DiskBytesPerSec uint64 // reads and writes together; up to MaxDiskBytesPerSec
 	// NetworkBitsPerSec is recorded with the VM so that everything it was
 	// sold is in one place; the tap enforces it (package network).
 	NetworkBitsPerSec uint64
@@ -50,8 +59,8 @@ type Definition struct {
 	Generation  uint64 // of the chain's spec this was made from
 	Name        string // the tenant's name for it, for people; at most 64 bytes
 
-	VCPUs     uint32 // 1..256
-	MemoryMiB uint64 // 16..2^20
+	VCPUs     uint32 // 1..MaxVCPUs
+	MemoryMiB uint64 // MinMemoryMiB..MaxMemoryMiB
 	DiskBytes uint64 // virtual size; at least the base image's, a multiple of 512
 
 	BaseImage  string // absolute path of the cached base image; never written
@@ -83,10 +92,14 @@ func (m Definition) Validate() error {
 		return bad("instance_seq is 0")
 	case len(m.Name) > 64 || strings.ContainsFunc(m.Name, func(r rune) bool { return !text.Printable(r) }):
 		return bad("name is over 64 bytes or holds characters that cannot be printed")
-	case m.VCPUs < 1 || m.VCPUs > 256:
-		return bad("%d vcpus, want 1..256", m.VCPUs)
-	case m.MemoryMiB < 16 || m.MemoryMiB > 1<<20:
-		return bad("%d MiB of memory, want 16..%d", m.MemoryMiB, 1<<20)
+	case m.VCPUs < 1 || m.VCPUs > MaxVCPUs:
+		return bad("%d vcpus, want 1..%d", m.VCPUs, MaxVCPUs)
+	case m.MemoryMiB < MinMemoryMiB || m.MemoryMiB > MaxMemoryMiB:
+		return bad("%d MiB of memory, want %d..%d", m.MemoryMiB, MinMemoryMiB, MaxMemoryMiB)
+	case m.Limits.IOPS > MaxIOPS:
+		return bad("%d disk requests a second, want up to %d", m.Limits.IOPS, uint64(MaxIOPS))
+	case m.Limits.DiskBytesPerSec > MaxDiskBytesPerSec:
+		return bad("%d bytes of disk a second, want up to %d", m.Limits.DiskBytesPerSec, uint64(MaxDiskBytesPerSec))
 	case m.Firmware != "" && m.Firmware != FirmwareBIOS && m.Firmware != FirmwareEFI:
 		return bad("firmware %.20q, want bios or efi", m.Firmware)
 	}

@@ -18,8 +18,11 @@ import (
 	"github.com/hippius/compute/internal/fault"
 )
 
-// minBits keeps caps above what one burst of a network card is.
-const minBits = 1_000_000
+// Bounds of what caps a tap, in bits a second: above what one burst of a network card is, and within what the kernel counts.
+const (
+	MinBits = 1_000_000
+	MaxBits = 1_000_000_000_000
+)
 
 func (a Attachment) validate() error {
 	switch {
@@ -27,7 +30,7 @@ func (a Attachment) validate() error {
 		return fmt.Errorf("vm id %.40q is not 32 lower-case hex digits", a.VM)
 	case !regexp.MustCompile(`^[!-~]{1,100}$`).MatchString(a.Tenant):
 		return fmt.Errorf("vm %s: tenant %.40q is not 1 to 100 printable characters", a.VM, a.Tenant)
-	case a.BitsPerSec != 0 && (a.BitsPerSec < minBits || a.BitsPerSec > 1e12):
+	case a.BitsPerSec != 0 && (a.BitsPerSec < MinBits || a.BitsPerSec > MaxBits):
 		return fmt.Errorf("vm %s: %d bits per second", a.VM, a.BitsPerSec)
 	}
 	return nil

@@ -135,7 +135,7 @@ func newHost(t *testing.T) (*host, *provision.Provisioner) {
 }
 
 func needs(h *host) *provision.Needs {
-	size := plan.Size{VCPUs: 1, MemoryMiB: 256, DiskGiB: 1, IOPS: 1, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1}
+	size := plan.Size{VCPUs: 1, MemoryMiB: 256, DiskGiB: 1, IOPS: 1, DiskBytesPerSecond: 1, NetworkBitsPerSecond: 1e6}
 	return &provision.Needs{
 		VM: vm.VM{
 			ID: id, Generation: 1, Spec: vm.Spec{Name: "web-1", Image: "tiny"}, Status: vm.Status{InstanceSeq: 1},

@@ -24,6 +24,9 @@ type Seed struct {
 	Guest wire.Config
 }
 
+// MaxBytes bounds a seed's image.
+const MaxBytes = 2 << 20
+
 // Bounds of a seed beside those of its parts.
 const (
 	maxKeys    = 64
@@ -43,6 +46,9 @@ func Build(s Seed) ([]byte, error) {
 	var b bytes.Buffer
 	if err := WriteISO(&b, wire.SeedLabel, files); err != nil {
 		return nil, fmt.Errorf("seed of VM %s: %w", s.VMID, err)
+	}
+	if b.Len() > MaxBytes {
+		return nil, fmt.Errorf("seed of VM %s: the image has %d bytes; at most %d are put on a CD", s.VMID, b.Len(), MaxBytes)
 	}
 	return b.Bytes(), nil
 }

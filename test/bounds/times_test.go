@@ -12,6 +12,7 @@ import (
 	"github.com/hippius/compute/core/grant"
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/guestchannel"
 	"github.com/hippius/compute/miner/report"
 	"github.com/hippius/compute/sentinel/keeper"
 	"github.com/hippius/compute/tenant"
@@ -42,6 +43,12 @@ func TestTimes(t *testing.T) {
 		{"the reports of a silent guest", int(compute.SilenceReports) * seconds(settings.ReportEvery), int(compute.SilenceSeconds)},
 		{"reports while a guest is not silent yet", gap, int(compute.SilenceSeconds)},
 		{"a host that is silent before one that is gone", int(registry.SilenceSeconds), int(compute.HostGoneSeconds)},
+
+		{"a proof as old as a miner's settings and its pace make it, when it is sent", seconds(miner.MaxProofEvery) + pace, seconds(report.MaxProofAge)},
+		{"a mesh message that is stuck, and the next proof after it, in the gap of proofs", seconds(guestchannel.MaxStuck + miner.MaxProofEvery), gap},
+		{"a guest's shutdown as long as a miner's settings allow, seen and reported, before the chain lets go of its VM", seconds(miner.MaxPoll+miner.MaxStopTimeout+miner.MaxReportEvery) + pace, int(compute.ReleaseSeconds)},
+		{"a guest's shutdown, at a miner, before its host counts as gone", seconds(miner.MaxStopTimeout), int(compute.HostGoneSeconds)},
+		{"the time after which a host is gone, before the tombstones of what it held are", int(compute.HostGoneSeconds), computekeeper.PruneSeconds},
 
 		{"the gap that a proof covers, before what is settled", gap, lag},
 		{"the time it takes to suspect a host, before what is settled", int(registry.SilenceSeconds), lag},
