@@ -1,11 +1,8 @@
 package app
 
 import (
-	"context"
 	"errors"
 
-	abci "github.com/cometbft/cometbft/abci/types"
-	"github.com/cosmos/cosmos-sdk/baseapp"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
@@ -55,12 +52,3 @@ func (a *App) Try(raw []byte) (gas sdk.GasInfo, res *sdk.Result, executed bool, 
 
 // SimulateMethod is the one query that tries a transaction.
 const SimulateMethod = "/cosmos.tx.v1beta1.Service/Simulate"
-
-// Query answers consensus' own interface. It tries no transactions: who asks is not known there, and so no budget.
-func (a *App) Query(ctx context.Context, req *abci.RequestQuery) (*abci.ResponseQuery, error) {
-	path := baseapp.SplitABCIQueryPath(req.Path)
-	if req.Path == SimulateMethod || len(path) > 1 && path[0] == baseapp.QueryPathApp && path[1] == "simulate" {
-		return sdkerrors.QueryResult(sdkerrors.ErrNotSupported.Wrap("a transaction is tried by the node's gRPC service cosmos.tx.v1beta1.Service only"), false), nil
-	}
-	return a.BaseApp.Query(ctx, req)
-}

@@ -10,10 +10,11 @@ import (
 	txtypes "github.com/cosmos/cosmos-sdk/types/tx"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
+	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/hippius/compute/chain/app"
+	"github.com/hippius/compute/internal/peer"
 )
 
 // Bounds of trying transactions, in gas: of one block of client addresses and of all together, each second and at once. Identity
@@ -27,8 +28,6 @@ const (
 	simulateLeast = 200_000
 	// maxBlocks bounds how many address blocks are remembered; those beyond share one budget.
 	maxBlocks = 4096
-	// A client has one address of IPv4 or a network of IPv6 easily, and its neighbours often.
-	blockBits4, blockBits6 = 24, 48
 )
 
 // simulations tries transactions within its callers' budgets. It is safe for concurrent use.
@@ -132,21 +131,9 @@ func (s *simulations) budget(block netip.Prefix, now time.Time) *rate.Limiter {
 
 // blockOf the caller's address; those without one, in the node's own process, have one together.
 func blockOf(ctx context.Context) netip.Prefix {
-	p, ok := peer.FromContext(ctx)
-	if !ok || p.Addr == nil {
+	p, ok := grpcpeer.FromContext(ctx)
+	if !ok {
 		return netip.Prefix{}
 	}
-	at, err := netip.ParseAddrPort(p.Addr.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip, bits := at.Addr().Unmap().WithZone(""), blockBits6
-	if ip.Is4() {
-		bits = blockBits4
-	}
-	block, err := ip.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return block
+	return peer.NetworkOf(p.Addr)
 }

@@ -99,7 +99,7 @@ func TestSimulationBudgetOfAll(t *testing.T) {
 func TestSimulationRemembersFewBlocks(t *testing.T) {
 	s, _ := newTried(1)
 	for i := range 2 * maxBlocks {
-		s.budget(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), blockBits4), s.now()).AllowN(s.now(), 1)
+		s.budget(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24), s.now()).AllowN(s.now(), 1)
 	}
 	if n := len(s.blocks); n > maxBlocks+1 {
 		t.Errorf("%d blocks are remembered", n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"log/slog"
+	"net"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
@@ -32,8 +34,15 @@ type gate struct {
 	metrics  Metrics
 
 	mu      sync.Mutex
-	callers map[[ed25519.PublicKeySize]byte]*rate.Limiter
+	callers map[[ed25519.PublicKeySize]byte]*place[*caller]
+	tracked *shares[*caller] // the same, by where they first called from; who was not heard for longest comes first
 	swept   time.Time
+}
+
+// caller is an identity whose rate is remembered.
+type caller struct {
+	id        [ed25519.PublicKeySize]byte
+	allowance *rate.Limiter
 }
 
 func newGate(set settings) *gate {
@@ -44,7 +53,8 @@ func newGate(set settings) *gate {
 		burst:    set.burst,
 		versions: set.versions,
 		metrics:  set.metrics,
-		callers:  make(map[[ed25519.PublicKeySize]byte]*rate.Limiter),
+		callers:  make(map[[ed25519.PublicKeySize]byte]*place[*caller]),
+		tracked:  newShares[*caller](),
 	}
 }
 
@@ -56,7 +66,8 @@ func (g *gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 	if err != nil {
 		return nil, err
 	}
-	return next(ctx, req)
+	resp, err := next(ctx, req)
+	return resp, because(ctx, err)
 }
 
 func (g *gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
@@ -66,7 +77,7 @@ func (g *gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo
 	if err != nil {
 		return err
 	}
-	return next(srv, &stream{ServerStream: ss, ctx: ctx})
+	return because(ctx, next(srv, &stream{ServerStream: ss, ctx: ctx}))
 }
 
 func (g *gate) admit(ctx context.Context, method string) (context.Context, error) {
@@ -74,7 +85,11 @@ func (g *gate) admit(ctx context.Context, method string) (context.Context, error
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "the connection carries no identity key")
 	}
-	if !g.allow(caller) {
+	var at net.Addr
+	if p, ok := grpcpeer.FromContext(ctx); ok {
+		at = p.Addr
+	}
+	if !g.allow(caller, originOf(at)) {
 		return nil, status.Error(codes.ResourceExhausted, "too many calls: try again shortly")
 	}
 	if err := g.versions.checkVersion(ctx); err != nil {
@@ -93,35 +108,58 @@ func (g *gate) admit(ctx context.Context, method string) (context.Context, error
 	return nil, status.Error(codes.PermissionDenied, err.Error())
 }
 
-func (g *gate) allow(caller ed25519.PublicKey) bool {
+func (g *gate) allow(key ed25519.PublicKey, from origin) bool {
 	if g.limit == rate.Inf {
 		return true
 	}
-	id := [ed25519.PublicKeySize]byte(caller)
+	id := [ed25519.PublicKeySize]byte(key)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l, ok := g.callers[id]
+	p, ok := g.callers[id]
 	if !ok {
-		if now := time.Now(); len(g.callers) >= maxTracked && now.Sub(g.swept) >= sweepEvery {
-			g.forgetIdle()
-			g.swept = now
-		}
-		if len(g.callers) >= maxTracked {
+		if !g.room(from) {
 			return false
 		}
-		l = rate.NewLimiter(g.limit, g.burst)
-		g.callers[id] = l
+		p = g.tracked.take(from, &caller{id: id, allowance: rate.NewLimiter(g.limit, g.burst)})
+		g.callers[id] = p
 	}
-	return l.Allow()
+	g.tracked.renew(p)
+	return p.what.allowance.Allow()
+}
+
+// room makes room for one more caller, if there is none: of those whose allowance is whole, else of the caller that was not heard for
+// longest, of the network with most. So a flood of keys is its own network's loss, and gets no new allowances by being forgotten.
+func (g *gate) room(from origin) bool {
+	if g.tracked.held < maxTracked {
+		return true
+	}
+	if now := time.Now(); now.Sub(g.swept) >= sweepEvery {
+		g.forgetIdle()
+		g.swept = now
+	}
+	if g.tracked.held < maxTracked {
+		return true
+	}
+	p := g.tracked.giving(from, anyone)
+	if p == nil {
+		return false
+	}
+	g.forget(p)
+	return true
 }
 
 // forgetIdle drops the callers whose allowance is whole again: a new record of them would be the same.
 func (g *gate) forgetIdle() {
-	for id, l := range g.callers {
-		if l.Tokens() >= float64(g.burst) {
-			delete(g.callers, id)
+	for _, p := range g.callers {
+		if p.what.allowance.Tokens() >= float64(g.burst) {
+			g.forget(p)
 		}
 	}
+}
+
+func (g *gate) forget(p *place[*caller]) {
+	g.tracked.free(p)
+	delete(g.callers, p.what.id)
 }
 
 // contain keeps a defect in one handler from taking the process, and everybody else's calls, with it.

@@ -55,7 +55,8 @@ type Option func(*settings)
 func MaxMessage(n int) Option { return func(s *settings) { s.maxMessage = n } }
 
 // MaxCalls bounds the calls in progress, in all (512) and from one host (128). With MaxMessage it bounds the memory
-// that callers can take.
+// that callers can take. When all are taken, whichever network has most (see NetworkOf) loses one to the next caller of
+// another: the oldest whose message has not arrived, or any for a network that has less than its part.
 func MaxCalls(total, perHost int) Option {
 	return func(s *settings) { s.maxCalls, s.maxCallsPerHost = total, perHost }
 }
@@ -63,8 +64,8 @@ func MaxCalls(total, perHost int) Option {
 // ArrivalTimeout is how long the first message of a call may be on its way (15 s).
 func ArrivalTimeout(d time.Duration) Option { return func(s *settings) { s.arrival = d } }
 
-// MaxConns bounds the connections open at once, in all (1024) and from one host (256). When all are taken, whoever
-// holds most of them loses one to the next host that comes.
+// MaxConns bounds the connections open at once, in all (1024) and from one host (256). When all are taken, whichever
+// network holds most (see NetworkOf) loses its oldest to the next that comes, and within it the host that holds most.
 func MaxConns(total, perHost int) Option {
 	return func(s *settings) { s.maxConns, s.maxConnsPerHost = total, perHost }
 }

@@ -32,9 +32,7 @@ const (
 	// chunk is how much output goes into one message.
 	chunk = 16 << 10
 	// greeting is how much of the log a console shows first, in bytes.
-	greeting = 4 << 10
-	// maxSessions at once, of both kinds.
-	maxSessions = 64
+	greeting    = 4 << 10
 	followEvery = 500 * time.Millisecond
 )
 
@@ -55,8 +53,15 @@ type Config struct {
 type Service struct {
 	minerv1.UnimplementedMinerServer
 
-	c     Config
-	slots chan struct{}
+	c      Config
+	places places
+}
+
+// admitted is what a caller was let in to.
+type admitted struct {
+	id    vm.ID
+	owner string
+	until time.Time
 }
 
 // New makes the service.
@@ -67,50 +72,42 @@ func New(c Config) *Service {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{c: c, slots: make(chan struct{}, maxSessions)}
+	return &Service{c: c}
 }
 
 // admit checks that the caller may see the VM's console, and until when.
-func (s *Service) admit(ctx context.Context, vmID string, g *grantv1.Grant) (vm.ID, time.Time, error) {
+func (s *Service) admit(ctx context.Context, vmID string, g *grantv1.Grant) (admitted, error) {
 	caller, ok := peer.Identity(ctx)
 	if !ok {
-		return "", time.Time{}, status.Error(codes.Unauthenticated, "the caller shows no key")
+		return admitted{}, status.Error(codes.Unauthenticated, "the caller shows no key")
 	}
 	id, err := vm.ParseID(vmID)
 	if err != nil {
-		return "", time.Time{}, status.Error(codes.InvalidArgument, err.Error())
+		return admitted{}, status.Error(codes.InvalidArgument, err.Error())
 	}
 	signer, err := grants.Verify(g, grant.Want{
 		Purpose: grant.Console, ChainID: s.c.ChainID, VMID: id, Audience: s.c.Identity, ClientKey: caller, Now: s.c.Now(),
 	})
 	if err != nil {
-		return "", time.Time{}, status.Error(codes.PermissionDenied, err.Error())
+		return admitted{}, status.Error(codes.PermissionDenied, err.Error())
 	}
 	owner, ok, err := s.c.Owner(id)
 	switch {
 	case err != nil:
 		s.c.Log.Error("owner of VM", "vm_id", vmID, "error", err)
-		return "", time.Time{}, status.Error(codes.Internal, "the miner cannot read its own state")
+		return admitted{}, status.Error(codes.Internal, "the miner cannot read its own state")
 	case !ok || owner != signer:
 		// The same answer for both: who holds what is not for strangers.
-		return "", time.Time{}, status.Errorf(codes.PermissionDenied, "this miner holds no VM %s of the account that signed", vmID)
+		return admitted{}, status.Errorf(codes.PermissionDenied, "this miner holds no VM %s of the account that signed", vmID)
 	}
-	return id, time.Unix(g.GetExpiresAt(), 0), nil
+	return admitted{id, owner, time.Unix(g.GetExpiresAt(), 0)}, nil
 }
 
-// enter takes one of the bounded places; leave gives it back.
-func (s *Service) enter() (leave func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	default:
-		return nil, status.Errorf(codes.ResourceExhausted, "%d consoles are open on this miner; try again later", maxSessions)
-	}
-}
-
-// refusal is a driver's error as the caller sees it.
-func (s *Service) refusal(id vm.ID, err error) error {
+// refusal is a driver's error as the caller sees it: if the session's context ended meanwhile, why it did.
+func (s *Service) refusal(ctx, caller context.Context, id vm.ID, err error) error {
 	switch {
+	case ended(ctx, caller) != nil:
+		return ended(ctx, caller)
 	case errors.Is(err, hypervisor.ErrBusy):
 		return status.Error(codes.ResourceExhausted, "the console is in use; it takes one connection at a time")
 	case errors.Is(err, hypervisor.ErrState), errors.Is(err, hypervisor.ErrNotFound):
@@ -131,33 +128,33 @@ func (s *Service) Console(stream grpc.BidiStreamingServer[minerv1.ConsoleRequest
 	if open == nil {
 		return status.Error(codes.InvalidArgument, "the first message must open a console")
 	}
-	id, until, err := s.admit(stream.Context(), open.GetVmId(), open.GetGrant())
+	of, err := s.admit(stream.Context(), open.GetVmId(), open.GetGrant())
 	if err != nil {
 		return err
 	}
-	leave, err := s.enter()
+	ctx, leave, err := s.places.enter(stream.Context(), of.owner)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	conn, err := s.c.Driver.DialConsole(stream.Context(), id)
+	conn, err := s.c.Driver.DialConsole(ctx, of.id)
 	if err != nil {
-		return s.refusal(id, err)
+		return s.refusal(ctx, stream.Context(), of.id, err)
 	}
-	log, err := s.c.Driver.ConsoleLog(stream.Context(), id)
+	log, err := s.c.Driver.ConsoleLog(ctx, of.id)
 	if err != nil {
 		_ = conn.Close() // its error would say nothing more
-		return s.refusal(id, err)
+		return s.refusal(ctx, stream.Context(), of.id, err)
 	}
-	s.c.Log.Info("console opened", "vm_id", string(id))
-	err = s.join(stream, conn, log[max(0, len(log)-greeting):], until)
-	s.c.Log.Info("console closed", "vm_id", string(id))
+	s.c.Log.Info("console opened", "vm_id", string(of.id))
+	err = s.join(ctx, stream, conn, log[max(0, len(log)-greeting):], of.until)
+	s.c.Log.Info("console closed", "vm_id", string(of.id))
 	return err
 }
 
-// join carries keystrokes and output until either side ends or the grant does.
-func (s *Service) join(stream grpc.BidiStreamingServer[minerv1.ConsoleRequest, minerv1.ConsoleResponse], conn io.ReadWriteCloser, log []byte, until time.Time) error {
-	ctx, cancel := context.WithDeadline(stream.Context(), s.deadline(until))
+// join carries keystrokes and output until either side ends, or the grant does, or the place goes to another account.
+func (s *Service) join(ctx context.Context, stream grpc.BidiStreamingServer[minerv1.ConsoleRequest, minerv1.ConsoleResponse], conn io.ReadWriteCloser, log []byte, until time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, s.deadline(until))
 	defer cancel()
 	var once sync.Once
 	hangUp := func() { once.Do(func() { _ = conn.Close() }) }
@@ -165,7 +162,7 @@ func (s *Service) join(stream grpc.BidiStreamingServer[minerv1.ConsoleRequest, m
 	stop := context.AfterFunc(ctx, hangUp)
 	defer stop()
 	if len(log) > 0 {
-		if err := stream.Send(&minerv1.ConsoleResponse{Output: log}); err != nil {
+		if err := send(ctx, stream, &minerv1.ConsoleResponse{Output: log}); err != nil {
 			return err
 		}
 	}
@@ -179,7 +176,7 @@ func (s *Service) join(stream grpc.BidiStreamingServer[minerv1.ConsoleRequest, m
 	for {
 		n, err := conn.Read(buf)
 		if n > 0 {
-			if err := stream.Send(&minerv1.ConsoleResponse{Output: append([]byte(nil), buf[:n]...)}); err != nil {
+			if err := send(ctx, stream, &minerv1.ConsoleResponse{Output: append([]byte(nil), buf[:n]...)}); err != nil {
 				return err
 			}
 		}
@@ -191,10 +188,7 @@ func (s *Service) join(stream grpc.BidiStreamingServer[minerv1.ConsoleRequest, m
 			return err
 		default:
 		}
-		if stream.Context().Err() == nil && ctx.Err() != nil {
-			return status.Error(codes.DeadlineExceeded, "the grant has expired; open the console again")
-		}
-		return nil // the VM stopped
+		return ended(ctx, stream.Context()) // nil: the VM stopped
 	}
 }
 

@@ -38,6 +38,7 @@ type bench struct {
 	identity ed25519.PublicKey
 	key      ed25519.PrivateKey // the caller's
 	client   minerv1.MinerClient
+	others   map[vm.ID]*wallet.Wallet // owners of further VMs
 }
 
 func newKey(t *testing.T) (ed25519.PublicKey, ed25519.PrivateKey) {
@@ -76,14 +77,19 @@ func newBenchOn(t *testing.T, seen func(*fake.Driver) hypervisor.Console) *bench
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, driver: driver, owner: owner}
+	b := &bench{t: t, driver: driver, owner: owner, others: map[vm.ID]*wallet.Wallet{}}
 	var serverKey ed25519.PrivateKey
 	b.identity, serverKey = newKey(t)
 	_, b.key = newKey(t)
 	server := peer.NewServer(serverKey)
 	minerv1.RegisterMinerServer(server, console.New(console.Config{
 		ChainID: chainID, Identity: b.identity, Driver: seen(driver),
-		Owner: func(id vm.ID) (string, bool, error) { return owner.Address(), id == vmID, nil },
+		Owner: func(id vm.ID) (string, bool, error) {
+			if w := b.others[id]; w != nil {
+				return w.Address(), true, nil
+			}
+			return owner.Address(), id == vmID, nil
+		},
 	}))
 	var lc net.ListenConfig
 	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")

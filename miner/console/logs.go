@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	minerv1 "github.com/hippius/compute/api/node/miner/v1"
 	"github.com/hippius/compute/core/vm"
@@ -15,18 +13,18 @@ import (
 
 // Logs implements minerv1.MinerServer.
 func (s *Service) Logs(r *minerv1.LogsRequest, stream grpc.ServerStreamingServer[minerv1.LogsResponse]) error {
-	id, until, err := s.admit(stream.Context(), r.GetVmId(), r.GetGrant())
+	of, err := s.admit(stream.Context(), r.GetVmId(), r.GetGrant())
 	if err != nil {
 		return err
 	}
-	leave, err := s.enter()
+	ctx, leave, err := s.places.enter(stream.Context(), of.owner)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	ctx, cancel := context.WithDeadline(stream.Context(), s.deadline(until))
+	ctx, cancel := context.WithDeadline(ctx, s.deadline(of.until))
 	defer cancel()
-	return s.follow(ctx, id, r.GetFollow(), stream)
+	return s.follow(ctx, of.id, r.GetFollow(), stream)
 }
 
 // follow sends the log, and with more what is added to it.
@@ -37,11 +35,11 @@ func (s *Service) follow(ctx context.Context, id vm.ID, more bool, stream grpc.S
 	for {
 		log, err := s.c.Driver.ConsoleLog(ctx, id)
 		if err != nil {
-			return s.refusal(id, err)
+			return s.refusal(ctx, stream.Context(), id, err)
 		}
 		for fresh := added(seen, log); len(fresh) > 0; {
 			n := min(len(fresh), chunk)
-			if err := stream.Send(&minerv1.LogsResponse{Output: fresh[:n]}); err != nil {
+			if err := send(ctx, stream, &minerv1.LogsResponse{Output: fresh[:n]}); err != nil {
 				return err
 			}
 			fresh = fresh[n:]
@@ -53,8 +51,8 @@ func (s *Service) follow(ctx context.Context, id vm.ID, more bool, stream grpc.S
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			if stream.Context().Err() == nil {
-				return status.Error(codes.DeadlineExceeded, "the grant has expired; ask again")
+			if err := ended(ctx, stream.Context()); err != nil {
+				return err
 			}
 			return ctx.Err()
 		}
