@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,17 +55,22 @@ func (v *view) CommitteeOf(ctx context.Context, epoch uint64) (node.Committee, b
 	return got, err == nil, err
 }
 
-// MayCreate says whether the account's balance reaches what the chain asks for at a creation.
-func (v *view) MayCreate(ctx context.Context, owner string) (bool, error) {
+// MayCreate says for how many VMs together the account's balance reaches what the chain asks for at a creation. The
+// chain takes nothing of it; a keeper sets it aside for each VM that it holds shares of and that is not ordered.
+func (v *view) MayCreate(ctx context.Context, owner string) (int, error) {
 	least, err := v.least(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	b, err := v.Balance(ctx, owner)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	return b.Ucredit+b.FeesSincePurchase >= least, nil
+	if least == 0 {
+		return math.MaxInt, nil
+	}
+	have := b.Ucredit + min(b.FeesSincePurchase, math.MaxUint64-b.Ucredit)
+	return int(min(have/least, math.MaxInt)), nil
 }
 
 func (v *view) least(ctx context.Context) (uint64, error) {

@@ -130,15 +130,21 @@ func TestView(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, v.ready())
 
-	ok, err := v.MayCreate(t.Context(), "o")
+	vms, err := v.MayCreate(t.Context(), "o")
 	require.NoError(t, err)
-	require.True(t, ok, "90 and the 10 paid in fees are the 100 asked for")
+	require.Equal(t, 1, vms, "90 and the 10 paid in fees are the 100 asked for")
 	n.mu.Lock()
 	n.balance = 89
 	n.mu.Unlock()
-	ok, err = v.MayCreate(t.Context(), "o")
+	vms, err = v.MayCreate(t.Context(), "o")
 	require.NoError(t, err)
-	require.False(t, ok)
+	require.Zero(t, vms)
+	n.mu.Lock()
+	n.balance = 319
+	n.mu.Unlock()
+	vms, err = v.MayCreate(t.Context(), "o")
+	require.NoError(t, err)
+	require.Equal(t, 3, vms, "100 for each")
 	require.Equal(t, 1, n.asked, "the minimum is remembered")
 
 	_, found, err := v.VM(t.Context(), "x")

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -26,7 +27,8 @@ import (
 const maxOwner = 90
 
 // Deal takes a VM's instances in keeping and gives a receipt for each once it is on disk. The same deal again gives
-// the same receipts; another deal replaces it while the chain does not name it.
+// the same receipts; another deal replaces it while the chain does not name it. Neither makes a VM that is not ordered
+// wait longer for its order: a receipt leaves Limits.OrderWithin at least, and what has less left is refused.
 func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.DealResponse, error) {
 	from, err := caller(ctx)
 	if err != nil {
@@ -42,17 +44,67 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 	if err := k.granted(r.GetGrant(), grant.Deal, id, from, r.GetOwner()); err != nil {
 		return nil, err
 	}
-	if !k.owners.allow(r.GetOwner()) {
-		return nil, status.Error(codes.ResourceExhausted, "the account deals too often: wait a minute")
+	paced, ok := k.owners.allow(r.GetOwner())
+	// An owner that was not here before is given a place once it is known to have the credits.
+	enter := sync.OnceValue(func() bool { return paced || k.owners.enter(r.GetOwner()) })
+	if !ok {
+		return nil, errTooOften()
 	}
+	for range dealAttempts {
+		var out *keeperv1.DealResponse
+		if out, err = k.deal(ctx, id, r, enter); err == nil {
+			return out, nil
+		}
+		freed, roomErr := k.room(ctx, r.GetOwner(), err)
+		if roomErr != nil {
+			return nil, roomErr
+		}
+		if !freed {
+			break
+		}
+	}
+	return nil, k.refusal(id, err)
+}
+
+// dealAttempts bounds how often room is made for one deal: others may take it first.
+const dealAttempts = 3
+
+func errTooOften() error {
+	return status.Error(codes.ResourceExhausted, "the account deals too often: wait a minute")
+}
+
+// refusal is what the caller is told of a deal that was not taken.
+func (k *Keeper) refusal(id vm.ID, err error) error {
+	var ends endsError
+	switch {
+	case errors.Is(err, errUncovered): // an order just made may not be on this keeper's node yet
+		return status.Error(codes.Unavailable, err.Error())
+	case errors.Is(err, errFull), errors.Is(err, errPending), errors.Is(err, errOwnerPending):
+		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.As(err, &ends):
+		return status.Error(codes.FailedPrecondition, err.Error())
+	case errors.Is(err, errVMBytes):
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if _, told := status.FromError(err); told {
+		return err
+	}
+	return k.broken("deal", id, err)
+}
+
+// deal takes the instances once, with what the chain says now. The error is the caller's, or one of the vault's.
+func (k *Keeper) deal(ctx context.Context, id vm.ID, r *keeperv1.DealRequest, enter func() bool) (*keeperv1.DealResponse, error) {
 	unlock, err := k.locks.Lock(ctx, id)
 	if err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
 	defer unlock()
-	known, ordered, err := k.mayDeal(ctx, id, r)
+	known, ordered, covered, err := k.mayDeal(ctx, id, r)
 	if err != nil {
 		return nil, err
+	}
+	if !enter() {
+		return nil, errTooOften()
 	}
 	at, err := k.set.Chain.Time(ctx)
 	if err != nil {
@@ -69,15 +121,9 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 	if err != nil {
 		return nil, err
 	}
-	d.at = at
+	d.at, d.covered = at, covered
 	if err := k.vault.take(d); err != nil {
-		switch {
-		case errors.Is(err, errFull), errors.Is(err, errOwnerPending):
-			return nil, status.Error(codes.ResourceExhausted, err.Error())
-		case errors.Is(err, errVMBytes):
-			return nil, status.Error(codes.InvalidArgument, err.Error())
-		}
-		return nil, k.broken("deal", id, err)
+		return nil, err
 	}
 	return k.receipts(r, d), nil
 }
@@ -129,37 +175,43 @@ func (k *Keeper) granted(g *grantv1.Grant, purpose grant.Purpose, id vm.ID, from
 	return nil
 }
 
-// mayDeal asks the chain whether the owner may deal for this VM, and gives the VM if it was ordered already.
-func (k *Keeper) mayDeal(ctx context.Context, id vm.ID, r *keeperv1.DealRequest) (v vm.VM, ordered bool, err error) {
+// mayDeal asks the chain whether the owner may deal for this VM, and gives the VM if it was ordered already. Otherwise
+// it gives how many pending VMs the owner's balance covers.
+func (k *Keeper) mayDeal(ctx context.Context, id vm.ID, r *keeperv1.DealRequest) (v vm.VM, ordered bool, covered int, err error) {
 	v, ordered, err = k.set.Chain.VM(ctx, id)
 	if err != nil {
-		return v, false, k.chainDown("vm", err)
+		return v, false, 0, k.chainDown("vm", err)
 	}
-	if !ordered {
-		ok, err := k.set.Chain.MayCreate(ctx, r.GetOwner())
-		if err != nil {
-			return v, false, k.chainDown("may create", err)
-		}
-		if !ok {
-			return v, false, status.Error(codes.PermissionDenied, "the account has not the credits to create a VM")
-		}
-		return v, false, nil
+	if ordered {
+		return v, true, 0, mayAdd(v, r)
 	}
+	covered, err = k.set.Chain.MayCreate(ctx, r.GetOwner())
+	if err != nil {
+		return v, false, 0, k.chainDown("may create", err)
+	}
+	if covered < 1 {
+		return v, false, 0, status.Error(codes.PermissionDenied, "the account has not the credits to create a VM")
+	}
+	return v, false, covered, nil
+}
+
+// mayAdd says whether the deal may be taken for a VM that is on chain.
+func mayAdd(v vm.VM, r *keeperv1.DealRequest) error {
 	if v.Owner != r.GetOwner() {
-		return v, false, status.Error(codes.PermissionDenied, "the VM is another account's")
+		return status.Error(codes.PermissionDenied, "the VM is another account's")
 	}
 	if v.Status.Phase.Final() {
-		return v, false, status.Error(codes.FailedPrecondition, "the VM is terminated")
+		return status.Error(codes.FailedPrecondition, "the VM is terminated")
 	}
 	for _, i := range r.GetInstances() {
 		if on, ok := v.Instance(i.GetSeq()); ok && !names(on, hash(i.GetCommitment()), hash(i.GetSealedBundle())) {
-			return v, false, status.Errorf(codes.AlreadyExists, "instance %d is on chain with other secrets", i.GetSeq())
+			return status.Errorf(codes.AlreadyExists, "instance %d is on chain with other secrets", i.GetSeq())
 		}
 	}
 	if u := r.GetSealedUserData(); len(u) > 0 && !bytes.Equal(hash(u), v.Spec.UserDataHash) {
-		return v, false, status.Error(codes.AlreadyExists, "the VM is on chain with other user data")
+		return status.Error(codes.AlreadyExists, "the VM is on chain with other user data")
 	}
-	return v, true, nil
+	return nil
 }
 
 // open opens the shares of each instance and checks that they are all of this keeper's and fit their commitment.

@@ -234,9 +234,10 @@ func TestDealQuotas(t *testing.T) {
 	requireCode(t, next(), codes.ResourceExhausted, "too many VMs dealt and not ordered")
 	w.owner = newWallet(t)
 	require.NoError(t, next())
-	requireCode(t, next(), codes.ResourceExhausted, "holds all it can")
+	requireCode(t, next(), codes.ResourceExhausted, "all pending places are taken")
 
 	// Ordered VMs are pending no more, yet count as held.
+	w.chain.advance(pendingRecheck)
 	ids, err := w.keeper.vault.due(w.chain.time, 10)
 	require.NoError(t, err)
 	require.Len(t, ids, 3)
@@ -293,13 +294,15 @@ func TestDealNeedsTheChain(t *testing.T) {
 	require.False(t, w.holds())
 }
 
-func TestPaceForgetsOnlyIdle(t *testing.T) {
+func TestPaceForgetsTheIdleFirst(t *testing.T) {
 	now := time.Now()
 	p := newPace(1, func() time.Time { return now })
 	for i := range maxPaced {
-		require.True(t, p.allow(fmt.Sprint(i)))
+		require.True(t, p.enter(fmt.Sprint(i)))
 	}
-	require.False(t, p.allow("one more"), "all are busy")
 	now = now.Add(2 * time.Minute)
-	require.True(t, p.allow("one more"))
+	require.True(t, p.enter("busy"))
+	require.True(t, p.enter("one more"))
+	require.Len(t, p.owners, 2)
+	require.False(t, p.enter("busy"), "the allowance stays used")
 }

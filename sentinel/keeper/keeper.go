@@ -31,8 +31,8 @@ type Chain interface {
 	// VM by id; found is false if the chain knows none.
 	VM(ctx context.Context, id vm.ID) (v vm.VM, found bool, err error)
 	Miner(ctx context.Context, operator string) (node.Miner, error)
-	// MayCreate says whether the account could create a VM now.
-	MayCreate(ctx context.Context, owner string) (bool, error)
+	// MayCreate says for how many VMs, none ordered yet, the account's balance would do together; 0 if it may create none.
+	MayCreate(ctx context.Context, owner string) (vms int, err error)
 	// CommitteeOf an epoch; found is false if the chain knows none.
 	CommitteeOf(ctx context.Context, epoch uint64) (c node.Committee, found bool, err error)
 	// Time of the newest block.
@@ -41,7 +41,8 @@ type Chain interface {
 
 // Limits bound what strangers make a keeper hold and do.
 type Limits struct {
-	// PendingPerOwner and Pending are VMs dealt and not on chain yet.
+	// PendingPerOwner and Pending are VMs dealt and not on chain yet. When all places are taken, the oldest of the owner
+	// with most gives way to an owner with fewer.
 	PendingPerOwner, Pending int
 	// VMs held in all.
 	VMs int
@@ -49,8 +50,13 @@ type Limits struct {
 	VMBytes int
 	// DealsPerMinute of one owner, and as many at once.
 	DealsPerMinute int
-	// PendingFor is how long a deal waits for its VM to be on chain, in chain time.
+	// PendingFor is how long a VM's first deal waits for it to be on chain, in chain time; dealing again adds nothing.
 	PendingFor time.Duration
+	// OrderWithin is what a receipt leaves of that at least: with less left a pending deal is not taken again.
+	OrderWithin time.Duration
+	// YieldAfter is how old a pending deal must be to give way to another of its own owner that needs its part of the
+	// balance: what is being ordered right now does not.
+	YieldAfter time.Duration
 	// Recheck is how often a VM on chain is looked at again, to erase what belongs to a terminated one.
 	Recheck time.Duration
 	// MissingFor is how long a VM that was on chain must be gone from it before its shares are erased.
@@ -61,9 +67,16 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		PendingPerOwner: 32, Pending: 2048, VMs: 100_000, VMBytes: 512 << 10, DealsPerMinute: 30,
-		PendingFor: 10 * time.Minute, Recheck: time.Hour, MissingFor: 24 * time.Hour,
+		PendingFor: 10 * time.Minute, OrderWithin: 5 * time.Minute, YieldAfter: time.Minute, Recheck: time.Hour, MissingFor: 24 * time.Hour,
 	}
 }
+
+// left is what remains at now of the time that a deal waits for its VM.
+func (l Limits) left(dealtAt int64, now time.Time) time.Duration {
+	return l.PendingFor - time.Duration(now.Unix()-dealtAt)*time.Second
+}
+
+func (l Limits) lapsed(dealtAt int64, now time.Time) bool { return l.left(dealtAt, now) <= 0 }
 
 // Config of a Keeper; every field is required.
 type Config struct {

@@ -22,17 +22,25 @@ func newPace(perMinute int, now func() time.Time) *pace {
 	return &pace{perMinute: perMinute, now: now, owners: make(map[string]*rate.Limiter)}
 }
 
-func (p *pace) allow(owner string) bool {
+// allow takes one deal off an owner's allowance; ok is false if it has none left. An owner without a place is not known
+// yet, and takes one by enter.
+func (p *pace) allow(owner string) (known, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, known := p.owners[owner]
+	return known, !known || l.AllowN(p.now(), 1)
+}
+
+// enter gives an owner a place, if it has none, and takes one deal off its allowance. When all places are taken, those
+// with a whole allowance are forgotten, or the one that used least of its own.
+func (p *pace) enter(owner string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
 	l, ok := p.owners[owner]
 	if !ok {
 		if len(p.owners) >= maxPaced {
-			p.forgetIdle(now)
-		}
-		if len(p.owners) >= maxPaced {
-			return false
+			p.forget(now)
 		}
 		l = rate.NewLimiter(rate.Limit(float64(p.perMinute)/60), p.perMinute)
 		p.owners[owner] = l
@@ -40,11 +48,18 @@ func (p *pace) allow(owner string) bool {
 	return l.AllowN(now, 1)
 }
 
-// forgetIdle drops the owners whose allowance is whole again.
-func (p *pace) forgetIdle(now time.Time) {
+// forget drops the owners whose allowance is whole again; if there are none, the one with most left.
+func (p *pace) forget(now time.Time) {
+	idlest, most, before := "", -1.0, len(p.owners)
 	for owner, l := range p.owners {
-		if l.TokensAt(now) >= float64(p.perMinute) {
+		left := l.TokensAt(now)
+		if left >= float64(p.perMinute) {
 			delete(p.owners, owner)
+		} else if left > most {
+			idlest, most = owner, left
 		}
+	}
+	if len(p.owners) == before {
+		delete(p.owners, idlest)
 	}
 }

@@ -76,7 +76,7 @@ func (k *Keeper) sweepOne(ctx context.Context, id vm.ID, now time.Time) error {
 				if p.OnChain {
 					continue
 				}
-				if k.lapsed(p.DealtAt, now) {
+				if k.set.Limits.lapsed(p.DealtAt, now) {
 					delete(h.Parts, seq)
 					continue
 				}
@@ -84,7 +84,7 @@ func (k *Keeper) sweepOne(ctx context.Context, id vm.ID, now time.Time) error {
 			}
 		case h.Pending:
 			h.CheckAt = now.Add(pendingRecheck).Unix()
-			if k.lapsed(h.DealtAt, now) {
+			if k.set.Limits.lapsed(h.DealtAt, now) {
 				why = "not on chain in time"
 			}
 		default:
@@ -103,8 +103,4 @@ func (k *Keeper) sweepOne(ctx context.Context, id vm.ID, now time.Time) error {
 		k.set.Log.Info("shares erased", "vm_id", id, "reason", why)
 	}
 	return err
-}
-
-func (k *Keeper) lapsed(dealtAt int64, now time.Time) bool {
-	return now.Unix()-dealtAt >= int64(k.set.Limits.PendingFor.Seconds())
 }

@@ -112,6 +112,7 @@ func (w *world) requireEmpty() {
 		require.NoError(w.t, v.bundles.Each(tx, "", none))
 		require.NoError(w.t, v.userData.Each(tx, "", none))
 		require.NoError(w.t, v.checks.Each(tx, "", none))
+		require.NoError(w.t, v.waiting.Each(tx, "", none))
 		return v.pending.Each(tx, "", func(key string, _ int) error {
 			w.t.Errorf("left behind: %q", key)
 			return nil

@@ -3,6 +3,8 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,9 +15,18 @@ import (
 // Errors of taking a deal in keeping.
 var (
 	errFull         = errors.New("this keeper holds all it can: try again later")
+	errPending      = errors.New("all pending places are taken, and none by an account with more of them than yours: try again later")
 	errOwnerPending = errors.New("the account has too many VMs dealt and not ordered: order them, or wait until their deals lapse")
+	errUncovered    = errors.New("the account's credits do not cover one more VM dealt and not ordered: order those, buy credits, or try again in a minute")
 	errVMBytes      = errors.New("the VM's bundles and user data are too large together")
 )
+
+// endsError refuses to take a pending deal again whose receipts would leave too little time to order the VM.
+type endsError struct{ left int64 }
+
+func (e endsError) Error() string {
+	return fmt.Sprintf("the VM was dealt before and not ordered, and that deal ends in %d s: deal another VM, or this one after that", e.left)
+}
 
 // Errors of giving a part away.
 var (
@@ -28,7 +39,7 @@ type holding struct {
 	Owner string `json:"owner"`
 	// Pending until the VM is seen on chain.
 	Pending bool `json:"pending"`
-	// DealtAt is the chain's time of the last deal; CheckAt when to look at the chain again; MissingSince when the
+	// DealtAt is the chain's time of the deal that made the VM pending, or of the last one of a VM on chain; CheckAt when to look at the chain again; MissingSince when the
 	// chain was first seen without a VM it had; unix seconds, 0 for not.
 	DealtAt      int64 `json:"dealt_at"`
 	CheckAt      int64 `json:"check_at"`
@@ -73,6 +84,7 @@ type vault struct {
 	pending  store.Bucket[int] // pending VMs by owner
 	totals   store.Bucket[Counts]
 	checks   store.Blobs // empty, by time of the next check and VM
+	waiting  store.Blobs // empty, by owner, time of the deal and VM: the pending ones; see waitKey
 }
 
 const totalsKey = "all"
@@ -86,6 +98,7 @@ func newVault(db *store.DB, limits Limits) vault {
 		pending:  store.NewBucket[int]("keeper_pending"),
 		totals:   store.NewBucket[Counts]("keeper_totals"),
 		checks:   store.NewBlobs("keeper_checks"),
+		waiting:  store.NewBlobs("keeper_waiting"),
 	}
 }
 
@@ -96,6 +109,8 @@ type deal struct {
 	vmID    vm.ID
 	owner   string
 	onChain bool
+	// covered is how many VMs of the owner may be pending by its balance.
+	covered int
 	// present instance of the VM on chain; no earlier one runs again.
 	present  uint32
 	at       time.Time
@@ -104,24 +119,37 @@ type deal struct {
 	userData []byte
 }
 
-// take puts a deal on disk, in the place of what was dealt for the same instances before.
+// take puts a deal on disk, in the place of what was dealt for the same instances before. While the VM is pending the
+// time of its first deal counts: dealing again does not make it wait longer.
 func (v vault) take(d deal) error {
 	return v.db.Update(func(tx *store.Tx) error {
 		h, had, err := v.vms.Get(tx, string(d.vmID))
 		if err != nil {
 			return err
 		}
-		if !had {
-			h = holding{Owner: d.owner, Parts: map[uint32]part{}}
+		if had && h.Pending && !d.onChain && v.limits.lapsed(h.DealtAt, d.at) {
+			if err := v.erase(tx, d.vmID, h); err != nil {
+				return err
+			}
+			had = false
 		}
-		wasPending, was := had && h.Pending, h.CheckAt
+		was, since := h, d.at.Unix()
+		switch {
+		case !had:
+			h, was = holding{Owner: d.owner, Parts: map[uint32]part{}}, holding{}
+		case h.Pending && !d.onChain:
+			since = h.DealtAt
+			if left := v.limits.left(since, d.at); left < v.limits.OrderWithin {
+				return endsError{int64(left.Seconds())}
+			}
+		}
 		h.Pending = !d.onChain
-		h.DealtAt, h.CheckAt, h.MissingSince = d.at.Unix(), d.at.Unix(), 0
+		h.DealtAt, h.CheckAt, h.MissingSince = since, d.at.Unix(), 0
 		if err := v.dropBefore(tx, d.vmID, h, d.present); err != nil {
 			return err
 		}
 		for seq, p := range d.parts {
-			p.DealtAt = d.at.Unix()
+			p.DealtAt = since
 			h.Parts[seq] = p
 			if err := v.bundles.Put(tx, bundleKey(d.vmID, seq), d.bundles[seq]); err != nil {
 				return err
@@ -136,7 +164,7 @@ func (v vault) take(d deal) error {
 		if h.bytes() > v.limits.VMBytes {
 			return errVMBytes
 		}
-		if err := v.count(tx, h.Owner, !had, wasPending, h.Pending); err != nil {
+		if err := v.count(tx, h.Owner, !had, was.Pending, h.Pending, d.covered); err != nil {
 			return err
 		}
 		return v.put(tx, d.vmID, h, was)
@@ -165,8 +193,9 @@ func (h holding) bytes() int {
 	return n
 }
 
-// count keeps the totals in step with one holding's change, and refuses what goes over a bound.
-func (v vault) count(tx *store.Tx, owner string, added, wasPending, isPending bool) error {
+// count keeps the totals in step with one holding's change, and refuses what goes over a bound. The owner's balance
+// covers so many pending VMs.
+func (v vault) count(tx *store.Tx, owner string, added, wasPending, isPending bool, covered int) error {
 	if !added && wasPending == isPending {
 		return nil
 	}
@@ -190,10 +219,14 @@ func (v vault) count(tx *store.Tx, owner string, added, wasPending, isPending bo
 		mine++
 	}
 	switch {
-	case added && all.VMs > v.limits.VMs, isPending && all.Pending > v.limits.Pending:
+	case added && all.VMs > v.limits.VMs:
 		return errFull
 	case isPending && mine > v.limits.PendingPerOwner:
 		return errOwnerPending
+	case isPending && mine > covered:
+		return errUncovered
+	case isPending && all.Pending > v.limits.Pending:
+		return errPending
 	}
 	return v.putCounts(tx, owner, all, mine)
 }
@@ -260,19 +293,64 @@ func (v vault) due(now time.Time, limit int) (ids []vm.ID, err error) {
 	return ids, err
 }
 
-// put keeps a holding and the time it is to be checked, which was was.
-func (v vault) put(tx *store.Tx, id vm.ID, h holding, was int64) error {
-	if err := v.checks.Delete(tx, checkTime(was)+"/"+string(id)); err != nil {
+// put keeps a holding, the time it is to be checked and whether it is pending, in the place of what it was; the zero
+// value for a new one.
+func (v vault) put(tx *store.Tx, id vm.ID, h, was holding) error {
+	if err := v.unlist(tx, id, was); err != nil {
 		return err
 	}
 	if err := v.checks.Put(tx, checkTime(h.CheckAt)+"/"+string(id), nil); err != nil {
 		return err
 	}
+	if h.Pending {
+		if err := v.waiting.Put(tx, waitKey(id, h), nil); err != nil {
+			return err
+		}
+	}
 	return v.vms.Put(tx, string(id), h)
+}
+
+// unlist takes a holding out of the lists by time and owner.
+func (v vault) unlist(tx *store.Tx, id vm.ID, h holding) error {
+	if err := v.checks.Delete(tx, checkTime(h.CheckAt)+"/"+string(id)); err != nil {
+		return err
+	}
+	if !h.Pending {
+		return nil
+	}
+	return v.waiting.Delete(tx, waitKey(id, h))
+}
+
+// erase removes a holding and all that belongs to it.
+func (v vault) erase(tx *store.Tx, id vm.ID, h holding) error {
+	for seq := range h.Parts {
+		if err := v.bundles.Delete(tx, bundleKey(id, seq)); err != nil {
+			return err
+		}
+	}
+	if err := v.unlist(tx, id, h); err != nil {
+		return err
+	}
+	if err := v.userData.Delete(tx, string(id)); err != nil {
+		return err
+	}
+	if err := v.discount(tx, h.Owner, h.Pending); err != nil {
+		return err
+	}
+	return v.vms.Delete(tx, string(id))
 }
 
 // checkTime sorts as text as the times do.
 func checkTime(unix int64) string { return fmt.Sprintf("%012d", max(unix, 0)) }
+
+// unixOf reads what checkTime wrote.
+func unixOf(at string) int64 {
+	unix, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return unix
+}
 
 // change lets fn change a holding, or erase it and all that belongs to it by returning false. Parts that fn removes go
 // with their bundles.
@@ -282,35 +360,23 @@ func (v vault) change(id vm.ID, fn func(h *holding) (keep bool)) error {
 		if err != nil || !ok {
 			return err
 		}
-		wasPending, was, before := h.Pending, h.CheckAt, make([]uint32, 0, len(h.Parts))
-		for seq := range h.Parts {
-			before = append(before, seq)
+		was := h
+		was.Parts = maps.Clone(h.Parts)
+		if !fn(&h) {
+			return v.erase(tx, id, was)
 		}
-		keep := fn(&h)
-		for _, seq := range before {
-			if _, still := h.Parts[seq]; keep && still {
+		for seq := range was.Parts {
+			if _, still := h.Parts[seq]; still {
 				continue
 			}
 			if err := v.bundles.Delete(tx, bundleKey(id, seq)); err != nil {
 				return err
 			}
 		}
-		if keep {
-			if err := v.count(tx, h.Owner, false, wasPending, h.Pending); err != nil {
-				return err
-			}
-			return v.put(tx, id, h, was)
-		}
-		if err := v.checks.Delete(tx, checkTime(was)+"/"+string(id)); err != nil {
+		if err := v.count(tx, h.Owner, false, was.Pending, h.Pending, 0); err != nil {
 			return err
 		}
-		if err := v.userData.Delete(tx, string(id)); err != nil {
-			return err
-		}
-		if err := v.discount(tx, h.Owner, wasPending); err != nil {
-			return err
-		}
-		return v.vms.Delete(tx, string(id))
+		return v.put(tx, id, h, was)
 	})
 }
 

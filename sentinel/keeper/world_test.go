@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"path/filepath"
 	"sync"
@@ -39,6 +40,7 @@ type chainState struct {
 	vms       map[vm.ID]*vm.VM
 	miners    map[string]node.Miner
 	poor      map[string]bool
+	covers    map[string]int // VMs that a balance does for, where it is not without end
 	committee node.Committee
 	time      time.Time
 	down      bool
@@ -81,13 +83,19 @@ func (c *chainState) Miner(_ context.Context, operator string) (node.Miner, erro
 	return m, nil
 }
 
-func (c *chainState) MayCreate(_ context.Context, owner string) (bool, error) {
+func (c *chainState) MayCreate(_ context.Context, owner string) (int, error) {
 	unlock, err := c.lock()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	defer unlock()
-	return !c.poor[owner], nil
+	switch n, ok := c.covers[owner]; {
+	case c.poor[owner]:
+		return 0, nil
+	case ok:
+		return n, nil
+	}
+	return math.MaxInt, nil
 }
 
 func (c *chainState) CommitteeOf(_ context.Context, epoch uint64) (node.Committee, bool, error) {
@@ -145,7 +153,7 @@ func newWorld(t testing.TB, change ...func(*Limits)) *world {
 	w := &world{
 		t: t, limits: limits, path: filepath.Join(t.TempDir(), "keeper.db"),
 		id: newKey(t), client: newKey(t), miner: newKey(t), sealing: sealing, owner: newWallet(t), nonce: random(16),
-		chain: &chainState{vms: map[vm.ID]*vm.VM{}, miners: map[string]node.Miner{}, poor: map[string]bool{}, time: time.Now()},
+		chain: &chainState{vms: map[vm.ID]*vm.VM{}, miners: map[string]node.Miner{}, poor: map[string]bool{}, covers: map[string]int{}, time: time.Now()},
 	}
 	w.chain.committee = node.Committee{Epoch: 4, Threshold: 2, Keepers: []node.Keeper{
 		{Identity: pub(newKey(t)), HPKEKey: sealing.Public(), Shares: 1},
@@ -163,7 +171,7 @@ func newWorld(t testing.TB, change ...func(*Limits)) *world {
 // start opens the database and serves; stop ends it, and start again is a restart.
 func (w *world) start() {
 	w.t.Helper()
-	db, err := store.Open(w.path)
+	db, err := store.Open(w.path, Migrations()...)
 	require.NoError(w.t, err)
 	w.db = db
 	w.keeper = New(Config{
@@ -261,6 +269,13 @@ func (w *world) request(list ...dealt) *keeperv1.DealRequest {
 func (w *world) deal(list ...dealt) error {
 	w.t.Helper()
 	_, err := w.as(w.client).Deal(w.t.Context(), w.request(list...))
+	return err
+}
+
+// hand deals without a connection, for tests that deal as many.
+func (w *world) hand(list ...dealt) error {
+	w.t.Helper()
+	_, err := w.keeper.Deal(peer.InProcess(w.t.Context(), w.client), w.request(list...))
 	return err
 }
 

@@ -57,6 +57,8 @@ func TestTimes(t *testing.T) {
 		{"the last notice", credit.LastNotice, credit.FirstNotice},
 
 		{"the time that a former committee takes deals, at keepers", int(registry.EpochGraceSeconds), seconds(limits.PendingFor)},
+		{"the time to order a VM that a keeper's receipt leaves, of that it keeps a deal", seconds(limits.OrderWithin), seconds(limits.PendingFor)},
+		{"the age at which an account's deal gives way to its next one, of that time to order", seconds(limits.YieldAfter), seconds(limits.OrderWithin)},
 		{"the time that a committee lasts and its keepers keep a deal", int(registry.EpochSeconds), seconds(limits.PendingFor)},
 		{"a keeper's look at a VM before its tombstone is gone", seconds(limits.Recheck), computekeeper.PruneSeconds},
 		{"a tenant's grant", seconds(tenant.GrantLife), seconds(grant.MaxLife)},

@@ -88,9 +88,13 @@ func (v keeperView) CommitteeOf(ctx context.Context, epoch uint64) (node.Committ
 }
 
 // MayCreate implements keeper.Chain.
-func (v keeperView) MayCreate(ctx context.Context, owner string) (bool, error) {
+func (v keeperView) MayCreate(ctx context.Context, owner string) (int, error) {
+	p, err := v.Params(ctx)
+	if err != nil {
+		return 0, err
+	}
 	b, err := v.Balance(ctx, owner)
-	return b.Ucredit > 0, err
+	return int((b.Ucredit + b.FeesSincePurchase) / max(p.MinCreateUcredit, 1)), err
 }
 
 // Time implements keeper.Chain.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"path/filepath"
 	"slices"
@@ -66,7 +67,7 @@ func (n keeperView) VM(_ context.Context, id vm.ID) (vm.VM, bool, error) {
 
 func (n keeperView) Miner(context.Context, string) (node.Miner, error) { return n.miner, nil }
 
-func (n keeperView) MayCreate(context.Context, string) (bool, error) { return true, nil }
+func (n keeperView) MayCreate(context.Context, string) (int, error) { return math.MaxInt, nil }
 
 func (n keeperView) CommitteeOf(_ context.Context, epoch uint64) (node.Committee, bool, error) {
 	return n.committee, epoch == n.committee.Epoch, nil
