@@ -30,7 +30,9 @@ const (
 // those of one VM's tap (DroppedSpoofed, DroppedBandwidth), or with vm ""
 // those of the rules for all VMs.
 func (n *Network) Dropped(ctx context.Context, vm string) (map[string]uint64, error) {
-	n.mu.Lock()
+	if err := n.mu.within(ctx); err != nil {
+		return nil, fmt.Errorf("count dropped packets: %w", err)
+	}
 	defer n.mu.Unlock()
 	conn, err := nftables.New()
 	if err != nil {

@@ -98,7 +98,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // guardOnce verifies and repairs everything. It is not settled if there are defects that may settle by themselves, or
 // it failed.
 func (n *Network) guardOnce(ctx context.Context, now time.Time) (settled bool, err error) {
-	n.mu.Lock()
+	if err := n.mu.within(ctx); err != nil {
+		return false, err
+	}
 	defer n.mu.Unlock()
 	if n.torn {
 		return true, nil

@@ -29,7 +29,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -137,7 +136,7 @@ type Network struct {
 	// look is verify, but in tests.
 	look func(context.Context) ([]attached, []defect, error)
 
-	mu sync.Mutex // one change at a time; guards what follows
+	mu mutex // one change at a time; guards what follows
 	// What should be, besides cfg: the taps by their interfaces as they were made or found, and the lighthouses. It is
 	// in the kernel too, and a new miner finds it there; here others cannot alter it.
 	known       map[string]Tap
@@ -168,7 +167,7 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
-	n := &Network{cfg: cfg, uid: uid, log: cfg.Log, known: map[string]Tap{}, wholeLinks: map[string]int{}}
+	n := &Network{cfg: cfg, uid: uid, log: cfg.Log, mu: newMutex(), known: map[string]Tap{}, wholeLinks: map[string]int{}}
 	n.look = n.verify
 	if err := n.takeOver(ctx); err != nil {
 		return nil, fmt.Errorf("network: %w", err)
@@ -177,7 +176,9 @@ func New(ctx context.Context, cfg Config) (*Network, error) {
 }
 
 func (n *Network) takeOver(ctx context.Context) (err error) {
-	n.mu.Lock()
+	if err := n.mu.within(ctx); err != nil {
+		return err
+	}
 	defer n.mu.Unlock()
 	if n.lighthouses, err = n.readLighthouses(); err != nil {
 		return err
@@ -225,7 +226,9 @@ func (n *Network) Ensure(ctx context.Context, a Attachment) (Tap, error) {
 	if err := a.validate(); err != nil {
 		return Tap{}, err
 	}
-	n.mu.Lock()
+	if err := n.mu.within(ctx); err != nil {
+		return Tap{}, fmt.Errorf("connect vm %s: %w", a.VM, err)
+	}
 	defer n.mu.Unlock()
 	if t, ok := n.recap(a); ok && n.isVerified() {
 		return t, nil
@@ -308,7 +311,9 @@ func (n *Network) complete(t Tap) error {
 
 // Remove disconnects a VM; one that has no connection is no error.
 func (n *Network) Remove(ctx context.Context, vm string) error {
-	n.mu.Lock()
+	if err := n.mu.within(ctx); err != nil {
+		return fmt.Errorf("disconnect vm %s: %w", vm, err)
+	}
 	defer n.mu.Unlock()
 	all, err := n.sort(ctx)
 	if err != nil {
@@ -324,7 +329,9 @@ func (n *Network) Remove(ctx context.Context, vm string) error {
 
 // List returns all connections of this miner, by interface.
 func (n *Network) List(ctx context.Context) ([]Tap, error) {
-	n.mu.Lock()
+	if err := n.mu.within(ctx); err != nil {
+		return nil, fmt.Errorf("list taps: %w", err)
+	}
 	defer n.mu.Unlock()
 	all, err := n.sort(ctx)
 	return tapsOf(all), err
@@ -334,7 +341,9 @@ func (n *Network) List(ctx context.Context) ([]Tap, error) {
 // the switch for forwarding, which others may need by now. The Network is of
 // no use afterwards.
 func (n *Network) Teardown(ctx context.Context) error {
-	n.mu.Lock()
+	if err := n.mu.within(ctx); err != nil {
+		return fmt.Errorf("remove the network: %w", err)
+	}
 	defer n.mu.Unlock()
 	n.torn = true
 	all, err := n.sort(ctx)

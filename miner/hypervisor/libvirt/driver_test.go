@@ -246,6 +246,59 @@ func TestNeighbours(t *testing.T) {
 	testkit.Check(t, two.driver.Destroy(t.Context(), b.ID))
 }
 
+// TestHungLibvirtd stops libvirtd's process: every call returns by its deadline, and when libvirtd goes on, or another takes
+// its place, the driver does, too.
+func TestHungLibvirtd(t *testing.T) {
+	lab := newLab(t)
+	b := newBench(t, lab, "h1")
+	m := b.definition(t, false)
+	b.start(t, m)
+	send := func(signal string) { inside(t, lab, `kill "$1" "$(cat /run/libvirt/libvirtd.pid)"`, signal) }
+	hung := func() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var calls sync.WaitGroup
+		for what, call := range map[string]func() error{
+			"inspect": func() error { _, err := b.driver.Inspect(ctx, m.ID); return err },
+			"list":    func() error { _, err := b.driver.List(ctx); return err },
+			"host":    func() error { _, err := b.driver.Host(ctx); return err },
+			"start":   func() error { return b.driver.Start(ctx, m.ID, m.DiskKey) },
+			"suspend": func() error { return b.driver.Suspend(ctx, m.ID) },
+			"define":  func() error { return b.driver.Define(ctx, m) },
+		} {
+			calls.Go(func() {
+				if err := call(); err == nil {
+					t.Errorf("%s works without libvirtd", what)
+				}
+			})
+		}
+		ended := make(chan struct{})
+		go func() { calls.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Fatal("calls hang with libvirtd")
+		}
+	}
+	works := func() {
+		b.await(t, "a running VM", func() bool {
+			info, err := b.driver.Inspect(t.Context(), m.ID)
+			return err == nil && info.State == hypervisor.StateRunning
+		})
+	}
+
+	send("-STOP")
+	hung()
+	send("-CONT")
+	works()
+
+	send("-STOP")
+	hung()
+	lab.StopLibvirt()
+	testkit.Check(t, lab.StartLibvirt(t.Context()))
+	works()
+}
+
 // TestEFI defines and starts a VM with EFI firmware, and has its variables
 // removed with it.
 func TestEFI(t *testing.T) {

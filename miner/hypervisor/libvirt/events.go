@@ -2,7 +2,6 @@ package libvirt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -43,18 +42,18 @@ func (d *Driver) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The subscriptions end with the connection.
-	lasting := context.WithoutCancel(ctx)
-	states, err := c.SubscribeEvents(lasting, lv.DomainEventIDLifecycle, nil)
+	following, cancel := context.WithCancel(ctx)
+	defer cancel()
+	states, err := d.subscribe(following, c, lv.DomainEventIDLifecycle)
 	if err != nil {
-		return errors.Join(fmt.Errorf("follow lifecycle events: %w", err), c.raw.Close())
+		c.end(err)
+		return fmt.Errorf("follow lifecycle events: %w", err)
 	}
-	defer drain(states)
-	reboots, err := c.SubscribeEvents(lasting, lv.DomainEventIDReboot, nil)
+	reboots, err := d.subscribe(following, c, lv.DomainEventIDReboot)
 	if err != nil {
-		return errors.Join(fmt.Errorf("follow reboot events: %w", err), c.raw.Close())
+		c.end(err)
+		return fmt.Errorf("follow reboot events: %w", err)
 	}
-	defer drain(reboots)
 	d.seen.follow(true)
 	d.log.Info("following libvirtd")
 	d.wg.Go(func() {
@@ -65,32 +64,71 @@ func (d *Driver) follow(ctx context.Context) error {
 	d.events.publish("") // whatever happened unseen
 	for {
 		select {
-		case event, open := <-states:
-			if !open {
-				return nil
-			}
+		case event := <-states:
 			if msg, ok := event.(*lv.DomainEventCallbackLifecycleMsg); ok {
 				d.heard(ctx, msg.Msg)
 			}
-		case event, open := <-reboots:
-			if !open {
-				return nil
-			}
+		case event := <-reboots:
 			if msg, ok := event.(*lv.DomainEventCallbackRebootMsg); ok {
 				d.events.reboot(idOf(msg.Msg.Dom.UUID))
 			}
 		case <-c.dead:
+			if ctx.Err() == nil {
+				d.log.Warn("the connection to libvirtd ended", "error", c.why)
+			}
 			return nil
 		}
 	}
 }
 
-// drain reads what is left, or go-libvirt's goroutine would wait for ever.
-func drain(events <-chan any) {
-	go func() {
-		for range events {
+// subscribe has events of one kind delivered until the connection ends. Those that come after ctx are dropped.
+func (d *Driver) subscribe(ctx context.Context, c *connection, kind lv.DomainEventID) (<-chan any, error) {
+	within, cancel := context.WithTimeout(ctx, d.link.timeout)
+	defer cancel()
+	if err := c.take(within); err != nil {
+		return nil, err
+	}
+	out := make(chan any)
+	_, err := call(within, d.link, c, func(c *connection) (struct{}, error) {
+		lasting, cancel := context.WithCancel(context.WithoutCancel(ctx)) // as long as the connection
+		events, err := c.SubscribeEvents(lasting, kind, nil)
+		if err != nil {
+			cancel()
+			return struct{}{}, err
 		}
-	}()
+		relay := func() {
+			defer cancel()
+			deliver(ctx, c, events, out, cancel)
+		}
+		if !d.link.begin(relay) {
+			relay() // the connection has ended, too
+		}
+		return struct{}{}, nil
+	})
+	return out, err
+}
+
+// deliver hands events on until there are no more. It reads all there are, or
+// go-libvirt's goroutine would wait for ever; cancel ends that when the
+// connection has.
+func deliver(ctx context.Context, c *connection, events <-chan any, out chan<- any, cancel func()) {
+	dead := c.dead
+	for {
+		select {
+		case event, open := <-events:
+			if !open {
+				return
+			}
+			select {
+			case out <- event:
+			case <-ctx.Done():
+			case <-c.dead:
+			}
+		case <-dead:
+			cancel()
+			dead = nil
+		}
+	}
 }
 
 // heard handles one change of state.

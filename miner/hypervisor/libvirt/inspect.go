@@ -112,7 +112,7 @@ func (d *Driver) List(ctx context.Context) ([]hypervisor.Info, error) {
 			}
 			s, err := d.lookAt(l, domain)
 			switch {
-			case errors.Is(explain(err, false), hypervisor.ErrNotFound): // another's, or gone meanwhile
+			case errors.Is(explain(err), hypervisor.ErrNotFound): // another's, or gone meanwhile
 			case err != nil:
 				return nil, err
 			default:

@@ -46,13 +46,32 @@ func (d *Driver) Define(ctx context.Context, m hypervisor.Definition) error {
 	return fault.Point("libvirt.defined")
 }
 
-// Start implements hypervisor.Lifecycle.
+// Start implements hypervisor.Lifecycle. What it has to take back when ctx ends may take longer: it returns before that,
+// and the VM's turn ends with it.
 func (d *Driver) Start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	done := make(chan error, 1)
+	began := d.link.begin(func() {
+		err := d.start(ctx, id, key)
+		unlock()
+		done <- err
+	})
+	if !began {
+		unlock()
+		return fmt.Errorf("start vm %s: %w", id, errClosed)
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("start vm %s: %w", id, ctx.Err())
+	}
+}
+
+func (d *Driver) start(ctx context.Context, id vm.ID, key hypervisor.DiskKey) error {
 	s, err := d.look(ctx, id)
 	if err != nil {
 		return fmt.Errorf("start vm %s: %w", id, err)
