@@ -23,8 +23,12 @@ import (
 	"github.com/hippius/compute/internal/secretshare"
 )
 
-// maxOwner bounds an address in text.
-const maxOwner = 90
+const (
+	// maxOwner bounds an address in text.
+	maxOwner = 90
+	// dealAttempts bounds how often room is made for one deal: others may take it first.
+	dealAttempts = 3
+)
 
 // Deal takes a VM's instances in keeping and gives a receipt for each once it is on disk. The same deal again gives
 // the same receipts; another deal replaces it while the chain does not name it. Neither makes a VM that is not ordered
@@ -44,12 +48,12 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 	if err := k.granted(r.GetGrant(), grant.Deal, id, from, r.GetOwner()); err != nil {
 		return nil, err
 	}
-	paced, ok := k.owners.allow(r.GetOwner())
-	// An owner that was not here before is given a place once it is known to have the credits.
-	enter := sync.OnceValue(func() bool { return paced || k.owners.enter(r.GetOwner()) })
+	known, ok := k.owners.allow(r.GetOwner())
 	if !ok {
 		return nil, errTooOften()
 	}
+	// An owner that is not known yet is given a place once the chain says that it may deal.
+	enter := sync.OnceValue(func() bool { return known || k.owners.enter(r.GetOwner()) })
 	for range dealAttempts {
 		var out *keeperv1.DealResponse
 		if out, err = k.deal(ctx, id, r, enter); err == nil {
@@ -65,9 +69,6 @@ func (k *Keeper) Deal(ctx context.Context, r *keeperv1.DealRequest) (*keeperv1.D
 	}
 	return nil, k.refusal(id, err)
 }
-
-// dealAttempts bounds how often room is made for one deal: others may take it first.
-const dealAttempts = 3
 
 func errTooOften() error {
 	return status.Error(codes.ResourceExhausted, "the account deals too often: wait a minute")
