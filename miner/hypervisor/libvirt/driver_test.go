@@ -289,6 +289,9 @@ func TestHungLibvirtd(t *testing.T) {
 
 	send("-STOP")
 	hung()
+	testkit.Check(t, b.driver.Close())
+	b.open(t) // one that finds libvirtd stopped
+	hung()
 	send("-CONT")
 	works()
 
