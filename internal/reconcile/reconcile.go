@@ -23,7 +23,7 @@ type Options[K comparable] struct {
 	List func(ctx context.Context) ([]K, error)
 	// Resync is the time between two listings (30 s).
 	Resync time.Duration
-	// Workers is how many keys are worked on at once (4).
+	// Workers is how many keys are worked on at once (4), those that wait Aside not counted.
 	Workers int
 	// MinBackoff is the delay after a first error (200 ms); it doubles up to MaxBackoff (1 min). Each delay is spread
 	// over its upper half by chance, so that keys that failed together do not come back together.
@@ -43,6 +43,9 @@ type Loop[K comparable] struct {
 	keys  map[K]*state
 	ended bool
 	stats Stats // Failing is counted when asked for
+
+	workers sync.WaitGroup
+	surplus int // workers there are beside opts.Workers, to end after their steps
 }
 
 // Stats of a loop since it was made.
@@ -112,9 +115,8 @@ func (l *Loop[K]) Poke(key K) {
 // Run works until ctx ends, then waits for the steps in progress, whose context has ended too, and returns nil.
 // It runs once.
 func (l *Loop[K]) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
 	for range l.opts.Workers {
-		wg.Go(func() { l.worker(ctx) })
+		l.workers.Go(func() { l.worker(ctx) })
 	}
 	if l.opts.List != nil {
 		l.resync(ctx)
@@ -131,7 +133,7 @@ func (l *Loop[K]) Run(ctx context.Context) error {
 		}
 	}
 	l.end()
-	wg.Wait()
+	l.workers.Wait()
 	return nil
 }
 
@@ -222,10 +224,17 @@ func (l *Loop[K]) worker(ctx context.Context) {
 func (l *Loop[K]) next() (key K, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.queue) == 0 && !l.ended {
+	for len(l.queue) == 0 && !l.ended && l.surplus == 0 {
 		l.work.Wait()
 	}
-	if l.ended {
+	switch {
+	case l.ended:
+		return key, false
+	case l.surplus > 0:
+		l.surplus--
+		if len(l.queue) > 0 {
+			l.work.Signal() // this worker may have been woken for it
+		}
 		return key, false
 	}
 	key = l.queue[0]
@@ -241,7 +250,7 @@ func (l *Loop[K]) try(ctx context.Context, key K) (again time.Duration, err erro
 			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 		}
 	}()
-	return l.step(ctx, key)
+	return l.step(l.withAside(ctx), key)
 }
 
 func (l *Loop[K]) finish(ctx context.Context, key K, again time.Duration, err error) {

@@ -57,7 +57,7 @@ type Config struct {
 	// Offer gives the capacity that is registered, false before it is. New VMs
 	// beyond it are refused; nil refuses none.
 	Offer func() (node.Capacity, bool)
-	// Workers is how many VMs are worked on at once (32).
+	// Workers is how many VMs are worked on at once (32), those that wait for a guest, keepers or a download not counted.
 	Workers int
 }
 

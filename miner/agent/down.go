@@ -7,13 +7,18 @@ import (
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/reconcile"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/record"
 )
 
 // shutDown asks the guest to power off, and forces it off if it does not.
 func (a *Agent) shutDown(ctx context.Context, u *vmState, r record.Record) error {
-	manner, err := a.Driver.Shutdown(ctx, r.VM.ID, a.c.StopTimeout)
+	var manner hypervisor.Manner
+	err := reconcile.Aside(ctx, func() (err error) {
+		manner, err = a.Driver.Shutdown(ctx, r.VM.ID, a.c.StopTimeout)
+		return err
+	})
 	if err != nil {
 		return err
 	}

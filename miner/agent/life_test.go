@@ -125,6 +125,39 @@ func TestGuestShutsItselfDown(t *testing.T) {
 	w.until("running", func() bool { return w.runs(id) })
 }
 
+// Guests that do not power off when asked keep no other VM from being worked on.
+func TestDeafGuestsHoldNoWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Workers, w.config.StopTimeout = 2, 5*time.Minute
+	w.startAgent()
+	var deaf []vm.ID
+	for range 4 {
+		id := w.newVM()
+		w.until("running", func() bool { return w.runs(id) })
+		w.driver.SetIgnoreACPI(id, true)
+		deaf = append(deaf, id)
+	}
+	for i, id := range deaf {
+		w.order(id, []vm.Event{vm.Stop, vm.Reboot}[i%2])
+	}
+	w.until("all are asked", func() bool {
+		shut := 0
+		w.witness.note(func() { shut = w.witness.shutdowns[deaf[0]] + w.witness.shutdowns[deaf[2]] })
+		return shut >= 2
+	})
+	other := w.newVM()
+	w.until("another runs", func() bool { return w.runs(other) })
+	for i, id := range deaf {
+		if p, want := w.chain.Phase(id), []vm.Phase{vm.Stopping, vm.Rebooting}[i%2]; p != want {
+			t.Errorf("VM %d is %s, want %s", i, p, want)
+		}
+		w.driver.SetIgnoreACPI(id, false)
+	}
+	w.untilPhase(deaf[0], vm.Stopped)
+	w.untilPhase(deaf[1], vm.Running)
+}
+
 // A guest that hears nothing is cut off, and its tenant is told.
 func TestDeafGuest(t *testing.T) {
 	t.Parallel()

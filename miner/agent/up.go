@@ -8,6 +8,7 @@ import (
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/internal/reconcile"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/provision"
 	"github.com/hippius/compute/miner/record"
@@ -26,7 +27,11 @@ func (a *Agent) needs(u *vmState, r record.Record) *provision.Needs {
 func (a *Agent) announce(ctx context.Context, u *vmState, r record.Record) error {
 	n := a.needs(u, r)
 	n.Found = func(here bool) { a.say(u, r, vm.Provisioning, fetching(here), "") }
-	b, err := a.provisioner.Plan(ctx, n)
+	var b provision.Built
+	err := reconcile.Aside(ctx, func() (err error) {
+		b, err = a.provisioner.Plan(ctx, n)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func (a *Agent) bringUp(ctx context.Context, u *vmState, r record.Record) error 
 			a.say(u, r, phase, fetching(here), "") // the order was heard
 		}
 	}
-	if err := a.provisioner.Collect(ctx, n); err != nil {
+	if err := reconcile.Aside(ctx, func() error { return a.provisioner.Collect(ctx, n) }); err != nil {
 		return err
 	}
 	u.lockedSince = time.Time{}
@@ -178,7 +183,11 @@ func (a *Agent) resume(ctx context.Context, r record.Record, info hypervisor.Inf
 // reboot restarts the guest, and hears it anew.
 func (a *Agent) reboot(ctx context.Context, u *vmState, r record.Record) error {
 	seq := r.VM.Spec.RebootSeq
-	manner, err := a.Driver.Reboot(ctx, r.VM.ID, a.c.StopTimeout)
+	var manner hypervisor.Manner
+	err := reconcile.Aside(ctx, func() (err error) {
+		manner, err = a.Driver.Reboot(ctx, r.VM.ID, a.c.StopTimeout)
+		return err
+	})
 	if err != nil {
 		return err
 	}
