@@ -43,6 +43,8 @@ func (m *miner) metrics() {
 		func() float64 { return float64(m.networkStats().Repairs) })
 	o.Gauge("hippius_miner_network_verified_timestamp_seconds", "When all taps and their rules were last verified or repaired; 0 for not yet.",
 		func() float64 { return observe.Timestamp(m.networkStats().Verified) })
+	o.Gauge("hippius_miner_network_blocked_chains", "Chains of other programs that drop what VMs send or are sent.",
+		func() float64 { return float64(m.networkStats().Blocked) })
 	o.Gauge("hippius_miner_disk_free_bytes", "What is free where disks and images lie.", func() float64 { return m.disk(func(f *unix.Statfs_t) uint64 { return f.Bavail }) })
 	o.Gauge("hippius_miner_disk_size_bytes", "How large the filesystem is where disks and images lie.", func() float64 { return m.disk(func(f *unix.Statfs_t) uint64 { return f.Blocks }) })
 	o.Counters("hippius_chain_calls_total", "Calls of the chain, by whether some node answered.", "result", observe.Answered(m.chain.Calls))

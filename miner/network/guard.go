@@ -29,6 +29,7 @@ const (
 
 type counters struct {
 	repairs  atomic.Uint64
+	blocked  atomic.Int64
 	verified atomic.Int64 // in nanoseconds since 1970
 }
 
@@ -38,11 +39,13 @@ type Stats struct {
 	Repairs uint64
 	// Verified is when everything was last found or made as it should be.
 	Verified time.Time
+	// Blocked is how many chains of other programs cut VMs off; see Blocked.
+	Blocked int
 }
 
 // Stats never blocks.
 func (n *Network) Stats() Stats {
-	s := Stats{Repairs: n.stats.repairs.Load()}
+	s := Stats{Repairs: n.stats.repairs.Load(), Blocked: int(n.stats.blocked.Load())}
 	if at := n.stats.verified.Load(); at != 0 {
 		s.Verified = time.Unix(0, at)
 	}
@@ -115,6 +118,7 @@ func (n *Network) guardOnce(ctx context.Context, now time.Time) (settled bool, e
 		return now.Sub(since) < settling
 	})
 	n.noticed = noticed
+	n.lookAtOthers()
 	return err == nil && len(noticed) == 0, err
 }
 

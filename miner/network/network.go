@@ -149,6 +149,9 @@ type Network struct {
 	readAt     time.Time            // when rules were last compared
 	verifiedAt time.Time            // when everything was last found or made whole
 	noticed    map[defect]time.Time // by Guard and not repaired yet, since when
+	// others are the chains that cut VMs off, at this generation of nftables.
+	others    string
+	othersGen uint32
 }
 
 // ErrFull is returned when the pool has no /30 left.

@@ -38,8 +38,11 @@ func (a Attachment) validate() error {
 
 // prefix begins the names of this miner's taps and of nobody else's; rules
 // match by it, so that no tap is ever without them.
-func (n *Network) prefix() string {
-	sum := sha256.Sum256([]byte("hippius tap " + n.cfg.Tag))
+func (n *Network) prefix() string { return TapPrefix(n.cfg.Tag) }
+
+// TapPrefix is the prefix of the miner of a tag.
+func TapPrefix(tag string) string {
+	sum := sha256.Sum256([]byte("hippius tap " + tag))
 	return "hip" + hex.EncodeToString(sum[:2])
 }
 

@@ -92,6 +92,7 @@ func checks() []check {
 		{"qemu", qemu},
 		{"qemu's user", qemuUser},
 		{"firewall", firewall},
+		{"forwarding", forwarding},
 		{"taps", taps},
 		{"vhost", vhost},
 		{"guest agent", guestAgent},

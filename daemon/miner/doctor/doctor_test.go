@@ -84,7 +84,7 @@ func well() (*Host, *onChain, *miner.Config) {
 		Libvirt:  func(context.Context, string) (string, error) { return "QEMU 7.2.0, libvirt 9.0.0", nil },
 		Version:  func(_ context.Context, tool string) (string, error) { return tool + " version 7.2", nil },
 		User:     func(string) error { return nil },
-		Firewall: func() error { return nil }, Device: func(string) error { return nil }, Program: func(string) error { return nil },
+		Firewall: func() error { return nil }, Blocked: func(string) ([]string, error) { return nil, nil }, Device: func(string) error { return nil }, Program: func(string) error { return nil },
 		Listen:  func(context.Context, netip.AddrPort) error { return nil },
 		Healthy: func(context.Context, netip.AddrPort) bool { return false },
 		Resolve: func(context.Context, string) ([]netip.Addr, error) {
@@ -189,6 +189,12 @@ func TestWhatIsWrong(t *testing.T) {
 		}},
 		"no qemu user": {check: "qemu's user", level: Bad, found: "no such thing", mend: "qemu.conf", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.User = func(string) error { return no } }},
 		"no nftables":  {check: "firewall", level: Bad, found: "no such thing", mend: "modprobe nf_tables", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Firewall = func() error { return no } }},
+		"another's policy": {check: "forwarding", level: Bad, found: "FORWARD in table filter", mend: "DOCKER-USER -i hip", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+			h.Blocked = func(string) ([]string, error) { return []string{"FORWARD in table filter"}, no }
+		}},
+		"another's rules unknown": {check: "forwarding", level: Warn, found: "no such thing", mend: "nft list", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
+			h.Blocked = func(string) ([]string, error) { return nil, no }
+		}},
 		"no tun": {check: "taps", level: Bad, found: "no such thing", mend: "modprobe tun", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Device = func(p string) error { return onlyFor(p, "tun", no, nil) }
 		}},

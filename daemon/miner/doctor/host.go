@@ -75,9 +75,11 @@ type Host struct {
 	Version  func(ctx context.Context, tool string) (string, error)
 	User     func(name string) error
 	Firewall func() error
-	Device   func(path string) error
-	Program  func(path string) error
-	Listen   func(ctx context.Context, addr netip.AddrPort) error
+	// Blocked names chains of other programs that keep VMs' packets from being forwarded.
+	Blocked func(tag string) ([]string, error)
+	Device  func(path string) error
+	Program func(path string) error
+	Listen  func(ctx context.Context, addr netip.AddrPort) error
 	// Healthy tells whether a miner answers at its private address.
 	Healthy func(ctx context.Context, addr netip.AddrPort) bool
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
@@ -100,7 +102,7 @@ func ThisHost() Host {
 			_, err := user.Lookup(name)
 			return err
 		},
-		Firewall: taprules.Able, Device: device, Program: program, Listen: listen, Healthy: healthy,
+		Firewall: taprules.Able, Blocked: taprules.Blocked, Device: device, Program: program, Listen: listen, Healthy: healthy,
 		Resolve: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
+	taprules "github.com/hippius/compute/miner/network"
 )
 
 const (
@@ -152,6 +153,21 @@ func firewall(_ context.Context, e *exam) Finding {
 		return bad("modprobe nf_tables nft_chain_nat nft_masq nft_ct; a container needs its host's kernel to have them", "the kernel's nftables do not work here: %v", err)
 	}
 	return ok("nftables with nat and ingress chains")
+}
+
+// forwarding looks for what other programs drop of what is forwarded: the VMs would run, and be out of reach.
+func forwarding(_ context.Context, e *exam) Finding {
+	chains, err := e.host.Blocked(e.set.Libvirt.Tag)
+	if len(chains) > 0 {
+		prefix := taprules.TapPrefix(e.set.Libvirt.Tag)
+		return bad(fmt.Sprintf("have that program accept what comes from and goes to the interfaces %[1]s*; for Docker: iptables -I DOCKER-USER -i %[1]s+ -j ACCEPT; "+
+			"iptables -I DOCKER-USER -o %[1]s+ -j ACCEPT", prefix),
+			"other programs' rules drop what VMs send and are sent: %s", strings.Join(chains, ", "))
+	}
+	if err != nil {
+		return warn("look at 'nft list ruleset' for chains that drop what is forwarded", "not all rules of other programs can be read: %v", err)
+	}
+	return ok("no rules of other programs drop what VMs send")
 }
 
 func taps(_ context.Context, e *exam) Finding {
