@@ -18,6 +18,9 @@ import (
 const (
 	// closeTimeout bounds waiting for the library's readers to end.
 	closeTimeout = 10 * time.Second
+	// settle is how old a node is at least when it is closed: a reader of the library that has not begun to wait for packets by then reads
+	// from its socket's number, which may be another's in this process already, and never ends.
+	settle = 250 * time.Millisecond
 	// portAttempts is how often a lighthouse that was given no port tries.
 	portAttempts = 5
 )
@@ -30,6 +33,7 @@ type Node struct {
 	stack    Stack // nil unless ModeUserspace
 	networks []netip.Prefix
 	port     uint16
+	started  time.Time
 	stopCtx  func() bool
 
 	mu       sync.Mutex // guards what Reload replaces
@@ -161,7 +165,7 @@ func startWith(settings map[string]any, asked, c Config, t *trust, log *slog.Log
 		}
 		return nil, err
 	}
-	n.control = control
+	n.control, n.started = control, time.Now()
 	if c.AmLighthouse {
 		go n.enforce()
 	} else {
@@ -209,6 +213,7 @@ func (n *Node) Close() error {
 		if n.stack != nil {
 			n.stack.Abort()
 		}
+		time.Sleep(time.Until(n.started.Add(settle)))
 		n.control.Stop()
 		select {
 		case <-n.done:
