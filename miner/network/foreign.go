@@ -9,14 +9,35 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
 )
 
-// Blocked names, in words, the chains of other programs on this host that keep packets of VMs from being forwarded: those that drop
-// what none of their rules accepts, in a table where no rule accepts what comes from the taps of a miner with this tag, or what goes
-// there. What one chain drops is dropped, whatever others accept. Rules that accept by something else than the interface are not
-// understood, so that a chain may be named that lets VMs' packets through. It needs CAP_NET_ADMIN. Chains whose rules cannot be read are
-// named by the error, beside the others.
-func Blocked(tag string) (found []string, err error) {
+// obstacle is a chain of another program that drops what is forwarded unless a rule accepts it, in a table where no rule accepts what
+// comes from the taps, or what goes there. What one chain drops is dropped, whatever others accept.
+type obstacle struct {
+	chain    *nftables.Chain
+	from, to bool // accepted already
+}
+
+func (o obstacle) String() string {
+	return fmt.Sprintf("%s in table %s", o.chain.Name, o.chain.Table.Name)
+}
+
+// Blocked names, in words, the chains of other programs on this host that drop what VMs of a miner with this tag send or are sent, as
+// the policy for what is forwarded that Docker sets. Guard adds a rule at their ends. Rules that accept by something else than
+// the interface do not count, so that a chain may be named that lets VMs' packets through. It needs CAP_NET_ADMIN. Chains whose rules
+// cannot be read are named by the error, beside the others.
+func Blocked(tag string) ([]string, error) {
+	all, err := obstacles((&Network{cfg: Config{Tag: tag}}).table().Name, TapPrefix(tag))
+	names := make([]string, len(all))
+	for i, o := range all {
+		names[i] = o.String()
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+func obstacles(ours, prefix string) (found []obstacle, err error) {
 	conn, err := nftables.New()
 	if err != nil {
 		return nil, fmt.Errorf("nftables: %w", err)
@@ -25,20 +46,19 @@ func Blocked(tag string) (found []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("list nftables chains: %w", err)
 	}
-	n := Network{cfg: Config{Tag: tag}}
 	for _, c := range chains {
-		if !dropsForwarded(c) || c.Table.Name == n.table().Name {
+		if !dropsForwarded(c) || c.Table.Name == ours {
 			continue
 		}
-		from, to, readErr := acceptsTaps(conn, chains, c.Table, n.prefix())
-		if readErr != nil {
+		o := obstacle{chain: c}
+		var readErr error
+		if o.from, o.to, readErr = acceptsTaps(conn, chains, c.Table, prefix); readErr != nil {
 			err = errors.Join(err, fmt.Errorf("read rules of nftables table %s: %w", c.Table.Name, readErr))
 		}
-		if !from || !to {
-			found = append(found, fmt.Sprintf("%s in table %s", c.Name, c.Table.Name))
+		if !o.from || !o.to {
+			found = append(found, o)
 		}
 	}
-	slices.Sort(found)
 	return found, err
 }
 
@@ -67,52 +87,119 @@ func acceptsTaps(conn *nftables.Conn, chains []*nftables.Chain, table *nftables.
 	return from, to, err
 }
 
-// acceptsByName tells whether a rule accepts what comes from, or goes to, interfaces among which the taps are. One that looks at no
-// interface is taken to accept neither, unless it looks at nothing at all.
+// acceptsByName tells whether a rule accepts what comes from, or goes to, interfaces among which the taps are, and looks at nothing else.
 func acceptsByName(rule []expr.Any, prefix string) (from, to bool) {
-	accepts, matches := false, false
+	accepts, others := false, false
 	var last expr.MetaKey
 	for _, e := range rule {
 		switch e := e.(type) {
 		case *expr.Meta:
 			last = e.Key
 		case *expr.Cmp:
-			matches = true
-			if name := string(bytes.TrimRight(e.Data, "\x00")); e.Op == expr.CmpOpEq && strings.HasPrefix(prefix, name) && len(e.Data) == len(name) {
-				from, to = from || last == expr.MetaKeyIIFNAME, to || last == expr.MetaKeyOIFNAME
+			name := string(bytes.TrimRight(e.Data, "\x00"))
+			switch begins := e.Op == expr.CmpOpEq && len(e.Data) == len(name) && strings.HasPrefix(prefix, name); {
+			case begins && last == expr.MetaKeyIIFNAME:
+				from = true
+			case begins && last == expr.MetaKeyOIFNAME:
+				to = true
+			default:
+				others = true
 			}
 		case *expr.Verdict:
 			accepts = e.Kind == expr.VerdictAccept
 		case *expr.Counter:
 		default:
-			matches = true
+			others = true
 		}
 	}
-	if accepts && !matches {
+	switch {
+	case !accepts || others || from && to:
+		return false, false
+	case !from && !to: // it accepts everything
 		return true, true
 	}
-	return accepts && from, accepts && to
+	return from, to
 }
 
-// lookAtOthers says when other programs' rules begin to cut VMs off, and when they end it. Rules are read after a change alone. n.mu is held.
-func (n *Network) lookAtOthers() {
+// passOthers has other programs' chains accept what comes from the taps and goes there, where nothing else in them decides: rules are
+// added at their ends, so that what these programs drop on purpose stays dropped, and our own chains judge the packets all the same. A rule
+// is of the form that iptables writes, which would not read its table otherwise. Rules are read after a change alone. n.mu is held.
+func (n *Network) passOthers() {
 	gen, err := generation()
 	if err != nil || gen == n.othersGen {
 		return
 	}
-	found, err := Blocked(n.cfg.Tag)
+	found, err := obstacles(n.table().Name, n.prefix())
+	if len(found) > 0 {
+		n.log.Warn("other programs drop what VMs send and are sent: adding rules that accept it", "error", errors.New(words(found)))
+		err = errors.Join(err, n.transact(func(conn *nftables.Conn) error {
+			for _, o := range found {
+				n.accept(conn, o)
+			}
+			return nil
+		}))
+		n.stats.repairs.Add(1)
+		if found, gen = nil, 0; err != nil {
+			found, _ = obstacles(n.table().Name, n.prefix()) // what cannot be read is told above
+		}
+	}
 	if err != nil {
-		n.log.Warn("look at other programs' rules", "error", err)
+		n.log.Error("rules of other programs that may cut VMs off", "error", err)
 	}
-	n.othersGen = gen
 	n.stats.blocked.Store(int64(len(found)))
-	names := strings.Join(found, ", ")
-	switch {
-	case names == n.others:
-	case names == "":
-		n.log.Info("other programs' rules let VMs' packets through again")
-	default:
-		n.log.Error("VMs are cut off: other programs' rules drop what is forwarded; see 'hippius-miner doctor'", "error", errors.New(names))
+	n.othersGen = gen
+}
+
+func words(all []obstacle) string {
+	names := make([]string, len(all))
+	for i, o := range all {
+		names[i] = o.String()
 	}
-	n.others = names
+	return strings.Join(names, ", ")
+}
+
+// accept adds the rules that a chain lacks.
+func (n *Network) accept(conn *nftables.Conn, o obstacle) {
+	for _, way := range []struct {
+		has   bool
+		match []expr.Any
+	}{{o.from, inIs(n.prefix())}, {o.to, outIs(n.prefix())}} {
+		if !way.has {
+			conn.AddRule(&nftables.Rule{
+				Table: o.chain.Table, Chain: o.chain, Exprs: join(way.match, []expr.Any{&expr.Counter{}}, accept()),
+				UserData: userdata.AppendString(nil, userdata.TypeComment, n.comment()),
+			})
+		}
+	}
+}
+
+// comment marks rules of ours in the chains of others.
+func (n *Network) comment() string { return n.table().Name }
+
+// leaveOthers takes our rules out of the chains of other programs.
+func (n *Network) leaveOthers() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("nftables: %w", err)
+	}
+	chains, err := conn.ListChains()
+	if err != nil {
+		return fmt.Errorf("list nftables chains: %w", err)
+	}
+	var errs []error
+	for _, c := range chains {
+		if c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookForward || c.Table.Name == n.table().Name {
+			continue
+		}
+		rules, err := conn.GetRules(c.Table, c)
+		if err != nil {
+			continue // ours could be read
+		}
+		for _, r := range rules {
+			if why, ok := userdata.GetString(r.UserData, userdata.TypeComment); ok && why == n.comment() {
+				errs = append(errs, n.transactIfThere(func(conn *nftables.Conn) error { return conn.DelRule(r) }))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -39,7 +39,7 @@ type Stats struct {
 	Repairs uint64
 	// Verified is when everything was last found or made as it should be.
 	Verified time.Time
-	// Blocked is how many chains of other programs cut VMs off; see Blocked.
+	// Blocked is how many chains of other programs cut VMs off, for all that Guard adds to them; see Blocked.
 	Blocked int
 }
 
@@ -118,7 +118,7 @@ func (n *Network) guardOnce(ctx context.Context, now time.Time) (settled bool, e
 		return now.Sub(since) < settling
 	})
 	n.noticed = noticed
-	n.lookAtOthers()
+	n.passOthers()
 	return err == nil && len(noticed) == 0, err
 }
 

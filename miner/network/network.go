@@ -149,9 +149,7 @@ type Network struct {
 	readAt     time.Time            // when rules were last compared
 	verifiedAt time.Time            // when everything was last found or made whole
 	noticed    map[defect]time.Time // by Guard and not repaired yet, since when
-	// others are the chains that cut VMs off, at this generation of nftables.
-	others    string
-	othersGen uint32
+	othersGen  uint32               // the generation of nftables at which other programs' chains were read
 }
 
 // ErrFull is returned when the pool has no /30 left.
@@ -357,7 +355,7 @@ func (n *Network) Teardown(ctx context.Context) error {
 	for _, a := range all {
 		errs = append(errs, n.remove(a.Tap))
 	}
-	return errors.Join(append(errs, n.removeTables())...)
+	return errors.Join(append(errs, n.removeTables(), n.leaveOthers())...)
 }
 
 // sort lists our taps and deletes those that a crash left without a name tag:

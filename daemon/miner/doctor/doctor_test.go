@@ -191,6 +191,7 @@ func TestWhatIsWrong(t *testing.T) {
 		"no nftables":  {check: "firewall", level: Bad, found: "no such thing", mend: "modprobe nf_tables", spoil: func(h *Host, _ *onChain, _ *miner.Config) { h.Firewall = func() error { return no } }},
 		"another's policy": {check: "forwarding", level: Bad, found: "FORWARD in table filter", mend: "DOCKER-USER -i hip", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Blocked = func(string) ([]string, error) { return []string{"FORWARD in table filter"}, no }
+			h.Healthy = func(context.Context, netip.AddrPort) bool { return true }
 		}},
 		"another's rules unknown": {check: "forwarding", level: Warn, found: "no such thing", mend: "nft list", spoil: func(h *Host, _ *onChain, _ *miner.Config) {
 			h.Blocked = func(string) ([]string, error) { return nil, no }
