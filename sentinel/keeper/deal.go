@@ -193,7 +193,7 @@ func (k *Keeper) mayDeal(ctx context.Context, id vm.ID, r *keeperv1.DealRequest)
 	if covered < 1 {
 		return v, false, 0, status.Error(codes.PermissionDenied, "the account has not the credits to create a VM")
 	}
-	return v, false, covered, nil
+	return v, false, max(covered, k.set.Limits.Uncovered), nil
 }
 
 // mayAdd says whether the deal may be taken for a VM that is on chain.

@@ -44,6 +44,8 @@ type Limits struct {
 	// PendingPerOwner and Pending are VMs dealt and not on chain yet. When all places are taken, the oldest of the owner
 	// with most gives way to an owner with fewer.
 	PendingPerOwner, Pending int
+	// Uncovered is how many of them an owner may have whose balance is for one alone: several are ordered at once, and orders fail.
+	Uncovered int
 	// VMs held in all.
 	VMs int
 	// VMBytes held for one VM: user data, its present instance, and those that the chain lets be dealt ahead.
@@ -66,7 +68,7 @@ type Limits struct {
 // DefaultLimits hold about 50 GiB at most, and a tenth of that of usual VMs.
 func DefaultLimits() Limits {
 	return Limits{
-		PendingPerOwner: 32, Pending: 2048, VMs: 100_000, VMBytes: 512 << 10, DealsPerMinute: 30,
+		PendingPerOwner: 32, Pending: 2048, Uncovered: 4, VMs: 100_000, VMBytes: 512 << 10, DealsPerMinute: 30,
 		PendingFor: 10 * time.Minute, OrderWithin: 5 * time.Minute, YieldAfter: time.Minute, Recheck: time.Hour, MissingFor: 24 * time.Hour,
 	}
 }

@@ -170,7 +170,7 @@ func TestFullPaceForgetsTheIdlest(t *testing.T) {
 
 // One balance holds no more pending places than VMs could be created with it.
 func TestBalanceCoversWhatIsPending(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(l *Limits) { l.Uncovered = 0 })
 	w.chain.covers[w.owner.Address()] = 2
 	first := w.vmID
 	require.NoError(t, w.hand(w.instance(1)))
@@ -205,7 +205,7 @@ func TestBalanceCoversWhatIsPending(t *testing.T) {
 
 // Deals at the same time are not each covered by the whole balance.
 func TestBalanceCoversDealsAtOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(l *Limits) { l.Uncovered = 0 })
 	w.chain.covers[w.owner.Address()] = 3
 	var list []*keeperv1.DealRequest
 	for range 12 {
@@ -276,4 +276,16 @@ func TestOlderPendingIsListed(t *testing.T) {
 	w.chain.advance(10 * time.Minute)
 	w.sweep()
 	w.requireEmpty()
+}
+
+// A few VMs may be pending whatever the balance covers: a tenant with little orders several at once, and orders fail.
+func TestFewPendingNeedNoCover(t *testing.T) {
+	w := newWorld(t)
+	w.chain.covers[w.owner.Address()] = 1
+	for range DefaultLimits().Uncovered {
+		require.NoError(t, w.hand(w.instance(1)))
+		w.next()
+	}
+	requireCode(t, w.hand(w.instance(1)), codes.Unavailable, "credits do not cover one more VM")
+	require.Equal(t, DefaultLimits().Uncovered, w.pending())
 }

@@ -106,9 +106,10 @@ func (k *Keeper) room(ctx context.Context, owner string, refused error) (freed b
 		if err != nil {
 			return false, k.broken("read", w.vmID, err)
 		}
-		if !held || !h.Pending {
-			return true, nil
-		}
+		freed = freed || !held || !h.Pending
+	}
+	if freed {
+		return true, nil
 	}
 	oldest := list[0]
 	if now.Sub(time.Unix(oldest.dealtAt, 0)) < yields {
