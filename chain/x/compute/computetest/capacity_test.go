@@ -37,7 +37,7 @@ func TestStoppedVMHoldsItsDiskOnly(t *testing.T) {
 	second := w.running(a, "web-2")
 	w.refused(computetypes.ErrNoRoomOnHost, a, &computetypes.MsgStartVM{Owner: a.Address, VmId: first})
 	w.refused(computetypes.ErrNoRoomOnHost, a, rebuild(a, first, "debian-12"))
-	w.is(first, vm.Stopped, "")
+	w.is(first, vm.Stopped, vm.ReasonTenant)
 	w.off(a, second)
 	w.MustDeliver(a, &computetypes.MsgStartVM{Owner: a.Address, VmId: first})
 	w.refused(computetypes.ErrNoRoomOnHost, a, &computetypes.MsgStartVM{Owner: a.Address, VmId: second})
@@ -56,7 +56,7 @@ func TestStoppedVMOnAFullHostEnds(t *testing.T) {
 	w.running(a, "web-2")
 	w.MustDeliver(a, &computetypes.MsgTerminateVM{Owner: a.Address, VmId: first})
 	w.report(w.says(first, vm.Terminated))
-	w.is(first, vm.Terminated, "")
+	w.is(first, vm.Terminated, vm.ReasonTenant)
 	if u := w.registered(m).Usage; u.Vms != 1 || u.MemoryMib != 2048 {
 		t.Fatalf("taken are %+v", u)
 	}
