@@ -45,7 +45,7 @@ func (f *forwarded) passes() bool {
 	f.t.Helper()
 	f.asked++
 	call, answer := fmt.Sprint("call ", f.asked), fmt.Sprint("answer ", f.asked)
-	for range 20 {
+	for range 50 {
 		f.g.send(f.t, 5000, publicAddr+":7000", call)
 		time.Sleep(20 * time.Millisecond)
 		if from, ok := f.far.heard(call); ok {
