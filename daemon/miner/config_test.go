@@ -20,6 +20,7 @@ import (
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/mesh/admit"
 	"github.com/hippius/compute/mesh/ca"
+	"github.com/hippius/compute/miner/hostinfo"
 	"github.com/hippius/compute/miner/provision"
 )
 
@@ -296,7 +297,7 @@ func TestDiskUsed(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := diskUsed(dir)
+	got, err := hostinfo.Taken(dir)
 	if err != nil || got < 1<<20 || got > 2<<20 {
 		t.Errorf("%d bytes, %v; want a little over 1 MiB", got, err)
 	}

@@ -5,10 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"reflect"
-	"syscall"
 	"time"
 
 	"github.com/hippius/compute/chain/client"
@@ -142,7 +139,7 @@ func (m *miner) measure(ctx context.Context) (node.Offer, error) {
 	if err != nil {
 		return node.Offer{}, fmt.Errorf("look at the hypervisor: %w", err)
 	}
-	used, err := diskUsed(m.set.Data)
+	used, err := hostinfo.Taken(m.set.Data)
 	if err != nil {
 		return node.Offer{}, fmt.Errorf("measure what VMs take: %w", err)
 	}
@@ -167,27 +164,4 @@ func (m *miner) measure(ctx context.Context) (node.Offer, error) {
 			DiskWriteBytesPerSecond: info.DiskWriteBytesPerSecond,
 		},
 	}, nil
-}
-
-// diskUsed adds up what the files under dir take on disk, in bytes.
-func diskUsed(dir string) (uint64, error) {
-	const block = 512
-	var total uint64
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // gone meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return nil //nolint:nilerr // gone meanwhile
-		}
-		if s, ok := info.Sys().(*syscall.Stat_t); ok && e.Type().IsRegular() {
-			total += uint64(max(s.Blocks, 0)) * block
-		}
-		return nil
-	})
-	return total, err
 }

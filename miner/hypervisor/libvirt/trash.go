@@ -10,11 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/fault"
+	"github.com/hippius/compute/miner/hostinfo"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -158,7 +158,7 @@ func (d *Driver) Space(context.Context) (s hypervisor.Space, err error) {
 	if s.Free, err = d.free(); err != nil {
 		return hypervisor.Space{}, err
 	}
-	if s.Used, err = taken(d.disksDir()); err != nil {
+	if s.Used, err = hostinfo.Taken(d.disksDir()); err != nil {
 		return hypervisor.Space{}, err
 	}
 	found, err := d.listTrash()
@@ -166,7 +166,7 @@ func (d *Driver) Space(context.Context) (s hypervisor.Space, err error) {
 		return hypervisor.Space{}, err
 	}
 	for _, t := range found {
-		n, err := taken(t.path)
+		n, err := hostinfo.Taken(t.path)
 		if err != nil {
 			return hypervisor.Space{}, err
 		}
@@ -174,31 +174,6 @@ func (d *Driver) Space(context.Context) (s hypervisor.Space, err error) {
 	}
 	slices.SortFunc(s.Trash, func(a, b hypervisor.Trashed) int { return a.At.Compare(b.At) })
 	return s, nil
-}
-
-// taken adds up what the files under dir take on disk, in bytes.
-func taken(dir string) (total uint64, err error) {
-	const block = 512
-	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // gone meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return nil //nolint:nilerr // gone meanwhile
-		}
-		if s, ok := info.Sys().(*syscall.Stat_t); ok && e.Type().IsRegular() {
-			total += uint64(max(s.Blocks, 0)) * block
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("space taken in %s: %w", dir, err)
-	}
-	return total, nil
 }
 
 // Discard implements hypervisor.Disks.
