@@ -29,6 +29,7 @@ func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration)
 	changed := d.events.subscribe(listening, &d.events.subs)
 	end := time.Now().Add(deadline)
 	asked := false
+	var again retry
 	for {
 		s, err := d.look(ctx, id)
 		if err != nil {
@@ -44,9 +45,9 @@ func (d *Driver) Shutdown(ctx context.Context, id vm.ID, deadline time.Duration)
 		if !time.Now().Before(end) {
 			return hypervisor.MannerForced, d.cut(ctx, id, s.domain)
 		}
-		if err := d.ask(ctx, s, func(l *lv.Libvirt) error {
+		if err := again.after(d.ask(ctx, s, func(l *lv.Libvirt) error {
 			return l.DomainShutdownFlags(s.domain, lv.DomainShutdownAcpiPowerBtn)
-		}); err != nil {
+		})); err != nil {
 			return hypervisor.MannerNone, fmt.Errorf("shut down vm %s: %w", id, err)
 		}
 		if err := fault.Point("libvirt.asked_off"); err != nil {
@@ -89,6 +90,20 @@ func (d *Driver) ask(ctx context.Context, s domainInfo, request func(*lv.Libvirt
 	return err
 }
 
+// retry forgives the first of two failures in a row that libvirtd reports of a request: while a process ends, libvirtd has
+// only words for it, and shows the VM as running until it has looked after it.
+type retry struct{ failed bool }
+
+func (r *retry) after(err error) error {
+	var said lv.Error
+	if errors.As(err, &said) && !r.failed {
+		r.failed = true
+		return nil
+	}
+	r.failed = false
+	return err
+}
+
 // await returns when something about id may have changed, or after a while.
 func await(ctx context.Context, id vm.ID, changed <-chan vm.ID, while time.Duration) error {
 	timer := time.NewTimer(while)
@@ -123,6 +138,7 @@ func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (
 	defer cancel()
 	reboots := d.events.subscribe(listening, &d.events.reboots)
 	end := time.Now().Add(deadline)
+	var again retry
 	for {
 		s, err := d.look(ctx, id)
 		if err != nil {
@@ -137,9 +153,9 @@ func (d *Driver) Reboot(ctx context.Context, id vm.ID, deadline time.Duration) (
 			}
 			return hypervisor.MannerForced, fault.Point("libvirt.reset")
 		}
-		if err := d.ask(ctx, s, func(l *lv.Libvirt) error {
+		if err := again.after(d.ask(ctx, s, func(l *lv.Libvirt) error {
 			return l.DomainReboot(s.domain, lv.DomainRebootAcpiPowerBtn)
-		}); err != nil {
+		})); err != nil {
 			return hypervisor.MannerNone, fmt.Errorf("reboot vm %s: %w", id, err)
 		}
 		if err := fault.Point("libvirt.asked_reboot"); err != nil {

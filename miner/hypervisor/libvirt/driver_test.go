@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -300,6 +301,31 @@ func TestHungLibvirtd(t *testing.T) {
 	lab.StopLibvirt()
 	testkit.Check(t, lab.StartLibvirt(t.Context()))
 	works()
+}
+
+// TestEndsWhileAsked kills a VM's process while libvirtd waits for what it says to a request: the VM is off, which is no failure.
+func TestEndsWhileAsked(t *testing.T) {
+	lab := newLab(t)
+	b := newBench(t, lab, "w1")
+	m := b.definition(t, false)
+	b.start(t, m)
+	ends := func(request func() error) error {
+		info, err := b.driver.Inspect(t.Context(), m.ID)
+		testkit.Check(t, err)
+		inside(t, lab, `kill -STOP "$1"`, strconv.Itoa(info.PID))
+		said := make(chan error, 1)
+		go func() { said <- request() }()
+		time.Sleep(time.Second) // the request has reached the process, which is not seen from outside
+		inside(t, lab, `kill -KILL "$1"`, strconv.Itoa(info.PID))
+		return <-said
+	}
+	if err := ends(func() error { _, err := b.driver.Shutdown(t.Context(), m.ID, time.Minute); return err }); err != nil {
+		t.Errorf("shut down: %v", err)
+	}
+	testkit.Check(t, b.driver.Start(t.Context(), m.ID, m.DiskKey))
+	if err := ends(func() error { _, err := b.driver.Reboot(t.Context(), m.ID, time.Minute); return err }); !errors.Is(err, hypervisor.ErrState) {
+		t.Errorf("reboot: %v, want ErrState", err)
+	}
 }
 
 // TestEFI defines and starts a VM with EFI firmware, and has its variables
