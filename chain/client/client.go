@@ -174,6 +174,22 @@ func (c *Client) VMEverywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 	return vms, nil
 }
 
+// VMAnywhere asks every endpoint for a VM, and gives what those say that know it, in the order of the profile. It fails if one
+// does not answer; that one does not know the VM is an answer.
+func (c *Client) VMAnywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
+	var vms []vm.VM
+	for _, one := range c.each() {
+		v, err := one.VM(ctx, id)
+		switch {
+		case err == nil:
+			vms = append(vms, v)
+		case !errors.Is(err, ErrNotFound):
+			return nil, fmt.Errorf("chain node %s: %w", one.conn.ends[0].name, err)
+		}
+	}
+	return vms, nil
+}
+
 // each gives one client for each endpoint; they share this one's connections.
 func (c *Client) each() []*Client {
 	out := make([]*Client, len(c.conn.ends))

@@ -22,6 +22,8 @@ const (
 	IdentityFile = "identity.pem"
 	// StateFile is what the agent remembers.
 	StateFile = "miner.db"
+	// ForgetDir holds the operator's orders to forget VMs.
+	ForgetDir = "forget"
 	imagesDir = "images"
 	vmsDir    = "vms"
 	isoDir    = "iso"

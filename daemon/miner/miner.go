@@ -24,6 +24,7 @@ import (
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/console"
+	"github.com/hippius/compute/miner/forget"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/network"
@@ -155,7 +156,7 @@ func (m *miner) openAgent(context.Context) error {
 		Chain: Chain{Client: m.chain, Sender: m.sender}, Catalogue: m.chain,
 		Secrets: secrets.New(secrets.Config{ChainID: m.chain.ChainID(), Chain: m.chain, Dial: secrets.NewPeers(m.identity), Log: m.log}),
 		Images:  m.images, Network: m.network, Seeds: store, Mesh: m.directory, Driver: m.driver,
-		State: record.New(m.db), Log: m.log,
+		State: record.New(m.db), Orders: forget.New(filepath.Join(m.set.Data, ForgetDir)), Log: m.log,
 	})
 	if err != nil {
 		return err

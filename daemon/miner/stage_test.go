@@ -31,6 +31,7 @@ import (
 	"github.com/hippius/compute/mesh/nebula/netstack"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
+	"github.com/hippius/compute/miner/forget"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/libvirt"
 	"github.com/hippius/compute/miner/image"
@@ -244,7 +245,7 @@ func (s *stage) miner(base string) {
 	s.agentPart = agent.Parts{
 		Chain: s.chain, Catalogue: newCatalogue(t, base), Secrets: s, Images: images,
 		Network: inLab{lab: s.host, taps: taps{network: s.network, set: Default().Taps}}, Seeds: s.seeds, Mesh: s,
-		Driver: driver, State: record.New(db), Log: s.log("agent"),
+		Driver: driver, State: record.New(db), Orders: forget.New(dir("forget")), Log: s.log("agent"),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var blocks sync.WaitGroup

@@ -103,6 +103,7 @@ type Parts struct {
 	Mesh      Mesh
 	Driver    hypervisor.Driver
 	State     *record.Store
+	Orders    Orders
 	Log       *slog.Logger
 }
 

@@ -147,13 +147,12 @@ func (a *Agent) howDown(r record.Record, info hypervisor.Info) (reason, message 
 // errHeld says that a VM is not to be destroyed after all.
 var errHeld = errors.New("not every endpoint of the chain says that this miner no longer holds the VM")
 
-// destroy removes a VM that this miner is to let go of, if every endpoint says
-// so; its disk stays in the trash for a while.
+// destroy removes a VM that this miner is to let go of, if it may; its disk stays in the trash for a while.
 func (a *Agent) destroy(ctx context.Context, u *vmState, r record.Record, info hypervisor.Info) error {
 	id := r.VM.ID
 	d := r.Desired()
 	known := hypervisor.Info{InstanceSeq: max(info.InstanceSeq, d.Seq), Generation: max(info.Generation, d.Generation)}
-	if err := a.confirm(ctx, id, known); err != nil {
+	if err := a.mayRemove(ctx, id, known); err != nil {
 		return fmt.Errorf("release VM %s: %w", id, err)
 	}
 	if err := fault.Point("agent.confirmed"); err != nil {
@@ -220,5 +219,8 @@ func (a *Agent) forget(id vm.ID) error {
 	if err := a.State.Forget(id); err != nil {
 		return err
 	}
-	return fault.Point("agent.forgotten")
+	if err := fault.Point("agent.forgotten"); err != nil {
+		return err
+	}
+	return a.Orders.Done(id)
 }

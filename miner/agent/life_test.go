@@ -8,6 +8,7 @@ import (
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/forget"
 	"github.com/hippius/compute/miner/hypervisor"
 )
 
@@ -243,6 +244,64 @@ func TestUnknownVMs(t *testing.T) {
 	if s := w.inspect(stranger).State; s != hypervisor.StateRunning {
 		t.Errorf("a VM the chain knows nothing of became %s", s)
 	}
+	w.forget(stranger)
+}
+
+// forget orders that a VM be forgotten, and waits until it is.
+func (w *world) forget(id vm.ID) {
+	w.t.Helper()
+	if err := w.orders.Give(id); err != nil {
+		w.t.Fatal(err)
+	}
+	w.until("the order is carried out", func() bool {
+		answered, err := w.orders.Answer(id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return answered
+	})
+	w.wantNone("forgotten", w.leftovers(id))
+	if n := w.trashed(id); n != 1 {
+		w.t.Errorf("%d disks of a forgotten VM are in the trash", n)
+	}
+}
+
+// TestForgottenByTheChain: the chain has forgotten a VM that ended while the agent was away. It runs on until the operator
+// orders otherwise; one that the chain knows is not removed by an order.
+func TestForgottenByTheChain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.startAgent()
+	gone, held := w.newVM(), w.newVM()
+	w.until("running", func() bool { return w.runs(gone) && w.runs(held) })
+	w.stopAgent()
+	w.chain.Prune(gone)
+	w.startAgent()
+	w.confirmed(gone)
+	if !w.inspect(gone).State.Alive() {
+		t.Error("a VM of which the chain knows nothing was removed")
+	}
+	w.forget(gone)
+
+	if err := w.orders.Give(held); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the order is refused", func() bool {
+		answered, err := w.orders.Answer(held)
+		if answered && !errors.Is(err, forget.ErrRefused) {
+			t.Fatalf("the order was answered with %v", err)
+		}
+		return answered
+	})
+	if !w.runs(held) {
+		t.Error("an order ended a VM that this miner holds")
+	}
+	// Of what is not here there is nothing to forget.
+	nothing := vm.ID("ffeeddccbbaa99887766554433221100")
+	if err := w.orders.Give(nothing); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the order is answered", func() bool { return !w.orders.Given(nothing) })
 }
 
 // Nobody waits for a shutdown that is not wanted any more.

@@ -17,6 +17,7 @@ import (
 	"github.com/hippius/compute/internal/fault"
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/forget"
 	"github.com/hippius/compute/miner/image"
 	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/seed"
@@ -64,7 +65,7 @@ func runAgent(dir string) error {
 	out := farSurroundings{f}
 	a, err := agent.New(testConfig(), agent.Parts{
 		Chain: out, Catalogue: out, Secrets: out, Images: images, Network: out, Seeds: seeds, Mesh: out,
-		Driver: farDriver{f: f}, State: record.New(db),
+		Driver: farDriver{f: f}, State: record.New(db), Orders: forget.New(filepath.Join(dir, "forget")),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	wire "github.com/hippius/compute/core/guest"
@@ -19,9 +20,13 @@ func (a *Agent) keepTidy(ctx context.Context) error {
 	for a.followed.Load() == 0 && sleep(ctx, a.c.Poll) {
 		continue
 	}
-	for ctx.Err() == nil {
-		a.tidy(ctx)
-		if !sleep(ctx, a.c.TidyEvery) {
+	for next := time.Now(); ctx.Err() == nil; {
+		a.takeOrders(ctx)
+		if !time.Now().Before(next) {
+			a.tidy(ctx)
+			next = time.Now().Add(a.c.TidyEvery)
+		}
+		if !sleep(ctx, min(a.c.TidyEvery, ordersEvery)) {
 			return nil
 		}
 	}
@@ -84,23 +89,25 @@ func (a *Agent) tidyDomains(ctx context.Context, known map[vm.ID]bool) {
 		if known[id] {
 			continue
 		}
-		if err := a.confirm(ctx, id, m); err != nil {
-			if !a.unknownDomains[id] {
-				a.unknownDomains[id] = true // only this goroutine looks
-				a.Log.Warn("domain is kept: the chain did not return a VM with its id", "vm_id", id, "state", string(m.State), "error", err)
-			}
-			continue
-		}
-		a.Log.Info("domain belongs to no VM of this miner", "vm_id", id)
-		if err := a.dismantle(ctx, a.vmState(id), id); err != nil {
-			a.Log.Error("remove domain", "vm_id", id, "error", err)
-			continue
-		}
-		a.forgetVM(id)
-		if err := a.forget(id); err != nil {
-			a.Log.Error("forget domain", "vm_id", id, "error", err)
+		if err := a.tidyDomain(ctx, m); err != nil && !a.unknownDomains[id] {
+			a.unknownDomains[id] = true // only this goroutine looks
+			a.Log.Warn("domain without a VM is kept; 'hippius-miner forget' removes one of which the chain knows nothing", "vm_id", id, "state", string(m.State), "error", err)
 		}
 	}
+}
+
+// tidyDomain removes a domain that is not in the store, if it may be removed.
+func (a *Agent) tidyDomain(ctx context.Context, m hypervisor.Info) error {
+	id := m.ID
+	if err := a.mayRemove(ctx, id, m); err != nil {
+		return err
+	}
+	a.Log.Info("domain belongs to no VM of this miner", "vm_id", id)
+	if err := a.dismantle(ctx, a.vmState(id), id); err != nil {
+		return fmt.Errorf("remove domain: %w", err)
+	}
+	a.forgetVM(id)
+	return a.forget(id)
 }
 
 // tidySeeds removes seeds of VMs nobody knows: they hold secrets.

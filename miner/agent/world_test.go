@@ -27,6 +27,7 @@ import (
 	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/agent"
 	"github.com/hippius/compute/miner/agent/agenttest"
+	"github.com/hippius/compute/miner/forget"
 	"github.com/hippius/compute/miner/hypervisor"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/image"
@@ -50,6 +51,7 @@ type world struct {
 	driver    *fake.Driver
 	witness   *witness // of the agent that was started last
 	db        *store.DB
+	orders    *forget.Orders
 	config    agent.Config
 	parts     func(p *agent.Parts) // changes what the agent gets
 	deafMute  atomic.Bool          // guests without an agent
@@ -91,6 +93,7 @@ func newWorld(t *testing.T) *world {
 	if w.db, err = store.Open(filepath.Join(w.dir, "state.db"), migrations()...); err != nil {
 		t.Fatal(err)
 	}
+	w.orders = forget.New(filepath.Join(w.dir, "forget"))
 	w.openDriver()
 	ctx, cancel := context.WithCancel(t.Context())
 	var blocks sync.WaitGroup
@@ -165,7 +168,7 @@ func (w *world) startAgent() {
 	w.witness = newWitness(w.driver)
 	p := agent.Parts{
 		Chain: w.chain, Catalogue: w.catalogue, Secrets: w.keepers, Images: w.images, Network: w.network,
-		Seeds: w.seeds, Mesh: w.mesh, Driver: w.witness, State: record.New(w.db), Log: w.log(),
+		Seeds: w.seeds, Mesh: w.mesh, Driver: w.witness, State: record.New(w.db), Orders: w.orders, Log: w.log(),
 	}
 	w.parts(&p)
 	a, err := agent.New(w.config, p)
@@ -285,7 +288,7 @@ func (w *world) runtime(id vm.ID) (left []string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if len(ids) != 0 {
+	if slices.Contains(ids, id) {
 		left = append(left, "seed")
 	}
 	return left

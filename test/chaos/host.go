@@ -18,6 +18,7 @@ import (
 	"github.com/hippius/compute/internal/store"
 	"github.com/hippius/compute/internal/wallet"
 	"github.com/hippius/compute/miner/agent"
+	"github.com/hippius/compute/miner/forget"
 	"github.com/hippius/compute/miner/hypervisor/fake"
 	"github.com/hippius/compute/miner/record"
 	"github.com/hippius/compute/miner/secrets"
@@ -113,7 +114,7 @@ func (h *host) start() error {
 			ChainID: c.ChainID(), Chain: c, Dial: dialer{h.w, h.name, h.identity}, Log: log, Pause: 700 * time.Millisecond,
 		})},
 		Images: &portImages{p, h.images}, Network: &portNetwork{p, h.taps}, Seeds: &portSeeds{p, h.seeds},
-		Mesh: noMesh{}, Driver: &portDriver{h.driver, p}, State: record.New(db), Log: log,
+		Mesh: noMesh{}, Driver: &portDriver{h.driver, p}, State: record.New(db), Orders: forget.New(h.path + ".forget"), Log: log,
 	})
 	if err == nil {
 		p.turns, err = a.Turns()

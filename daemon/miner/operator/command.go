@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -12,12 +13,13 @@ import (
 	"github.com/hippius/compute/daemon/miner"
 	"github.com/hippius/compute/internal/config"
 	"github.com/hippius/compute/internal/wallet"
+	"github.com/hippius/compute/miner/forget"
 )
 
 // Open connects to the chain as the operator of the miner with the settings at path.
 type Open func(path string) (Chain, error)
 
-// Commands are `hippius-miner drain`, `undrain`, `unbond`, `earnings` and `claim`.
+// Commands are `hippius-miner drain`, `undrain`, `unbond`, `earnings`, `claim` and `forget`.
 func Commands(open Open) []*cobra.Command {
 	var path string
 	var waits bool
@@ -52,7 +54,7 @@ then ends the wait, not the draining.`,
 			})
 		},
 	}
-	all := []*cobra.Command{drain, undrain, unbondCommand(open, &path), earningsCommand(open, &path), claimCommand(open, &path)}
+	all := []*cobra.Command{drain, undrain, unbondCommand(open, &path), earningsCommand(open, &path), claimCommand(open, &path), forgetCommand(open, &path)}
 	for _, cmd := range all {
 		cmd.Flags().StringVarP(&path, "config", "c", "/etc/hippius/miner.yaml", "the miner's settings `FILE`")
 	}
@@ -114,13 +116,16 @@ func Dial(path string) (Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &operator{Client: c, Sender: c.NewSender(w)}, nil
+	return &operator{Client: c, Sender: c.NewSender(w), orders: forget.New(filepath.Join(set.Data, miner.ForgetDir))}, nil
 }
 
 // operator is the chain as an operator's account speaks to it.
 type operator struct {
 	*client.Client
 	*client.Sender
+	orders *forget.Orders
 }
+
+func (o *operator) Orders() *forget.Orders { return o.orders }
 
 var _ Chain = (*operator)(nil)

@@ -32,6 +32,7 @@ type Chain interface {
 	Address() string
 	Close() error
 	Purse
+	Host
 }
 
 // Purse is an operator's money.

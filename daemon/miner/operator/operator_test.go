@@ -13,6 +13,8 @@ import (
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/credit"
 	"github.com/hippius/compute/core/node"
+	"github.com/hippius/compute/core/vm"
+	"github.com/hippius/compute/miner/forget"
 )
 
 const operatorAddress = "hip1operator"
@@ -29,6 +31,11 @@ type onChain struct {
 
 	// earned and not paid out, in uhip.
 	accrued uint64
+
+	// what chain nodes know of a VM, unless one is down, and where the miner gets its orders.
+	known   []vm.VM
+	down    bool
+	forgets *forget.Orders
 
 	looks  int
 	orders []bool

@@ -168,6 +168,14 @@ func (c *Chain) Everywhere(_ context.Context, id vm.ID) ([]vm.VM, error) {
 	return []vm.VM{one, two}, nil
 }
 
+// Prune has the chain forget a VM.
+func (c *Chain) Prune(id vm.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.vms, id)
+	delete(c.released, id)
+}
+
 // Dissent has the second endpoint tell of the VM as it is now, for ever; Agree
 // ends that.
 func (c *Chain) Dissent(id vm.ID) {
