@@ -86,11 +86,26 @@ func (c *command) useNetwork(ctx context.Context, name string) error {
 	if err := cl.Check(ctx); err != nil {
 		return withHint(fmt.Errorf("network %s: %w", n.Name, err), "check that the network is up and the profile is current")
 	}
+	c.warnOfFew(cl)
 	data, err := n.Encode()
 	if err != nil {
 		return err
 	}
 	return c.writeFile(profileFile, data)
+}
+
+// warnOfFew says so if too few nodes answer for the network that one which lies is noticed.
+func (c *command) warnOfFew(cl *client.Client) {
+	nodes := "one chain node that is not yours: it"
+	switch cl.Voters() {
+	case 1:
+	case 2:
+		nodes = "two chain nodes: they"
+	default:
+		return
+	}
+	_, _ = fmt.Fprintf(c.env.Err, "Note: the profile has only %s could tell you anything about VMs, prices and keepers.\n"+
+		"With three nodes of different operators a majority decides; a node of your own is marked \"trusted\": true.\n", nodes)
 }
 
 func (c *command) findNetwork(name string) (client.Network, error) {

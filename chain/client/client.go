@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc"
+
 	computev1 "github.com/hippius/compute/api/chain/compute/v1"
 	creditsv1 "github.com/hippius/compute/api/chain/credits/v1"
 	marketplacev1 "github.com/hippius/compute/api/chain/marketplace/v1"
@@ -61,6 +63,8 @@ func (c Config) withDefaults() Config {
 type Client struct {
 	set  Config
 	conn *failover
+	// asked is what answers questions, over the same connections.
+	asked grpc.ClientConnInterface
 
 	auth        authv1beta1.QueryClient
 	bank        bankv1beta1.QueryClient
@@ -106,16 +110,17 @@ func Over(set Config, conns ...Conn) (*Client, error) {
 	if len(conns) != len(set.Network.GRPC) {
 		return nil, fmt.Errorf("%d connections to the network's %d endpoints", len(conns), len(set.Network.GRPC))
 	}
-	f := &failover{call: set.Call}
+	f := &failover{call: set.Call, counted: &counted{}}
 	for i, c := range conns {
 		f.ends = append(f.ends, end{name: set.Network.GRPC[i].Address, conn: c})
 	}
 	return newClient(set, f), nil
 }
 
-func newClient(set Config, conn *failover) *Client {
+func newClient(set Config, ends *failover) *Client {
+	conn := ends.asked(set.Network)
 	return &Client{
-		set: set, conn: conn,
+		set: set, conn: ends, asked: conn,
 		auth:        authv1beta1.NewQueryClient(conn),
 		bank:        bankv1beta1.NewQueryClient(conn),
 		node:        cmtv1beta1.NewServiceClient(conn),
@@ -140,10 +145,10 @@ func (c *Client) ChainID() string { return c.set.Network.ChainID }
 // Network is the profile the client was made from.
 func (c *Client) Network() Network { return c.set.Network }
 
-// Check asks every endpoint which chain it is of. It fails if one is of another chain, or none answers; endpoints
-// that do not answer are otherwise forgiven.
+// Check asks every endpoint which chain it is of. Of endpoints whose agreement counts, more than half must be of this chain.
+// Of fewer, or one's own, it fails if one is of another chain, or none answers.
 func (c *Client) Check(ctx context.Context) error {
-	var down []error
+	var down, wrong []error
 	for _, one := range c.each() {
 		info, err := one.node.GetNodeInfo(ctx, &cmtv1beta1.GetNodeInfoRequest{})
 		if err != nil {
@@ -151,18 +156,26 @@ func (c *Client) Check(ctx context.Context) error {
 			continue
 		}
 		if got := info.GetDefaultNodeInfo().GetNetwork(); got != c.ChainID() {
-			return fmt.Errorf("chain node %s is of chain %.60q, not %q", one.conn.ends[0].name, got, c.ChainID())
+			wrong = append(wrong, fmt.Errorf("chain node %s is of chain %.60q, not %q", one.conn.ends[0].name, got, c.ChainID()))
 		}
 	}
-	if len(down) == len(c.conn.ends) {
-		return errors.Join(down...)
+	all := len(c.conn.ends)
+	switch bad := len(down) + len(wrong); {
+	case c.Voters() >= manyNodes && bad <= (all-1)/2:
+		return nil
+	case len(wrong) > 0 || bad == all || c.Voters() >= manyNodes:
+		return errors.Join(append(wrong, down...)...)
 	}
 	return nil
 }
 
-// VMEverywhere asks every endpoint for a VM and fails unless all answer: what may be destroyed is not one node's
-// word. The answers are in the order of the profile.
+// VMEverywhere asks for a VM of which something may be destroyed, and gives all that is said of it: what the nodes agree on if they are
+// many enough, else what every endpoint says, in the order of the profile. It then fails unless all answer.
 func (c *Client) VMEverywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
+	if by, ok := c.asked.(*agreement); ok && len(by.ends) >= manyNodes {
+		v, err := c.VM(ctx, id)
+		return []vm.VM{v}, err
+	}
 	vms := make([]vm.VM, 0, len(c.conn.ends))
 	for _, one := range c.each() {
 		v, err := one.VM(ctx, id)
@@ -172,6 +185,20 @@ func (c *Client) VMEverywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 		vms = append(vms, v)
 	}
 	return vms, nil
+}
+
+// Voters tells how many nodes must agree, by a majority, on the answer to a question; 0 if one of one's own answers alone, 1 if there
+// is but one, which is believed.
+func (c *Client) Voters() int {
+	switch by := c.asked.(type) {
+	case *agreement:
+		return len(by.ends)
+	case *failover:
+		if by == c.conn {
+			return 1
+		}
+	}
+	return 0
 }
 
 // VMAnywhere asks every endpoint for a VM, and gives what those say that know it, in the order of the profile. It fails if one
@@ -194,7 +221,9 @@ func (c *Client) VMAnywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 func (c *Client) each() []*Client {
 	out := make([]*Client, len(c.conn.ends))
 	for i := range c.conn.ends {
-		out[i] = newClient(c.set, &failover{ends: c.conn.ends[i : i+1], call: c.conn.call})
+		set := c.set
+		set.Network.GRPC = set.Network.GRPC[i : i+1]
+		out[i] = newClient(set, &failover{ends: c.conn.ends[i : i+1], call: c.conn.call, counted: c.conn.counted})
 	}
 	return out
 }

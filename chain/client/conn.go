@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
@@ -38,12 +39,17 @@ type failover struct {
 	ends []end
 	call time.Duration
 	last atomic.Int32
+	// then is asked when none of the endpoints answers; nil for nobody.
+	then grpc.ClientConnInterface
 
-	answered, unanswered atomic.Uint64
+	*counted
 }
 
+// counted are the calls that some node answered, and that none did.
+type counted struct{ answered, unanswered atomic.Uint64 }
+
 func dialAll(set Config) (*failover, error) {
-	f := &failover{call: set.Call}
+	f := &failover{call: set.Call, counted: &counted{}}
 	for _, e := range set.Network.GRPC {
 		conn, err := dialOne(e, set.Key, set.Dial)
 		if err != nil {
@@ -65,6 +71,34 @@ func dialOne(e Endpoint, key ed25519.PrivateKey, dial peer.Dialer) (Conn, error)
 	return dial.NewClient(e.Address, key, pin)
 }
 
+// asked is the connection for a network's questions: to one's own nodes, of which one is enough, or if there is none, or none
+// of them answers, to the others, by agreement.
+func (f *failover) asked(n Network) grpc.ClientConnInterface {
+	var own, others []end
+	known := map[string]bool{} // a node that is named twice has one vote
+	for i, e := range f.ends {
+		at := n.GRPC[i]
+		switch key := cmp.Or(at.Identity, at.Address); {
+		case at.own():
+			own = append(own, e)
+		case !known[key]:
+			known[key] = true
+			others = append(others, e)
+		}
+	}
+	switch {
+	case len(own) == 0 && len(others) == 1:
+		return f
+	case len(own) == 0:
+		return &agreement{ends: others, conn: f}
+	}
+	mine := &failover{ends: own, call: f.call, counted: f.counted}
+	if len(others) >= manyNodes {
+		mine.then = &agreement{ends: others, conn: f}
+	}
+	return mine
+}
+
 // Invoke asks the endpoints one after the other until one answers, whatever the answer. A call may so reach two
 // nodes: what is sent must bear that, as a signed transaction does.
 func (f *failover) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
@@ -82,6 +116,9 @@ func (f *failover) Invoke(ctx context.Context, method string, args, reply any, o
 			return err
 		}
 		causes = append(causes, fmt.Errorf("chain node %s: %s", f.ends[at].name, why(err)))
+	}
+	if f.then != nil && ctx.Err() == nil {
+		return f.then.Invoke(ctx, method, args, reply, opts...)
 	}
 	f.unanswered.Add(1)
 	return status.Error(codes.Unavailable, errors.Join(causes...).Error())

@@ -45,6 +45,7 @@ func (w *world) build(ctx context.Context, t testing.TB) error {
 		w.purses = append(w.purses, apptest.Named(f.Name).Address)
 	}
 	w.chain = newChain(w, apptest.New(t, apptest.Options{Accounts: funds, Validators: keepers, Genesis: w.genesis}))
+	w.chain.liar = w.chance.word("liar") % (nodes + 1)
 	w.god = w.chain.client("god", true)
 	w.supply = w.chain.Supply()
 	for _, k := range w.keepers {

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -23,20 +25,24 @@ import (
 	"github.com/hippius/compute/chain/client"
 )
 
-// nodes there are; every program knows them all.
-const nodes = 2
+// nodes there are, of as many operators; every program knows them all.
+const nodes = 3
 
 // chain is the application with a mempool before it and the nodes that speak for it.
 type chain struct {
 	*apptest.Harness
 	w *world
 
-	mu      sync.Mutex
-	pool    []*waiting
-	known   map[string]bool
-	results map[string]*abciv1beta1.TxResponse
-	nth     map[string]int // transactions of a sender at a time
-	lag     [nodes]int64   // blocks a node is behind
+	mu    sync.Mutex
+	pool  []*waiting
+	known map[string]bool
+	// swallowed were taken since the last block, and are in no pool.
+	swallowed map[string]bool
+	results   map[string]*abciv1beta1.TxResponse
+	nth       map[string]int // transactions of a sender at a time
+	lag       [nodes]int64   // blocks a node is behind
+	// liar is the node that answers anything; nodes for none.
+	liar int
 	// dropped and late are how many of a hundred transactions vanish or wait;
 	// lost is how many answers do.
 	dropped, late, lost int
@@ -53,7 +59,7 @@ type waiting struct {
 }
 
 func newChain(w *world, h *apptest.Harness) *chain {
-	return &chain{Harness: h, w: w, known: map[string]bool{}, results: map[string]*abciv1beta1.TxResponse{}, nth: map[string]int{}}
+	return &chain{Harness: h, w: w, known: map[string]bool{}, swallowed: map[string]bool{}, results: map[string]*abciv1beta1.TxResponse{}, nth: map[string]int{}}
 }
 
 // line is one program's connection to one node.
@@ -73,7 +79,7 @@ func (l *line) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 }
 
 // Invoke implements client.Conn.
-func (l *line) Invoke(ctx context.Context, method string, args, reply any, _ ...grpc.CallOption) error {
+func (l *line) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	l.c.w.observe()
 	in, ok1 := args.(proto.Message)
 	out, ok2 := reply.(proto.Message)
@@ -86,19 +92,60 @@ func (l *line) Invoke(ctx context.Context, method string, args, reply any, _ ...
 	if !l.god && !l.c.w.reach(l.who, nodeName(l.node)) {
 		return status.Error(codes.Unavailable, "no route to the node")
 	}
+	if !l.god && l.node == l.c.liar {
+		return l.lie(ctx, method, in, out, opts)
+	}
+	return l.answer(ctx, method, in, out, opts)
+}
+
+// answer is what the node knows.
+func (l *line) answer(ctx context.Context, method string, in, out proto.Message, opts []grpc.CallOption) error {
 	switch m := in.(type) {
 	case *txv1beta1.BroadcastTxRequest:
 		return l.broadcast(m, out)
 	case *txv1beta1.GetTxRequest:
 		return l.find(m, out)
 	}
-	l.c.mu.Lock()
-	height := l.c.Height()
-	if !l.god {
-		height = max(height-l.c.lag[l.node], 1)
+	height, err := wantedHeight(ctx, l.height())
+	if err != nil {
+		return err
 	}
-	l.c.mu.Unlock()
+	sayHeight(opts, height)
 	return l.c.Answer(method, in, out, height)
+}
+
+// height that the node is at.
+func (l *line) height() int64 {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	if l.god {
+		return l.c.Height()
+	}
+	return max(l.c.Height()-l.c.lag[l.node], 1)
+}
+
+// heightHeader is the SDK's.
+const heightHeader = "x-cosmos-block-height"
+
+// wantedHeight is the one that a question is about; the node's own for none.
+func wantedHeight(ctx context.Context, now int64) (int64, error) {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	for _, s := range md.Get(heightHeader) {
+		h, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || h <= 0 || h > now {
+			return 0, status.Errorf(codes.InvalidArgument, "the node is at height %d", now)
+		}
+		return h, nil
+	}
+	return now, nil
+}
+
+func sayHeight(opts []grpc.CallOption, height int64) {
+	for _, o := range opts {
+		if h, ok := o.(grpc.HeaderCallOption); ok {
+			*h.HeaderAddr = metadata.Pairs(heightHeader, strconv.FormatInt(height, 10))
+		}
+	}
 }
 
 // merge gives a made answer back.
@@ -115,7 +162,7 @@ func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) err
 	sum := sha256.Sum256(m.GetTxBytes())
 	hash := strings.ToUpper(hex.EncodeToString(sum[:]))
 	answer := &txv1beta1.BroadcastTxResponse{TxResponse: &abciv1beta1.TxResponse{Txhash: hash}}
-	if c.known[hash] {
+	if c.known[hash] || c.swallowed[hash] { // by another node, which passed it on
 		merge(out, answer)
 		return nil
 	}
@@ -137,11 +184,13 @@ func (l *line) broadcast(m *txv1beta1.BroadcastTxRequest, out proto.Message) err
 			t.blocks = 1 + c.w.chance.word(append(question, "blocks")...)%5
 		}
 	}
-	if t != nil { // else it is not known either: a mempool forgets what it drops
+	if t != nil {
 		c.known[hash] = true
 		c.pool = append(c.pool, t)
+	} else { // it is forgotten by the next block, and until then whoever is asked says the same
+		c.swallowed[hash] = true
 	}
-	if !l.god && c.w.chance.word(append(question, "answer")...) < c.lost {
+	if !l.god && c.w.chance.word(append(question, l.node, "answer")...) < c.lost {
 		return status.Error(codes.Unavailable, "the connection broke")
 	}
 	merge(out, answer)
@@ -182,6 +231,7 @@ func (c *chain) block() (done []apptest.Done, end []apptest.Event, err error) {
 	for i, t := range in {
 		raw[i] = t.raw
 	}
+	clear(c.swallowed)
 	seconds := int64(time.Since(time.Unix(c.Now(), 0)) / time.Second)
 	done, end = c.Block(seconds, raw...)
 	for i, d := range done {
@@ -201,11 +251,13 @@ func (c *chain) block() (done []apptest.Done, end []apptest.Event, err error) {
 
 func nodeName(i int) string { return fmt.Sprintf("node%d", i) }
 
-// network is the profile every program has.
-func network() client.Network {
+// network is the profile every program has: its nodes are strangers'. God's are his own.
+func network(god bool) client.Network {
 	n := client.Network{Name: "chaos", ChainID: apptest.ChainID, GenesisHash: strings.Repeat("0", 64)}
 	for i := range nodes {
-		n.GRPC = append(n.GRPC, client.Endpoint{Address: fmt.Sprintf("127.0.0.1:%d", 9000+i), Plain: true})
+		n.GRPC = append(n.GRPC, client.Endpoint{
+			Address: fmt.Sprintf("203.0.113.%d:9000", i+1), Identity: fmt.Sprintf("%064x", i+1), Trusted: god,
+		})
 	}
 	return n
 }
@@ -216,7 +268,7 @@ func (c *chain) client(who string, god bool) *client.Client {
 	for i := range nodes {
 		conns = append(conns, &line{c: c, who: who, node: i, god: god})
 	}
-	cl, err := client.Over(client.Config{Network: network(), Poll: time.Second, Inclusion: 20500 * time.Millisecond}, conns...)
+	cl, err := client.Over(client.Config{Network: network(god), Poll: time.Second, Inclusion: 20500 * time.Millisecond}, conns...)
 	if err != nil {
 		panic(err) // the profile above is fixed
 	}
