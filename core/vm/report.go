@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hippius/compute/core/text"
 )
@@ -45,19 +46,24 @@ func Starts(reason string) bool {
 func Stalls(reason string) bool { return !Starts(reason) && reason != ReasonFetchingImage }
 
 // Reported is the reason and message that a status has once its miner reported the VM in a phase: what the miner said. One that confirms
-// that a VM is stopped or ended, without a reason of its own, leaves the reason for which that was ordered, and its message unless there is a new one.
+// that a VM is stopped or ended, without a reason of its own, leaves the reason for which that was ordered. So does one that has trouble on
+// the way there, of which the message is.
 func (s Status) Reported(p Phase, reason, message string) (string, string) {
 	off := (s.Phase == Stopping || s.Phase == Stopped) && (p == Stopping || p == Stopped)
-	ended := s.Phase == Terminating && p == Terminated
-	if reason != "" || !off && !ended {
+	ended := s.Phase == Terminating && (p == Terminated || p == Failed)
+	onTheWay := p == Stopping || p == Failed
+	if !off && !ended || !ordered(s.Reason) || reason != "" && !onTheWay {
 		return reason, message
 	}
-	switch s.Reason {
-	case ReasonTenant, ReasonCreditRunOut, ReasonGuestSilent, ReasonUnpaid:
-		return s.Reason, cmp.Or(message, s.Message)
-	default:
-		return reason, message
+	if s.Phase == Stopped {
+		message = cmp.Or(message, s.Message)
 	}
+	return s.Reason, cmp.Or(message, reason)
+}
+
+// ordered tells whether a reason is one for which a VM is ordered to be off or to end.
+func ordered(reason string) bool {
+	return slices.Contains([]string{ReasonTenant, ReasonCreditRunOut, ReasonGuestSilent, ReasonUnpaid}, reason)
 }
 
 // ValidReason says in one sentence what is wrong with the code a status carries; empty is valid.

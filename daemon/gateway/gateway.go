@@ -161,3 +161,9 @@ func (d directory) Tenants(ctx context.Context, after int64) ([]mesh.Tenant, int
 	changes, err := d.chain.Tenants(ctx, after)
 	return changes.Tenants, changes.Height, err
 }
+
+// Newest block's time.
+func (d directory) Newest(ctx context.Context) (time.Time, error) {
+	head, err := d.chain.Head(ctx)
+	return time.Unix(head.Time, 0), err
+}

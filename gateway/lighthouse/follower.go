@@ -20,6 +20,8 @@ import (
 type Directory interface {
 	// Tenants changed after the height, and the height to ask from next. One without networks was released. It blocks for one query.
 	Tenants(ctx context.Context, after int64) (changed []mesh.Tenant, next int64, err error)
+	// Newest block's time.
+	Newest(ctx context.Context) (time.Time, error)
 }
 
 // Admission is the rule that decides whether a CA may be trusted for an allocation.
@@ -45,8 +47,10 @@ type Follower struct {
 	admit Admission
 	node  Node
 	log   *slog.Logger
-	steps *follow.Follower[int64, []mesh.Tenant]
+	steps *follow.Follower[int64, listing]
 	known map[string]mesh.Tenant
+
+	heights follow.Heights
 
 	trusted, refused atomic.Int64
 	synced           atomic.Bool
@@ -57,7 +61,7 @@ type Follower struct {
 // known is in memory alone, and so is the cursor.
 func New(dir Directory, admit Admission, node Node, every time.Duration, log *slog.Logger) *Follower {
 	f := &Follower{dir: dir, admit: admit, node: node, log: log, known: map[string]mesh.Tenant{}}
-	f.steps = follow.New(follow.Config[int64, []mesh.Tenant]{
+	f.steps = follow.New(follow.Config[int64, listing]{
 		Fetch: f.fetch, Apply: f.apply, Every: every, MaxPause: every,
 		Failed: func(err error) { log.Warn("follow tenants", "error", err) },
 	})
@@ -84,22 +88,58 @@ func (f *Follower) Run(ctx context.Context) error { return f.steps.Run(ctx) }
 // Step asks once and applies what changed.
 func (f *Follower) Step(ctx context.Context) error { return f.steps.Step(ctx) }
 
-func (f *Follower) fetch(ctx context.Context, after int64) ([]mesh.Tenant, int64, error) {
+// listing is what the directory told: what changed, or everything.
+type listing struct {
+	tenants []mesh.Tenant
+	all     bool
+}
+
+func (f *Follower) fetch(ctx context.Context, after int64) (listing, int64, error) {
 	changed, next, err := f.dir.Tenants(ctx, after)
 	if err != nil {
-		return nil, 0, fmt.Errorf("list tenants after height %d: %w", after, err)
+		return listing{}, 0, fmt.Errorf("list tenants after height %d: %w", after, err)
 	}
-	f.heard.Store(time.Now().UnixNano())
-	return changed, next, nil
+	out := listing{tenants: changed, all: after == 0}
+	if next < after {
+		if out, next, err = f.anew(ctx, next, after); err != nil {
+			return listing{}, 0, err
+		}
+	} else if err := f.heights.Check(next, time.Now()); err != nil {
+		return listing{}, 0, fmt.Errorf("the list of tenants is not used: %w", err)
+	}
+	now := time.Now()
+	f.heights.Heard(next, now)
+	f.heard.Store(now.UnixNano())
+	return out, next, nil
+}
+
+// anew asks for everything if the cursor was of no block. A node that is behind is not listened to: certificates were revoked since.
+func (f *Follower) anew(ctx context.Context, at, after int64) (listing, int64, error) {
+	newest, err := f.dir.Newest(ctx)
+	if err != nil {
+		return listing{}, 0, fmt.Errorf("newest block: %w", err)
+	}
+	if !follow.Wrong(after, at, newest, time.Now()) {
+		return listing{}, 0, fmt.Errorf("the chain's node is at block %d and heard was up to %d: nothing is taken from it until it has caught up", at, after)
+	}
+	f.log.Warn("the cursor is of no block of this chain; everything is heard anew", "height", at, "cursor", after)
+	all, next, err := f.dir.Tenants(ctx, 0)
+	if err != nil {
+		return listing{}, 0, fmt.Errorf("list tenants: %w", err)
+	}
+	return listing{tenants: all, all: true}, next, nil
 }
 
 // apply takes in what changed, all of it in one reload.
-func (f *Follower) apply(_ context.Context, changed []mesh.Tenant, _ int64) error {
-	if len(changed) == 0 && f.synced.Load() {
+func (f *Follower) apply(_ context.Context, told listing, _ int64) error {
+	if len(told.tenants) == 0 && !told.all && f.synced.Load() {
 		return nil
 	}
 	known := maps.Clone(f.known)
-	for _, t := range changed {
+	if told.all {
+		clear(known)
+	}
+	for _, t := range told.tenants {
 		if len(t.Networks) == 0 {
 			delete(known, t.Owner)
 			continue

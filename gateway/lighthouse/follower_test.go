@@ -22,6 +22,18 @@ type directory struct {
 	all map[string]mesh.Tenant
 	h   int64
 	err error
+	// lie is told in place of the height, if it is not 0; newest is the time of the last block, now if zero.
+	lie    int64
+	newest time.Time
+}
+
+func (d *directory) Newest(context.Context) (time.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.newest.IsZero() {
+		return time.Now(), d.err
+	}
+	return d.newest, d.err
 }
 
 func (d *directory) set(t mesh.Tenant) {
@@ -50,7 +62,62 @@ func (d *directory) Tenants(_ context.Context, after int64) ([]mesh.Tenant, int6
 			out = append(out, d.all[owner])
 		}
 	}
+	if d.lie != 0 {
+		return out, d.lie, nil
+	}
 	return out, d.h, nil
+}
+
+// TestHeightThatIsNot: a directory that tells of a height that is not makes the follower deaf neither for long nor, once it
+// has heard a true one, at all.
+func TestHeightThatIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{at: map[string]int64{}, all: map[string]mesh.Tenant{}, lie: 1 << 48}
+		n := &node{}
+		f := New(d, admit, n, time.Second, slog.New(slog.DiscardHandler))
+		trusts := func(want ...string) {
+			t.Helper()
+			var got []string
+			for _, one := range n.trusts {
+				got = append(got, string(one.CA))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("trusted are %q, want %q", got, want)
+			}
+		}
+		step := func(fails bool) {
+			t.Helper()
+			if err := f.Step(t.Context()); (err != nil) != fails {
+				t.Errorf("step: %v", err)
+			}
+		}
+		d.set(tenant("a", "100.64.0.0/26"))
+		d.set(tenant("gone", "100.64.0.64/26"))
+		step(false) // there is nothing to compare a first height with
+		d.lie = 0
+		d.mu.Lock()
+		delete(d.at, "gone") // what a lie made up
+		d.mu.Unlock()
+		d.set(tenant("b", "100.64.0.128/26"))
+		step(false)
+		trusts("ca of 100.64.0.0/26", "ca of 100.64.0.128/26")
+
+		d.lie = 1 << 48
+		step(true)
+		d.lie = 0
+		d.set(tenant("c", "100.64.0.192/26"))
+		step(false)
+		trusts("ca of 100.64.0.0/26", "ca of 100.64.0.128/26", "ca of 100.64.0.192/26")
+
+		// A node that was restored is behind, and nothing is taken from it.
+		at := d.h
+		d.lie, d.newest = 1, time.Now().Add(-time.Hour)
+		step(true)
+		d.lie, d.newest = 0, time.Time{}
+		d.h = at
+		step(false)
+		trusts("ca of 100.64.0.0/26", "ca of 100.64.0.128/26", "ca of 100.64.0.192/26")
+	})
 }
 
 type node struct {

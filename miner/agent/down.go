@@ -118,12 +118,12 @@ func (a *Agent) failed(ctx context.Context, u *vmState, r record.Record) error {
 	return nil
 }
 
-// whyDown keeps the cause of a stop that the chain knows: the tenant's request, the
-// credit, the guest. What failed on the way is over.
+// whyDown repeats the cause of a stop that was seen here. That of an order is the chain's, and stays: it may have changed meanwhile. What
+// failed on the way is over.
 func whyDown(r record.Record) (reason, message string) {
 	s := r.VM.Status
 	switch s.Reason {
-	case vm.ReasonTenant, vm.ReasonCreditRunOut, vm.ReasonGuestShutdown, vm.ReasonForced:
+	case vm.ReasonGuestShutdown, vm.ReasonForced:
 		return s.Reason, s.Message
 	default:
 		return "", ""
@@ -138,8 +138,8 @@ func (a *Agent) howDown(r record.Record, info hypervisor.Info) (reason, message 
 		return reason, message
 	}
 	forced := fmt.Sprintf("the guest did not power off within %s of being asked and was forced off", a.c.StopTimeout)
-	if reason == vm.ReasonCreditRunOut {
-		return reason, forced
+	if r.VM.Status.Reason == vm.ReasonCreditRunOut {
+		return "", forced
 	}
 	return vm.ReasonForced, forced
 }

@@ -115,6 +115,33 @@ func TestWaitedOut(t *testing.T) {
 	}
 }
 
+// A VM is stopped for lack of credit, and its host has trouble on the way: that is told, and neither keeps the VM from being
+// off in the end nor takes the place of the cause.
+func TestTroubleWhileStopping(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{vm.ReasonCreditRunOut, vm.ReasonTenant} {
+		w := newWorld(t)
+		w.startAgent()
+		id := w.newVM()
+		w.until("running", func() bool { return w.runs(id) })
+		w.driver.SetHypervisorDown(true)
+		w.chain.Change(id, func(v *vm.VM) {
+			v.Generation++
+			v.Spec.On, v.Status.Phase, v.Status.Reason = false, vm.Stopping, reason
+		})
+		w.until("told", func() bool { return w.chain.Saw(id, "stopping "+agent.ReasonHypervisorDown) })
+		w.until("the words are on the chain", func() bool {
+			s := w.chain.Get(id).Status
+			return s.Reason == reason && s.Message != ""
+		})
+		w.driver.SetHypervisorDown(false)
+		w.untilPhase(id, vm.Stopped)
+		if s := w.chain.Get(id).Status; s.Reason != reason {
+			t.Errorf("the VM is stopped for %q (%s), want %q", s.Reason, s.Message, reason)
+		}
+	}
+}
+
 // A VM with data is never given back, whatever happens.
 func TestDataStays(t *testing.T) {
 	t.Parallel()

@@ -19,11 +19,12 @@ var errBehind = errors.New("the chain's node is behind what was heard before, so
 // listener takes in what changed on the chain.
 type listener struct {
 	a *Agent
-	// stored is the cursor that is on disk. It never goes down.
+	// stored is the cursor that is on disk. It goes down only if it was of no block.
 	stored int64
 	// listed: everything was heard, and changes since are enough. What happened
 	// while the agent was away may be older than the chain remembers them for.
-	listed bool
+	listed  bool
+	heights follow.Heights
 }
 
 // follower of the chain from the cursor on disk on.
@@ -50,11 +51,23 @@ func (l *listener) fetch(ctx context.Context, heard int64) (Changes, int64, erro
 	if err != nil {
 		return Changes{}, 0, err
 	}
-	if c.Height < heard {
+	now := time.Now()
+	switch {
+	case c.Height < heard && after == 0 && follow.Wrong(heard, c.Height, time.Unix(c.Head.Time, 0), now):
+		l.a.Log.Warn("the cursor is of no block of this chain; everything is heard anew", "height", c.Height, "cursor", heard)
+	case c.Height < heard:
 		l.listed = false // what a restored node is told once more may differ
 		return Changes{}, 0, fmt.Errorf("%w: it is at block %d, heard was up to %d", errBehind, c.Height, heard)
+	default:
+		if err := l.heights.Check(c.Height, now); err != nil {
+			return Changes{}, 0, fmt.Errorf("the chain node's answer is not used: %w", err)
+		}
 	}
-	return c, c.Height, c.check()
+	if err := c.check(); err != nil {
+		return Changes{}, 0, err
+	}
+	l.heights.Heard(c.Height, now)
+	return c, c.Height, nil
 }
 
 // check refuses the answer of a node that names what no chain does: ids end up

@@ -417,3 +417,48 @@ func TestLostDatabase(t *testing.T) {
 		t.Errorf("its disk was booted %d times, want the one it had", n)
 	}
 }
+
+// poisoned is a chain whose node tells of a height that is not, when asked to.
+type poisoned struct {
+	agent.Chain
+	next atomic.Bool
+	told atomic.Int64
+}
+
+func (c *poisoned) Changes(ctx context.Context, after int64) (agent.Changes, error) {
+	changes, err := c.Chain.Changes(ctx, after)
+	if err == nil && c.next.Load() {
+		c.told.Add(1)
+		changes.Height, changes.Head.Height = 1<<48, 1<<48
+	}
+	return changes, err
+}
+
+// A node tells of a height that is far in the future: nothing is taken from it. An agent that took it once, before it knew better,
+// hears everything anew, and goes on.
+func TestPoisonedCursorHeals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	node := &poisoned{}
+	w.parts = func(p *agent.Parts) { node.Chain = p.Chain; p.Chain = node }
+	w.startAgent()
+	id := w.newVM()
+	w.until("running", func() bool { return w.runs(id) })
+	node.next.Store(true)
+	w.until("the node lies", func() bool { return node.told.Load() > 3 })
+	node.next.Store(false)
+	w.order(id, vm.Stop)
+	w.untilPhase(id, vm.Stopped)
+
+	w.stopAgent()
+	if _, err := record.New(w.db).Apply(record.Changes{Height: 1 << 48}); err != nil {
+		t.Fatal(err)
+	}
+	w.startAgent()
+	w.order(id, vm.Start)
+	w.until("running again", func() bool { return w.runs(id) })
+	w.stopAgent()
+	if cursor, err := record.New(w.db).Cursor(); err != nil || cursor == 0 || cursor >= 1<<48 {
+		t.Errorf("the cursor is %d, %v", cursor, err)
+	}
+}
