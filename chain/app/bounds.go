@@ -18,12 +18,16 @@ const (
 	laneMaxPercent = 75
 )
 
-// Bounds of what waits for a block on a node, of each lane: transactions and bytes. A full lane takes another only for one that
-// pays less for its gas, of which it drops at most so many until consensus has forgotten them too.
+// Bounds of what waits for a block on a node, of each lane: transactions and bytes. A full lane takes another for one that
+// pays less for its gas, or for the last of the account that has most there, if that has more than its share. It drops at most so
+// many until consensus has forgotten them too.
 const (
 	maxWaiting      = 5000
 	maxWaitingBytes = 32 << 20
 	maxEvicted      = 1000
+
+	// maxAccountPart of a full lane is an account's share: one part in so many.
+	maxAccountPart = 8
 )
 
 // What consensus must have room for, so that it never refuses what a lane has room for.

@@ -15,7 +15,7 @@ import (
 
 // pool is what waits for a block on this node, by lane. Within a lane those come first that pay most for their gas, and free
 // reports before all; an account's transactions stay in the order of their sequence numbers, across lanes too. Each lane is
-// bounded by itself. Consensus keeps a list of the same transactions to spread them; what the pool drops it refuses when
+// bounded by itself, and an account's share of a full one. Consensus keeps a list of the same transactions to spread them; what the pool drops it refuses when
 // consensus checks it again.
 type pool struct {
 	mu sync.Mutex
@@ -100,23 +100,50 @@ func (p *pool) victim(w *waiting) (*waiting, error) {
 		return nil, nil //nolint:nilnil // nothing must go
 	}
 	full := sdkerrors.ErrMempoolIsFull.Wrapf("%d transactions of this kind wait for a block on this node, which takes no more that pay as little for their gas: send it again later, or to another node", held.txs)
-	if p.dropped[w.lane] >= maxEvicted {
+	own := p.loadOf(w.sender, w.lane)
+	if p.dropped[w.lane] >= maxEvicted || own.beyondShare() {
 		return nil, full
 	}
-	var least *waiting
+	var least, most *waiting
+	var largest load
 	for sender, queue := range p.senders {
 		last := queue[len(queue)-1] // what came before it stays valid
-		if sender == w.sender || last.lane != w.lane || last.priority >= w.priority || held.bytes-len(last.raw)+len(w.raw) > maxWaitingBytes {
+		if sender == w.sender || last.lane != w.lane || held.bytes-len(last.raw)+len(w.raw) > maxWaitingBytes {
 			continue
 		}
-		if least == nil || order(last, least) > 0 {
+		if last.priority < w.priority && (least == nil || order(last, least) > 0) {
 			least = last
 		}
+		if l := p.loadOf(sender, w.lane); l.beyondShare() && (most == nil || l.size() > largest.size() || l.size() == largest.size() && order(last, most) > 0) {
+			most, largest = last, l
+		}
 	}
-	if least == nil {
-		return nil, full
+	switch {
+	case most != nil:
+		return most, nil
+	case least != nil:
+		return least, nil
 	}
-	return least, nil
+	return nil, full
+}
+
+// loadOf is what an account has in a lane.
+func (p *pool) loadOf(sender string, l lane) (has load) {
+	for _, w := range p.senders[sender] {
+		if w.lane == l {
+			has.txs++
+			has.bytes += len(w.raw)
+		}
+	}
+	return has
+}
+
+// size compares loads by both their bounds.
+func (l load) size() int { return l.txs*(maxWaitingBytes/maxWaiting) + l.bytes }
+
+// beyondShare tells whether one account has more of a lane than it may once the lane is full.
+func (l load) beyondShare() bool {
+	return l.txs > maxWaiting/maxAccountPart || l.bytes > maxWaitingBytes/maxAccountPart
 }
 
 // order of two transactions in a lane: who pays more for its gas comes first, of equals who came first.

@@ -63,6 +63,50 @@ func TestFullLane(t *testing.T) {
 	}
 }
 
+// One account may fill an empty lane, but no other account is refused for it, and what the flood pays does not matter. What is dropped
+// is the end of its sequence.
+func TestFloodOfOneAccount(t *testing.T) {
+	for name, size := range map[string]int{"of many": 1, "of large ones": MaxTxBytes} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool()
+			made := func(sender string, sequence int, priority int64) *waiting {
+				w := waits(sender, uint64(sequence), otherLane, priority)
+				w.raw = make([]byte, size)
+				return w
+			}
+			n := 0
+			for ; p.put(made("flood", n, 1_000_000)) == nil; n++ {
+			}
+			if held := p.held[otherLane]; held.txs != maxWaiting && held.bytes != maxWaitingBytes {
+				t.Fatalf("alone it has %+v", held)
+			}
+			others := min(n/2, maxEvicted/2)
+			for i := range others {
+				if err := p.put(made(fmt.Sprint("tenant", i), 0, 1)); err != nil {
+					t.Fatalf("tenant %d of %d: %v", i, others, err)
+				}
+			}
+			left := p.senders["flood"]
+			if len(left) != n-others || left[len(left)-1].sequence != uint64(n-others-1) {
+				t.Errorf("the flood has %d of %d left", len(left), n)
+			}
+			if err := p.put(made("flood", n-others, 1_000_000_000)); !errors.Is(err, sdkerrors.ErrMempoolIsFull) {
+				t.Errorf("an account beyond its share pushes others out: %v", err)
+			}
+			// Within its share it is as others are.
+			q := newPool()
+			for i := 0; q.put(made(fmt.Sprint("tenant", i), 0, 1)) == nil; i++ {
+			}
+			share := 0
+			for ; q.put(made("flood", share, 1_000_000)) == nil; share++ {
+			}
+			if has := q.loadOf("flood", otherLane); has.txs > maxWaiting/maxAccountPart+1 || has.bytes > maxWaitingBytes/maxAccountPart+size {
+				t.Errorf("who pays more took %+v", has)
+			}
+		})
+	}
+}
+
 // A lane's bytes are bounded too.
 func TestFullLaneOfBytes(t *testing.T) {
 	p := newPool()
