@@ -42,7 +42,6 @@ type Node struct {
 	config   Config
 	trust    *trust
 	revoked  *revocations
-	blocked  int // how many certificates the library was told to refuse
 
 	// life ends, with the cause ErrClosed, when Close begins or the node stops.
 	life context.Context //nolint:containedctx // methods watch it beside their own
@@ -131,7 +130,6 @@ func startWith(settings map[string]any, asked, c Config, t *trust, log *slog.Log
 		config:   asked,
 		trust:    t,
 		revoked:  newRevocations(c.Revoked, nil),
-		blocked:  len(set(c.Blocklist)),
 		mended:   make(chan struct{}),
 		done:     make(chan struct{}),
 		stopCtx:  func() bool { return true },

@@ -53,12 +53,11 @@ func (n *Node) apply(c Config, t *trust, r *revocations) error {
 	// The library offers a reload from text only. The text is a mere trigger:
 	// our callback, the first, puts the real settings in its place before any
 	// other reads them, and megabytes of certificates pass no YAML parser.
-	blocked := r.blocked(c)
-	n.next = c.settings(t, blocked)
+	n.next = c.settings(t, r.blocked(c))
 	if err := n.settings.ReloadConfigString("reload: true"); err != nil {
 		return err
 	}
-	n.config, n.trust, n.revoked, n.blocked = c, t, r, len(blocked)
+	n.config, n.trust, n.revoked, r.news = c, t, r, false
 	return nil
 }
 

@@ -16,12 +16,16 @@ const blockEvery = 10 * time.Second
 // were seen, and signed by the authority whose owner revoked them.
 type revocations struct {
 	by map[string]map[[32]byte]struct{}
-	// seen are the fingerprints the library is to refuse, with their authority.
-	seen map[string]string
+	// seen are the fingerprints the library is to refuse, by authority: at most so many in all that authorities have equal shares
+	// of MaxBlocklist. What gave way is found again when it appears.
+	seen  map[string]map[string]struct{}
+	count int
+	// news: there are some that the library was not told of.
+	news bool
 }
 
 func newRevocations(listed map[string][][]byte, before *revocations) *revocations {
-	r := &revocations{by: make(map[string]map[[32]byte]struct{}, len(listed)), seen: map[string]string{}}
+	r := &revocations{by: make(map[string]map[[32]byte]struct{}, len(listed)), seen: map[string]map[string]struct{}{}}
 	for authority, list := range listed {
 		if len(list) == 0 {
 			continue
@@ -33,8 +37,10 @@ func newRevocations(listed map[string][][]byte, before *revocations) *revocation
 		r.by[authority] = of
 	}
 	if before != nil {
-		for fingerprint, authority := range before.seen {
-			r.see(authority, fingerprint)
+		for authority, seen := range before.seen {
+			for fingerprint := range seen {
+				r.see(authority, fingerprint)
+			}
 		}
 	}
 	return r
@@ -46,10 +52,39 @@ func (r *revocations) see(authority, fingerprint string) (revoked bool) {
 	if err != nil || len(raw) != 32 {
 		return false
 	}
-	if _, revoked = r.by[authority][[32]byte(raw)]; revoked && len(r.seen) < MaxBlocklist {
-		r.seen[fingerprint] = authority
+	if _, revoked = r.by[authority][[32]byte(raw)]; revoked {
+		r.note(authority, fingerprint, MaxBlocklist)
 	}
 	return revoked
+}
+
+// note remembers one that was seen, of at most so many. Of a full list one of the largest authority gives way, if it has more by two.
+func (r *revocations) note(authority, fingerprint string, most int) {
+	if _, known := r.seen[authority][fingerprint]; known {
+		return
+	}
+	if r.count >= most {
+		largest := authority
+		for other, seen := range r.seen {
+			if len(seen) > len(r.seen[largest]) {
+				largest = other
+			}
+		}
+		if len(r.seen[largest]) <= len(r.seen[authority])+1 {
+			return
+		}
+		for gone := range r.seen[largest] {
+			delete(r.seen[largest], gone)
+			r.count--
+			break
+		}
+	}
+	if r.seen[authority] == nil {
+		r.seen[authority] = map[string]struct{}{}
+	}
+	r.seen[authority][fingerprint] = struct{}{}
+	r.count++
+	r.news = true
 }
 
 // look takes note of all revoked certificates that have a tunnel.
@@ -62,8 +97,10 @@ func (r *revocations) look(tunnels []Peer) {
 // blocked is the blocklist of c and what was seen, as the library takes it.
 func (r *revocations) blocked(c Config) map[string]struct{} {
 	all := set(c.Blocklist)
-	for fingerprint := range r.seen {
-		all[fingerprint] = struct{}{}
+	for _, seen := range r.seen {
+		for fingerprint := range seen {
+			all[fingerprint] = struct{}{}
+		}
 	}
 	return all
 }
@@ -102,7 +139,7 @@ func (n *Node) enforceNow(mayBlock bool) bool {
 			cut.certificates[p.Fingerprint] = struct{}{}
 		}
 	}
-	news := len(n.revoked.blocked(n.config)) > n.blocked
+	news := n.revoked.news
 	if news && mayBlock {
 		if err := n.apply(n.config, n.trust, n.revoked); err != nil {
 			n.log.Error("block revoked certificates", "error", err)
