@@ -190,8 +190,10 @@ func TestOwnNode(t *testing.T) {
 	t.Parallel()
 	own, liar := honest(100), says(7, 100, nil)
 	n := Network{ChainID: testChain, GRPC: []Endpoint{
-		{Address: "203.0.113.1:1", Identity: strings.Repeat("1", 64)}, {Address: "203.0.113.2:1", Identity: strings.Repeat("2", 64), Trusted: true},
-		{Address: "203.0.113.3:1", Identity: strings.Repeat("3", 64)}, {Address: "203.0.113.4:1", Identity: strings.Repeat("4", 64)},
+		{Address: "203.0.113.1:1", Identity: strings.Repeat("1", 64)},
+		{Address: "203.0.113.2:1", Identity: strings.Repeat("2", 64), Trusted: true},
+		{Address: "203.0.113.3:1", Identity: strings.Repeat("3", 64)},
+		{Address: "203.0.113.4:1", Identity: strings.Repeat("4", 64)},
 	}}
 	c, err := Over(Config{Network: n}, liar, own, liar, honest(90))
 	require.NoError(t, err)

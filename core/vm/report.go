@@ -46,7 +46,7 @@ func Starts(reason string) bool {
 func Stalls(reason string) bool { return !Starts(reason) && reason != ReasonFetchingImage }
 
 // Reported is the reason and message that a status has once its miner reported the VM in a phase: what the miner said. One that confirms
-// that a VM is stopped or ended, without a reason of its own, leaves the reason for which that was ordered. So does one that has trouble on
+// that a VM is stopped or ended, without a reason of its own, leaves the reason for which that was ordered. So does one with a failure on
 // the way there, of which the message is.
 func (s Status) Reported(p Phase, reason, message string) (string, string) {
 	off := (s.Phase == Stopping || s.Phase == Stopped) && (p == Stopping || p == Stopped)

@@ -19,8 +19,13 @@ func TestHeights(t *testing.T) {
 		after  time.Duration
 		ok     bool
 	}{
-		{1001, time.Second, true}, {0, 0, true}, {1000 + slack, 0, true}, {1001 + slack, 0, false},
-		{1000 + slack + 100*3600, time.Hour, true}, {1001 + slack + 100*3600, time.Hour, false}, {1 << 48, 24 * time.Hour, false},
+		{1001, time.Second, true},
+		{0, 0, true},
+		{1000 + slack, 0, true},
+		{1001 + slack, 0, false},
+		{1000 + slack + 100*3600, time.Hour, true},
+		{1001 + slack + 100*3600, time.Hour, false},
+		{1 << 48, 24 * time.Hour, false},
 		{math.MaxInt64, 0, false},
 	} {
 		if err := h.Check(c.height, at.Add(c.after)); (err == nil) != c.ok {
@@ -37,7 +42,8 @@ func TestWrong(t *testing.T) {
 		age            time.Duration
 		want           bool
 	}{
-		{1 << 48, 1000, time.Second, true}, {1 << 48, 1000, -20 * time.Second, true},
+		{1 << 48, 1000, time.Second, true},
+		{1 << 48, 1000, -20 * time.Second, true},
 		{1 << 48, 1000, time.Minute, false},         // the chain stands still, or the node is restored
 		{1000 + slack, 1000, time.Second, false},    // the node lags
 		{1001 + slack, 1000, time.Second, true},     // it does not

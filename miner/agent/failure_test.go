@@ -115,9 +115,9 @@ func TestWaitedOut(t *testing.T) {
 	}
 }
 
-// A VM is stopped for lack of credit, and its host has trouble on the way: that is told, and neither keeps the VM from being
+// A VM is stopped for lack of credit, and its host fails on the way: that is told, and neither keeps the VM from being
 // off in the end nor takes the place of the cause.
-func TestTroubleWhileStopping(t *testing.T) {
+func TestFailureWhileStopping(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{vm.ReasonCreditRunOut, vm.ReasonTenant} {
 		w := newWorld(t)

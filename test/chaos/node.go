@@ -130,14 +130,15 @@ const heightHeader = "x-cosmos-block-height"
 // wantedHeight is the one that a question is about; the node's own for none.
 func wantedHeight(ctx context.Context, now int64) (int64, error) {
 	md, _ := metadata.FromOutgoingContext(ctx)
-	for _, s := range md.Get(heightHeader) {
-		h, err := strconv.ParseInt(s, 10, 64)
-		if err != nil || h <= 0 || h > now {
-			return 0, status.Errorf(codes.InvalidArgument, "the node is at height %d", now)
-		}
-		return h, nil
+	asked := md.Get(heightHeader)
+	if len(asked) == 0 {
+		return now, nil
 	}
-	return now, nil
+	h, err := strconv.ParseInt(asked[0], 10, 64)
+	if err != nil || h <= 0 || h > now {
+		return 0, status.Errorf(codes.InvalidArgument, "the node is at height %d", now)
+	}
+	return h, nil
 }
 
 func sayHeight(opts []grpc.CallOption, height int64) {
