@@ -29,7 +29,7 @@ type Network struct {
 	ChainID string `json:"chain_id"`
 	// GenesisHash is the SHA-256 of the genesis file in hex, for those who start a node.
 	GenesisHash string `json:"genesis_hash"`
-	// GRPC are chain nodes, tried in this order.
+	// GRPC are chain nodes: one's own are tried in this order, others' are asked at once.
 	GRPC []Endpoint `json:"grpc"`
 	// OnRamp is the URL where credits are bought; empty for none. Plain HTTP only on loopback.
 	OnRamp string `json:"on_ramp,omitempty"`
