@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
 )
@@ -26,8 +27,10 @@ const (
 	maxApart = 20
 	// manyNodes are enough that a majority of them decides. Of fewer all that answer must agree.
 	manyNodes = 3
-	// takenWait is how long the other nodes are waited for when one has taken a transaction.
+	// takenWait is how long the other nodes are waited for when one has taken a transaction, lateWait when more than half have
+	// answered a question and do not agree.
 	takenWait = 2 * time.Second
+	lateWait  = 500 * time.Millisecond
 )
 
 // agreement is a gRPC connection to several nodes none of which is believed alone: the answer to a question is what
@@ -61,17 +64,24 @@ func (a *agreement) Invoke(ctx context.Context, method string, args, reply any, 
 	if !ok {
 		return status.Errorf(codes.Internal, "%T is no message", reply)
 	}
-	opts = append(opts, grpc.MaxCallRecvMsgSize(MaxAnswer))
-	ask := func(height int64) (*vote, []*vote) { return a.ask(ctx, height, method, args, out, opts) }
-	if method == txv1beta1.Service_BroadcastTx_FullMethodName {
-		ask = func(int64) (*vote, []*vote) { return a.handOver(ctx, method, args, out, opts) }
+	if in, ok := args.(proto.Message); ok {
+		args = proto.Clone(in) // the caller may use it again while a slow node is still being asked
 	}
-	won, votes := ask(0)
-	for _, height := range heightsToTry(votes, len(a.ends)) {
-		if won != nil || ctx.Err() != nil {
-			break
+	q := question{method: method, args: args, out: out.ProtoReflect().Type(), opts: append(slices.Clip(opts), grpc.MaxCallRecvMsgSize(MaxAnswer))}
+	var won *vote
+	var votes []*vote
+	if method == txv1beta1.Service_BroadcastTx_FullMethodName {
+		won, votes = a.handOver(ctx, q)
+	} else {
+		won, votes = a.ask(ctx, q, 1)
+		q.answers = answered(votes)
+		for _, height := range heightsToTry(votes, len(a.ends)) {
+			if won != nil || ctx.Err() != nil {
+				break
+			}
+			q.height = height
+			won, _ = a.ask(ctx, q, q.answers)
 		}
-		won, _ = ask(height)
 	}
 	switch {
 	case won == nil && ctx.Err() != nil:
@@ -88,34 +98,63 @@ func (a *agreement) Invoke(ctx context.Context, method string, args, reply any, 
 	return won.err
 }
 
-// ask gives the answer that enough nodes give, as soon as they have; nil for none, and all answers. height 0 is each node's newest.
-func (a *agreement) ask(ctx context.Context, height int64, method string, args any, out proto.Message, opts []grpc.CallOption) (*vote, []*vote) {
+// question is what all nodes are asked.
+type question struct {
+	method string
+	args   any
+	out    protoreflect.MessageType
+	opts   []grpc.CallOption
+	// height that it is about; 0 for each node's newest. answers is how many there were of the newest.
+	height  int64
+	answers int
+}
+
+// ask gives the answer that enough nodes give, as soon as they have; nil for none, and all answers. Of fewer nodes than decide by a majority at
+// least so many must answer. Once more than half have, without agreeing, the others are not waited for much longer.
+func (a *agreement) ask(ctx context.Context, q question, least int) (*vote, []*vote) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if height > 0 {
-		ctx = metadata.AppendToOutgoingContext(ctx, heightHeader, strconv.FormatInt(height, 10))
+	if q.height > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, heightHeader, strconv.FormatInt(q.height, 10))
 	}
-	said := a.poll(ctx, method, args, out, opts)
+	said := a.poll(ctx, q)
 	var votes []*vote
-	for range a.ends {
-		v := <-said
-		v.asked = height
-		votes = append(votes, v)
-		if won := majority(votes, len(a.ends)); won != nil {
-			return won, votes
+	var late <-chan time.Time
+	for len(votes) < len(a.ends) {
+		select {
+		case v := <-said:
+			votes = append(votes, v)
+			if won := majority(votes, len(a.ends), least); won != nil {
+				return won, votes
+			}
+			if late == nil && len(a.ends) >= manyNodes && answered(votes) > len(a.ends)/2 {
+				late = time.After(lateWait)
+			}
+		case <-late:
+			return nil, votes
 		}
 	}
 	return nil, votes
 }
 
-// poll asks every node; the answers come in any order.
-func (a *agreement) poll(ctx context.Context, method string, args any, out proto.Message, opts []grpc.CallOption) <-chan *vote {
+// answered counts those that do not abstain.
+func answered(votes []*vote) (n int) {
+	for _, v := range votes {
+		if !v.abstains() {
+			n++
+		}
+	}
+	return n
+}
+
+// poll asks every node; the answers come in any order, also after nobody waits for them any more.
+func (a *agreement) poll(ctx context.Context, q question) <-chan *vote {
 	said := make(chan *vote, len(a.ends))
 	for i, e := range a.ends {
+		v := &vote{end: e, place: i, reply: q.out.New().Interface(), asked: q.height}
 		go func() {
-			v := &vote{end: e, place: i, reply: out.ProtoReflect().New().Interface()}
 			var header metadata.MD
-			v.err = a.conn.invokeOne(ctx, e, method, args, v.reply, append(slices.Clip(opts), grpc.Header(&header)))
+			v.err = a.conn.invokeOne(ctx, e, q.method, q.args, v.reply, append(slices.Clip(q.opts), grpc.Header(&header)))
 			v.key, v.height = keyOf(v), heightOf(header)
 			said <- v
 		}()
@@ -123,49 +162,61 @@ func (a *agreement) poll(ctx context.Context, method string, args any, out proto
 	return said
 }
 
-// handOver gives a transaction to every node: one that swallows it keeps it from no block. What more than half say of it
-// counts, else that one took it; whether it is in a block shows later.
-func (a *agreement) handOver(ctx context.Context, method string, args any, out proto.Message, opts []grpc.CallOption) (*vote, []*vote) {
-	said := a.poll(ctx, method, args, out, opts)
+// handOver gives a transaction to every node: one that swallows it keeps it from no block. That one took it counts more than what the
+// others say, as it may then be in a block, and the same messages must not be signed anew; whether it is shows later. Else what more
+// than half say counts, and of three nodes or more nothing less.
+func (a *agreement) handOver(ctx context.Context, q question) (*vote, []*vote) {
+	said := a.poll(ctx, q)
 	var votes []*vote
 	var late <-chan time.Time
 	for len(votes) < len(a.ends) {
 		select {
 		case v := <-said:
 			votes = append(votes, v)
-			if won := majority(votes, len(a.ends)); won != nil {
+			if won := majority(votes, len(a.ends), 1); won != nil && won.took() {
 				return won, votes
 			}
-			if late == nil && v.took() {
+			if late == nil && answered(votes) > 0 {
 				late = time.After(takenWait)
 			}
 		case <-late:
-			return best(votes), votes
+			return best(votes, len(a.ends)), votes
 		}
 	}
-	return best(votes), votes
+	return best(votes, len(a.ends)), votes
 }
 
-// best of answers of which none has a majority: that a node took the transaction, else the first in the order of the profile.
-func best(votes []*vote) *vote {
-	var found *vote
+// best answer to a transaction when those that answer have: that a node took it, else what a majority says. Of fewer nodes than decide by one
+// it is the first's in the order of the profile.
+func best(votes []*vote, all int) *vote {
+	var taken, first *vote
 	for _, v := range votes {
-		if !v.abstains() && (found == nil || v.took() && !found.took() || v.took() == found.took() && v.place < found.place) {
-			found = v
+		switch {
+		case v.abstains():
+		case v.took() && (taken == nil || v.place < taken.place):
+			taken = v
+		case first == nil || v.place < first.place:
+			first = v
 		}
 	}
-	return found
+	switch {
+	case taken != nil:
+		return taken
+	case all < manyNodes:
+		return first
+	}
+	return majority(votes, all, 1)
 }
 
-// took: the node says that it has a transaction in its mempool.
+// took: the node says that it has a transaction in its mempool, from this program or another node.
 func (v *vote) took() bool {
 	r, ok := v.reply.(*txv1beta1.BroadcastTxResponse)
-	return ok && v.err == nil && r.GetTxResponse().GetCode() == 0
+	return ok && v.err == nil && (r.GetTxResponse().GetCode() == 0 || refusalOf(r.GetTxResponse().GetCodespace(), r.GetTxResponse().GetCode()) == inMempool)
 }
 
-// majority is an answer that more than half of all nodes give; of fewer than three nodes, all that answer, when all
+// majority is an answer that more than half of all nodes give; of fewer than three nodes, all that answer, at least so many, when all
 // were heard. nil for none.
-func majority(votes []*vote, all int) *vote {
+func majority(votes []*vote, all, least int) *vote {
 	count := map[string]int{}
 	answers := 0
 	for _, v := range votes {
@@ -177,7 +228,7 @@ func majority(votes []*vote, all int) *vote {
 			return v
 		}
 	}
-	if all >= manyNodes || len(votes) < all || answers == 0 || len(count) != 1 {
+	if all >= manyNodes || len(votes) < all || answers < max(least, 1) || len(count) != 1 {
 		return nil
 	}
 	return votes[slices.IndexFunc(votes, func(v *vote) bool { return !v.abstains() })]
@@ -197,6 +248,9 @@ func keyOf(v *vote) string {
 			reply = short
 		}
 	case *txv1beta1.BroadcastTxResponse: // so is what it says beside the code
+		if v.took() {
+			return "taken"
+		}
 		return fmt.Sprint("code ", r.GetTxResponse().GetCodespace(), " ", r.GetTxResponse().GetCode())
 	}
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(reply)
@@ -226,11 +280,14 @@ func heightsToTry(votes []*vote, all int) []int64 {
 		}
 	}
 	slices.SortFunc(heights, func(a, b int64) int { return cmp.Compare(b, a) })
-	need := all / 2 // of those before it: it is the one that makes them more than half
-	if all < manyNodes {
-		need = len(heights) - 1
+	if all < manyNodes { // what the one behind has reached, unless that is long ago
+		if n := len(heights); n > 0 && heights[0]-heights[n-1] <= maxApart {
+			return heights[n-1:]
+		}
+		return nil
 	}
-	if need < 0 || len(heights) <= need {
+	need := all / 2 // of those before it: it is the one that makes them more than half
+	if len(heights) <= need {
 		return nil
 	}
 	heights = slices.Compact(heights[need:])

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -25,6 +26,7 @@ import (
 	govv1 "github.com/hippius/compute/api/cosmos/gov/v1"
 	txv1beta1 "github.com/hippius/compute/api/cosmos/tx/v1beta1"
 	upgradev1beta1 "github.com/hippius/compute/api/cosmos/upgrade/v1beta1"
+	chainv1 "github.com/hippius/compute/api/node/chain/v1"
 	"github.com/hippius/compute/core/vm"
 	"github.com/hippius/compute/internal/peer"
 )
@@ -65,7 +67,10 @@ type Client struct {
 	conn *failover
 	// asked is what answers questions, over the same connections.
 	asked grpc.ClientConnInterface
+	// genesisSeen: the nodes said that they are of the profile's genesis.
+	genesisSeen atomic.Bool
 
+	about       chainv1.ChainClient
 	auth        authv1beta1.QueryClient
 	bank        bankv1beta1.QueryClient
 	node        cmtv1beta1.ServiceClient
@@ -118,9 +123,14 @@ func Over(set Config, conns ...Conn) (*Client, error) {
 }
 
 func newClient(set Config, ends *failover) *Client {
-	conn := ends.asked(set.Network)
+	return clientOn(set, ends, ends.asked(set.Network))
+}
+
+// clientOn asks its questions over a connection.
+func clientOn(set Config, ends *failover, conn grpc.ClientConnInterface) *Client {
 	return &Client{
 		set: set, conn: ends, asked: conn,
+		about:       chainv1.NewChainClient(conn),
 		auth:        authv1beta1.NewQueryClient(conn),
 		bank:        bankv1beta1.NewQueryClient(conn),
 		node:        cmtv1beta1.NewServiceClient(conn),
@@ -145,7 +155,7 @@ func (c *Client) ChainID() string { return c.set.Network.ChainID }
 // Network is the profile the client was made from.
 func (c *Client) Network() Network { return c.set.Network }
 
-// Check asks every endpoint which chain it is of. Of endpoints whose agreement counts, more than half must be of this chain.
+// Check asks every endpoint which chain it is of, and for the profile's genesis hash. Of endpoints whose agreement counts, more than half must be of this chain.
 // Of fewer, or one's own, it fails if one is of another chain, or none answers.
 func (c *Client) Check(ctx context.Context) error {
 	var down, wrong []error
@@ -162,25 +172,32 @@ func (c *Client) Check(ctx context.Context) error {
 	all := len(c.conn.ends)
 	switch bad := len(down) + len(wrong); {
 	case c.Voters() >= manyNodes && bad <= (all-1)/2:
-		return nil
+		return c.sameGenesis(ctx)
 	case len(wrong) > 0 || bad == all || c.Voters() >= manyNodes:
 		return errors.Join(append(wrong, down...)...)
 	}
-	return nil
+	return c.sameGenesis(ctx)
 }
 
 // VMEverywhere asks for a VM of which something may be destroyed, and gives all that is said of it: what the nodes agree on if they are
-// many enough, else what every endpoint says, in the order of the profile. It then fails unless all answer.
+// many enough, else what every endpoint that is asked says, in the order of the profile: one's own if there are any. It then fails unless all
+// answer.
 func (c *Client) VMEverywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
-	if by, ok := c.asked.(*agreement); ok && len(by.ends) >= manyNodes {
-		v, err := c.VM(ctx, id)
-		return []vm.VM{v}, err
+	ends := c.conn.ends
+	switch by := c.asked.(type) {
+	case *agreement:
+		if len(by.ends) >= manyNodes {
+			v, err := c.VM(ctx, id)
+			return []vm.VM{v}, err
+		}
+	case *failover:
+		ends = by.ends
 	}
-	vms := make([]vm.VM, 0, len(c.conn.ends))
-	for _, one := range c.each() {
-		v, err := one.VM(ctx, id)
+	vms := make([]vm.VM, 0, len(ends))
+	for _, e := range ends {
+		v, err := c.only(e).VM(ctx, id)
 		if err != nil {
-			return nil, fmt.Errorf("chain node %s: %w", one.conn.ends[0].name, err)
+			return nil, fmt.Errorf("chain node %s: %w", e.name, err)
 		}
 		vms = append(vms, v)
 	}
@@ -217,13 +234,17 @@ func (c *Client) VMAnywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
 	return vms, nil
 }
 
+// only asks one endpoint, over this client's connection to it.
+func (c *Client) only(e end) *Client {
+	f := &failover{ends: []end{e}, call: c.conn.call, counted: c.conn.counted}
+	return clientOn(c.set, f, f)
+}
+
 // each gives one client for each endpoint; they share this one's connections.
 func (c *Client) each() []*Client {
 	out := make([]*Client, len(c.conn.ends))
 	for i := range c.conn.ends {
-		set := c.set
-		set.Network.GRPC = set.Network.GRPC[i : i+1]
-		out[i] = newClient(set, &failover{ends: c.conn.ends[i : i+1], call: c.conn.call, counted: c.conn.counted})
+		out[i] = c.only(c.conn.ends[i])
 	}
 	return out
 }

@@ -78,7 +78,7 @@ func (f *failover) asked(n Network) grpc.ClientConnInterface {
 	known := map[string]bool{} // a node that is named twice has one vote
 	for i, e := range f.ends {
 		at := n.GRPC[i]
-		switch key := cmp.Or(at.Identity, at.Address); {
+		switch key := strings.ToLower(cmp.Or(at.Identity, at.Address)); {
 		case at.own():
 			own = append(own, e)
 		case !known[key]:

@@ -27,7 +27,8 @@ type Network struct {
 	Name string `json:"name"`
 	// ChainID is part of everything signed for this network.
 	ChainID string `json:"chain_id"`
-	// GenesisHash is the SHA-256 of the genesis file in hex, for those who start a node.
+	// GenesisHash is the SHA-256 of the genesis file in hex: for those who start a node, and compared with what nodes say before
+	// anything is signed. Of a profile without it only the chain id is compared.
 	GenesisHash string `json:"genesis_hash"`
 	// GRPC are chain nodes: one's own are tried in this order, others' are asked at once.
 	GRPC []Endpoint `json:"grpc"`

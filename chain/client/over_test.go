@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"net"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +16,7 @@ import (
 func TestOver(t *testing.T) {
 	t.Parallel()
 	away, here := &madeConn{err: status.Error(codes.Unavailable, "away")}, &madeConn{}
-	n := Network{Name: "n", ChainID: testChain, GenesisHash: strings.Repeat("0", 64), GRPC: []Endpoint{{Address: "127.0.0.1:1", Plain: true}, {Address: "127.0.0.1:2", Plain: true}}}
+	n := Network{Name: "n", ChainID: testChain, GRPC: []Endpoint{{Address: "127.0.0.1:1", Plain: true}, {Address: "127.0.0.1:2", Plain: true}}}
 	_, err := Over(Config{Network: n}, away)
 	require.ErrorContains(t, err, "1 connections to the network's 2 endpoints")
 	c, err := Over(Config{Network: n}, away, here)

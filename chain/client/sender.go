@@ -77,6 +77,9 @@ func (s *Sender) Broadcast(ctx context.Context, msgs ...proto.Message) (hash str
 	case <-ctx.Done():
 		return "", fmt.Errorf("send transaction: %w", context.Cause(ctx))
 	}
+	if err := s.c.sameGenesis(ctx); err != nil {
+		return "", err
+	}
 	for attempt := range sendAttempts {
 		acc, err := s.account(ctx)
 		if err != nil {

@@ -2,6 +2,8 @@ package node_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"os"
@@ -9,7 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+
+	chainv1 "github.com/hippius/compute/api/node/chain/v1"
 	"github.com/hippius/compute/chain/node"
+	"github.com/hippius/compute/internal/peer"
 )
 
 // A genesis document of another chain is neither installed over a node's data nor started from; the node's own is, again and again.
@@ -67,4 +73,47 @@ func TestGenesisOverDataOfAnotherChain(t *testing.T) {
 	}
 	n = start(t, c)
 	waitHeight(t, n, h+2)
+}
+
+// TestGenesisHash: the hash that a node tells is that of the file with which it began, whatever lies there later.
+func TestGenesisHash(t *testing.T) {
+	c := testNet(t, 1)[0]
+	path := filepath.Join(c.Home, "genesis.json")
+	own, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sha256.Sum256(own)
+	for range 2 {
+		n := start(t, c)
+		waitHeight(t, n, n.Height()+1)
+		_, key, _ := ed25519.GenerateKey(nil)
+		conn, err := peer.NewClient(n.GRPCAddr(), key, n.Info().Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := peer.Dialer(nil).LoopbackPlain(n.GRPCPlainAddr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cc := range []*grpc.ClientConn{conn, plain} {
+			said, err := chainv1.NewChainClient(cc).Genesis(t.Context(), &chainv1.GenesisRequest{})
+			if err != nil || said.GetChainId() == "" || !bytes.Equal(said.GetGenesisHash(), want[:]) {
+				t.Errorf("the node says %v, %v; want genesis %x", said, err, want)
+			}
+		}
+		if err := errors.Join(conn.Close(), plain.Close(), n.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		// The same document, written otherwise.
+		if err := os.WriteFile(path, bytes.ReplaceAll(own, []byte(`"max_gas"`), []byte(`"max_gas" `)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(c.Home, "data", "genesis.sha256"), []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := node.Start(t.Context(), c, slog.New(slog.DiscardHandler)); err == nil {
+		t.Errorf("a damaged record is taken; closed: %v", n.Close(t.Context()))
+	}
 }

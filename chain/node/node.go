@@ -49,6 +49,7 @@ type Node struct {
 	index     *txIndex
 	retention atomic.Pointer[retention]
 
+	about               about
 	grpcAddr, plainAddr string
 
 	failed chan error
@@ -95,6 +96,10 @@ func Start(ctx context.Context, c Config, log *slog.Logger) (_ *Node, err error)
 		return nil, fmt.Errorf("genesis: %w", err)
 	}
 	if err := began(c.Home, genesis); err != nil {
+		return nil, err
+	}
+	n.about.chainID = genesis.ChainID
+	if n.about.genesis, err = genesisHash(c.Home); err != nil {
 		return nil, err
 	}
 	if err := n.openApp(genesis.ChainID); err != nil { //nolint:contextcheck // a block has a context of its own

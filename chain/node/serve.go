@@ -18,6 +18,7 @@ import (
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
 	"google.golang.org/grpc"
 
+	chainv1 "github.com/hippius/compute/api/node/chain/v1"
 	"github.com/hippius/compute/internal/peer"
 )
 
@@ -48,7 +49,7 @@ func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
 	if n.config.GRPC != "" {
 		s := peer.NewServer(identity, peer.MaxMessage(maxRequest), peer.RatePerIdentity(callsPerSecond, callsPerSecond),
 			peer.WithLogger(n.log), peer.WithMetrics(n.observer.Peer()), peer.WithGRPC(n.grpcCodec()))
-		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
+		n.register(s)
 		addr, err := n.listen(ctx, n.config.GRPC, s.Serve, func(ctx context.Context) { s.Close(ctx) })
 		if err != nil {
 			return fmt.Errorf("gRPC: %w", err)
@@ -57,7 +58,7 @@ func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
 	}
 	if n.config.GRPCPlain != "" {
 		s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), n.grpcCodec())
-		n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
+		n.register(s)
 		addr, err := n.listen(ctx, n.config.GRPCPlain, s.Serve, func(context.Context) { s.Stop() })
 		if err != nil {
 			return fmt.Errorf("plain gRPC: %w", err)
@@ -65,6 +66,12 @@ func (n *Node) serve(ctx context.Context, identity ed25519.PrivateKey) error {
 		n.plainAddr = addr
 	}
 	return n.observe(ctx)
+}
+
+// register adds all that the node answers to a server.
+func (n *Node) register(s grpc.ServiceRegistrar) {
+	n.app.RegisterGRPCServerWithSkipCheckHeader(registrar{s}, true)
+	chainv1.RegisterChainServer(registrar{s}, n.about)
 }
 
 // listen serves on an address until the node closes.

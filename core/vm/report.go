@@ -46,13 +46,12 @@ func Starts(reason string) bool {
 func Stalls(reason string) bool { return !Starts(reason) && reason != ReasonFetchingImage }
 
 // Reported is the reason and message that a status has once its miner reported the VM in a phase: what the miner said. One that confirms
-// that a VM is stopped or ended, without a reason of its own, leaves the reason for which that was ordered. So does one with a failure on
-// the way there, of which the message is.
+// that a VM is stopped or ended, without a reason of its own, leaves the reason for which that was ordered. So does one of a VM that is
+// stopping with a failure on the way, of which the message is.
 func (s Status) Reported(p Phase, reason, message string) (string, string) {
 	off := (s.Phase == Stopping || s.Phase == Stopped) && (p == Stopping || p == Stopped)
-	ended := s.Phase == Terminating && (p == Terminated || p == Failed)
-	onTheWay := p == Stopping || p == Failed
-	if !off && !ended || !ordered(s.Reason) || reason != "" && !onTheWay {
+	ended := s.Phase == Terminating && p == Terminated
+	if !off && !ended || !ordered(s.Reason) || reason != "" && p != Stopping {
 		return reason, message
 	}
 	if s.Phase == Stopped {

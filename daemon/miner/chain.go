@@ -2,6 +2,8 @@ package miner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/hippius/compute/chain/client"
 	"github.com/hippius/compute/core/vm"
@@ -29,7 +31,11 @@ func (c Chain) Changes(ctx context.Context, after int64) (agent.Changes, error) 
 
 // Everywhere implements agent.Chain. A VM unknown to a node is no word to act upon.
 func (c Chain) Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error) {
-	return c.VMEverywhere(ctx, id)
+	all, err := c.VMEverywhere(ctx, id)
+	if errors.Is(err, client.ErrNotFound) {
+		err = fmt.Errorf("%w: %w", agent.ErrUnknown, err)
+	}
+	return all, err
 }
 
 // Report implements agent.Chain.

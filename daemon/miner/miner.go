@@ -131,7 +131,10 @@ func (m *miner) openImages(context.Context) (err error) {
 }
 
 func (m *miner) openAgent(context.Context) error {
-	seeds := seed.Config{Dir: filepath.Join(m.set.Run, "seeds"), Group: -1, AnyFilesystem: m.set.Driver == Fake}
+	seeds := seed.Config{
+		Dir: filepath.Join(m.set.Run, "seeds"), Group: -1, AnyFilesystem: m.set.Driver == Fake,
+		Prepare: func() error { return prepareRun(m.set.Run, m.set.Driver == Libvirt, m.log) },
+	}
 	iso := ""
 	if m.set.Driver == Libvirt {
 		group, err := groupOf(m.set.Libvirt.User)

@@ -23,10 +23,10 @@ type Orders interface {
 }
 
 // mayRemove says why a VM is not to be removed from here, or nil: every endpoint of the chain says that this miner does not hold it,
-// or its operator does and no endpoint that knows the VM says otherwise.
+// or it is not known there and its operator says so.
 func (a *Agent) mayRemove(ctx context.Context, id vm.ID, known hypervisor.Info) error {
 	err := a.confirm(ctx, id, known)
-	if err == nil || ctx.Err() != nil || errors.Is(err, errHeld) || !a.Orders.Given(id) {
+	if !errors.Is(err, ErrUnknown) || !a.Orders.Given(id) {
 		return err
 	}
 	a.Log.Info("VM is forgotten by its operator's order", "vm_id", id, "error", err)

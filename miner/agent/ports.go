@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 
 	wire "github.com/hippius/compute/core/guest"
 	"github.com/hippius/compute/core/vm"
@@ -16,12 +17,15 @@ type Changes struct {
 	Head vm.Head
 }
 
+// ErrUnknown says that the chain knows no such VM.
+var ErrUnknown = errors.New("the chain does not know the VM")
+
 // Chain is what the agent asks of the chain, as this miner.
 type Chain interface {
 	// Changes after a cursor; everything for 0 or one too old to be known.
 	Changes(ctx context.Context, after int64) (Changes, error)
-	// Everywhere asks each endpoint for a VM and fails unless all answer. It fails,
-	// too, if one does not know the VM.
+	// Everywhere asks each endpoint for a VM and fails unless all answer. It fails
+	// with ErrUnknown if one does not know the VM.
 	Everywhere(ctx context.Context, id vm.ID) ([]vm.VM, error)
 	report.Chain
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -26,8 +27,10 @@ var ErrNoSpace = errors.New("no space left for seeds")
 
 // Config of a Store.
 type Config struct {
-	// Dir holds the images. It is made if absent, and must be on a tmpfs.
+	// Dir holds the images. It is made if absent, and must be on a tmpfs, also later: nothing is written to any other.
 	Dir string
+	// Prepare is called when Dir is not on a tmpfs any more, to mount one; nil for nobody.
+	Prepare func() error
 	// Group that may read them, the hypervisor's; -1 leaves the process's own.
 	Group int
 	// AnyFilesystem allows a disk: for tests and networks without secrets.
@@ -35,7 +38,11 @@ type Config struct {
 }
 
 // Store keeps seeds where the hypervisor finds them.
-type Store struct{ c Config }
+type Store struct {
+	c Config
+	// preparing is held while the folder is made anew.
+	preparing sync.Mutex
+}
 
 const (
 	suffix      = ".iso"
@@ -46,23 +53,8 @@ const (
 
 // NewStore opens the folder.
 func NewStore(c Config) (*Store, error) {
-	if err := os.MkdirAll(c.Dir, dirMode); err != nil {
-		return nil, fmt.Errorf("seed folder: %w", err)
-	}
-	var fsInfo unix.Statfs_t
-	if err := unix.Statfs(c.Dir, &fsInfo); err != nil {
-		return nil, fmt.Errorf("seed folder %s: %w", c.Dir, err)
-	}
-	if onTmpfs := fsInfo.Type == unix.TMPFS_MAGIC || fsInfo.Type == unix.RAMFS_MAGIC; !onTmpfs && !c.AnyFilesystem {
-		return nil, fmt.Errorf("seed folder %s: %w", c.Dir, ErrNotTmpfs)
-	}
-	if c.Group >= 0 {
-		if err := os.Chown(c.Dir, -1, c.Group); err != nil {
-			return nil, fmt.Errorf("seed folder: %w", err)
-		}
-	}
-	// Whatever it was made with, and by whom.
-	if err := os.Chmod(c.Dir, dirMode); err != nil {
+	s := &Store{c: c}
+	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("seed folder: %w", err)
 	}
 	// What a crash left half-written is of no use to anyone.
@@ -75,7 +67,40 @@ func NewStore(c Config) (*Store, error) {
 			return nil, fmt.Errorf("seed folder: %w", err)
 		}
 	}
-	return &Store{c: c}, nil
+	return s, nil
+}
+
+// open makes the folder as it should be, whatever it was made with, and by whom.
+func (s *Store) open() error {
+	if err := os.MkdirAll(s.c.Dir, dirMode); err != nil {
+		return err
+	}
+	d, err := os.Open(s.c.Dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close() //nolint:errcheck // only looked at
+	if err := s.holds(d); err != nil {
+		return err
+	}
+	if s.c.Group >= 0 {
+		if err := d.Chown(-1, s.c.Group); err != nil {
+			return err
+		}
+	}
+	return d.Chmod(dirMode)
+}
+
+// holds says that secrets may be where f is: what that is under the path may have changed since, as when somebody unmounts it.
+func (s *Store) holds(f *os.File) error {
+	var fsInfo unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &fsInfo); err != nil { //nolint:gosec // file descriptors are small
+		return err
+	}
+	if onTmpfs := fsInfo.Type == unix.TMPFS_MAGIC || fsInfo.Type == unix.RAMFS_MAGIC; !onTmpfs && !s.c.AnyFilesystem {
+		return fmt.Errorf("%s: %w", s.c.Dir, ErrNotTmpfs)
+	}
+	return nil
 }
 
 func (s *Store) path(id vm.ID) string { return filepath.Join(s.c.Dir, string(id)+suffix) }
@@ -86,10 +111,33 @@ func (s *Store) Put(v Seed) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := s.write(s.path(v.VMID), image); err != nil {
+	err = s.write(s.path(v.VMID), image)
+	if s.c.Prepare != nil && unprepared(err) {
+		err = s.prepareAndWrite(s.path(v.VMID), image)
+	}
+	if err != nil {
 		return "", fmt.Errorf("write seed of VM %s: %w", v.VMID, err)
 	}
 	return s.path(v.VMID), nil
+}
+
+func unprepared(err error) bool { return errors.Is(err, ErrNotTmpfs) || errors.Is(err, fs.ErrNotExist) }
+
+// prepareAndWrite has the folder made anew, unless another did meanwhile: a tmpfs over a tmpfs would hide what is in that.
+func (s *Store) prepareAndWrite(path string, image []byte) error {
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	err := s.write(path, image)
+	if !unprepared(err) {
+		return err
+	}
+	if err := s.c.Prepare(); err != nil {
+		return err
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	return s.write(path, image)
 }
 
 // Remove deletes the seed of a VM, if there is one.
@@ -106,6 +154,9 @@ func (s *Store) Remove(id vm.ID) error {
 // List gives the VMs that have a seed. Files with other names are not seeds.
 func (s *Store) List() ([]vm.ID, error) {
 	entries, err := os.ReadDir(s.c.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it is made anew with the next seed
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list seeds: %w", err)
 	}
@@ -143,7 +194,7 @@ func AgentISO(dir, agentPath string, installScript []byte) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("agent's CD: %w", err)
 	}
-	s := Store{c: Config{Dir: dir, Group: -1}}
+	s := Store{c: Config{Dir: dir, Group: -1, AnyFilesystem: true}}
 	if err := s.write(path, b.Bytes()); err != nil {
 		return "", fmt.Errorf("agent's CD: %w", err)
 	}
@@ -165,7 +216,9 @@ func (s *Store) write(path string, data []byte) (err error) {
 			err = spaceError(errors.Join(err, os.Remove(f.Name())))
 		}
 	}()
-	_, err = f.Write(data)
+	if err = s.holds(f); err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.Chmod(seedMode)
 	}

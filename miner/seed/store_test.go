@@ -5,10 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	wire "github.com/hippius/compute/core/guest"
+	"github.com/hippius/compute/internal/testkit"
 	"github.com/hippius/compute/miner/seed"
 )
 
@@ -83,6 +85,67 @@ func TestStoreWantsTmpfs(t *testing.T) {
 	}
 	if _, err := seed.NewStore(seed.Config{Dir: "/proc", Group: -1}); !errors.Is(err, seed.ErrNotTmpfs) {
 		t.Errorf("elsewhere: %v, want ErrNotTmpfs", err)
+	}
+}
+
+// TestFolderIsUnmounted: the folder's path leads to a disk since the store was opened. No secret is written there; the store
+// has a tmpfs mounted again, and goes on.
+func TestFolderIsUnmounted(t *testing.T) {
+	t.Parallel()
+	memory, disk := testkit.MemoryDir(t), t.TempDir()
+	for path, want := range map[string]bool{memory: true, disk: false} {
+		if _, err := seed.NewStore(seed.Config{Dir: filepath.Join(path, "probe"), Group: -1}); (err == nil) != want {
+			t.Skipf("the test needs a tmpfs and a disk: %s: %v", path, err)
+		}
+	}
+	dir := filepath.Join(disk, "seeds") // leads to the tmpfs at first
+	mount := func() error {
+		return errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Join(memory, "seeds"), 0o755), os.Symlink(filepath.Join(memory, "seeds"), dir))
+	}
+	if err := mount(); err != nil {
+		t.Fatal(err)
+	}
+	unmount := func() {
+		t.Helper()
+		if err := errors.Join(os.Remove(dir), os.Mkdir(dir, 0o755), os.RemoveAll(filepath.Join(memory, "seeds"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := func(prepare func() error) *seed.Store {
+		t.Helper()
+		s, err := seed.NewStore(seed.Config{Dir: dir, Group: -1, Prepare: prepare})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	alone, mends := store(nil), store(mount)
+	unmount()
+	if _, err := alone.Put(sample()); !errors.Is(err, seed.ErrNotTmpfs) {
+		t.Errorf("written to a disk: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left on the disk: %v, %v", left, err)
+	}
+	path, err := mends.Put(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if real, err := filepath.EvalSymlinks(path); err != nil || !strings.HasPrefix(real, memory) {
+		t.Errorf("the seed is at %s, %v", real, err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o750 {
+		t.Errorf("the folder has mode %v, %v; want 0750", info.Mode(), err)
+	}
+	// The folder may be gone altogether.
+	if err := errors.Join(os.Remove(dir), os.RemoveAll(filepath.Join(memory, "seeds"))); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := mends.List(); err != nil || len(ids) != 0 {
+		t.Errorf("list: %v, %v", ids, err)
+	}
+	if _, err := mends.Put(sample()); err != nil {
+		t.Error(err)
 	}
 }
 

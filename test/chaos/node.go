@@ -254,7 +254,7 @@ func nodeName(i int) string { return fmt.Sprintf("node%d", i) }
 
 // network is the profile every program has: its nodes are strangers'. God's are his own.
 func network(god bool) client.Network {
-	n := client.Network{Name: "chaos", ChainID: apptest.ChainID, GenesisHash: strings.Repeat("0", 64)}
+	n := client.Network{Name: "chaos", ChainID: apptest.ChainID}
 	for i := range nodes {
 		n.GRPC = append(n.GRPC, client.Endpoint{
 			Address: fmt.Sprintf("203.0.113.%d:9000", i+1), Identity: fmt.Sprintf("%064x", i+1), Trusted: god,

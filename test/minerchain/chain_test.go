@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	}})
 	var err error
 	w.client, err = client.Over(client.Config{Network: client.Network{
-		Name: "test", ChainID: apptest.ChainID, GenesisHash: strings.Repeat("0", 64), GRPC: []client.Endpoint{{Address: "127.0.0.1:1", Plain: true}},
+		Name: "test", ChainID: apptest.ChainID, GRPC: []client.Endpoint{{Address: "127.0.0.1:1", Plain: true}},
 	}}, w.node)
 	testkit.Check(t, err)
 	w.miner, w.tenant = w.sender(t, "miner"), w.sender(t, "tenant")

@@ -159,7 +159,7 @@ func (c *Chain) Everywhere(_ context.Context, id vm.ID) ([]vm.VM, error) {
 	}
 	v := c.vms[id]
 	if v == nil {
-		return nil, fmt.Errorf("VM %s: not on chain", id)
+		return nil, fmt.Errorf("VM %s: %w", id, agent.ErrUnknown)
 	}
 	one, two := clone(*v), clone(*v)
 	if d, ok := c.dissent[id]; ok {
