@@ -131,8 +131,8 @@ func TestFolderIsUnmounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if real, err := filepath.EvalSymlinks(path); err != nil || !strings.HasPrefix(real, memory) {
-		t.Errorf("the seed is at %s, %v", real, err)
+	if at, err := filepath.EvalSymlinks(path); err != nil || !strings.HasPrefix(at, memory) {
+		t.Errorf("the seed is at %s, %v", at, err)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o750 {
 		t.Errorf("the folder has mode %v, %v; want 0750", info.Mode(), err)
