@@ -74,13 +74,12 @@ func (a *agreement) Invoke(ctx context.Context, method string, args, reply any, 
 		won, votes = a.handOver(ctx, q)
 	} else {
 		won, votes = a.ask(ctx, q, 1)
-		q.answers = answered(votes)
 		for _, height := range heightsToTry(votes, len(a.ends)) {
 			if won != nil || ctx.Err() != nil {
 				break
 			}
 			q.height = height
-			won, _ = a.ask(ctx, q, q.answers)
+			won, _ = a.ask(ctx, q, answered(votes))
 		}
 	}
 	switch {
@@ -104,9 +103,8 @@ type question struct {
 	args   any
 	out    protoreflect.MessageType
 	opts   []grpc.CallOption
-	// height that it is about; 0 for each node's newest. answers is how many there were of the newest.
-	height  int64
-	answers int
+	// height that it is about; 0 for each node's newest.
+	height int64
 }
 
 // ask gives the answer that enough nodes give, as soon as they have; nil for none, and all answers. Of fewer nodes than decide by a majority at
@@ -316,6 +314,6 @@ func undecided(votes []*vote) error {
 }
 
 // NewStream is not offered: the chain has no streams.
-func (a *agreement) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-	return nil, status.Error(codes.Unimplemented, "the chain client has no streams")
+func (a *agreement) NewStream(ctx context.Context, d *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return a.conn.NewStream(ctx, d, method, opts...)
 }
