@@ -147,18 +147,19 @@ func TestAgreement(t *testing.T) {
 func TestNoAgreement(t *testing.T) {
 	t.Parallel()
 	for name, nodes := range map[string][]*voter{
-		"each says something else":              {says(1, 100, nil), says(2, 100, nil), says(3, 100, nil)},
-		"one answers of three":                  {honest(100), says(0, 0, errAway), says(0, 0, errAway)},
-		"a liar, and one that is away":          {honest(100), says(7, 100, nil), says(0, 0, errAway)},
-		"a liar, and one that was restored":     {honest(1000), honest(100), says(7, 1000, nil)},
-		"two of four":                           {honest(100), honest(100), says(7, 100, nil), says(7, 100, nil)},
-		"two, and they differ":                  {honest(100), says(7, 100, nil)},
-		"a liar that has the past asked for":    {{height: 1000, oldest: 1}, {height: 1000, oldest: 990}, says(7, 1, nil), says(8, 1, nil)},
-		"one of two says that there is no such": {honest(100), says(0, 0, status.Error(codes.NotFound, "no"))},
-		"of two one has the past asked for":     {{height: 1000, oldest: 990}, says(7, 1, nil)},
-		"of two one tells of the future":        {{height: 1000, oldest: 990}, says(7, 1<<40, nil)},
-		"of two one says something of the past": {{height: 1000, oldest: 990}, {height: 900}},
-		"none answers":                          {says(0, 0, errAway), says(0, 0, errAway)},
+		"each says something else":                              {says(1, 100, nil), says(2, 100, nil), says(3, 100, nil)},
+		"one answers of three":                                  {honest(100), says(0, 0, errAway), says(0, 0, errAway)},
+		"a liar, and one that is away":                          {honest(100), says(7, 100, nil), says(0, 0, errAway)},
+		"a liar, and one that was restored":                     {honest(1000), honest(100), says(7, 1000, nil)},
+		"two of four":                                           {honest(100), honest(100), says(7, 100, nil), says(7, 100, nil)},
+		"two, and they differ":                                  {honest(100), says(7, 100, nil)},
+		"a liar that has the past asked for":                    {{height: 1000, oldest: 1}, {height: 1000, oldest: 990}, says(7, 1, nil), says(8, 1, nil)},
+		"one of two says that there is no such":                 {honest(100), says(0, 0, status.Error(codes.NotFound, "no"))},
+		"of two one has the past asked for":                     {{height: 1000, oldest: 990}, says(7, 1, nil)},
+		"of two one tells of the future":                        {{height: 1000, oldest: 990}, says(7, 1<<40, nil)},
+		"of two one says something of the past":                 {{height: 1000, oldest: 990}, {height: 900}},
+		"of two one is in the past, and the other remembers it": {{height: 1000}, {height: 900}},
+		"none answers":                                          {says(0, 0, errAway), says(0, 0, errAway)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
